@@ -1,0 +1,157 @@
+"""The event log: a run's events on stderr, one line each, for people or for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import typer
+from cascade.runtime import (
+    CacheBypassed,
+    Event,
+    MessageBus,
+    ResourceAcquired,
+    ResourceReleased,
+    RunFinished,
+    RunStarted,
+    Status,
+    TaskBlocked,
+    TaskEvent,
+    TaskExecutionFinished,
+    TaskExecutionStarted,
+    TaskRetrying,
+    TaskSkipped,
+)
+from rich.console import Console
+from rich.text import Text
+
+
+class LogLevel(StrEnum):
+    """How much is told: at `info` what starts, ends and is skipped, at `debug` everything."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """What a line is: a sentence, or a JSON object."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+class _Rank(IntEnum):
+    """The levels in their order."""
+
+    DEBUG = 0
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+
+
+_RANKS: dict[type[Event], _Rank] = {
+    RunStarted: _Rank.INFO,
+    RunFinished: _Rank.INFO,
+    TaskExecutionStarted: _Rank.INFO,
+    TaskExecutionFinished: _Rank.INFO,
+    TaskSkipped: _Rank.INFO,
+    TaskRetrying: _Rank.WARNING,
+    CacheBypassed: _Rank.WARNING,
+}
+"""The levels at which a type of event is subscribed to; all others at `debug`.
+
+A failed task is subscribed to at `info` only: its traceback follows anyway, and a run whose tasks nobody listens to is
+faster.
+"""
+
+_STYLES = {_Rank.DEBUG: "dim", _Rank.INFO: "green", _Rank.WARNING: "yellow", _Rank.ERROR: "red"}
+
+
+def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> None:
+    """Write what `bus` tells to stderr, from `level` on."""
+    lowest = _Rank[level.name]
+    write = _write_json if form is LogFormat.JSON else _human_writer()
+    if lowest is _Rank.DEBUG:
+        bus.subscribe(Event, write)
+        return
+    for kind, rank in _RANKS.items():
+        if rank >= lowest:
+            bus.subscribe(kind, write)
+
+
+def write_json(record: dict[str, object]) -> None:
+    """Write one JSON object to stderr as a line of its own, with the time in front."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    typer.echo(json.dumps({"time": now, **record}, default=str), err=True)
+
+
+def _write_json(event: Event) -> None:
+    facts = {field.name: getattr(event, field.name) for field in fields(event)}
+    write_json({"level": _rank(event).name.lower(), "event": type(event).__name__, **facts})
+
+
+def _human_writer() -> Callable[[Event], None]:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def write(event: Event) -> None:
+        rank = _rank(event)
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        sentence = " ".join(_sentence(event).split())
+        console.print(
+            Text.assemble((now, "dim"), " ", (f"{rank.name.lower():7}", _STYLES[rank]), " ", sentence)
+        )
+
+    return write
+
+
+def _rank(event: Event) -> _Rank:
+    if getattr(event, "status", None) == Status.FAILED:
+        return _Rank.ERROR
+    return _RANKS.get(type(event), _Rank.DEBUG)
+
+
+def _sentence(event: Event) -> str:
+    tell = _SENTENCES.get(type(event))
+    if tell is not None:
+        return tell(event)
+    facts = ", ".join(f"{field.name}={getattr(event, field.name)}" for field in fields(event))
+    return f"{type(event).__name__}: {facts}"
+
+
+def _who(event: TaskEvent) -> str:
+    return f"{event.task_name} ({event.task_id})"
+
+
+def _ended(event: RunFinished | TaskExecutionFinished, who: str) -> str:
+    error = f": {event.error}" if event.error else ""
+    return f"{who} {event.status.lower()} after {event.duration:.3f} s{error}"
+
+
+def _retrying(event: TaskRetrying) -> str:
+    which = f"retry {event.attempt} of {event.max_attempts} in {event.delay:.3g} s"
+    return f"{_who(event)} failed, {which}: {event.error}"
+
+
+def _released(event: ResourceReleased) -> str:
+    error = f" with an error: {event.error}" if event.error else ""
+    return f"resource {event.name} released{error}"
+
+
+_SENTENCES: dict[type[Event], Callable[[Any], str]] = {
+    RunStarted: lambda event: f"run {event.run_id} of {', '.join(event.target_tasks)} started",
+    RunFinished: lambda event: _ended(event, f"run {event.run_id}"),
+    TaskExecutionStarted: lambda event: f"{_who(event)} started",
+    TaskExecutionFinished: lambda event: _ended(event, _who(event)),
+    TaskSkipped: lambda event: f"{_who(event)} skipped: {event.reason}",
+    TaskRetrying: _retrying,
+    TaskBlocked: lambda event: f"{_who(event)} waits: {event.reason}",
+    CacheBypassed: lambda event: f"{_who(event)} runs without the cache: {event.reason}",
+    ResourceAcquired: lambda event: f"resource {event.name} acquired for one {event.scope}",
+    ResourceReleased: _released,
+}

@@ -1,0 +1,148 @@
+"""Loading: what `FILE_OR_MODULE[:NAME]` stands for."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from cascade.spec import CascadeError, LazyResult, ParamLazyResult, Resource
+
+_DEFAULT_NAME = "workflow"
+
+_SHOWN = 8
+"""File names that an error lists."""
+
+
+@dataclass(eq=False)
+class TargetNotFoundError(CascadeError, LookupError):
+    """A workflow that the command line names and that is not there; `problem` says what there is."""
+
+    target: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A workflow, as a function or a lazy result, and the resources that stand beside it in its module."""
+
+    workflow: Any
+    resources: tuple[Resource, ...]
+
+
+def load(target: str) -> Loaded:
+    """Import a file or module and find the workflow in it.
+
+    Without a name that is `workflow`, or else the only lazy result or function without arguments there is.
+
+    Raises:
+        TargetNotFoundError: If there is no such file, module or name, or it is not clear which is meant.
+    """
+    where, name = _split(target)
+    module = _import_file(Path(where), target) if _is_file(where) else _import_module(where, target)
+    resources = {id(value): value for value in vars(module).values() if isinstance(value, Resource)}
+    return Loaded(_find(module, name, where), tuple(resources.values()))
+
+
+def _split(target: str) -> tuple[str, str]:
+    """Split at the last colon, unless that belongs to the path of a file."""
+    where, colon, name = target.rpartition(":")
+    if not colon or Path(target).is_file() or os.sep in name:
+        return target, ""
+    return where, name
+
+
+def _is_file(where: str) -> bool:
+    return where.endswith(".py") or os.sep in where or Path(where).is_file()
+
+
+def _import_file(path: Path, target: str) -> ModuleType:
+    """Import a file as `python FILE` would, but under its own name: what its `__main__` guard protects does not run."""
+    if not path.is_file():
+        raise TargetNotFoundError(target, f"there is no file {path}{_files_beside(path)}")
+    path = path.resolve()
+    sys.path.insert(0, str(path.parent))
+    name = _module_name(path)
+    loader = SourceFileLoader(name, str(path))
+    spec = spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # a loader is given
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # tasks are found by module and name: by pickle, for one
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _module_name(path: Path) -> str:
+    """Return the name under which others would import the file, if it does not belong to another module."""
+    known = sys.modules.get(path.stem)
+    if known is None and path.stem not in sys.builtin_module_names:
+        return path.stem
+    return path.stem if getattr(known, "__file__", None) == str(path) else f"{path.stem}_file"
+
+
+def _import_module(name: str, target: str) -> ModuleType:
+    """Import a module as `python -m` would: the current folder comes first."""
+    missing = TargetNotFoundError(target, f"there is no file or module {name!r}{_files_beside(Path(name))}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise missing
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        # What the module itself fails to import is its own fault.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise missing from None
+
+
+def _files_beside(path: Path) -> str:
+    found = sorted(each.name for each in path.parent.glob("*.py")) if path.parent.is_dir() else []
+    if not found:
+        return ""
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"; {path.parent} has {', '.join(found[:_SHOWN])}{more}"
+
+
+def _find(module: ModuleType, name: str, where: str) -> Any:
+    candidates = {each: value for each, value in vars(module).items() if _is_candidate(each, value, module)}
+    told = f"; it has {', '.join(candidates)}" if candidates else ", and nothing that could be run"
+    if name:
+        if not hasattr(module, name):
+            raise TargetNotFoundError(where, f"has no {name!r}{told}")
+        found = getattr(module, name)
+        if not (isinstance(found, (LazyResult, list, tuple, dict)) or callable(found)):
+            raise TargetNotFoundError(where, f"{name!r} is no workflow but {type(found).__name__}{told}")
+        return found
+    if hasattr(module, _DEFAULT_NAME):
+        return getattr(module, _DEFAULT_NAME)
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))
+    if not candidates:
+        raise TargetNotFoundError(
+            where, "has no workflow: neither a function without arguments nor a lazy result"
+        )
+    choices = " or ".join(f"{where}:{each}" for each in candidates)
+    raise TargetNotFoundError(where, f"has no {_DEFAULT_NAME!r} but several candidates; write {choices}")
+
+
+def _is_candidate(name: str, value: object, module: ModuleType) -> bool:
+    """Tell whether a value may be the workflow that is meant: a lazy result, or the module's own function."""
+    if name.startswith("_"):
+        return False
+    if isinstance(value, FunctionType):
+        return value.__module__ == module.__name__ and not inspect.signature(value).parameters
+    return isinstance(value, LazyResult) and not isinstance(value, ParamLazyResult)

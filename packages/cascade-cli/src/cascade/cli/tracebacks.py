@@ -1,0 +1,55 @@
+"""Tracebacks that show the user's code: the frames that Cascade puts around it are left out."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+_OURS = (
+    "asyncio",
+    "cascade.adapters",
+    "cascade.cli",
+    "cascade.graph",
+    "cascade.runtime",
+    "cascade.spec",
+    "concurrent",
+    "importlib",
+)
+"""Modules whose frames say nothing about a workflow, with all that is below them."""
+
+
+def trim(error: BaseException) -> None:
+    """Take our frames out of the traceback of `error`, of its causes and contexts, and of the errors it groups."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = _trimmed(current.__traceback__)
+        pending += (current.__cause__, current.__context__)
+        if isinstance(current, BaseExceptionGroup):
+            pending.extend(current.exceptions)
+
+
+def render(error: BaseException) -> str:
+    """Return the traceback of `error` as Python prints it, with its notes."""
+    return "".join(traceback.format_exception(error))
+
+
+def _trimmed(entry: TracebackType | None) -> TracebackType | None:
+    kept = []
+    while entry is not None:
+        if not _is_ours(entry):
+            kept.append(entry)
+        entry = entry.tb_next
+    following = None
+    for entry in reversed(kept):
+        following = TracebackType(following, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return following
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    module = str(entry.tb_frame.f_globals.get("__name__", ""))
+    return any(module == ours or module.startswith(f"{ours}.") for ours in _OURS)

@@ -1,0 +1,1 @@
+"""Adapters: what the engine is wired with by default."""

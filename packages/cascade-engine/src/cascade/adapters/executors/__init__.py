@@ -1,0 +1,1 @@
+"""Executors: they make calls."""

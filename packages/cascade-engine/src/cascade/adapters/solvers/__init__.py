@@ -1,0 +1,1 @@
+"""Solvers: they find an order for a graph."""

@@ -1,0 +1,66 @@
+"""The message bus: hands events to those who subscribed to their type."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from cascade.runtime.events import Event
+from cascade.spec.errors import SpecError
+
+E = TypeVar("E", bound=Event)
+_logger = logging.getLogger(__name__)
+
+
+class MessageBus:
+    """Subscribers by event type; a subscriber to a base class hears all below it."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Event], list[Callable[[Any], object]]] = {}
+        self._listening: dict[type[Event], tuple[Callable[[Any], object], ...]] = {}
+
+    def subscribe(self, event_type: type[E], handler: Callable[[E], object]) -> Callable[[], None]:
+        """Call `handler` with each event of that type; return a function that ends this.
+
+        Handlers are called in the order of their subscription, at once and in the loop's thread.
+
+        Raises:
+            SpecError: If the type is no event, or the handler a coroutine function.
+        """
+        if not (isinstance(event_type, type) and issubclass(event_type, Event)):
+            raise SpecError(f"subscribe({event_type!r}, ...)", "give Event or a class below it")
+        if inspect.iscoroutinefunction(handler):
+            raise SpecError(
+                "an event handler is a coroutine function", "give a plain function that starts a task"
+            )
+        handlers = self._handlers.setdefault(event_type, [])
+        handlers.append(handler)
+        self._listening.clear()
+
+        def unsubscribe() -> None:
+            if handler in handlers:
+                handlers.remove(handler)
+                self._listening.clear()
+
+        return unsubscribe
+
+    def hears(self, event_type: type[Event]) -> bool:
+        """Tell whether somebody listens to that type, so that no event is built for nobody."""
+        return bool(self._handlers) and bool(self._handlers_of(event_type))
+
+    def publish(self, event: Event) -> None:
+        """Hand over an event. What a handler raises is logged, and neither stops the run nor the other handlers."""
+        for handler in self._handlers_of(type(event)):
+            try:
+                handler(event)
+            except Exception:
+                _logger.exception("a subscriber failed on %s", type(event).__name__)
+
+    def _handlers_of(self, event_type: type[Event]) -> tuple[Callable[[Any], object], ...]:
+        found = self._listening.get(event_type)
+        if found is None:
+            wanted = (self._handlers.get(cls, ()) for cls in event_type.__mro__)
+            found = self._listening[event_type] = tuple(handler for each in wanted for handler in each)
+        return found

@@ -1,0 +1,80 @@
+"""Checks: what can be known to be wrong before the first node of a structure runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.tree import Call, Injected
+from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
+from cascade.runtime.program import Program
+from cascade.runtime.resolvers import resolve_needs
+from cascade.spec.common import INPUTS, ParamContract
+from cascade.spec.errors import SpecError, TaskReferenceError
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.policies import NO_POLICIES, Mode
+from cascade.spec.workflow import WorkflowSpec
+
+if TYPE_CHECKING:
+    from cascade.runtime.engine import Engine
+
+
+def check_structure(
+    engine: Engine, program: Program, lazies: list[LazyResult[Any]], inputs: Mapping[str, object]
+) -> None:
+    """Check what a structure needs against what the engine has and the run was given.
+
+    Raises:
+        CascadeError: The one that names the first thing that can't work.
+    """
+    for lazy, call in zip(lazies, program.calls, strict=True):
+        if call.slots or call.defaults:
+            _check_resources(engine, lazy, call)
+        if isinstance(lazy, ParamLazyResult):
+            lazy.contract.read(inputs)
+        mode = engine.mode_of(lazy)
+        if mode is Mode.PROCESS and lazy.task.reference.find() is not lazy.task:
+            raise TaskReferenceError(lazy.task.name, str(lazy.task.reference))
+        if lazy.policies is not NO_POLICIES:
+            if lazy.policies.timeout is not None and mode is Mode.INLINE:
+                raise InlineTimeoutError(lazy.task.name)
+            resolve_needs(lazy, call, None, engine.capacity.totals)
+
+
+def check_inputs(
+    lazies: Iterable[LazyResult[Any]], spec: WorkflowSpec | None, inputs: Mapping[str, object]
+) -> None:
+    """Check the values given against what the first structure and the workflow's spec declare.
+
+    Raises:
+        UnknownParamError: If a name is not declared; it lists those that are.
+        ContractConflictError: If the two declare one name differently.
+        InputError: If a declared value is missing or of another type.
+    """
+    declared = WorkflowSpec()
+    for contract in (*(spec.contracts if spec else ()), *_contracts_in(lazies)):
+        declared.add(contract)
+    known = sorted(contract.name for contract in declared.contracts if isinstance(contract, ParamContract))
+    for name in inputs:
+        if name not in known:
+            raise UnknownParamError(name, tuple(known))
+    for contract in declared.contracts:
+        contract.read(inputs)
+
+
+def _contracts_in(lazies: Iterable[LazyResult[Any]]) -> list[Any]:
+    return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
+
+
+def _check_resources(engine: Engine, lazy: LazyResult[Any], call: Call) -> None:
+    wanted_by = f"task '{lazy.task.name}'"
+    for name in call.resources():
+        if name != INPUTS:
+            engine.registry.opening_order(name, wanted_by)
+    if isinstance(lazy, MappedLazyResult):
+        for slot, source in zip(call.slots, call.sources, strict=True):
+            if isinstance(source, Injected) and slot.argument in lazy.mapped:
+                raise SpecError(
+                    f"{wanted_by} is mapped over an injected resource in '{slot}'",
+                    "inject it as the default of a parameter, or fix it with .partial(...)",
+                )

@@ -1,0 +1,231 @@
+"""The engine: configuration and shared capacity. What belongs to one run lives in that run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import copy_context
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.executors.local import LocalExecutor
+from cascade.adapters.solvers.native import NativeSolver
+from cascade.adapters.state import InMemoryStateBackend
+from cascade.runtime.bus import MessageBus
+from cascade.runtime.caching import SharedCache
+from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
+from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
+from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.runtime.resource_manager import ResourceRegistry
+from cascade.runtime.run import Run, RunOptions
+from cascade.runtime.strategies import Preparation
+from cascade.spec.constraint import exact_amount
+from cascade.spec.errors import PolicyError, SpecError
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies import Mode
+from cascade.spec.resource import Resource
+from cascade.spec.task import Task
+from cascade.spec.workflow import WorkflowSpec, collect
+
+BLOCKED_SECONDS = 0.1
+"""A task that holds the event loop for so long while others wait is told of at its second offence."""
+
+
+class OnFailure(StrEnum):
+    """What a run does at the first failure: stop, or finish what does not depend on it."""
+
+    STOP = "stop"
+    FINISH = "finish"
+
+
+class Engine:
+    """Runs targets in the event loop it is called in. Many runs at once don't see each other.
+
+    `system_resources` are the amounts that constraints share, `max_concurrency` bounds the calls that run at one
+    time, `preview` makes the text that finished tasks show of their results (by default they show nothing).
+    `async with Engine(...)` closes what the engine opened: its threads, its processes, its cache.
+    """
+
+    def __init__(
+        self,
+        *,
+        solver: Solver | None = None,
+        executor: Executor | None = None,
+        bus: MessageBus | None = None,
+        state_backend_cls: StateBackendFactory | None = None,
+        cache_backend: CacheBackend | None = None,
+        system_resources: Mapping[str, float] | None = None,
+        max_concurrency: int | None = None,
+        preview: Callable[[object], str] | None = None,
+    ) -> None:
+        self.bus = MessageBus() if bus is None else bus
+        self.executor: Executor = LocalExecutor() if executor is None else executor
+        self.state_backend_cls: StateBackendFactory = state_backend_cls or InMemoryStateBackend
+        self.preview = preview
+        self.preparation = Preparation(NativeSolver() if solver is None else solver)
+        self.registry = ResourceRegistry()
+        self.capacity = Capacity(_totals(system_resources or {}, max_concurrency))
+        self.cache = SharedCache(InMemoryCacheBackend() if cache_backend is None else cache_backend)
+        self._owned_executor = self.executor if executor is None else None
+        self._owned_cache = self.cache.backend if cache_backend is None else None
+        self._local = self.executor if isinstance(self.executor, LocalExecutor) else None
+        self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._drivers: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def register(self, resource: Resource) -> None:
+        """Make a resource known under its name.
+
+        Raises:
+            SpecError: If it is no resource.
+        """
+        self.override_resource_provider(getattr(resource, "name", ""), resource)
+
+    def get_resource_provider(self, name: str) -> Resource:
+        """Return the resource that is registered under a name.
+
+        Raises:
+            ResourceNotFoundError: If there is none.
+        """
+        return self.registry.provider(name, "the caller")
+
+    def override_resource_provider(self, name: str, resource: Resource) -> None:
+        """Let another resource stand in under a name, from the next run on.
+
+        Raises:
+            SpecError: If it is no resource.
+        """
+        if not isinstance(resource, Resource):
+            raise SpecError(
+                f"{resource!r} is registered as a resource", "put @cs.resource on a generator function"
+            )
+        self.registry.register(resource, name)
+
+    async def run(
+        self,
+        target: object,
+        *,
+        params: Mapping[str, object] | None = None,
+        run_id: str | None = None,
+        on_failure: str | OnFailure = OnFailure.STOP,
+        spec: WorkflowSpec | None = None,
+    ) -> Any:
+        """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
+
+        `params` are the values of the inputs by name, `spec` the inputs that the workflow declares besides those in
+        its first structure.
+
+        Raises:
+            CascadeError: If the target can't be run; nothing has begun then.
+            DependencyMissingError: If the target itself was skipped.
+            ExceptionGroup: With `on_failure="finish"`, all that failed.
+            BaseException: What a task raised, with notes that say which one and where.
+        """
+        self._enter_loop()
+        if callable(target) and not isinstance(target, Task):
+            target, spec = collect(target)
+        options = RunOptions(
+            dict(params or {}),
+            run_id,
+            _parse_on_failure(on_failure),
+            spec,
+            held.get(),
+            asyncio.current_task(),
+        )
+        context = copy_context()
+        run = Run(self, options, context)
+        driver = asyncio.get_running_loop().create_task(run.drive(target), context=context)
+        self._drivers.add(driver)
+        try:
+            await _until_done(driver)
+        finally:
+            self._drivers.discard(driver)
+        if run.error is not None:
+            error, run.error = run.error, None
+            raise error
+        return run.value
+
+    def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
+        """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
+        return None if self._local is None else self._local.mode_of(lazy.task, lazy.policies.mode)
+
+    def is_inline(self, lazy: LazyResult[Any]) -> bool:
+        """Tell whether a call runs in the loop's own thread, at once."""
+        return self.mode_of(lazy) is Mode.INLINE
+
+    def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
+        """Warn, once per task and at its second offence, if it held the loop for long while others waited."""
+        if seconds < BLOCKED_SECONDS or asyncio.all_tasks() <= set(own):
+            return
+        self._offences[task] = self._offences.get(task, 0) + 1
+        if self._offences[task] == 2:
+            warnings.warn(
+                f"task '{task.name}' held the event loop for {seconds:.2f} s while others waited; "
+                f'write @cs.task(mode="thread") if it blocks, mode="process" if it computes',
+                BlockedLoopWarning,
+                stacklevel=2,
+            )
+
+    async def close(self) -> None:
+        """Cancel the runs under way, wait for them, and close what the engine opened."""
+        self._closed = True
+        for driver in self._drivers:
+            driver.cancel()
+        if self._drivers:
+            await asyncio.wait(self._drivers)
+        if isinstance(self._owned_executor, LocalExecutor):
+            await self._owned_executor.close()
+        if self._owned_cache is not None:
+            await self._owned_cache.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _enter_loop(self) -> None:
+        if self._closed:
+            raise EngineClosedError
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._drivers and self._loop is not loop:
+                raise EngineLoopError
+            self._loop = loop
+
+
+async def _until_done(driver: asyncio.Task[None]) -> None:
+    """Wait for a run to end; being cancelled cancels the run, and it still ends in order."""
+    while not driver.done():
+        try:
+            await asyncio.wait([driver])
+        except asyncio.CancelledError:
+            driver.cancel()
+
+
+def _parse_on_failure(on_failure: str | OnFailure) -> bool:
+    try:
+        return OnFailure(on_failure) is OnFailure.FINISH
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in OnFailure)
+        raise PolicyError(f"unknown on_failure {on_failure!r}", f"use one of {known}") from None
+
+
+def _totals(system_resources: Mapping[str, float], max_concurrency: int | None) -> dict[Name, Amount]:
+    totals: dict[Name, Amount] = {
+        name: exact_amount(name, amount) for name, amount in system_resources.items()
+    }
+    if max_concurrency is not None:
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise PolicyError(f"max_concurrency={max_concurrency!r}", "give a whole number, 1 or more")
+        totals[CONCURRENCY] = max_concurrency
+    return totals

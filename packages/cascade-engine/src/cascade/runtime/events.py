@@ -1,0 +1,125 @@
+"""Events: what a run tells those who listen. Values never appear in them, unless previews are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SkipReason(StrEnum):
+    """Why a node never started."""
+
+    CONDITION_FALSE = "ConditionFalse"
+    UPSTREAM_SEQUENCE = "UpstreamSkipped_Sequence"
+    UPSTREAM_CONDITION = "UpstreamSkipped_Condition"
+    UPSTREAM_CONSTRAINT = "UpstreamSkipped_Constraint"
+    UPSTREAM_DATA = "UpstreamSkipped_Data"
+    UPSTREAM_ROUTE = "UpstreamSkipped_Route"
+    PRUNED = "Pruned_UnselectedRoute"
+    NOT_NEEDED = "NotNeeded"
+    UPSTREAM_FAILED = "UpstreamFailed"
+    RUN_STOPPED = "RunStopped"
+    CACHE_HIT = "CacheHit"
+    RECOVERED = "Recovered"
+
+
+class Status(StrEnum):
+    """How a run or a task ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The base of all events; whoever subscribes to it hears every one."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run begins. `params` holds names only."""
+
+    target_tasks: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    """A run has ended, its resources are released. `duration` is in seconds."""
+
+    status: Status
+    duration: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent(Event):
+    """The base of events about one call. In a run's first graph `task_id` is the id of the node."""
+
+    task_id: str
+    task_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionStarted(TaskEvent):
+    """A call begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionFinished(TaskEvent):
+    """A call has ended, after all its attempts. `duration` is in seconds, waits included."""
+
+    status: Status
+    duration: float
+    error: str | None = None
+    result_preview: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSkipped(TaskEvent):
+    """A call is not made."""
+
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetrying(TaskEvent):
+    """An attempt failed; retry number `attempt` of `max_attempts` follows in `delay` seconds."""
+
+    attempt: int
+    max_attempts: int
+    delay: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBlocked(TaskEvent):
+    """A call waits until others give back what it needs."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheBypassed(TaskEvent):
+    """A call is made without the cache."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceAcquired(Event):
+    """A resource is open."""
+
+    name: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceReleased(Event):
+    """A resource is closed; `error` tells what its release raised."""
+
+    name: str
+    scope: str
+    error: str | None = None

@@ -1,0 +1,190 @@
+"""Errors of the engine: what goes wrong when a graph is prepared or run. A task's own exception is never wrapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.spec.errors import CascadeError
+
+
+class CascadeRuntimeError(CascadeError, RuntimeError):
+    """The root of the engine's errors."""
+
+
+@dataclass(eq=False)
+class DependencyMissingError(CascadeRuntimeError, LookupError):
+    """A value is asked for that no task gave, because the task was skipped.
+
+    `argument` is where the missing value was to go, `source` the task that should have given it; both are empty
+    where the task's own condition was false.
+    """
+
+    task: str
+    reason: str
+    argument: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        cause = f": its {self.argument} from task '{self.source}' is missing" if self.source else ""
+        return (
+            f"task '{self.task}' was skipped ({self.reason}){cause}; "
+            f"give a value for that case with run_if(..., otherwise=...), or ask for a task that runs"
+        )
+
+
+@dataclass(eq=False)
+class RouteNotFoundError(CascadeRuntimeError, LookupError):
+    """A selector gave a key that its router has no route for."""
+
+    task: str
+    argument: str
+    key: object
+    known: tuple[object, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(map(repr, self.known))
+        return (
+            f"the router in '{self.argument}' of task '{self.task}' has no route {self.key!r}; it has {known}"
+        )
+
+
+@dataclass(eq=False)
+class MapItemSkippedError(CascadeRuntimeError, LookupError):
+    """An item of a map has no value, because what it called was skipped."""
+
+    task: str
+    index: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"item {self.index} of mapped task '{self.task}' was skipped ({self.reason}); "
+            f"give a value for that case with run_if(..., otherwise=...)"
+        )
+
+
+@dataclass(eq=False)
+class TaskTimeoutError(CascadeRuntimeError, TimeoutError):
+    """An attempt took longer than `with_timeout` allows."""
+
+    task: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"task '{self.task}' took longer than its timeout of {self.seconds:g} s"
+
+
+@dataclass(eq=False)
+class InlineTimeoutError(CascadeRuntimeError, ValueError):
+    """A timeout on a plain function in the loop's own thread, where it could never fire."""
+
+    task: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' is a plain function that runs inline, where a timeout can't interrupt it; "
+            f'make it async, or write @cs.task(mode="thread")'
+        )
+
+
+@dataclass(eq=False)
+class ResourceNotFoundError(CascadeRuntimeError, LookupError):
+    """A resource is injected that nobody registered."""
+
+    resource: str
+    wanted_by: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return (
+            f"{self.wanted_by} wants resource '{self.resource}', which is not registered (registered: {known}); "
+            f"pass it in resources=[...] or call engine.register(...)"
+        )
+
+
+@dataclass(eq=False)
+class ResourceCycleError(CascadeRuntimeError, ValueError):
+    """Resources that need each other; `names` are those of the cycle, in its order."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"resources need each other: {' -> '.join((*self.names, self.names[0]))}; take one injection away"
+        )
+
+
+@dataclass(eq=False)
+class ResourceScopeError(CascadeRuntimeError, ValueError):
+    """A resource that is to outlive one that it needs, or that a place can't take."""
+
+    user: str
+    resource: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.user} can't take resource '{self.resource}' of scope 'task'; {self.remedy}"
+
+
+@dataclass(eq=False)
+class ResourceYieldError(CascadeRuntimeError):
+    """A provider that yields never or more than once."""
+
+    resource: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"resource '{self.resource}' {self.problem}; a provider yields its value exactly once"
+
+
+@dataclass(eq=False)
+class RequirementError(CascadeRuntimeError, ValueError):
+    """A constraint that the engine can never meet."""
+
+    task: str
+    resource: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"task '{self.task}' needs {self.problem}"
+
+
+@dataclass(eq=False)
+class UnknownParamError(CascadeRuntimeError, LookupError):
+    """A value is given for a parameter that the workflow does not declare."""
+
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return f"the workflow has no parameter '{self.name}'; it has: {known}"
+
+
+@dataclass(eq=False)
+class RunningLoopError(CascadeRuntimeError):
+    """`cs.run` is called where an event loop runs already."""
+
+    def __str__(self) -> str:
+        return "cs.run can't be called in a running event loop; write `await cs.arun(target)` there"
+
+
+@dataclass(eq=False)
+class EngineLoopError(CascadeRuntimeError):
+    """An engine is used in a second event loop while it serves a first one."""
+
+    def __str__(self) -> str:
+        return "this engine serves another event loop; make an Engine for each loop"
+
+
+@dataclass(eq=False)
+class EngineClosedError(CascadeRuntimeError):
+    """An engine is used after it was closed."""
+
+    def __str__(self) -> str:
+        return "this engine is closed; run inside its `async with` block"
+
+
+class BlockedLoopWarning(UserWarning):
+    """A task held the event loop for long while others waited."""

@@ -1,0 +1,129 @@
+"""Flow: decides from recorded facts alone what is skipped, pruned or ready. It keeps no state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cascade.graph.tree import Choice
+from cascade.runtime.events import SkipReason
+from cascade.runtime.keys import NodeKey
+from cascade.runtime.program import Program
+from cascade.runtime.resolvers import choose_route
+from cascade.spec.protocols import StateBackend
+
+
+class FlowManager:
+    """Judges the nodes of one frame by the facts in a state backend.
+
+    A settled node with neither a value nor a skip has failed.
+    """
+
+    __slots__ = ("_key", "_program", "_state")
+
+    def __init__(self, program: Program, state: StateBackend, key: Callable[[int], NodeKey]) -> None:
+        self._program = program
+        self._state = state
+        self._key = key
+
+    def value(self, node: int) -> Any:
+        """Return a node's value."""
+        return self._state.get_result(self._key(node))
+
+    def has_value(self, node: int) -> bool:
+        """Tell whether a node has a value; one with `otherwise` has, though it is skipped."""
+        return self._state.has_result(self._key(node))
+
+    def conditions_hold(self, node: int) -> bool:
+        """Tell whether all conditions of a node have come true."""
+        return all(
+            self.has_value(condition) and bool(self.value(condition))
+            for condition in self._program.calls[node].conditions
+        )
+
+    def chosen_route(self, choice: Choice) -> int | None:
+        """Return the route that a router's selector has chosen; `None` if it has chosen none of them."""
+        return choose_route(choice, self.value(choice.selector)) if self.has_value(choice.selector) else None
+
+    def verdict(self, node: int) -> SkipReason | None:
+        """Return why a node is skipped, now that all it demanded has settled; `None` if it is ready."""
+        call = self._program.calls[node]
+        gates = self._program.predecessors[node]
+        demands = [*gates, *call.conditions]
+        runs_on = self.conditions_hold(node)
+        if runs_on:
+            demands += self._program.inputs[node]
+            demands += self._routes(node)
+        if any(self._failed(each) for each in demands):
+            return SkipReason.UPSTREAM_FAILED
+        if not all(map(self.has_value, gates)):
+            return SkipReason.UPSTREAM_SEQUENCE
+        if not runs_on:
+            return self._condition_verdict(node)
+        if not all(self.has_value(amount) for _, amount in call.amounts):
+            return SkipReason.UPSTREAM_CONSTRAINT
+        if not all(map(self.has_value, self._program.inputs[node])):
+            return SkipReason.UPSTREAM_DATA
+        if not all(map(self.has_value, self._routes(node))):
+            return SkipReason.UPSTREAM_ROUTE
+        return None
+
+    def missing(self, node: int, reason: SkipReason) -> int | None:
+        """Return the first node whose missing value is the reason of a skip."""
+        call = self._program.calls[node]
+        candidates: dict[SkipReason, list[int] | tuple[int, ...]] = {
+            SkipReason.UPSTREAM_SEQUENCE: self._program.predecessors[node],
+            SkipReason.UPSTREAM_CONDITION: call.conditions,
+            SkipReason.UPSTREAM_CONSTRAINT: [amount for _, amount in call.amounts],
+            SkipReason.UPSTREAM_DATA: self._program.inputs[node],
+            SkipReason.UPSTREAM_ROUTE: self._routes(node) if reason is SkipReason.UPSTREAM_ROUTE else (),
+        }
+        return next((each for each in candidates.get(reason, ()) if not self.has_value(each)), None)
+
+    def left_out(self, demanded: Callable[[int], bool]) -> Iterator[tuple[int, SkipReason]]:
+        """Give each node that was never demanded, in the plan's order, and why."""
+        pruned = self._pruned(demanded)
+        for node in self._program.order:
+            if not demanded(node):
+                yield node, SkipReason.PRUNED if node in pruned else SkipReason.NOT_NEEDED
+
+    def _pruned(self, demanded: Callable[[int], bool]) -> set[int]:
+        """Return what was never demanded and belongs to a branch that a selector did not choose."""
+        pending: list[int] = []
+        for node, call in enumerate(self._program.calls):
+            if demanded(node):
+                for choice in call.choices():
+                    if self.has_value(choice.selector) and self.conditions_hold(node):
+                        pending.extend(choice.routes)
+        pruned: set[int] = set()
+        while pending:
+            node = pending.pop()
+            if node not in pruned and not demanded(node):
+                pruned.add(node)
+                pending.extend(self._waits_for(node))
+        return pruned
+
+    def _waits_for(self, node: int) -> Iterator[int]:
+        call = self._program.calls[node]
+        yield from self._program.predecessors[node]
+        yield from call.conditions
+        yield from self._program.inputs[node]
+        for choice in call.choices():
+            yield from choice.routes
+
+    def _routes(self, node: int) -> list[int]:
+        chosen = map(self.chosen_route, self._program.calls[node].choices())
+        return [route for route in chosen if route is not None]
+
+    def _failed(self, node: int) -> bool:
+        if self.has_value(node):
+            return False
+        return self._state.get_skip_reason(self._key(node)) in (None, SkipReason.UPSTREAM_FAILED)
+
+    def _condition_verdict(self, node: int) -> SkipReason:
+        for condition in self._program.calls[node].conditions:
+            if not self.has_value(condition):
+                return SkipReason.UPSTREAM_CONDITION
+            if not self.value(condition):
+                break
+        return SkipReason.CONDITION_FALSE

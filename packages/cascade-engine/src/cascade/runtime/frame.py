@@ -1,0 +1,212 @@
+"""Frames: one tree that is being run. Work is driven by demand from its target, and nothing here recurses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.tree import Choice
+from cascade.runtime.events import SkipReason
+from cascade.runtime.flow import FlowManager
+from cascade.runtime.keys import FrameKey, NodeKey
+from cascade.runtime.program import Program
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.missing import MISSING
+from cascade.spec.protocols import StateBackend
+
+if TYPE_CHECKING:
+    from cascade.runtime.strategies import TailCallLoop
+
+
+class Stage(IntEnum):
+    """How far a node of a frame has come."""
+
+    IDLE = 0
+    WAITING = 1
+    READY = 2
+    STARTED = 3
+    SETTLED = 4
+
+
+class Role(IntEnum):
+    """What a node that is waited for means to the one that waits; a router's selector has its `Choice` instead."""
+
+    PLAIN = 0
+    CONDITION = 1
+
+
+class Frame:
+    """The nodes of one tree, what each still waits for, and who waits for it.
+
+    `ready` and `skipped` hold what the last steps brought about, for the run to take.
+    """
+
+    __slots__ = (
+        "_broken",
+        "_conditions_left",
+        "_missing",
+        "_stages",
+        "_state",
+        "_waiters",
+        "_work",
+        "failed",
+        "flow",
+        "key",
+        "lazies",
+        "loop",
+        "program",
+        "ready",
+        "serial",
+        "skipped",
+    )
+
+    def __init__(
+        self,
+        key: FrameKey,
+        serial: int,
+        loop: TailCallLoop,
+        program: Program,
+        lazies: list[LazyResult[Any]],
+        state: StateBackend,
+    ) -> None:
+        self.key = key
+        self.serial = serial
+        self.loop = loop
+        self.program = program
+        self.lazies = lazies
+        self.flow = FlowManager(program, state, self.node_key)
+        self.failed = False
+        self.ready: list[int] = []
+        self.skipped: list[tuple[int, SkipReason]] = []
+        self._state = state
+        self._stages = bytearray(len(program))
+        self._missing = [0] * len(program)
+        self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
+        self._conditions_left: dict[int, int] = {}
+        self._broken: dict[int, Exception] = {}
+        # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
+        self._work: deque[int] = deque()
+
+    def node_key(self, node: int) -> NodeKey:
+        """Return the key of a node's facts."""
+        return NodeKey(self.key, self.program.paths[node])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the target has settled; nothing else is under way then."""
+        return self._stages[self.program.target] == Stage.SETTLED
+
+    def begin(self) -> None:
+        """Demand the target."""
+        self._work.append(self.program.target)
+        self._pump()
+
+    def note_started(self, node: int) -> None:
+        """Note that a node's call has begun."""
+        self._stages[node] = Stage.STARTED
+
+    def settle(self, node: int) -> None:
+        """Note that the facts of a node are recorded, or that it has failed and has none."""
+        self._stages[node] = Stage.SETTLED
+        self._work.append(~node)
+        self._pump()
+
+    def broken(self, node: int) -> Exception | None:
+        """Return what judging a node's conditions raised."""
+        return self._broken.get(node)
+
+    def left_out(self) -> Iterator[tuple[int, SkipReason]]:
+        """Give the nodes that were never demanded, and why."""
+        return self.flow.left_out(lambda node: self._stages[node] != Stage.IDLE)
+
+    def never_started(self) -> Iterator[int]:
+        """Give the nodes that have neither started nor been skipped, in the plan's order."""
+        return (node for node in self.program.order if self._stages[node] < Stage.STARTED)
+
+    def _pump(self) -> None:
+        work = self._work
+        while work:
+            node = work.popleft()
+            if node < 0:
+                self._tell_dependents(~node)
+            elif self._stages[node] == Stage.IDLE:
+                self._demand(node)
+
+    def _demand(self, node: int) -> None:
+        """Demand what comes first for a node: what it is ordered after, its conditions, or else its inputs."""
+        self._stages[node] = Stage.WAITING
+        for each in self.program.predecessors[node]:
+            self._wait(node, each, Role.PLAIN)
+        conditions = self.program.calls[node].conditions
+        if conditions:
+            self._conditions_left[node] = sum(self._wait(node, each, Role.CONDITION) for each in conditions)
+            if not self._conditions_left[node]:
+                self._judge_conditions(node)
+        else:
+            self._demand_inputs(node)
+        if not self._missing[node]:
+            self._decide(node)
+
+    def _demand_inputs(self, node: int) -> None:
+        call = self.program.calls[node]
+        for each in self.program.inputs[node]:
+            self._wait(node, each, Role.PLAIN)
+        for choice in call.choices():
+            if not self._wait(node, choice.selector, choice):
+                self._demand_route(node, choice)
+
+    def _demand_route(self, node: int, choice: Choice) -> None:
+        route = self.flow.chosen_route(choice)
+        if route is not None:
+            self._wait(node, route, Role.PLAIN)
+
+    def _wait(self, node: int, on: int, role: Role | Choice) -> bool:
+        """Let a node wait for another one, which is demanded; return whether there is anything to wait for."""
+        stage = self._stages[on]
+        if stage == Stage.SETTLED:
+            return False
+        self._missing[node] += 1
+        self._waiters.setdefault(on, []).append((node, role))
+        if stage == Stage.IDLE:
+            self._work.append(on)
+        return True
+
+    def _tell_dependents(self, settled: int) -> None:
+        for node, role in self._waiters.pop(settled, ()):
+            if role is Role.CONDITION:
+                self._conditions_left[node] -= 1
+                if not self._conditions_left[node]:
+                    self._judge_conditions(node)
+            elif isinstance(role, Choice):
+                self._demand_route(node, role)
+            self._missing[node] -= 1
+            if not self._missing[node]:
+                self._decide(node)
+
+    def _judge_conditions(self, node: int) -> None:
+        try:
+            hold = self.flow.conditions_hold(node)
+        except Exception as error:  # noqa: BLE001 - the truth of a value is the user's own code
+            self._broken[node] = error
+        else:
+            if hold:
+                self._demand_inputs(node)
+
+    def _decide(self, node: int) -> None:
+        """All that a node demanded has settled: it is ready, or skipped and settled itself."""
+        reason = None if node in self._broken else self.flow.verdict(node)
+        if reason is None:
+            self._stages[node] = Stage.READY
+            self.ready.append(node)
+            return
+        key = self.node_key(node)
+        self._state.mark_skipped(key, reason)
+        if reason is SkipReason.CONDITION_FALSE:
+            otherwise = self.lazies[node].policies.otherwise
+            if otherwise is not MISSING:
+                self._state.put_result(key, otherwise)
+        self.skipped.append((node, reason))
+        self._stages[node] = Stage.SETTLED
+        self._work.append(~node)

@@ -1,0 +1,38 @@
+"""Outcomes: how a call ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.runtime.events import SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The call was made and gave this, perhaps a lazy result."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The value was there and the call not made."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The call raised this, or could not be made because of it."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There is no value, for this reason: where the target of a tree was skipped."""
+
+    reason: SkipReason
+
+
+Outcome = Returned | Known | Failed

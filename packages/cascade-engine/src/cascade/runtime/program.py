@@ -1,0 +1,47 @@
+"""Programs: what can be known of a structure before it runs, by position. Immutable, and shared by all its runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.graph.model import Graph
+from cascade.graph.path import StructurePath
+from cascade.graph.planning import Plan
+from cascade.graph.tree import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The structure of a tree, ready to be run: its columns and the rank of each node in the plan.
+
+    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it.
+    """
+
+    calls: list[Call]
+    paths: list[StructurePath]
+    predecessors: list[tuple[int, ...]]
+    inputs: list[list[int]]
+    rank: list[int]
+    order: tuple[int, ...]
+    target: int
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+
+def compile_program(graph: Graph, plan: Plan) -> Program:
+    """Compile the graph of a lazy tree with the order that a plan gives it."""
+    tree = graph.tree
+    assert tree is not None
+    rank = [0] * len(tree.calls)
+    for place, position in enumerate(plan.order):
+        rank[position] = place
+    return Program(
+        tree.calls,
+        tree.paths,
+        [tree.predecessors(position) for position in range(len(tree.calls))],
+        [call.inputs() for call in tree.calls],
+        rank,
+        plan.order,
+        tree.target,
+    )

@@ -1,0 +1,37 @@
+"""Protocols: what the engine asks of a solver and an executor. Defaults are in `cascade.adapters`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from cascade.graph.model import Graph, Node
+from cascade.graph.planning import Plan
+from cascade.spec.protocols import CacheBackend, CachePolicy, StateBackend
+
+__all__ = ["CacheBackend", "CachePolicy", "Executor", "Solver", "StateBackend", "StateBackendFactory"]
+
+
+class Solver(Protocol):
+    """Finds an order for a graph. The same graph must give the same plan."""
+
+    def resolve(self, graph: Graph) -> Plan:
+        """Return a plan that holds each node once, after all that it may wait for.
+
+        Raises:
+            CycleError: If there is none.
+        """
+
+
+class Executor(Protocol):
+    """Makes one call somewhere. It knows nothing of the graph, and `args` and `kwargs` hold values only."""
+
+    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call `node.callable_obj` and return its value, or raise what it raises.
+
+        When cancelled it returns only after the call has really ended.
+        """
+
+
+StateBackendFactory = Callable[..., StateBackend]
+"""Makes the state backend of one run; called with `run_id=`."""

@@ -1,0 +1,110 @@
+"""Reports: what a run tells its listeners, and the notes that it puts on errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cascade.runtime.bus import MessageBus
+from cascade.runtime.events import (
+    CacheBypassed,
+    ResourceAcquired,
+    ResourceReleased,
+    RunFinished,
+    RunStarted,
+    SkipReason,
+    Status,
+    TaskExecutionFinished,
+    TaskExecutionStarted,
+    TaskSkipped,
+)
+from cascade.runtime.jobs import Job
+from cascade.runtime.outcomes import Failed, Outcome
+from cascade.spec.arguments import find_markers
+from cascade.spec.compose import COLLECT
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.resource import Resource
+
+Preview = Callable[[object], str]
+
+
+class Reports:
+    """Builds events only if somebody listens to them."""
+
+    def __init__(self, bus: MessageBus, run_id: str, preview: Preview | None) -> None:
+        self._bus = bus
+        self._run_id = run_id
+        self._preview = preview
+        self._run_started = False
+
+    def run_started(self, target: LazyResult[Any], params: Mapping[str, object]) -> None:
+        """A run begins."""
+        self._run_started = True
+        if self._bus.hears(RunStarted):
+            self._bus.publish(RunStarted(self._run_id, _target_names(target), tuple(params)))
+
+    def run_finished(self, duration: float, error: BaseException | None) -> None:
+        """A run has ended; one whose target could not be run has never begun."""
+        if self._run_started and self._bus.hears(RunFinished):
+            status = Status.SUCCEEDED if error is None else Status.FAILED
+            self._bus.publish(RunFinished(self._run_id, status, duration, _told(error)))
+
+    def started(self, job: Job) -> None:
+        """A call begins."""
+        job.note_started()
+        job.began = time.monotonic()
+        if self._bus.hears(TaskExecutionStarted):
+            self._bus.publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """A call has ended."""
+        if not self._bus.hears(TaskExecutionFinished):
+            return
+        duration = time.monotonic() - job.began
+        if isinstance(outcome, Failed):
+            event = TaskExecutionFinished(
+                self._run_id, job.task_id, job.name, Status.FAILED, duration, _told(outcome.error)
+            )
+        else:
+            shown = None if self._preview is None else self._preview(outcome.value)
+            event = TaskExecutionFinished(
+                self._run_id, job.task_id, job.name, Status.SUCCEEDED, duration, None, shown
+            )
+        self._bus.publish(event)
+
+    def skipped(self, job: Job, reason: SkipReason) -> None:
+        """A call is not made."""
+        if self._bus.hears(TaskSkipped):
+            self._bus.publish(TaskSkipped(self._run_id, job.task_id, job.name, reason))
+
+    def uncached(self, job: Job, reason: str) -> None:
+        """A call is made, or its value kept, without the cache."""
+        if self._bus.hears(CacheBypassed):
+            self._bus.publish(CacheBypassed(self._run_id, job.task_id, job.name, reason))
+
+    def resource(self, resource: Resource, error: BaseException | None, opened: bool) -> None:
+        """A resource was opened or released."""
+        if opened:
+            if self._bus.hears(ResourceAcquired):
+                self._bus.publish(ResourceAcquired(self._run_id, resource.name, resource.scope))
+        elif self._bus.hears(ResourceReleased):
+            self._bus.publish(ResourceReleased(self._run_id, resource.name, resource.scope, _told(error)))
+
+    def annotate(self, error: BaseException, job: Job) -> None:
+        """Note on an error which task raised it, where in the tree and in which run."""
+        note = f"in task '{job.name}' at {job.where}, run {self._run_id}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+
+
+def _target_names(target: LazyResult[Any]) -> tuple[str, ...]:
+    """Return the name of a target's task; for a gathering, those of what it gathers."""
+    if target.task is COLLECT:
+        gathered = (found.marker for found in find_markers(target.args, {}))
+        return tuple(each.task.name for each in gathered if isinstance(each, LazyResult))
+    return (target.task.name,)
+
+
+def _told(error: BaseException | None) -> str | None:
+    return None if error is None else f"{type(error).__name__}: {error}"

@@ -1,0 +1,106 @@
+"""Resolvers: from recorded values to the arguments of a call: injection, routing, amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cascade.graph.tree import Call, Choice, Injected
+from cascade.runtime.capacity import Amount, Name
+from cascade.runtime.exceptions import RequirementError, RouteNotFoundError
+from cascade.spec.arguments import fill, is_marker
+from cascade.spec.constraint import exact_amount
+from cascade.spec.errors import PolicyError
+from cascade.spec.lazy_types import LazyResult
+
+Values = Callable[[int], Any]
+"""Gives the recorded value of the node at a position."""
+
+
+def choose_route(choice: Choice, key: Any) -> int | None:
+    """Return the node of the route for a key; `None` if the router has no such route."""
+    try:
+        return dict(zip(choice.keys, choice.routes, strict=True)).get(key)
+    except TypeError:  # no key at all: not hashable
+        return None
+
+
+def resolve_arguments(
+    lazy: LazyResult[Any], call: Call, values: Values, resources: Mapping[str, Any] | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with every marker replaced by its value.
+
+    With `resources=None` injections stay as they are, for a call whose resources are not open yet.
+
+    Raises:
+        RouteNotFoundError: If a selector's value has no route.
+    """
+    if not call.slots and not call.defaults:
+        return lazy.args, lazy.kwargs
+    slots, found = [], []
+    for slot, source in zip(call.slots, call.sources, strict=True):
+        if isinstance(source, Injected):
+            if resources is None:
+                continue
+            value = resources[source.resource]
+        elif isinstance(source, Choice):
+            value = values(_route(lazy, str(slot), source, values(source.selector)))
+        else:
+            value = values(source)
+        slots.append(slot)
+        found.append(value)
+    args, kwargs = fill(lazy.args, lazy.kwargs, slots, found)
+    if resources is not None:
+        kwargs.update((parameter, resources[name]) for parameter, name in call.defaults)
+    return args, kwargs
+
+
+def _route(lazy: LazyResult[Any], argument: str, choice: Choice, key: Any) -> int:
+    route = choose_route(choice, key)
+    if route is None:
+        raise RouteNotFoundError(lazy.task.name, argument, key, choice.keys)
+    return route
+
+
+def resolve_needs(
+    lazy: LazyResult[Any], call: Call, values: Values | None, totals: Mapping[Name, Amount]
+) -> dict[Name, Amount]:
+    """Return the amounts that a call needs; lazy ones are left out where `values` is `None`.
+
+    Raises:
+        RequirementError: If an amount makes no sense, or the engine has less or nothing of it.
+    """
+    declared = lazy.policies.constraints
+    needs: dict[Name, Amount] = {}
+    if declared is None:
+        return needs
+    computed = {} if values is None else {name: values(position) for name, position in call.amounts}
+    for name, amount in declared.amounts:
+        _check_declared(lazy, name, totals)
+        if is_marker(amount):
+            if name not in computed:
+                continue
+            amount = computed[name]
+        try:
+            needs[name] = exact_amount(name, amount)
+        except PolicyError as problem:
+            raise RequirementError(lazy.task.name, name, f"an amount it can't have: {problem}") from None
+        if needs[name] > totals[name]:
+            has = float(totals[name])
+            raise RequirementError(
+                lazy.task.name,
+                name,
+                f"{name}={amount}, and the engine has {has:g} in all; lower it or give the engine more",
+            )
+    return needs
+
+
+def _check_declared(lazy: LazyResult[Any], name: str, totals: Mapping[Name, Amount]) -> None:
+    if name not in totals:
+        known = ", ".join(str(each) for each in totals if isinstance(each, str)) or "nothing"
+        raise RequirementError(
+            lazy.task.name,
+            name,
+            f"{name}, which the engine does not declare (it declares {known}); "
+            f"write Engine(system_resources={{{name!r}: ...}})",
+        )

@@ -1,0 +1,232 @@
+"""Resources at run time: who provides what, opening in order of need, closing in reverse.
+
+Providers of scope `run` are entered and left in one asyncio task of the run, which shares the context of the run's
+inline tasks; those of scope `task` in the asyncio task of the call that they serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import Context
+from typing import Any
+
+from cascade.runtime.exceptions import (
+    ResourceCycleError,
+    ResourceNotFoundError,
+    ResourceScopeError,
+    ResourceYieldError,
+)
+from cascade.spec.common import INPUTS
+from cascade.spec.resource import Resource, Scope
+
+Announce = Callable[[Resource, BaseException | None, bool], None]
+"""Told of each resource opened (`True`) or released (`False`, with what the release raised)."""
+
+
+class ResourceRegistry:
+    """The providers of an engine by name. Checks of what a name needs are remembered until the next change."""
+
+    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+        self._providers: dict[str, Resource] = {}
+        self._checked: dict[str, tuple[Resource, ...]] = {}
+        for resource in resources:
+            self.register(resource)
+
+    def register(self, resource: Resource, name: str | None = None) -> None:
+        """Add a provider, or replace the one of that name."""
+        self._providers[name or resource.name] = resource
+        self._checked.clear()
+
+    def provider(self, name: str, wanted_by: str) -> Resource:
+        """Return the provider of a name.
+
+        Raises:
+            ResourceNotFoundError: If there is none; it lists those there are.
+        """
+        found = self._providers.get(name)
+        if found is None:
+            raise ResourceNotFoundError(name, wanted_by, tuple(sorted(self._providers)))
+        return found
+
+    def opening_order(self, name: str, wanted_by: str) -> tuple[Resource, ...]:
+        """Return all that has to be open for a name, in the order of opening, itself last.
+
+        Raises:
+            ResourceNotFoundError: If one is not registered.
+            ResourceCycleError: If resources need each other.
+            ResourceScopeError: If one of scope `run` needs one of scope `task`.
+        """
+        known = self._checked.get(name)
+        if known is None:
+            known = self._checked[name] = tuple(self._visit(name, wanted_by))
+        return known
+
+    def _visit(self, name: str, wanted_by: str) -> Iterator[Resource]:
+        done: set[str] = set()
+        way: list[tuple[str, Resource, Iterator[str]]] = []
+
+        def enter(entered: str, user: str) -> None:
+            provider = self.provider(entered, user)
+            way.append((entered, provider, iter(provider.requires.values())))
+
+        enter(name, wanted_by)
+        while way:
+            current, provider, needs = way[-1]
+            for need in needs:
+                open_names = [each for each, _, _ in way]
+                if need in open_names:
+                    raise ResourceCycleError(tuple(open_names[open_names.index(need) :]))
+                if need not in done and need != INPUTS:
+                    enter(need, f"resource '{current}'")
+                    needed = way[-1][1]
+                    if provider.scope is Scope.RUN and needed.scope is Scope.TASK:
+                        raise ResourceScopeError(
+                            f"resource '{current}' of scope 'run'", need, "give both one scope"
+                        )
+                    break
+            else:
+                way.pop()
+                done.add(current)
+                yield provider if provider.name == current else _renamed(provider, current)
+
+
+def _renamed(provider: Resource, name: str) -> Resource:
+    return Resource(provider.func, name, provider.scope, provider.requires)
+
+
+class ResourceStack:
+    """Open resources, the last one on top. Opened and closed in one asyncio task."""
+
+    def __init__(self, values: dict[str, Any], announce: Announce) -> None:
+        self.values = values
+        self._announce = announce
+        self._open: list[tuple[Resource, Any]] = []
+
+    async def open(self, resource: Resource) -> Any:
+        """Enter a provider and return its value; what it requires is open.
+
+        Raises:
+            ResourceYieldError: If it yields nothing.
+        """
+        injected = {parameter: self.values[name] for parameter, name in resource.requires.items()}
+        generator: Any = resource.func(**injected)
+        try:
+            value = await anext(generator) if resource.is_async else next(generator)
+        except (StopIteration, StopAsyncIteration):
+            raise ResourceYieldError(resource.name, "yields nothing") from None
+        self._open.append((resource, generator))
+        self.values[resource.name] = value
+        self._announce(resource, None, True)
+        return value
+
+    async def close(self, failure: BaseException | None) -> list[BaseException]:
+        """Release all, the last one first; a failure is thrown into each. Return what the releases raised."""
+        errors: list[BaseException] = []
+        while self._open:
+            resource, generator = self._open.pop()
+            error = await _release(resource, generator, failure)
+            self.values.pop(resource.name, None)
+            self._announce(resource, error, False)
+            if error is not None:
+                error.add_note(f"while releasing resource '{resource.name}'")
+                errors.append(error)
+                failure = failure or error
+        return errors
+
+
+async def _release(resource: Resource, generator: Any, failure: BaseException | None) -> BaseException | None:
+    """Let a provider finish; return what it raised of its own."""
+    try:
+        if resource.is_async:
+            await (anext(generator) if failure is None else generator.athrow(failure))
+        else:
+            next(generator) if failure is None else generator.throw(failure)
+    except (StopIteration, StopAsyncIteration):
+        return None
+    except BaseException as error:  # noqa: BLE001 - one failing release must not keep the others open
+        # A generator may not let StopIteration out: it comes back as the cause of a RuntimeError.
+        return None if error is failure or (failure is not None and error.__cause__ is failure) else error
+    try:
+        await generator.aclose() if resource.is_async else generator.close()
+    except BaseException as error:  # noqa: BLE001 - as above
+        return error
+    return ResourceYieldError(resource.name, "yields more than once")
+
+
+class RunResources:
+    """The resources of one run: its inputs, and what is shared by all its tasks."""
+
+    def __init__(self, registry: ResourceRegistry, inputs: Mapping[str, object], announce: Announce) -> None:
+        self.values: dict[str, Any] = {INPUTS: inputs}
+        self._registry = registry
+        self._announce = announce
+        self._wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None] | None = None
+        self._opening: dict[str, asyncio.Future[Any]] = {}
+        self.keeper: asyncio.Task[list[BaseException]] | None = None
+        self._failure: BaseException | None = None
+
+    def are_open(self, names: Iterable[str]) -> bool:
+        """Tell whether all of these are open for the whole run."""
+        return all(name in self.values for name in names)
+
+    async def provide(self, names: Iterable[str], stack: ResourceStack, context: Context) -> None:
+        """Open what the names need: shared ones for the run, the others on the call's own stack."""
+        for name in names:
+            if name == INPUTS:
+                continue
+            for resource in self._registry.opening_order(name, "a task"):
+                if resource.scope is Scope.RUN:
+                    stack.values[resource.name] = await self._shared(resource, context)
+                elif resource.name not in stack.values:
+                    await stack.open(resource)
+
+    async def close(self, failure: BaseException | None) -> list[BaseException]:
+        """Release what the run shares; return what the releases raised."""
+        if self.keeper is None or self._wanted is None:
+            return []
+        self._failure = failure
+        self._wanted.put_nowait(None)
+        cancelled = False
+        while not self.keeper.done():
+            try:
+                await asyncio.wait([self.keeper])
+            except asyncio.CancelledError:
+                cancelled = True  # a release is never left half done
+        errors = self.keeper.result()
+        if cancelled:
+            errors.append(asyncio.CancelledError())
+        return errors
+
+    async def _shared(self, resource: Resource, context: Context) -> Any:
+        if resource.name in self.values:
+            return self.values[resource.name]
+        opening = self._opening.get(resource.name)
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception())):
+            opening = self._opening[resource.name] = asyncio.get_running_loop().create_future()
+            self._want(resource, opening, context)
+        return await asyncio.shield(opening)
+
+    def _want(self, resource: Resource, opening: asyncio.Future[Any], context: Context) -> None:
+        if self._wanted is None:
+            self._wanted = asyncio.Queue()
+            self.keeper = asyncio.get_running_loop().create_task(self._keep(self._wanted), context=context)
+        self._wanted.put_nowait((resource, opening))
+
+    async def _keep(
+        self, wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None]
+    ) -> list[BaseException]:
+        """Open what is wanted until told to close; all of it in this one asyncio task."""
+        stack = ResourceStack(self.values, self._announce)
+        while (request := await wanted.get()) is not None:
+            resource, opening = request
+            try:
+                value = await stack.open(resource)
+            except BaseException as error:  # noqa: BLE001 - raised in the call that wants it
+                if not opening.done():
+                    opening.set_exception(error)
+                    opening.exception()  # the caller may be gone
+            else:
+                if not opening.done():
+                    opening.set_result(value)
+        return await stack.close(self._failure)

@@ -1,0 +1,498 @@
+"""Runs: everything that belongs to one run, and the loop that drives it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cascade.runtime.capacity import CONCURRENCY, Lease
+from cascade.runtime.checks import check_inputs, check_structure
+from cascade.runtime.events import SkipReason
+from cascade.runtime.exceptions import MapItemSkippedError
+from cascade.runtime.frame import Frame
+from cascade.runtime.jobs import ItemJob, Job
+from cascade.runtime.keys import FrameKey
+from cascade.runtime.mapping import MapRun
+from cascade.runtime.missing import missing_error
+from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.reports import Reports
+from cascade.runtime.resource_manager import RunResources
+from cascade.runtime.steps import Step
+from cascade.runtime.strategies import TailCallLoop
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+from cascade.spec.workflow import WorkflowSpec
+
+if TYPE_CHECKING:
+    from cascade.runtime.caching import Lead
+    from cascade.runtime.engine import Engine
+
+TURN_SECONDS = 0.01
+"""For how long inline calls may follow each other before the event loop gets its turn."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is given besides its target."""
+
+    params: dict[str, object] = field(default_factory=dict)
+    run_id: str | None = None
+    finish: bool = False
+    spec: WorkflowSpec | None = None
+    lender: Lease | None = None
+    caller: asyncio.Task[Any] | None = None
+
+
+class Run:
+    """One run: its frames, what is ready, what is under way, and its resources.
+
+    Driven by one asyncio task; all that is decided is decided there.
+    """
+
+    def __init__(self, engine: Engine, options: RunOptions, context: Context) -> None:
+        self.engine = engine
+        self.options = options
+        self.context = context
+        self.lender = options.lender
+        self.bus = engine.bus
+        self.run_id = options.run_id or uuid4().hex
+        self.reports = Reports(engine.bus, self.run_id, engine.preview)
+        self.state = engine.state_backend_cls(run_id=self.run_id)
+        self.resources = RunResources(engine.registry, options.params, self.reports.resource)
+        self.error: BaseException | None = None
+        self.value: Any = None
+        self._failures: list[Exception] = []
+        self._ended = False
+        self._loop = TailCallLoop(self, None)
+        self._frames: dict[int, Frame] = {}
+        self._frames_made = 0
+        self._finished: deque[Frame] = deque()
+        self._maps: dict[int, MapRun] = {}
+        # What may start now, in the order of the frames and of their plans; no two entries tie.
+        self._ready: list[tuple[int, int, Job | MapRun]] = []
+        self._steps: dict[asyncio.Task[Outcome], Step] = {}
+        self._filing: set[asyncio.Task[None]] = set()
+        self._completed: deque[tuple[Job, Outcome]] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._slot: Lease | None = None
+        self._withdraw_slot: Callable[[], None] | None = None
+
+    # The life of the run
+
+    async def drive(self, target: object) -> None:
+        """Run the target to its end; then `value` or `error` is set, and nothing is left running or open."""
+        began = time.monotonic()
+        try:
+            self._loop.begin(target)
+            await self._work()
+        except BaseException as error:  # noqa: BLE001 - kept, and raised by the engine after all is cleaned up
+            self.stop(error)
+        await self._clean_up()
+        self.reports.run_finished(time.monotonic() - began, self.error)
+
+    async def _work(self) -> None:
+        turn = time.monotonic()
+        while True:
+            while self._finished:
+                self._end_frame(self._finished.popleft())
+            if self._ended:
+                return
+            if self._completed:
+                self._take(*self._completed.popleft())
+                continue
+            entry = self._next_ready()
+            if entry is None:
+                await self._sleep()
+                turn = time.monotonic()
+                continue
+            job = self._start(entry)
+            now = time.monotonic()
+            if now - turn > TURN_SECONDS:
+                if job is not None:
+                    self.engine.watch_turn(job.task, now - turn, self._own_tasks())
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+
+    async def _sleep(self) -> None:
+        assert self._steps or self._filing or self._withdraw_slot, "a run has nothing to do and no end"
+        self._wake = asyncio.get_running_loop().create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _own_tasks(self) -> set[asyncio.Task[Any]]:
+        own = {asyncio.current_task(), self.options.caller, self.resources.keeper}
+        return {task for task in own if task is not None}
+
+    def stop(self, error: BaseException) -> None:
+        """End the run with an error; the first one counts."""
+        if self.error is None:
+            self.error = error
+        self._ended = True
+
+    async def _clean_up(self) -> None:
+        """Cancel what is under way and wait for it, report what never started, release what is open."""
+        for task in self._steps:
+            task.cancel()
+        while self._steps or self._filing:
+            try:
+                await asyncio.wait([*self._steps, *self._filing])
+                await asyncio.sleep(0)  # the callbacks that take them out of these sets
+            except asyncio.CancelledError as cancelled:
+                self.stop(cancelled)  # told again to stop: it already does
+        for job, outcome in self._completed:
+            self._abandon(job, outcome)
+        for mapping in self._maps.values():
+            self.reports.finished(mapping.job, Failed(self.error or asyncio.CancelledError()))
+        for frame in self._frames.values():
+            for node in frame.never_started():
+                self.reports.skipped(Job(frame, node), SkipReason.RUN_STOPPED)
+        if self._slot is not None:
+            self._slot.release()
+        if self._withdraw_slot is not None:
+            self._withdraw_slot()
+        if self._loop.lead is not None:
+            self._loop.lead.give_up()
+        if self.error is None and self._failures:
+            self.error = ExceptionGroup(f"{len(self._failures)} failed in run {self.run_id}", self._failures)
+        await self._release_resources()
+
+    async def _release_resources(self) -> None:
+        for error in await self.resources.close(self.error):
+            if self.error is None:
+                self.error = error
+            else:
+                self.error.add_note(f"and then: {error!r} {' '.join(getattr(error, '__notes__', ()))}")
+
+    def _abandon(self, job: Job, outcome: Outcome) -> None:
+        """Report how a call ended that nobody waits for any more."""
+        if job.started:
+            self.reports.finished(job, outcome)
+        if job.lead is not None:
+            job.lead.give_up()
+
+    # Frames
+
+    def open_frame(self, loop: TailCallLoop, key: FrameKey, target: object) -> Frame:
+        """Prepare a target, check it and demand its value.
+
+        Raises:
+            CascadeError: If it can't be run; nothing of it has begun then.
+        """
+        program, lazies = self.engine.preparation.prepare(target)
+        first = not self._frames_made
+        if first:
+            check_inputs(lazies, self.options.spec, self.options.params)
+        check_structure(self.engine, program, lazies, self.options.params)
+        if first:
+            self.reports.run_started(lazies[program.target], self.options.params)
+        frame = Frame(key, self._frames_made, loop, program, lazies, self.state)
+        self._frames_made += 1
+        self._frames[frame.serial] = frame
+        frame.begin()
+        self._absorb(frame)
+        return frame
+
+    def close_frame(self, frame: Frame) -> None:
+        """Report what was left out of a frame, and forget its facts."""
+        for node, reason in frame.left_out():
+            self.reports.skipped(Job(frame, node), reason)
+        del self._frames[frame.serial]
+        self.state.clear(frame.key)
+
+    def _absorb(self, frame: Frame) -> None:
+        """Take over what the last steps of a frame brought about."""
+        for node, reason in frame.skipped:
+            self.reports.skipped(Job(frame, node), reason)
+        frame.skipped.clear()
+        for node in frame.ready:
+            heapq.heappush(self._ready, (frame.serial, frame.program.rank[node], Job(frame, node)))
+        frame.ready.clear()
+        if frame.finished:
+            self._finished.append(frame)
+
+    def _end_frame(self, frame: Frame) -> None:
+        """The target of a frame has settled: its value is that of the loop's place."""
+        loop, target = frame.loop, frame.program.target
+        has_value = frame.flow.has_value(target)
+        value = frame.flow.value(target) if has_value else None
+        reason = None if has_value else self.state.get_skip_reason(frame.node_key(target))
+        error = missing_error(frame, SkipReason(reason)) if reason and loop.job is None else None
+        loop.close()
+        if loop.job is not None:
+            self._settle_place(loop.job, has_value, value, reason)
+            return
+        self._ended = True
+        if has_value:
+            self.value = value
+            if loop.lead is not None:
+                self._file(loop.lead, value)
+                loop.lead = None
+        elif error is not None and not self._failures:
+            self.error = error
+
+    def _settle_place(self, job: Job, has_value: bool, value: object, reason: str | None) -> None:
+        if has_value:
+            self._succeed(job, value)
+        elif reason is None or reason == SkipReason.UPSTREAM_FAILED:
+            self._settle_without_value(job)
+        elif isinstance(job, ItemJob):
+            self._fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
+        else:
+            self.state.mark_skipped(job.key, reason)
+            self._settle_without_value(job)
+
+    # Starting calls
+
+    def _next_ready(self) -> Job | MapRun | None:
+        if not self._ready:
+            if self._slot is not None:
+                self._slot.release()
+                self._slot = None
+            return None
+        entry = self._ready[0][2]
+        if self._needs_slot(entry) and not self._has_slot():
+            return None
+        return heapq.heappop(self._ready)[2]
+
+    def _needs_slot(self, entry: Job | MapRun) -> bool:
+        """Tell whether an entry takes its slot before it starts; others take it with what else they need."""
+        if CONCURRENCY not in self.engine.capacity.totals:
+            return False
+        if isinstance(entry, MapRun):
+            policies = entry.job.policies
+        elif type(entry.lazy) is MappedLazyResult:
+            return False
+        else:
+            policies = entry.policies
+        return policies.constraints is None and policies.cache is None
+
+    def _has_slot(self) -> bool:
+        if self._slot is None and self._withdraw_slot is None:
+            granted = self.engine.capacity.request({CONCURRENCY: 1}, self.lender, self._take_slot)
+            self._withdraw_slot = None if self._slot is not None else granted
+        return self._slot is not None
+
+    def _take_slot(self, slot: Lease) -> None:
+        self._slot = slot
+        self._withdraw_slot = None
+        self._wake_up()
+
+    def _start(self, entry: Job | MapRun) -> Job | None:
+        """Start a call; return it if it was made here and now."""
+        if isinstance(entry, MapRun):
+            item = entry.next_item()
+            entry.queued = False
+            self._queue_map(entry)
+            return None if item is None else self._start_call(item)
+        if type(entry.lazy) is MappedLazyResult:
+            self._start_map(entry)
+            return None
+        return self._start_call(entry)
+
+    def _start_call(self, job: Job) -> Job | None:
+        broken = job.frame.broken(job.position)
+        if broken is not None:
+            self.reports.started(job)
+            self._fail(job, broken)
+        elif self._is_plain(job):
+            self._call(job)
+            return job
+        else:
+            self._spawn(job)
+        return None
+
+    def _is_plain(self, job: Job) -> bool:
+        """Tell whether a call needs nothing but to be made."""
+        policies = job.policies
+        return (
+            self.engine.is_inline(job.lazy)
+            and policies.retry is None
+            and policies.timeout is None
+            and policies.cache is None
+            and policies.constraints is None
+            and self.resources.are_open(job.resources)
+        )
+
+    def _call(self, job: Job) -> None:
+        self.reports.started(job)
+        slot, self._slot = self._slot, None
+        try:
+            args, kwargs = job.arguments(self.resources.values)
+            value = job.task.func(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - the user's own code
+            self._fail(job, error)
+        else:
+            self._returned(job, value)
+        finally:
+            if slot is not None:
+                slot.release()
+
+    def _spawn(self, job: Job) -> None:
+        slot = None
+        if job.policies.constraints is None and job.policies.cache is None:
+            slot, self._slot = self._slot, None
+        # Inline calls share the context of the run, all others get a copy.
+        context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
+        step = Step(self, job, slot)
+        task = asyncio.get_running_loop().create_task(step.perform(), context=context)
+        self._steps[task] = step
+        task.add_done_callback(self._complete)
+
+    def _complete(self, task: asyncio.Task[Outcome]) -> None:
+        step = self._steps.pop(task)
+        step.give_back()
+        # A task that is cancelled before its first turn never gets to run, and so has not caught it.
+        outcome = Failed(asyncio.CancelledError()) if task.cancelled() else task.result()
+        self._completed.append((step.job, outcome))
+        self._wake_up()
+
+    # What calls bring about
+
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Returned):
+            self._returned(job, outcome.value)
+        elif isinstance(outcome, Known):
+            self.reports.skipped(job, SkipReason.CACHE_HIT)
+            self._succeed(job, outcome.value)
+        else:
+            if not job.started:
+                self.reports.started(job)
+            self._fail(job, outcome.error)
+
+    def _returned(self, job: Job, value: object) -> None:
+        self.reports.finished(job, Returned(value))
+        if not isinstance(value, LazyResult):
+            self._succeed(job, value)
+            return
+        try:
+            if job.is_target:
+                job.frame.loop.next_round(job, value)
+            else:
+                TailCallLoop(self, job).begin(value)
+        except Exception as error:  # noqa: BLE001 - a tree that can't be run fails the call that returned it
+            self._fail_unreported(job, error)
+
+    def _succeed(self, job: Job, value: object) -> None:
+        self.state.put_result(job.key, value)
+        if job.lead is not None:
+            self._file(job.lead, value)
+            job.lead = None
+        self._settle(job)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        self.reports.finished(job, Failed(error))
+        self._fail_unreported(job, error)
+
+    def _fail_unreported(self, job: Job, error: BaseException) -> None:
+        """Take in a failure of a call that has told of its own end already, or has just done so."""
+        self._record_failure(job, error)
+        if not self._ended:
+            self._settle_without_value(job)
+
+    def _record_failure(self, job: Job, error: BaseException) -> None:
+        self.reports.annotate(error, job)
+        if self.options.finish and isinstance(error, Exception):
+            self._failures.append(error)
+        else:
+            if job.lead is not None:
+                job.lead.give_up()
+            self.stop(error)
+
+    def _settle_without_value(self, job: Job) -> None:
+        if job.lead is not None:
+            job.lead.give_up()
+            job.lead = None
+        if isinstance(job, ItemJob):
+            job.mapping.failed = True
+        self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        if isinstance(job, ItemJob):
+            self._settle_item(job.mapping)
+        else:
+            job.frame.settle(job.position)
+            self._absorb(job.frame)
+
+    # Maps
+
+    def _start_map(self, job: Job) -> None:
+        self.reports.started(job)
+        try:
+            mapping = MapRun(job)
+        except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
+            self._fail(job, error)
+            return
+        self._maps[id(mapping)] = mapping
+        self._queue_map(mapping)
+        if mapping.finished:
+            self._end_map(mapping)
+
+    def _queue_map(self, mapping: MapRun) -> None:
+        """Let a map's next item be started in its turn, if there is one that may."""
+        if mapping.can_begin and not mapping.queued:
+            mapping.queued = True
+            frame = mapping.job.frame
+            heapq.heappush(self._ready, (frame.serial, frame.program.rank[mapping.job.position], mapping))
+
+    def _settle_item(self, mapping: MapRun) -> None:
+        mapping.settle_item()
+        if mapping.finished:
+            self._end_map(mapping)
+        else:
+            self._queue_map(mapping)
+
+    def _end_map(self, mapping: MapRun) -> None:
+        del self._maps[id(mapping)]
+        items = mapping.items()
+        job = mapping.job
+        if mapping.failed:
+            self.reports.finished(job, Failed(self._failures[-1]))
+        else:
+            values = [self.state.get_result(item.key) for item in items]
+            self.reports.finished(job, Returned(values))
+        for item in items:
+            self.state.clear(item.frame_key)
+        if mapping.failed:
+            self._settle_without_value(job)
+        else:
+            self._succeed(job, values)
+
+    # Cache
+
+    def is_inside(self, job: Job) -> Callable[[Job], bool]:
+        """Return what tells whether a call stands in the place of which `job` is a part."""
+
+        def inside(leader: Job) -> bool:
+            current: Job | None = job
+            while current is not None:
+                lead = current.frame.loop.lead
+                if current is leader or (lead is not None and lead.leader is leader):
+                    return True
+                current = current.mapping.job if isinstance(current, ItemJob) else current.frame.loop.job
+            return False
+
+        return inside
+
+    def _file(self, lead: Lead, value: object) -> None:
+        """Put a value into the cache, beside the run and before its end."""
+        filing = asyncio.get_running_loop().create_task(self._put(lead, value))
+        self._filing.add(filing)
+        filing.add_done_callback(self._filing.discard)
+
+    async def _put(self, lead: Lead, value: object) -> None:
+        try:
+            await lead.succeed(value)
+        except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
+            self.reports.uncached(lead.leader, f"{type(error).__name__}: {error}")

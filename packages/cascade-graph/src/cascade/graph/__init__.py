@@ -1,0 +1,52 @@
+"""The graph model, the builder, plans, analysis, drawing and serialisation; nothing here runs a task.
+
+The names of `cascade.graph.analysis` are looked up on first use: for them alone networkx is loaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cascade.graph.build import build_graph
+from cascade.graph.drawing import Format, to_dot, to_mermaid, visualize
+from cascade.graph.errors import CycleError, GraphError, UnknownFormatError
+from cascade.graph.hashing import structure_digest
+from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
+from cascade.graph.path import StructurePath
+from cascade.graph.planning import Plan, plan, stages
+from cascade.graph.serialisation import from_json, to_json
+
+if TYPE_CHECKING:
+    from cascade.graph.analysis import critical_path, cycles, to_networkx
+
+__all__ = [
+    "CycleError",
+    "Edge",
+    "EdgeType",
+    "Format",
+    "Graph",
+    "GraphError",
+    "Node",
+    "NodeType",
+    "Plan",
+    "StructurePath",
+    "UnknownFormatError",
+    "build_graph",
+    "critical_path",
+    "cycles",
+    "from_json",
+    "plan",
+    "stages",
+    "structure_digest",
+    "to_dot",
+    "to_json",
+    "to_mermaid",
+    "to_networkx",
+    "visualize",
+]
+
+if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name would be found here
+
+    def __getattr__(name):
+        if name not in ("critical_path", "cycles", "to_networkx"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("cascade.graph.analysis"), name)

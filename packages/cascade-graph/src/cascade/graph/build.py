@@ -1,0 +1,162 @@
+"""Building: one pass over a lazy tree gives its nodes and what each waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cascade.graph.model import Graph
+from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment
+from cascade.graph.tree import Call, Choice, Injected, Source, Tree
+from cascade.spec.arguments import Found, Slot, find_markers, is_marker
+from cascade.spec.compose import as_target
+from cascade.spec.errors import ContractConflictError, SpecError
+from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
+from cascade.spec.resource import Inject
+from cascade.spec.routing import Router
+
+
+def build_graph(target: object) -> Graph:
+    """Build the graph of a lazy result, or of a list, tuple or dict that holds some.
+
+    Nothing runs. Takes O(size of the tree), whatever its depth.
+
+    Raises:
+        NotLazyError: If the target is no lazy result.
+        CallError: If a call does not fit its task's signature.
+        ContractConflictError: If two inputs of one name have different contracts.
+        SpecError: If a lazy result is a set member or a dict key.
+    """
+    return Graph.of(_Builder().build(as_target(target)))
+
+
+class _Builder:
+    """The columns of the tree while they grow."""
+
+    def __init__(self) -> None:
+        self._lazies: list[LazyResult[Any]] = []
+        self._paths: list[StructurePath] = []
+        self._calls: list[Call] = []
+        self._sequenced: dict[int, list[int]] = {}
+        self._positions: dict[LazyResult[Any], int] = {}
+        self._contracts: dict[tuple[type, str], Any] = {}
+        self._sequences: set[SequenceLazyResult[Any]] = set()
+        self._pending: list[int] = []
+
+    def build(self, target: LazyResult[Any]) -> Tree:
+        first = self._position(target, None, None)
+        self._pending.extend(range(len(self._lazies) - 1, -1, -1))
+        while self._pending:
+            position = self._pending.pop()
+            known = len(self._lazies)
+            self._calls[position] = self._call(position)
+            # The last one found is looked at last, so that first arguments come first.
+            self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
+        return Tree(self._lazies, self._paths, self._calls, self._sequenced, first)
+
+    def _position(self, lazy: LazyResult[Any], parent: StructurePath | None, step: Segment | None) -> int:
+        """Return the position of a lazy result; one not met before gets the next, at this place."""
+        if type(lazy) is SequenceLazyResult:
+            return self._sequence(lazy, parent, step)
+        position = self._positions.get(lazy)
+        if position is None:
+            position = self._positions[lazy] = len(self._lazies)
+            self._lazies.append(lazy)
+            self._paths.append(ROOT if parent is None or step is None else parent.below(step))
+            self._calls.append(_NO_CALL)
+        return position
+
+    def _sequence(
+        self, sequence: SequenceLazyResult[Any], parent: StructurePath | None, step: Segment | None
+    ) -> int:
+        place = ROOT if parent is None or step is None else parent.below(step)
+        last = self._position(sequence.members[-1], parent, step)
+        if sequence in self._sequences:
+            return last
+        self._sequences.add(sequence)
+        before = None
+        for index, member in enumerate(sequence.members[:-1]):
+            position = self._position(member, place, segment(Place.MEMBER, index))
+            self._put_before(before, position)
+            before = position
+        self._put_before(before, last)
+        return last
+
+    def _put_before(self, before: int | None, position: int) -> None:
+        if before is not None:
+            self._sequenced.setdefault(position, []).append(before)
+
+    def _call(self, position: int) -> Call:
+        lazy = self._lazies[position]
+        task = lazy.task
+        task.check_call(len(lazy.args), lazy.kwargs)
+        if type(lazy) is ParamLazyResult:
+            self._check_contract(lazy.contract)
+        path = self._paths[position]
+        policies = lazy.policies
+        found = _markers_of(lazy, path)
+        after: tuple[int, ...] = ()
+        conditions: tuple[int, ...] = ()
+        amounts: tuple[tuple[str, int], ...] = ()
+        if policies.after or policies.conditions or policies.constraints:
+            after = self._all(path, Place.DEPENDENCY, policies.after)
+            conditions = self._all(path, Place.CONDITION, policies.conditions)
+            amounts = self._amounts(path, lazy)
+        return Call(
+            after,
+            conditions,
+            amounts,
+            tuple(place.slot for place in found),
+            tuple(self._source(path, place) for place in found),
+            _injected_defaults(lazy) if task.injected else (),
+        )
+
+    def _all(self, path: StructurePath, place: Place, lazies: tuple[Any, ...]) -> tuple[int, ...]:
+        return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
+
+    def _amounts(self, path: StructurePath, lazy: LazyResult[Any]) -> tuple[tuple[str, int], ...]:
+        declared = lazy.policies.constraints.amounts if lazy.policies.constraints else ()
+        return tuple(
+            (name, self._position(amount, path, segment(Place.AMOUNT, name)))  # type: ignore[arg-type]  # a marker
+            for name, amount in declared
+            if is_marker(amount)
+        )
+
+    def _source(self, path: StructurePath, found: Found) -> Source:
+        marker = found.marker
+        if isinstance(marker, Inject):
+            return Injected(marker.name)
+        step = _segment_of(found.slot)
+        if isinstance(marker, Router):
+            below = path.below(step)
+            selector = self._position(marker.selector, below, segment(Place.SELECTOR, 0))
+            routes = self._all(below, Place.ROUTE, tuple(marker.routes.values()))
+            return Choice(selector, tuple(marker.routes), routes)
+        assert isinstance(marker, LazyResult)
+        return self._position(marker, path, step)
+
+    def _check_contract(self, contract: Any) -> None:
+        known = self._contracts.setdefault((type(contract), contract.name), contract)
+        if known != contract:
+            raise ContractConflictError(str(known), str(contract))
+
+
+_NO_CALL = Call()
+
+
+def _markers_of(lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
+    try:
+        return find_markers(lazy.args, lazy.kwargs)
+    except SpecError as error:
+        where = f"in the arguments of task '{lazy.task.name}' at {path}"
+        raise SpecError(f"{where}, {error.problem}", error.remedy) from None
+
+
+def _segment_of(slot: Slot) -> Segment:
+    place = Place.ARGUMENT if isinstance(slot.argument, int) else Place.KEYWORD
+    return segment(place, slot.argument, slot.steps)
+
+
+def _injected_defaults(lazy: LazyResult[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that the call leaves to their injected default, with the resource of each."""
+    given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
+    return tuple((name, resource) for name, resource in lazy.task.injected.items() if name not in given)

@@ -1,0 +1,39 @@
+"""Errors of the graph wheel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.spec.errors import CascadeError
+
+
+@dataclass(eq=False)
+class GraphError(CascadeError, ValueError):
+    """A graph put together, or read, that is none."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
+class CycleError(CascadeError, ValueError):
+    """Nodes that wait for each other; `names` are those of one cycle, in its order."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        way = " -> ".join((*self.names, self.names[0]))
+        return f"tasks wait for each other: {way}; take one of these edges away"
+
+
+@dataclass(eq=False)
+class UnknownFormatError(CascadeError, ValueError):
+    """A format that no graph can be drawn in."""
+
+    wanted: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"unknown format {self.wanted!r}; use one of {', '.join(map(repr, self.known))}"

@@ -1,0 +1,147 @@
+"""Digests of structures: equal for trees that differ in literal values only, in every interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from cascade.graph.build import build_graph
+from cascade.graph.tree import Call, Choice, Injected, Source, Tree
+from cascade.spec.arguments import Slot, is_marker
+from cascade.spec.common import EnvContract, ParamContract
+from cascade.spec.compose import CALL_FACTORY
+from cascade.spec.conversion import type_name
+from cascade.spec.encoding import UncacheableError, digest
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.missing import MISSING
+from cascade.spec.policies import NO_POLICIES, Policies
+from cascade.spec.task import Task
+
+_VERSION = "cascade structure 1"
+
+
+def structure_digest(target: object) -> str:
+    """Return the sha256, in hex, of all in a lazy tree but its literal values.
+
+    Covers, node by node in the builder's order: the task's module and qualified name, what kind of call it is,
+    arity and argument names, where other nodes, routers and resources go in, policies, conditions and order. Nodes are
+    told by their positions, so that `f(a, a)` differs from `f(a1, a2)`. Amounts and `otherwise` are literals, the
+    contract of an input is not, apart from its default. Takes O(size of the tree).
+
+    Raises:
+        CascadeError: If the tree is none, as `build_graph` does.
+    """
+    tree = build_graph(target).tree
+    assert tree is not None
+    rows = _Rows()
+    return digest(
+        (_VERSION, tree.target, [rows.row(tree, position) for position in range(len(tree.lazies))])
+    ).hex()
+
+
+class _Rows:
+    """Makes the digest of each node; what many nodes share is made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, object] = {}  # by id: tasks and policies, which the tree keeps alive
+
+    def row(self, tree: Tree, position: int) -> bytes:
+        lazy, call = tree.lazies[position], tree.calls[position]
+        shape = (len(lazy.args), tuple(lazy.kwargs))
+        parts: list[object] = [self._shared(lazy.task, _task), type(lazy).__name__, shape]
+        if lazy.policies is not NO_POLICIES:
+            parts.append(("policies", self._shared(lazy.policies, _policies)))
+        order = (call.after, tuple(tree.sequenced.get(position, ())), call.conditions, call.amounts)
+        if any(order):
+            parts.append(("order", *order))
+        if call.slots or call.defaults:
+            parts.append(("inputs", tuple(_inputs(lazy, call)), call.defaults))
+        parts.extend(_peculiar(lazy))
+        return digest(tuple(parts))
+
+    def _shared(self, value: Any, describe: Any) -> object:
+        if id(value) not in self._known:
+            self._known[id(value)] = digest(describe(value))
+        return self._known[id(value)]
+
+
+def _task(task: Task[Any]) -> object:
+    return tuple(task.reference)
+
+
+def _policies(policies: Policies) -> object:
+    constraints = policies.constraints
+    amounts = (
+        None if constraints is None else [(name, is_marker(amount)) for name, amount in constraints.amounts]
+    )
+    return (
+        _description(policies.retry),
+        policies.timeout,
+        _description(policies.cache),
+        None if policies.mode is None else policies.mode.value,
+        amounts,
+        policies.otherwise is not MISSING,
+    )
+
+
+def _inputs(lazy: LazyResult[Any], call: Call) -> Iterable[object]:
+    for slot, source in zip(call.slots, call.sources, strict=True):
+        yield slot.argument, slot.steps, _containers(lazy, slot), _source(source)
+
+
+def _containers(lazy: LazyResult[Any], slot: Slot) -> tuple[str, ...]:
+    """Return the kinds of containers on the way to a slot."""
+    at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
+    kinds = []
+    for step in slot.steps:
+        kinds.append(type(at).__name__)
+        at = list(at.values())[step] if type(at) is dict else at[step]
+    return tuple(kinds)
+
+
+def _source(source: Source) -> object:
+    if isinstance(source, Choice):
+        return "router", source.selector, [_description(key) for key in source.keys], source.routes
+    if isinstance(source, Injected):
+        return "resource", source.resource
+    return source
+
+
+def _peculiar(lazy: LazyResult[Any]) -> Iterable[object]:
+    """Give what only one kind of lazy result has."""
+    if isinstance(lazy, MappedLazyResult):
+        yield "map", lazy.mapped, lazy.max_concurrency
+    if isinstance(lazy, ParamLazyResult):
+        yield _contract(lazy.contract)
+    if lazy.task is CALL_FACTORY:
+        yield "factory", _description(lazy.args[0])
+
+
+def _contract(contract: ParamContract | EnvContract) -> object:
+    secret = isinstance(contract, ParamContract) and contract.secret
+    kind = _reference(contract.type) if isinstance(contract.type, type) else type_name(contract.type)
+    return type(contract).__name__, contract.name, kind, contract.required, secret
+
+
+def _description(value: Any) -> object:
+    """Return a value as plain data.
+
+    Code is told by its reference, a dataclass by its fields, and what has no canonical form by its type.
+    """
+    if isinstance(value, Task) or hasattr(value, "__qualname__"):
+        return "code", _reference(value)
+    if type(value) is tuple:
+        return tuple(_description(each) for each in value)
+    if is_dataclass(value):
+        return _reference(type(value)), [
+            (each.name, _description(getattr(value, each.name))) for each in fields(value)
+        ]
+    try:
+        return digest(value)
+    except UncacheableError:
+        return "instance", _reference(type(value))
+
+
+def _reference(value: Any) -> tuple[str, str]:
+    return value.__module__, value.__qualname__

@@ -1,0 +1,230 @@
+"""The graph model: nodes, edges and the frozen graph that holds them.
+
+A graph made from a lazy tree keeps the tree's columns; its nodes and edges are views made when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, overload
+
+from cascade.graph.errors import GraphError
+from cascade.graph.path import PathTable, StructurePath
+from cascade.graph.tree import Choice, Tree
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.policies import Mode
+from cascade.spec.task import Task
+
+
+class NodeType(StrEnum):
+    """What a node does: one call, one call per item, or reading an input."""
+
+    TASK = "task"
+    MAP = "map"
+    PARAM = "param"
+
+
+class EdgeType(StrEnum):
+    """What flows along an edge, or what it says of the order.
+
+    POTENTIAL edges show tail calls that a task's source may make; nothing waits for them.
+    """
+
+    DATA = "data"
+    CONDITION = "condition"
+    CONSTRAINT = "constraint"
+    SEQUENCE = "sequence"
+    ROUTER_ROUTE = "router_route"
+    POTENTIAL = "potential"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand."""
+
+    id: str
+    name: str
+    node_type: NodeType = NodeType.TASK
+    callable_obj: Callable[..., Any] | None = None
+    structure_path: StructurePath | None = None
+    task: Task[Any] | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`target` waits for `source`, both by node id.
+
+    `label` says where: the argument (`x[1]`), the name of an amount, or the key of a route.
+    """
+
+    source: str
+    target: str
+    edge_type: EdgeType = EdgeType.DATA
+    label: str = ""
+
+
+class Graph:
+    """Nodes, edges, and the node that the value is taken from. Frozen: nothing is ever written into one.
+
+    By hand: `Graph([Node("a", "a"), Node("b", "b")], [Edge("a", "b")])`; the target is the last node unless given.
+
+    Raises:
+        GraphError: If two nodes have one id, or an edge or the target names a node that is not there.
+    """
+
+    __slots__ = ("_edges", "_nodes", "_target", "tree")
+
+    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge] = (), target: str | None = None) -> None:
+        self.tree: Tree | None = None
+        self._nodes: Sequence[Node] = tuple(nodes)
+        self._edges: tuple[Edge, ...] | None = tuple(edges)
+        positions = self.positions()
+        if len(positions) < len(self._nodes):
+            raise GraphError("two nodes of one graph have the same id; give each its own")
+        wanted = {end for edge in self._edges for end in (edge.source, edge.target)}
+        if target is not None:
+            wanted.add(target)
+        for name in sorted(wanted - positions.keys()):
+            raise GraphError(f"an edge or the target names node {name!r}, which is not in the graph")
+        self._target = len(self._nodes) - 1 if target is None else positions[target]
+
+    @classmethod
+    def of(cls, tree: Tree) -> Graph:
+        """Make the graph of a lazy tree. The first node is the target."""
+        graph = cls.__new__(cls)
+        graph.tree = tree
+        graph._nodes = _TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
+        graph._edges = None  # noqa: SLF001
+        graph._target = tree.target  # noqa: SLF001
+        return graph
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """All nodes, in the order in which the builder met them."""
+        return self._nodes
+
+    @property
+    def edges(self) -> Sequence[Edge]:
+        """All edges, by target node; made at the first access and kept."""
+        if self._edges is None:
+            assert self.tree is not None
+            self._edges = tuple(_edges_of(self.tree))
+        return self._edges
+
+    @property
+    def target(self) -> Node:
+        """The node that the graph's value is taken from.
+
+        Raises:
+            GraphError: If the graph is empty.
+        """
+        if not self._nodes:
+            raise GraphError("the graph is empty; give it at least one node")
+        return self._nodes[self._target]
+
+    def positions(self) -> dict[str, int]:
+        """Return the position in `nodes` for each node id."""
+        return {node.id: position for position, node in enumerate(self._nodes)}
+
+    def dependencies(self) -> Sequence[Sequence[int]]:
+        """Return, for each node, the positions of the nodes that it waits for, potential edges left out."""
+        if self.tree is not None:
+            return self.tree.dependencies
+        positions = self.positions()
+        waits: list[list[int]] = [[] for _ in self._nodes]
+        for edge in self.edges:
+            if edge.edge_type is not EdgeType.POTENTIAL:
+                waits[positions[edge.target]].append(positions[edge.source])
+        return waits
+
+    def picture(self) -> Graph:
+        """Return the graph without its functions and values: what JSON keeps and a drawing shows."""
+        nodes = [replace(node, callable_obj=None, task=None) for node in self.nodes]
+        return Graph(nodes, self.edges, self.target.id if nodes else None)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __eq__(self, other: object) -> bool:
+        """Graphs are equal if their nodes, edges and targets are. Takes O(nodes + edges)."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        if len(self) != len(other) or self._target != other._target:
+            return False
+        table = PathTable()
+        pairs = zip(self.nodes, other.nodes, strict=True)
+        return all(_comparable(mine, table) == _comparable(theirs, table) for mine, theirs in pairs) and (
+            self.edges == other.edges
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and as large as its tree
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes>"
+
+
+def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:
+    """Return all of a node, its path as a number."""
+    path = table.row_of(node.structure_path)
+    return node.id, node.name, node.node_type, node.callable_obj, path, node.task, node.mode
+
+
+class _TreeNodes(Sequence[Node]):
+    """The nodes of a tree, each made when it is asked for."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def __len__(self) -> int:
+        return len(self._tree.lazies)
+
+    @overload
+    def __getitem__(self, index: int) -> Node: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Node]: ...
+    def __getitem__(self, index: int | slice) -> Node | Sequence[Node]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = range(len(self))[index]
+        return node_of(self._tree.lazies[position], position, self._tree.paths[position])
+
+
+def node_of(lazy: LazyResult[Any], position: int, path: StructurePath) -> Node:
+    """Return the node that stands for `lazy` at a position of its graph."""
+    task = lazy.task
+    kind = _KINDS.get(type(lazy), NodeType.TASK)
+    name = lazy.contract.name if isinstance(lazy, ParamLazyResult) else task.name
+    return Node(node_id(position), name, kind, task.func, path, task, lazy.policies.mode)
+
+
+def node_id(position: int) -> str:
+    """Return the id of the node at a position."""
+    return f"n{position}"
+
+
+_KINDS: dict[type, NodeType] = {MappedLazyResult: NodeType.MAP, ParamLazyResult: NodeType.PARAM}
+
+
+def _edges_of(tree: Tree) -> Iterator[Edge]:
+    for position, call in enumerate(tree.calls):
+        target = node_id(position)
+        for before in tree.predecessors(position):
+            yield Edge(node_id(before), target, EdgeType.SEQUENCE)
+        for condition in call.conditions:
+            yield Edge(node_id(condition), target, EdgeType.CONDITION)
+        for name, amount in call.amounts:
+            yield Edge(node_id(amount), target, EdgeType.CONSTRAINT, name)
+        task = tree.lazies[position].task
+        for slot, source in zip(call.slots, call.sources, strict=True):
+            label = task.parameter_at(slot.argument) + "".join(f"[{step}]" for step in slot.steps)
+            if isinstance(source, int):
+                yield Edge(node_id(source), target, EdgeType.DATA, label)
+            elif isinstance(source, Choice):
+                yield Edge(node_id(source.selector), target, EdgeType.DATA, f"{label}.selector")
+                for key, route in zip(source.keys, source.routes, strict=True):
+                    yield Edge(node_id(route), target, EdgeType.ROUTER_ROUTE, f"{label}: {key!r}")

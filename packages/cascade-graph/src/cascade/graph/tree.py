@@ -1,0 +1,95 @@
+"""A lazy tree as columns: one row per node, everything by position.
+
+Each lazy result is one node, however many places it stands in. The columns other than `lazies` are structure and
+hold no value and no function of the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cascade.graph.path import StructurePath
+from cascade.spec.arguments import Slot
+from cascade.spec.lazy_types import LazyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The source of a router's value: the node of its selector, its keys and the node of each route."""
+
+    selector: int
+    keys: tuple[Hashable, ...]
+    routes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """The source of an injected value: the resource's name."""
+
+    resource: str
+
+
+Source = int | Choice | Injected
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a node waits for, and what fills its arguments.
+
+    `slots[k]` is filled from `sources[k]`: the value of a node, the chosen route of a router, or a resource.
+    `defaults` are the parameters that are not given and filled with a resource. `amounts` are the lazy ones.
+    """
+
+    after: tuple[int, ...] = ()
+    conditions: tuple[int, ...] = ()
+    amounts: tuple[tuple[str, int], ...] = ()
+    slots: tuple[Slot, ...] = ()
+    sources: tuple[Source, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
+
+    def inputs(self) -> list[int]:
+        """Return the nodes that are demanded as inputs at once: amounts, arguments and selectors."""
+        found = [source for _, source in self.amounts]
+        for source in self.sources:
+            if isinstance(source, int):
+                found.append(source)
+            elif isinstance(source, Choice):
+                found.append(source.selector)
+        return found
+
+    def choices(self) -> list[Choice]:
+        """Return the routers among the sources."""
+        return [source for source in self.sources if isinstance(source, Choice)]
+
+    def resources(self) -> list[str]:
+        """Return the names of the resources that the call takes."""
+        named = [source.resource for source in self.sources if isinstance(source, Injected)]
+        return [*named, *(resource for _, resource in self.defaults)]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The nodes of one lazy tree. `sequenced` gives the nodes that a sequence puts before a node."""
+
+    lazies: list[LazyResult[Any]]
+    paths: list[StructurePath]
+    calls: list[Call]
+    sequenced: dict[int, list[int]]
+    target: int
+
+    def predecessors(self, position: int) -> tuple[int, ...]:
+        """Return the nodes that `after` and sequences put before a node, each once."""
+        return tuple(dict.fromkeys((*self.calls[position].after, *self.sequenced.get(position, ()))))
+
+    @cached_property
+    def dependencies(self) -> list[tuple[int, ...]]:
+        """For each node, all nodes that it may wait for, each once and in the order of its demands."""
+        found = []
+        for position, call in enumerate(self.calls):
+            routes = [route for choice in call.choices() for route in choice.routes]
+            all_of_them = (*self.predecessors(position), *call.conditions, *call.inputs(), *routes)
+            found.append(tuple(dict.fromkeys(all_of_them)))
+        return found

@@ -1,0 +1,110 @@
+"""Cascade: plain Python functions become a lazy graph that runs in process. `import cascade as cs`.
+
+This module is a facade: a name is looked up in its wheel on first use, so importing it loads nothing else. Four
+wheels share the package, and other portions may join it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import extend_path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cascade.cli import cli as cli
+    from cascade.graph import Graph as Graph
+    from cascade.graph import build_graph as build_graph
+    from cascade.graph import plan as plan
+    from cascade.graph import visualize as visualize
+    from cascade.runtime import DependencyMissingError as DependencyMissingError
+    from cascade.runtime import Engine as Engine
+    from cascade.runtime import MessageBus as MessageBus
+    from cascade.runtime import arun as arun
+    from cascade.runtime import run as run
+    from cascade.spec import ByInputs as ByInputs
+    from cascade.spec import CascadeError as CascadeError
+    from cascade.spec import Env as Env
+    from cascade.spec import FileExists as FileExists
+    from cascade.spec import LazyResult as LazyResult
+    from cascade.spec import MappedLazyResult as MappedLazyResult
+    from cascade.spec import Param as Param
+    from cascade.spec import RetryPolicy as RetryPolicy
+    from cascade.spec import Router as Router
+    from cascade.spec import Secret as Secret
+    from cascade.spec import Task as Task
+    from cascade.spec import gather as gather
+    from cascade.spec import inject as inject
+    from cascade.spec import map as map
+    from cascade.spec import pipeline as pipeline
+    from cascade.spec import resource as resource
+    from cascade.spec import sequence as sequence
+    from cascade.spec import task as task
+
+__path__ = extend_path(__path__, __name__)
+
+_WHEELS = {
+    "cascade.spec": "cascade-spec",
+    "cascade.graph": "cascade-graph",
+    "cascade.runtime": "cascade-engine",
+    "cascade.cli": "cascade-cli",
+}
+
+_HOMES = {
+    "cascade.spec": (
+        "ByInputs",
+        "CascadeError",
+        "Env",
+        "FileExists",
+        "LazyResult",
+        "MappedLazyResult",
+        "Param",
+        "RetryPolicy",
+        "Router",
+        "Secret",
+        "Task",
+        "gather",
+        "inject",
+        "map",
+        "pipeline",
+        "resource",
+        "sequence",
+        "task",
+    ),
+    "cascade.graph": ("Graph", "build_graph", "plan", "visualize"),
+    "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "arun", "run"),
+    "cascade.cli": ("cli",),
+}
+
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    value = _from_provider(name) if module is None else _from_wheel(name, module)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _from_wheel(name: str, module: str) -> Any:
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        # Only the portion itself may be missing: an import that fails inside it is another fault.
+        if error.name != module:
+            raise
+        missing = import_module("cascade.spec.errors").MissingWheelError
+        raise missing(name, _WHEELS[module]) from None
+
+
+def _from_provider(name: str) -> Any:
+    if not name.startswith("_"):
+        for point in entry_points(group="cascade.providers", name=name):
+            return point.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

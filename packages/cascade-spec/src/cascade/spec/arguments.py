@@ -1,0 +1,207 @@
+"""The one walker for nested arguments: finds what stands for a value, and puts values in its place.
+
+Exact lists, tuples and dicts are searched; anything else is a literal. A *marker* is an object that stands for a
+value of its own: a lazy result, a router, an injection. Markers are met in a fixed order (arguments by position,
+then by name as written, containers from the left), so the k-th marker of a call is the same one each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from cascade.spec.errors import SpecError
+
+_Class = TypeVar("_Class", bound=type)
+
+_markers: set[type] = set()
+_containers: frozenset[type] = frozenset({list, tuple, dict, set, frozenset})
+_hashable_containers: frozenset[type] = frozenset({tuple, frozenset})
+# What makes a container worth a closer look; one that holds none of these is passed at the speed of `map(type, ...)`.
+_interesting: set[type] = set(_containers)
+
+
+def marker(cls: _Class) -> _Class:
+    """Declare `cls` a marker: a class decorator for the few classes of this package that are one."""
+    _markers.add(cls)
+    _interesting.add(cls)
+    return cls
+
+
+def is_marker(value: object) -> bool:
+    """Tell whether `value` stands for another value."""
+    return type(value) in _markers
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a value goes in a call: the argument by position or name, then the way inside it.
+
+    In `f([a, b])`, `b` goes to `Slot(0, (1,))`. The entry of a dict is its position: in `f(x={"k": a})`, `a` goes
+    to `Slot("x", (0,))`.
+    """
+
+    argument: int | str
+    steps: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.argument}" + "".join(f"[{step}]" for step in self.steps)
+
+
+class Found(NamedTuple):
+    """A marker and where it stands."""
+
+    slot: Slot
+    marker: object
+
+
+def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
+    """Return the markers in the arguments of one call, in the walker's order.
+
+    Takes O(size of the arguments), also when many places share one container.
+
+    Raises:
+        SpecError: If a marker is a set member or a dict key, or stands in a container that contains itself.
+    """
+    # Once per node of every graph: a call with no container in it does only this loop.
+    found: list[Found] = []
+    for arguments in (enumerate(args), kwargs.items()):
+        for argument, value in arguments:
+            kind = type(value)
+            if kind in _interesting:
+                if kind in _markers:
+                    found.append(Found(Slot(argument), value))
+                else:
+                    found.extend(Found(Slot(argument, steps), inner) for steps, inner in _search(value))
+    return found
+
+
+class _Open(NamedTuple):
+    """A container that the search is inside of, and how many markers were found before it."""
+
+    key: int
+    rest: Iterator[tuple[int, object]]
+    found_before: int
+
+
+def _search(root: object) -> list[tuple[tuple[int, ...], object]]:
+    """Find the markers inside a container: their steps and themselves, from the left."""
+    found: list[tuple[tuple[int, ...], object]] = []
+    if not _may_hold_markers(root):
+        return found
+    barren: set[int] = set()  # containers without a marker, by id: nothing is searched twice for nothing
+    steps: list[int] = []
+    path = [_Open(id(root), _children(root), 0)]
+    inside = {id(root)}
+    cyclic = False
+    while path:
+        for step, value in path[-1].rest:
+            kind = type(value)
+            if kind in _markers:
+                found.append(((*steps, step), value))
+            elif kind in _containers and id(value) not in barren:
+                if id(value) in inside:
+                    cyclic = True
+                elif not _may_hold_markers(value):
+                    barren.add(id(value))
+                else:
+                    path.append(_Open(id(value), _children(value), len(found)))
+                    inside.add(id(value))
+                    steps.append(step)
+                    break
+        else:
+            left = path.pop()
+            inside.discard(left.key)
+            if len(found) == left.found_before:
+                barren.add(left.key)
+            if steps:
+                steps.pop()
+    if cyclic and found:
+        raise SpecError(
+            "a container holds itself and a lazy result", "pass the lazy result in one that does not"
+        )
+    return found
+
+
+def _children(container: Any) -> Iterator[tuple[int, object]]:
+    return enumerate(container.values() if type(container) is dict else container)
+
+
+def _may_hold_markers(container: Any) -> bool:
+    if type(container) is dict:
+        _refuse_markers(container, "a dict key", "use it as the value of an entry")
+        return not _interesting.isdisjoint(map(type, container.values()))
+    if type(container) in (set, frozenset):
+        _refuse_markers(container, "a member of a set", "pass a list")
+        return False
+    return not _interesting.isdisjoint(map(type, container))
+
+
+def _refuse_markers(values: Collection[object], place: str, remedy: str) -> None:
+    """Refuse markers among values that are hashed, and in the tuples and frozen sets among them."""
+    pending = [values]
+    while pending:
+        group = pending.pop()
+        if not _markers.isdisjoint(map(type, group)):
+            culprit = next(value for value in group if is_marker(value))
+            raise SpecError(f"{culprit!r} is {place}", remedy)
+        if not _hashable_containers.isdisjoint(map(type, group)):
+            pending.extend(value for value in group if isinstance(value, (tuple, frozenset)))
+
+
+def fill(
+    args: tuple[Any, ...], kwargs: dict[str, Any], slots: Sequence[Slot], values: Sequence[object]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with `values[k]` at `slots[k]`.
+
+    Containers on the way to a slot are copied, all other values are passed on as they are.
+    """
+    new_args: list[Any] = list(args)
+    new_kwargs = dict(kwargs)
+    nested: dict[int | str, list[tuple[tuple[int, ...], object]]] = {}
+    for slot, value in zip(slots, values, strict=True):
+        if slot.steps:
+            nested.setdefault(slot.argument, []).append((slot.steps, value))
+        elif isinstance(slot.argument, int):
+            new_args[slot.argument] = value
+        else:
+            new_kwargs[slot.argument] = value
+    for argument, changes in nested.items():
+        if isinstance(argument, int):
+            new_args[argument] = _with_changes(new_args[argument], changes)
+        else:
+            new_kwargs[argument] = _with_changes(new_kwargs[argument], changes)
+    return tuple(new_args), new_kwargs
+
+
+class _Copy:
+    """A container on the way to a slot: its items as a list, and the containers below it that change too."""
+
+    __slots__ = ("below", "items", "original")
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+        self.items: list[Any] = list(original.values() if type(original) is dict else original)
+        self.below: dict[int, _Copy] = {}
+
+    def finished(self) -> object:
+        if type(self.original) is dict:
+            return dict(zip(self.original, self.items, strict=True))
+        return tuple(self.items) if type(self.original) is tuple else self.items
+
+
+def _with_changes(container: object, changes: list[tuple[tuple[int, ...], object]]) -> object:
+    top = _Copy(container)
+    made = [(top, top, 0)]  # each copy, the one above it, and its place there; parents come first
+    for steps, value in changes:
+        copy = top
+        for step in steps[:-1]:
+            if step not in copy.below:
+                copy.below[step] = _Copy(copy.items[step])
+                made.append((copy.below[step], copy, step))
+            copy = copy.below[step]
+        copy.items[steps[-1]] = value
+    for copy, above, step in reversed(made[1:]):
+        above.items[step] = copy.finished()
+    return top.finished()

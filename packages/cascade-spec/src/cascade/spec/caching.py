@@ -1,0 +1,56 @@
+"""Cache policies: what the key of a call is, and how long its value holds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cascade.spec.encoding import digest_call
+from cascade.spec.errors import PolicyError
+from cascade.spec.policies import check_seconds
+from cascade.spec.protocols import CachedCall, Hit
+
+
+@dataclass(frozen=True, slots=True)
+class ByInputs:
+    """A value holds for calls of the same task with equal arguments, for `ttl` seconds or for ever.
+
+    `version` sets apart values of different versions of what the task does.
+    """
+
+    ttl: float | None = None
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ttl is not None and not check_seconds("ByInputs(ttl=...)", self.ttl) > 0:
+            raise PolicyError("ByInputs(ttl=0)", "give more than 0 seconds, or None for no limit")
+
+    def key(self, call: CachedCall) -> str | None:
+        """Return a digest of the task, the version and the arguments."""
+        return digest_call(call.task, self.version, call.args, call.kwargs)
+
+    def known(self, call: CachedCall) -> Hit | None:
+        """Nothing is known without asking the cache."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FileExists:
+    """The call is not made where the file that it makes is there already; its value is then the path."""
+
+    path: str | os.PathLike[str]
+
+    @property
+    def ttl(self) -> float | None:
+        """The file itself says how long it holds."""
+        return None
+
+    def key(self, call: CachedCall) -> str | None:
+        """No value is kept: the file is."""
+        return None
+
+    def known(self, call: CachedCall) -> Hit | None:
+        """Return the path, if there is such a file."""
+        path = Path(self.path)
+        return Hit(path) if path.exists() else None

@@ -1,0 +1,243 @@
+"""Inputs: contracts for the values that a workflow takes from outside.
+
+`Param`, `Env` and `Secret` declare one and return the lazy result of an internal task that reads the value when it
+runs. A `WorkflowSpec` that is active at the time collects the contract.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
+
+from cascade.spec.conversion import check_type, convert_text, type_name
+from cascade.spec.errors import InputError, SpecError
+from cascade.spec.lazy_types import ParamLazyResult
+from cascade.spec.missing import MISSING, Missing
+from cascade.spec.policies import NO_POLICIES
+from cascade.spec.resource import Inject
+from cascade.spec.task import Task
+from cascade.spec.workflow import declare
+
+T = TypeVar("T")
+
+INPUTS = "cascade.inputs"
+"""The resource, filled by the engine in every run, from which the internal task reads."""
+
+
+class SecretValue(Generic[T]):
+    """A value that prints as `***`; `reveal()` gives it. Equal to its value, so that it can be compared with one."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def reveal(self) -> T:
+        """Return the value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        plain = other.reveal() if isinstance(other, SecretValue) else other
+        if isinstance(self._value, str) and isinstance(plain, str):
+            mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._value, plain))
+            return hmac.compare_digest(mine, theirs)
+        return bool(self._value == plain)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class ParamContract:
+    """What is promised of a parameter: its name, type and default. Without a default it is required."""
+
+    name: str
+    type: Any = str
+    default: Any = MISSING
+    description: str = ""
+    secret: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is MISSING
+
+    def __str__(self) -> str:
+        shown = "***" if self.secret else repr(self.default)
+        default = "" if self.required else f", default={shown}"
+        told = f", description={self.description!r}" if self.description else ""
+        return f"{'Secret' if self.secret else 'Param'}({self.name!r}, type={type_name(self.type)}{default}{told})"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def read(self, inputs: Mapping[str, object]) -> object:
+        """Return the value from the run's parameters, checked and not converted, or the default.
+
+        Raises:
+            InputError: If there is none, or it is of another type.
+        """
+        value = inputs.get(self.name, self.default)
+        if value is MISSING:
+            raise InputError(str(self), f"no value given; pass params={{{self.name!r}: ...}}")
+        if self.secret:
+            value = _plain(value)
+        if self.name in inputs and not check_type(value, self.type):
+            given = type(value).__name__ if self.secret else f"{value!r}, a {type(value).__name__}"
+            raise InputError(str(self), f"got {given}; give {type_name(self.type)}")
+        return SecretValue(value) if self.secret else value
+
+    def parse(self, text: str) -> object:
+        """Convert the text of a command line.
+
+        Raises:
+            InputError: If it is no text of that type.
+        """
+        return _parse(self, text, shown="***" if self.secret else repr(text))
+
+
+@dataclass(frozen=True, slots=True)
+class EnvContract:
+    """What is promised of an environment variable. Without a default it is required."""
+
+    name: str
+    type: Any = str
+    default: Any = MISSING
+    description: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether the variable must be set."""
+        return self.default is MISSING
+
+    def __str__(self) -> str:
+        default = "" if self.required else f", default={self.default!r}"
+        told = f", description={self.description!r}" if self.description else ""
+        return f"Env({self.name!r}, type={type_name(self.type)}{default}{told})"
+
+    def read(self, inputs: Mapping[str, object]) -> object:
+        """Return the variable's value, converted, or the default. The run's parameters play no part.
+
+        Raises:
+            InputError: If it is not set, or its text is not of that type.
+        """
+        text = os.environ.get(self.name)
+        if text is not None:
+            return _parse(self, text, shown=repr(text))
+        if self.required:
+            raise InputError(str(self), f"the environment variable {self.name} is not set")
+        return self.default
+
+
+Contract = ParamContract | EnvContract
+
+
+def _parse(contract: Contract, text: str, shown: str) -> object:
+    try:
+        return convert_text(text, contract.type)
+    except ValueError as problem:
+        reason = f": {problem}" if shown != "***" else ""
+        raise InputError(str(contract), f"{shown} is no {type_name(contract.type)}{reason}") from None
+
+
+def _read_input(contract: Contract, inputs: Mapping[str, object]) -> object:
+    return contract.read(inputs)
+
+
+READ_INPUT: Task[Any] = Task(_read_input, name="input")
+
+
+@overload
+def Param(
+    name: str, default: T, *, type: type[T] | None = None, description: str = ""
+) -> ParamLazyResult[T]: ...
+@overload
+def Param(
+    name: str, default: Missing = MISSING, *, type: type[T], description: str = ""
+) -> ParamLazyResult[T]: ...
+@overload
+def Param(name: str, default: Missing = MISSING, *, description: str = "") -> ParamLazyResult[str]: ...
+@overload
+def Param(name: str, default: Any = MISSING, *, type: Any, description: str = "") -> ParamLazyResult[Any]: ...
+def Param(  # noqa: N802 - reads as the declaration that it is
+    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+) -> ParamLazyResult[Any]:
+    """Declare a parameter and return the lazy result of its value.
+
+    Without a default it is required; `None` is a default like any other. Without a type it is that of the default,
+    or `str`.
+
+    Raises:
+        SpecError: If the name is no identifier.
+        InputError: If the default is not of the type.
+        ContractConflictError: If the active `WorkflowSpec` has another contract of that name.
+    """
+    contract = ParamContract(_checked_name(name), _inferred_type(type, default), default, description)
+    return _declared(contract)
+
+
+@overload
+def Env(
+    name: str, default: T, *, type: type[T] | None = None, description: str = ""
+) -> ParamLazyResult[T]: ...
+@overload
+def Env(
+    name: str, default: Missing = MISSING, *, type: type[T], description: str = ""
+) -> ParamLazyResult[T]: ...
+@overload
+def Env(name: str, default: Missing = MISSING, *, description: str = "") -> ParamLazyResult[str]: ...
+@overload
+def Env(name: str, default: Any = MISSING, *, type: Any, description: str = "") -> ParamLazyResult[Any]: ...
+def Env(  # noqa: N802 - reads as the declaration that it is
+    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+) -> ParamLazyResult[Any]:
+    """Declare an environment variable and return the lazy result of its value; as `Param` otherwise."""
+    if not isinstance(name, str) or not name or "=" in name:
+        raise SpecError(f"Env({name!r})", "give the name of an environment variable")
+    return _declared(EnvContract(name, _inferred_type(type, default), default, description))
+
+
+def Secret(  # noqa: N802 - reads as the declaration that it is
+    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+) -> ParamLazyResult[SecretValue[Any]]:
+    """Declare a parameter whose value is a `SecretValue`: it prints as `***`, and `reveal()` gives it."""
+    plain = _plain(default)
+    contract = ParamContract(
+        _checked_name(name), _inferred_type(type, plain), plain, description, secret=True
+    )
+    return _declared(contract)
+
+
+def _declared(contract: Contract) -> ParamLazyResult[Any]:
+    given = contract.default is not MISSING and contract.default is not None
+    if given and not check_type(contract.default, contract.type):
+        raise InputError(str(contract), f"its default is no {type_name(contract.type)}; make the two fit")
+    declare(contract)
+    return ParamLazyResult(READ_INPUT, (contract, Inject(INPUTS)), {}, NO_POLICIES)
+
+
+def _plain(value: Any) -> Any:
+    return value.reveal() if isinstance(value, SecretValue) else value
+
+
+def _inferred_type(given: Any, default: object) -> Any:
+    if given is not None:
+        return given
+    return str if default is MISSING or default is None else type(default)
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SpecError(
+            f"a parameter named {name!r}", "give a Python identifier; a command line shows it with dashes"
+        )
+    return name

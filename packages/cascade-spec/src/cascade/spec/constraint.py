@@ -1,0 +1,48 @@
+"""Constraints: how much of what an engine shares a call needs while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from cascade.spec.arguments import is_marker
+from cascade.spec.errors import PolicyError
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """Named amounts, in the order of their names. An amount is a number or a lazy result of one."""
+
+    amounts: tuple[tuple[str, object], ...]
+
+
+def constraints(amounts: dict[str, object]) -> Constraints:
+    """Make `Constraints` of `{"gpu": 1}`; lazy amounts are checked when they are known.
+
+    Raises:
+        PolicyError: If nothing is given, or an amount is no number of 0 or more.
+    """
+    if not amounts:
+        raise PolicyError(
+            "with_constraints() without an amount", "give at least one, as in with_constraints(gpu=1)"
+        )
+    for name, amount in amounts.items():
+        if not is_marker(amount):
+            exact_amount(name, amount)
+    return Constraints(tuple(sorted(amounts.items())))
+
+
+def exact_amount(name: str, amount: object) -> Fraction:
+    """Return `amount` as an exact number, so that three times 0.1 fits into 0.3.
+
+    Raises:
+        PolicyError: If it is no finite number of 0 or more.
+    """
+    if not isinstance(amount, bool) and isinstance(amount, (int, float, Fraction)):
+        try:
+            exact = Fraction(repr(amount)) if isinstance(amount, float) else Fraction(amount)
+        except ValueError:
+            exact = Fraction(-1)
+        if exact >= 0:
+            return exact
+    raise PolicyError(f"an amount of {name!r} is {amount!r}", "give a finite number, 0 or more")

@@ -1,0 +1,123 @@
+"""Errors: one root, one class per thing that a caller might handle.
+
+The facts of an error are its fields, its text names the thing and the remedy, and it survives pickling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class CascadeError(Exception):
+    """The root of everything that Cascade itself raises.
+
+    Subclasses are dataclasses: their facts live in the instance's `__dict__`, which is pickled, as `args` is.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., CascadeError], tuple[object, ...]]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[CascadeError], args: tuple[object, ...], facts: dict[str, object]) -> CascadeError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(facts)
+    return error
+
+
+@dataclass(eq=False)
+class MissingWheelError(CascadeError, ImportError):
+    """A name of the facade whose wheel is not installed."""
+
+    used: str
+    wheel: str
+
+    def __str__(self) -> str:
+        return f"cs.{self.used} needs {self.wheel}: pip install {self.wheel}"
+
+
+@dataclass(eq=False)
+class SpecError(CascadeError, TypeError):
+    """Something written down that can't mean anything; `problem` says what, `remedy` what to write."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}"
+
+
+class LazyUseError(SpecError):
+    """A lazy result was used as if it were its value."""
+
+
+class NotLazyError(SpecError):
+    """A plain value stands where a lazy result belongs."""
+
+
+class PolicyError(SpecError, ValueError):
+    """A policy with a value that makes no sense."""
+
+
+@dataclass(eq=False)
+class CallError(CascadeError, TypeError):
+    """A task is called with arguments that its signature does not take."""
+
+    task: str
+    signature: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"task '{self.task}': {self.problem}; its signature is {self.task}{self.signature}"
+
+
+class MapError(SpecError, ValueError):
+    """A map over something that has no items, or over inputs that don't fit together."""
+
+
+@dataclass(eq=False)
+class MapLengthError(CascadeError, ValueError):
+    """The inputs of a map have unequal lengths."""
+
+    task: str
+    lengths: dict[str, int]
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}: {length}" for name, length in self.lengths.items())
+        return f"task '{self.task}' is mapped over inputs of unequal lengths ({told}); give each one as many items"
+
+
+@dataclass(eq=False)
+class InputError(CascadeError, ValueError):
+    """A value from outside does not fit its contract; `source` says where the value came from."""
+
+    contract: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.contract}: {self.problem}"
+
+
+@dataclass(eq=False)
+class ContractConflictError(CascadeError, ValueError):
+    """Two contracts of one name that do not agree."""
+
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"two contracts for one name: {self.first} and {self.second}; make them equal or rename one"
+
+
+@dataclass(eq=False)
+class TaskReferenceError(CascadeError, TypeError):
+    """A task that other processes can't find by its module and name."""
+
+    task: str
+    reference: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' can't be sent to another process: {self.reference} is not that task; "
+            f"define it at the top of a module"
+        )

@@ -1,0 +1,205 @@
+"""Lazy results: what calling a task returns.
+
+A lazy result records a call and never changes, so one may sit in many graphs. It is equal only to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+
+from cascade.spec.arguments import find_markers, is_marker, marker
+from cascade.spec.constraint import constraints
+from cascade.spec.errors import LazyUseError, NotLazyError, PolicyError, SpecError
+from cascade.spec.missing import MISSING, Missing
+from cascade.spec.policies import Policies, RetryPolicy, check_cache, check_timeout
+from cascade.spec.protocols import CachePolicy
+
+if TYPE_CHECKING:
+    from cascade.spec.task import Task
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@marker
+class LazyResult(Generic[R_co]):
+    """One call that has not been made: the task, its arguments and the policies for the call.
+
+    Each `with_*`, `run_if` and `after` returns a new lazy result and leaves this one as it was.
+    """
+
+    # Made once per node of every round: four stores and nothing else.
+    __slots__ = ("__weakref__", "args", "kwargs", "policies", "task")
+
+    def __init__(
+        self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any], policies: Policies
+    ) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.policies = policies
+
+    def with_retry(
+        self,
+        max_attempts: int = 3,
+        delay: float = 0.0,
+        backoff: float = 1.0,
+        jitter: float = 0.0,
+        max_delay: float | None = None,
+        on: type[Exception] | tuple[type[Exception], ...] = Exception,
+    ) -> Self:
+        """Call again after a failure, at most `max_attempts` more times.
+
+        The wait before retry k, counted from 1, is `min(max_delay, delay * backoff ** (k - 1))` seconds, spread to
+        both sides by the fraction `jitter`. Only the exceptions of `on` are retried.
+        """
+        return self._with(retry=RetryPolicy(max_attempts, delay, backoff, jitter, max_delay, on))
+
+    def with_timeout(self, seconds: float) -> Self:
+        """Fail an attempt that takes longer than `seconds` with `TaskTimeoutError`."""
+        return self._with(timeout=check_timeout(seconds))
+
+    def with_cache(self, policy: CachePolicy) -> Self:
+        """Take the value from the engine's cache where `policy` finds it there, and put it there where not."""
+        return self._with(cache=check_cache(policy))
+
+    def with_constraints(self, **amounts: object) -> Self:
+        """Hold these amounts of the engine's `system_resources` while the call runs; an amount may be lazy.
+
+        Raises:
+            PolicyError: If nothing is given, or an amount is no number of 0 or more and no lazy result.
+        """
+        for name, amount in amounts.items():
+            if is_marker(amount) and not isinstance(amount, LazyResult):
+                raise PolicyError(
+                    f"an amount of {name!r} is {amount!r}", "give a number or a lazy result of one"
+                )
+        return self._with(constraints=constraints(amounts))
+
+    def run_if(self, condition: LazyResult[object], otherwise: object | Missing = MISSING) -> Self:
+        """Run only if `condition` gives something true, and what was asked for before is true as well.
+
+        Where it is false the call is skipped; with `otherwise` its dependents then get that value.
+
+        Raises:
+            NotLazyError: If the condition is no lazy result.
+            SpecError: If `otherwise` holds a lazy result.
+        """
+        if not isinstance(condition, LazyResult):
+            raise NotLazyError(
+                f"run_if of task '{self.task.name}' got {type(condition).__name__}",
+                "give a lazy result; for a value known now use a plain `if`",
+            )
+        if otherwise is not MISSING and find_markers((otherwise,), {}):
+            raise SpecError(
+                f"`otherwise` of task '{self.task.name}' holds a lazy result",
+                "give a value; to choose between two lazy results use cs.Router",
+            )
+        kept = self.policies.otherwise if otherwise is MISSING else otherwise
+        return self._with(conditions=(*self.policies.conditions, condition), otherwise=kept)
+
+    def after(self, *others: LazyResult[object]) -> Self:
+        """Start only after all of `others`, without taking their values.
+
+        Raises:
+            NotLazyError: If one of them is no lazy result.
+        """
+        for other in others:
+            if not isinstance(other, LazyResult):
+                raise NotLazyError(
+                    f"after of task '{self.task.name}' got {type(other).__name__}", "give lazy results"
+                )
+        return self._with(after=(*self.policies.after, *others))
+
+    def _with(self, **changes: Any) -> Self:
+        changed = object.__new__(type(self))
+        for slot in _slots_of(type(self)):
+            setattr(changed, slot, getattr(self, slot))
+        changed.policies = replace(self.policies, **changes)
+        return changed
+
+    def truth_error(self) -> LazyUseError:
+        """Return the error for using this as a truth value."""
+        return LazyUseError(
+            f"the lazy result of task '{self.task.name}' has no truth value",
+            "use .run_if(condition) or cs.Router; cs.run(...) gives the value",
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise self.truth_error()
+
+    def __iter__(self) -> NoReturn:
+        raise LazyUseError(
+            f"the lazy result of task '{self.task.name}' can't be iterated over",
+            f"use another_task.map({self.task.name}(...)), or iterate inside a task",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of '{self.task.name}'>"
+
+
+@marker
+class MappedLazyResult(LazyResult[list[R]], Generic[R]):
+    """A task applied to sequences: one call per item, the values in order.
+
+    `mapped` names the arguments, by position or name, that are sequences of one value per item; the other arguments
+    are the same for each item. Retry, timeout, cache, constraints and mode apply to each item, the rest to the map.
+    """
+
+    __slots__ = ("mapped", "max_concurrency")
+
+    def __init__(
+        self,
+        task: Task[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        policies: Policies,
+        mapped: tuple[int | str, ...],
+        max_concurrency: int | None,
+    ) -> None:
+        super().__init__(task, args, kwargs, policies)
+        self.mapped = mapped
+        self.max_concurrency = max_concurrency
+
+
+@marker
+class ParamLazyResult(LazyResult[R_co]):
+    """The lazy result of the internal task that reads an input; its one argument is the contract."""
+
+    __slots__ = ()
+
+    @property
+    def contract(self) -> Any:
+        """The `ParamContract` or `EnvContract` that this reads."""
+        return self.args[0]
+
+
+@marker
+class SequenceLazyResult(LazyResult[R_co]):
+    """Lazy results in an order: no call of its own, it stands for its last member and orders the others before it."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: Sequence[LazyResult[Any]]) -> None:
+        last = members[-1]
+        super().__init__(last.task, last.args, last.kwargs, last.policies)
+        self.members = tuple(members)
+
+    def _with(self, **changes: Any) -> NoReturn:
+        raise SpecError(
+            "a sequence is no call, so it has no policies",
+            "give them to a member; a condition on the first one decides for all that follow it",
+        )
+
+
+def _slots_of(cls: type) -> tuple[str, ...]:
+    found = _slots.get(cls)
+    if found is None:
+        names = (name for base in cls.__mro__ for name in base.__dict__.get("__slots__", ()))
+        found = _slots[cls] = tuple(name for name in names if not name.startswith("__"))
+    return found
+
+
+_slots: dict[Hashable, tuple[str, ...]] = {}

@@ -1,0 +1,113 @@
+"""Resources: what a run opens, lends to its tasks and closes again.
+
+A resource is a generator function with one `yield`, sync or async. A task asks for it by name with `inject`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias, overload
+
+from cascade.spec.arguments import marker
+from cascade.spec.errors import SpecError
+
+ResourceFunction: TypeAlias = Callable[
+    ..., Iterator[Any] | Generator[Any, Any, Any] | AsyncIterator[Any] | AsyncGenerator[Any, Any]
+]
+
+
+class Scope(StrEnum):
+    """How long one instance lives: for the whole run, or for one attempt of one task."""
+
+    RUN = "run"
+    TASK = "task"
+
+
+@marker
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """Stands for the resource of that name, as an argument at any depth or as a parameter's default."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """A provider and how it is to be used; `requires` gives the resource for each parameter that is injected."""
+
+    func: ResourceFunction
+    name: str
+    scope: Scope
+    requires: dict[str, str] = field(repr=False)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the provider is an async generator."""
+        return inspect.isasyncgenfunction(inspect.unwrap(self.func))
+
+
+@overload
+def resource(func: ResourceFunction, /) -> Resource: ...
+@overload
+def resource(
+    *, name: str | None = None, scope: str | Scope = Scope.RUN
+) -> Callable[[ResourceFunction], Resource]: ...
+def resource(
+    func: ResourceFunction | None = None, /, *, name: str | None = None, scope: str | Scope = Scope.RUN
+) -> Resource | Callable[[ResourceFunction], Resource]:
+    """Make a resource of a generator function; its name is the function's unless given.
+
+    A parameter whose default is `cs.inject(...)` gets that resource, which is then opened first and closed last.
+
+    Raises:
+        SpecError: If it is no generator function, has a parameter that nothing fills, or the scope is unknown.
+    """
+
+    def wrap(func: ResourceFunction) -> Resource:
+        plain = inspect.unwrap(func)
+        if not (inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)):
+            raise SpecError(
+                f"@cs.resource on {func!r}, which is no generator function", "yield the resource once"
+            )
+        return Resource(func, name or func.__name__, _parse_scope(scope), _injected_parameters(func))
+
+    return wrap if func is None else wrap(func)
+
+
+def inject(wanted: str | Resource) -> Any:
+    """Return what stands for a resource, by its name or by the resource itself.
+
+    Typed `Any`, so that it can be the default of a parameter of any type.
+    """
+    if isinstance(wanted, Resource):
+        return Inject(wanted.name)
+    if not isinstance(wanted, str):
+        raise SpecError(f"cs.inject({wanted!r})", "give the name of a resource, or the resource")
+    return Inject(wanted)
+
+
+def _parse_scope(scope: str | Scope) -> Scope:
+    try:
+        return Scope(scope)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in Scope)
+        raise SpecError(f"unknown resource scope {scope!r}", f"use one of {known}") from None
+
+
+def _injected_parameters(func: ResourceFunction) -> dict[str, str]:
+    requires = {}
+    for parameter in inspect.signature(func).parameters.values():
+        if isinstance(parameter.default, Inject):
+            requires[parameter.name] = parameter.default.name
+        elif parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            raise SpecError(
+                f"resource '{func.__name__}' has a parameter '{parameter.name}' that nothing fills",
+                "give it a default, or cs.inject(...) of another resource",
+            )
+    return requires

@@ -1,0 +1,307 @@
+"""Tasks: functions whose calls are recorded and not made."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import itertools
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from types import MethodType
+from typing import Any, Generic, NamedTuple, TypeVar, overload
+
+from cascade.spec.arguments import is_marker
+from cascade.spec.errors import (
+    CallError,
+    MapError,
+    MapLengthError,
+    PolicyError,
+    SpecError,
+    TaskReferenceError,
+)
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+from cascade.spec.policies import (
+    NO_POLICIES,
+    Mode,
+    Policies,
+    RetryPolicy,
+    check_cache,
+    check_timeout,
+    parse_mode,
+)
+from cascade.spec.protocols import CachePolicy
+from cascade.spec.resource import Inject
+
+R = TypeVar("R")
+_serials = itertools.count()
+
+
+class Task(Generic[R]):
+    """A function wrapped by `@cs.task`; calling it runs nothing and returns a `LazyResult`.
+
+    `serial` numbers the tasks of a process, so that a table can know a task without keeping it alive.
+    """
+
+    def __init__(
+        self, func: Callable[..., Any], name: str | None = None, policies: Policies = NO_POLICIES
+    ) -> None:
+        if not callable(func):
+            raise SpecError(f"@cs.task on {func!r}, which can't be called", "put it on a function")
+        functools.update_wrapper(self, func)
+        self.func = func
+        self.name: str = name or str(getattr(func, "__name__", type(func).__name__))
+        self.policies = policies
+        self.serial = next(_serials)
+        self._accepted: set[tuple[int, tuple[str, ...]]] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        return LazyResult(self, args, kwargs, self.policies)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Make a task in a class body work as a method: the instance is its first argument."""
+        return self if instance is None else MethodType(self, instance)
+
+    def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+        """Call the task once per item; the values come in order.
+
+        Each argument is an iterable of one value per item, taken once and now, or a lazy result of one.
+        `max_concurrency` bounds the items that run at one time.
+
+        Raises:
+            MapError: If there is no input, or one is no iterable; strings and bytes count as single values.
+            MapLengthError: If the inputs have unequal lengths.
+        """
+        return self.partial().map(*args, max_concurrency=max_concurrency, **kwargs)
+
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
+        """Fix some arguments, the same for each call or item; a lazy one is computed once."""
+        return PartialTask(self, args, kwargs)
+
+    @functools.cached_property
+    def is_async(self) -> bool:
+        """Whether a call gives a coroutine."""
+        return inspect.iscoroutinefunction(self.func) or inspect.iscoroutinefunction(
+            getattr(self.func, "__call__", None)  # noqa: B004 - an object may be called through an async method
+        )
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The function's signature; one that can't be read is taken to accept anything."""
+        try:
+            return inspect.signature(self.func)
+        except (TypeError, ValueError):
+            return _ANY_SIGNATURE
+
+    @functools.cached_property
+    def injected(self) -> dict[str, str]:
+        """The resource for each parameter whose default is `cs.inject(...)`."""
+        parameters = self.signature.parameters.values()
+        return {each.name: each.default.name for each in parameters if isinstance(each.default, Inject)}
+
+    def check_call(self, arity: int, names: Iterable[str]) -> None:
+        """Check that the signature takes `arity` positional arguments and these names.
+
+        Raises:
+            CallError: If it does not.
+        """
+        shape = (arity, tuple(names))
+        if shape in self._accepted:
+            return
+        try:
+            self.signature.bind(*(None,) * arity, **dict.fromkeys(shape[1]))
+        except TypeError as problem:
+            raise CallError(self.name, str(self.signature), str(problem)) from None
+        if len(self._accepted) < _SHAPES_KEPT:
+            self._accepted.add(shape)
+
+    def parameter_at(self, argument: int | str) -> str:
+        """Return the name of the parameter that an argument fills; the argument itself where it has none."""
+        if isinstance(argument, str):
+            return argument
+        names = [each.name for each in self.signature.parameters.values() if each.kind in _POSITIONAL]
+        return names[argument] if argument < len(names) else str(argument)
+
+    @property
+    def reference(self) -> TaskReference:
+        """The module and qualified name under which other processes find this task."""
+        return TaskReference(self.__module__, self.__dict__.get("__qualname__", self.name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by reference: module and qualified name.
+
+        Raises:
+            TaskReferenceError: If that is not where the task is found.
+        """
+        reference = self.reference
+        if reference.find() is not self:
+            raise TaskReferenceError(self.name, str(reference))
+        return _import_task, (reference.module, reference.qualname)
+
+    def __repr__(self) -> str:
+        return f"<Task '{self.name}'>"
+
+
+class TaskReference(NamedTuple):
+    """Where a task is found: a module and the qualified name in it."""
+
+    module: str
+    qualname: str
+
+    def find(self) -> object:
+        """Return what stands there, among the modules already imported; `None` if nothing does."""
+        found: object = sys.modules.get(self.module)
+        for name in self.qualname.split("."):
+            found = getattr(found, name, None)
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.qualname}"
+
+
+def _import_task(module: str, qualname: str) -> object:
+    importlib.import_module(module)
+    return TaskReference(module, qualname).find()
+
+
+class PartialTask(Generic[R]):
+    """A task with some arguments fixed: `task.partial(cfg=c).map(x=items)`."""
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(self, task: Task[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        return self.task(*self.args, *args, **self.kwargs, **kwargs)
+
+    def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+        """Call the task once per item with the fixed arguments; as `Task.map`."""
+        task = self.task
+        if not args and not kwargs:
+            raise MapError(
+                f"task '{task.name}' is mapped over nothing", "give an iterable, as in map(x=items)"
+            )
+        if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
+            raise PolicyError(f"map(max_concurrency={max_concurrency!r})", "give a whole number, 1 or more")
+        doubled = self.kwargs.keys() & kwargs.keys()
+        if doubled:
+            raise MapError(
+                f"task '{task.name}' has {sorted(doubled)} both fixed and mapped", "give each argument once"
+            )
+        first = len(self.args)
+        mapped = (*range(first, first + len(args)), *kwargs)
+        inputs = {
+            key: _items(task, key, value)
+            for key, value in zip(mapped, (*args, *kwargs.values()), strict=True)
+        }
+        check_lengths(task, {key: value for key, value in inputs.items() if isinstance(value, list)})
+        return MappedLazyResult(
+            task,
+            (*self.args, *(inputs[first + index] for index in range(len(args)))),
+            {**self.kwargs, **{name: inputs[name] for name in kwargs}},
+            task.policies,
+            mapped,
+            max_concurrency,
+        )
+
+
+def _items(task: Task[Any], argument: int | str, value: Any) -> object:
+    """Return the items as a list of our own; what is only known at run time stays as it is."""
+    return value if is_marker(value) else as_items(task, argument, value)
+
+
+def as_items(task: Task[Any], argument: int | str, value: Any) -> list[Any]:
+    """Return the items of one input of a map.
+
+    Raises:
+        MapError: If it is a single value: no iterable, or a string or bytes.
+    """
+    where = f"argument '{task.parameter_at(argument)}' of mapped task '{task.name}'"
+    if isinstance(value, (str, bytes, bytearray)):
+        raise MapError(
+            f"{where} is a {type(value).__name__}", "give a list; for one value per item use .partial(...)"
+        )
+    try:
+        return list(value)
+    except TypeError:
+        if hasattr(value, "__iter__"):
+            raise
+        raise MapError(
+            f"{where} is {type(value).__name__}, not an iterable",
+            "for the same value in each item use .partial(...)",
+        ) from None
+
+
+def check_lengths(task: Task[Any], inputs: dict[int | str, list[Any]]) -> None:
+    """Check that all inputs of a map have the same length.
+
+    Raises:
+        MapLengthError: If not; it tells them.
+    """
+    lengths = {task.parameter_at(argument): len(items) for argument, items in inputs.items()}
+    if len(set(lengths.values())) > 1:
+        raise MapLengthError(task.name, lengths)
+
+
+@overload
+def task(func: Callable[..., Coroutine[Any, Any, R | LazyResult[R]]], /) -> Task[R]: ...
+@overload
+def task(func: Callable[..., R | LazyResult[R]], /) -> Task[R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | int | None = None,
+    timeout: float | None = None,
+    cache: CachePolicy | None = None,
+    mode: str | Mode | None = None,
+) -> _TaskDecorator: ...
+def task(
+    func: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | int | None = None,
+    timeout: float | None = None,
+    cache: CachePolicy | None = None,
+    mode: str | Mode | None = None,
+) -> Any:
+    """Make a task of a function, sync or async; the policies are those that each of its calls starts with.
+
+    `retry` is a number of retries or a `RetryPolicy`, `timeout` seconds, `mode` where a plain `def` runs.
+    """
+    policies = Policies(
+        retry=RetryPolicy(retry) if isinstance(retry, int) else retry,
+        timeout=None if timeout is None else check_timeout(timeout),
+        cache=None if cache is None else check_cache(cache),
+        mode=None if mode is None else parse_mode(mode),
+    )
+    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies)
+    return decorator if func is None else decorator(func)
+
+
+class _TaskDecorator:
+    """What `@cs.task(...)` gives: it wraps the function below it."""
+
+    def __init__(self, name: str | None, policies: Policies) -> None:
+        self._name = name
+        self._policies = policies
+
+    @overload
+    def __call__(self, func: Callable[..., Coroutine[Any, Any, R | LazyResult[R]]]) -> Task[R]: ...
+    @overload
+    def __call__(self, func: Callable[..., R | LazyResult[R]]) -> Task[R]: ...
+    def __call__(self, func: Callable[..., Any]) -> Task[Any]:
+        return Task(func, self._name, self._policies)
+
+
+def _accept_anything(*args: Any, **kwargs: Any) -> None: ...
+
+
+_ANY_SIGNATURE = inspect.signature(_accept_anything)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_SHAPES_KEPT = 64
+"""Call shapes remembered as accepted per task: calls come in few shapes, and a table must not grow."""

@@ -1,0 +1,56 @@
+"""Claims about errors: one root, builtins beside it, and facts that survive pickling."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+
+import cascade as cs
+import pytest
+from cascade import spec
+from cascade.spec import errors
+
+EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
+    (errors.MissingWheelError("run", "cascade-engine"), ImportError),
+    (errors.SpecError("a problem", "a remedy"), TypeError),
+    (errors.LazyUseError("a problem", "a remedy"), TypeError),
+    (errors.NotLazyError("a problem", "a remedy"), TypeError),
+    (errors.PolicyError("a problem", remedy="a remedy"), ValueError),
+    (errors.MapError("a problem", "a remedy"), ValueError),
+    (errors.CallError("f", "(x)", "missing x"), TypeError),
+    (errors.MapLengthError("f", {"x": 1, "y": 2}), ValueError),
+    (errors.InputError("Param('p')", "no value"), ValueError),
+    (errors.ContractConflictError("Param('p')", "Secret('p')"), ValueError),
+    (errors.TaskReferenceError("f", "m.f"), TypeError),
+    (spec.UncacheableError("module.Thing"), TypeError),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"), EXAMPLES, ids=lambda value: getattr(type(value), "__name__", "")
+)
+def test_an_error_survives_pickling(error: cs.CascadeError, builtin: type[Exception]) -> None:
+    """A pickled error has its class, text, facts and notes; it is a `CascadeError` and the fitting builtin."""
+    original = copy.copy(error)
+    original.add_note("task 'f' at root")
+    for read in (pickle.loads(pickle.dumps(original)), copy.copy(original), copy.deepcopy(original)):
+        assert type(read) is type(error)
+        assert str(read) == str(error) != ""
+        assert vars(read) == vars(original)
+        assert read.__notes__ == ["task 'f' at root"]
+        assert isinstance(read, cs.CascadeError)
+        assert isinstance(read, builtin)
+
+
+def test_every_error_of_the_wheel_is_tried() -> None:
+    """No error class of the spec wheel is left out above."""
+    public = {
+        each for each in vars(spec).values() if inspect.isclass(each) and issubclass(each, cs.CascadeError)
+    }
+    assert public == {type(error) for error, _ in EXAMPLES} | {cs.CascadeError}
+
+
+def test_an_error_with_a_plain_text_survives_pickling() -> None:
+    """A `CascadeError` made with a message, by a framework on top for example, keeps it."""
+    assert str(pickle.loads(pickle.dumps(cs.CascadeError("boom")))) == "boom"

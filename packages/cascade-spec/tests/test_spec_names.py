@@ -1,0 +1,170 @@
+"""Claims about what is public: the spec wheel's list and the facade's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cascade as cs
+import pytest
+from cascade import spec
+
+SPEC_NAMES = [
+    "MISSING",
+    "ByInputs",
+    "CacheBackend",
+    "CachePolicy",
+    "CachedCall",
+    "CallError",
+    "CascadeError",
+    "Constraints",
+    "ContractConflictError",
+    "Env",
+    "EnvContract",
+    "FileExists",
+    "Hit",
+    "Inject",
+    "InputError",
+    "LazyResult",
+    "LazyUseError",
+    "MapError",
+    "MapLengthError",
+    "MappedLazyResult",
+    "MissingWheelError",
+    "Mode",
+    "NotLazyError",
+    "Param",
+    "ParamContract",
+    "ParamLazyResult",
+    "PartialTask",
+    "Policies",
+    "PolicyError",
+    "Resource",
+    "RetryPolicy",
+    "Router",
+    "Scope",
+    "Secret",
+    "SecretValue",
+    "SequenceLazyResult",
+    "SpecError",
+    "StateBackend",
+    "Task",
+    "TaskReferenceError",
+    "UncacheableError",
+    "WorkflowSpec",
+    "gather",
+    "inject",
+    "map",
+    "pipeline",
+    "resource",
+    "sequence",
+    "task",
+]
+
+FACADE_NAMES = [
+    "ByInputs",
+    "CascadeError",
+    "DependencyMissingError",
+    "Engine",
+    "Env",
+    "FileExists",
+    "Graph",
+    "LazyResult",
+    "MappedLazyResult",
+    "MessageBus",
+    "Param",
+    "RetryPolicy",
+    "Router",
+    "Secret",
+    "Task",
+    "arun",
+    "build_graph",
+    "cli",
+    "gather",
+    "inject",
+    "map",
+    "pipeline",
+    "plan",
+    "resource",
+    "run",
+    "sequence",
+    "task",
+    "visualize",
+]
+
+
+def test_the_public_names_of_the_spec_wheel() -> None:
+    """`cascade.spec.__all__` is this list, sorted, and each name is there."""
+    assert list(spec.__all__) == SPEC_NAMES
+    assert all(hasattr(spec, name) for name in SPEC_NAMES)
+
+
+def test_the_public_names_of_the_facade() -> None:
+    """`import cascade as cs` gives these names, and `dir` shows them before they are loaded."""
+    assert sorted(cs.__all__) == sorted(FACADE_NAMES)
+    assert set(FACADE_NAMES) <= set(dir(cs))
+
+
+def test_the_facade_and_the_wheel_share_their_objects() -> None:
+    """A name of the facade is the very object of its wheel."""
+    for name in set(FACADE_NAMES) & set(SPEC_NAMES):
+        assert getattr(cs, name) is getattr(spec, name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A name that no wheel and no provider has is an `AttributeError` that names it."""
+    with pytest.raises(AttributeError, match="module 'cascade' has no attribute 'tsak'"):
+        cs.tsak  # noqa: B018 - the claim
+
+
+def test_importing_the_facade_loads_nothing_else() -> None:
+    """`import cascade` loads no wheel, and the spec wheel loads neither asyncio nor threads of its own."""
+    script = (
+        "import sys; import cascade; assert not any(n.startswith('cascade.') for n in sys.modules), sys.modules.keys();"
+        "before = set(sys.modules); import cascade.spec; new = set(sys.modules) - before;"
+        "print(sorted(new & {'asyncio', 'concurrent', 'networkx', 'typer', 'cascade.graph', 'cascade.runtime'}))"
+    )
+    assert python(script) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "wheel"),
+    [
+        ("run", "cascade.runtime", "cascade-engine"),
+        ("build_graph", "cascade.graph", "cascade-graph"),
+        ("cli", "cascade.cli", "cascade-cli"),
+    ],
+)
+def test_a_name_whose_wheel_is_missing_says_so(name: str, module: str, wheel: str) -> None:
+    """A name of a wheel that is not installed is an `ImportError` with the command that installs it."""
+    script = f"""if True:
+        import sys, cascade as cs
+        sys.modules[{module!r}] = None
+        try:
+            cs.{name}
+        except ImportError as error:
+            assert isinstance(error, cs.CascadeError)
+            print(error)
+    """
+    assert python(script) == f"cs.{name} needs {wheel}: pip install {wheel}"
+
+
+def test_a_third_party_adds_names(tmp_path: Path) -> None:
+    """A wheel with an entry point in `cascade.providers` gives the facade a name of its own."""
+    described = tmp_path / "addition-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: addition\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[cascade.providers]\nsomething = addition:something\n")
+    (tmp_path / "addition.py").write_text("something = 'from elsewhere'\n")
+    assert python("import cascade as cs; print(cs.something)", tmp_path) == "from elsewhere"
+
+
+def python(script: str, *folders: Path) -> str:
+    """Run a script in a fresh interpreter and return what it prints."""
+    path = os.pathsep.join([*map(str, folders), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": path}, capture_output=True, check=True, text=True
+    )
+    return done.stdout.strip()

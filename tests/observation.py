@@ -1,0 +1,130 @@
+"""Watching a run from outside: what the engine gives, tells and does, in the reference's words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cascade.graph import build_graph
+from cascade.runtime import Engine, MessageBus
+from cascade.runtime.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    TaskExecutionFinished,
+    TaskExecutionStarted,
+    TaskRetrying,
+    TaskSkipped,
+)
+from cascade.spec import LazyResult
+from descriptions import CAPACITY, PARAMS, World
+from reference import Problem, Told
+
+MakeEngine = Callable[[MessageBus], Engine]
+
+
+@dataclass
+class Observed:
+    """One run as it was seen. `error` is what came out instead of a value."""
+
+    value: Any = None
+    error: BaseException | None = None
+    events: list[Event] = field(default_factory=list)
+    world: World = field(default_factory=World)
+
+    @property
+    def problems(self) -> Counter[Problem]:
+        """The errors that came out, those in groups one by one."""
+        return Counter(map(Problem.of, _leaves(self.error)))
+
+    @property
+    def told(self) -> dict[str, Told]:
+        """The last word on each call that is mentioned, by its id."""
+        verdicts = {}
+        for event in self.events:
+            if isinstance(event, TaskExecutionFinished):
+                verdicts[event.task_id] = Told(event.task_name, str(event.status))
+            elif isinstance(event, TaskSkipped):
+                verdicts[event.task_id] = Told(event.task_name, str(event.reason))
+        return verdicts
+
+    @property
+    def retries(self) -> Counter[str]:
+        """The names of the tasks whose attempts were repeated, once for each time."""
+        return Counter(event.task_name for event in self.events if isinstance(event, TaskRetrying))
+
+    def ids(self, kind: type[TaskExecutionStarted | TaskExecutionFinished | TaskSkipped]) -> list[str]:
+        """The ids in the events of one kind, in their order."""
+        return [event.task_id for event in self.events if isinstance(event, kind)]
+
+    def check_order(self) -> None:
+        """Check what holds of every run's events: each call has one final event, and starts before it finishes."""
+        started, finished = self.ids(TaskExecutionStarted), self.ids(TaskExecutionFinished)
+        skipped = self.ids(TaskSkipped)
+        assert len(set(started)) == len(started)
+        assert len(set(finished)) == len(finished)
+        assert len(set(skipped)) == len(skipped)
+        assert set(started) == set(finished)
+        assert not set(started) & set(skipped)
+        seen = set()
+        for event in self.events:
+            if isinstance(event, TaskExecutionStarted):
+                seen.add(event.task_id)
+            elif isinstance(event, (TaskExecutionFinished, TaskRetrying)):
+                assert event.task_id in seen
+        if self.events:
+            assert isinstance(self.events[0], RunStarted)
+            assert isinstance(self.events[-1], RunFinished)
+            assert str(self.events[-1].status) == ("Succeeded" if self.error is None else "Failed")
+
+
+def plain_engine(bus: MessageBus) -> Engine:
+    """Make an engine with nothing but what the workflows need."""
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY})
+
+
+def observe(
+    target: LazyResult[Any],
+    make_engine: MakeEngine = plain_engine,
+    *,
+    on_failure: str = "stop",
+    world: World | None = None,
+) -> Observed:
+    """Run a target in a loop of its own and keep all that can be seen."""
+    seen = Observed(world=world or World())
+    bus = MessageBus()
+    bus.subscribe(Event, seen.events.append)
+
+    async def run() -> None:
+        async with make_engine(bus) as engine:
+            try:
+                params = params_for(target)
+                seen.value = await engine.run(target, params=params, on_failure=on_failure)
+            except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
+                seen.error = error
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, f"still running: {left}"
+
+    with seen.world.at_hand():
+        asyncio.run(run())
+    return seen
+
+
+def params_for(target: LazyResult[Any]) -> dict[str, object]:
+    """The parameters that the first structure declares and `PARAMS` has."""
+    try:
+        names = {node.name for node in build_graph(target).nodes}
+    except Exception:  # noqa: BLE001 - the run itself says it
+        return {}
+    return {name: value for name, value in PARAMS.items() if name in names}
+
+
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    elif error is not None:
+        yield error

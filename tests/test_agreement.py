@@ -1,0 +1,277 @@
+"""The engine against the reference interpreter, on random workflows and in all its ways of running."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+from cascade.graph import CycleError, Node, build_graph
+from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
+from descriptions import CAPACITY, Workflow, World
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from observation import MakeEngine, Observed, observe, params_for, plain_engine
+from reference import Failed, Reason, Report, Skipped, Value, interpret
+from workflows import workflows
+
+QUICK = settings(
+    max_examples=300,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+SOAK = settings(QUICK, max_examples=20_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
+
+
+class DictState:
+    """A state backend as a third party might write it: one dict for each kind of fact."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.results: dict[Hashable, Any] = {}
+        self.skips: dict[Hashable, str] = {}
+
+    def put_result(self, key: Hashable, value: object) -> None:
+        self.results[key] = value
+
+    def get_result(self, key: Hashable) -> Any:
+        return self.results[key]
+
+    def has_result(self, key: Hashable) -> bool:
+        return key in self.results
+
+    def mark_skipped(self, key: Hashable, reason: str) -> None:
+        self.skips[key] = str(reason)
+
+    def get_skip_reason(self, key: Hashable) -> str | None:
+        return self.skips.get(key)
+
+    def clear(self, frame: Hashable | None = None) -> None:
+        for table in (self.results, self.skips):
+            for key in [key for key in table if frame is None or _lies_below(key, frame)]:
+                del table[key]
+
+
+def _lies_below(key: Any, frame: Hashable) -> bool:
+    each = key.frame
+    while each is not None:
+        if each == frame:
+            return True
+        each = each.parent
+    return False
+
+
+class PlainExecutor:
+    """An executor as a third party might write it; it counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.calls += 1
+        assert node.callable_obj is not None
+        value = node.callable_obj(*args, **kwargs)
+        return await value if inspect.isawaitable(value) else value
+
+
+def with_dict_state(bus: MessageBus) -> Engine:
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=DictState)
+
+
+def with_executor(bus: MessageBus) -> Engine:
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=PlainExecutor())
+
+
+def one_at_a_time(bus: MessageBus) -> Engine:
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, max_concurrency=1)
+
+
+ENGINES = pytest.mark.parametrize(
+    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time]
+)
+
+
+def agree(workflow: Workflow, make_engine: MakeEngine, chance: int | None = None) -> None:
+    """Check one workflow: what runs on after failures is the same in all, what stops is one of the possible ends."""
+    target = workflow.build()
+    expected_world = World()
+    try:
+        with expected_world.at_hand():
+            expected = interpret(target, params_for(target))
+    except CycleError:
+        check_cycle(target, make_engine)
+        return
+    finished = observe(target, make_engine, on_failure="finish", world=_world(chance))
+    finished.check_order()
+    check_value(expected, finished)
+    assert finished.problems == problems_of(expected)
+    assert finished.world.calls == expected_world.calls
+    assert finished.retries == Counter(expected.retries)
+    check_events(target, expected, finished)
+    stopped = observe(target, make_engine, on_failure="stop", world=_world(chance))
+    stopped.check_order()
+    if expected.problems:
+        check_stop(target, expected, expected_world, stopped)
+    else:
+        check_value(expected, stopped)
+        assert stopped.world.calls == expected_world.calls
+        check_events(target, expected, stopped)
+
+
+def _world(chance: int | None) -> World:
+    return World(None if chance is None else random.Random(chance))
+
+
+def check_cycle(target: Any, make_engine: MakeEngine) -> None:
+    for on_failure in ("stop", "finish"):
+        seen = observe(target, make_engine, on_failure=on_failure)
+        assert isinstance(seen.error, CycleError)
+        assert not seen.events
+        assert not seen.world.calls
+
+
+def check_value(expected: Report, seen: Observed) -> None:
+    match expected.outcome:
+        case Value(value):
+            assert seen.error is None
+            assert (type(seen.value), seen.value) == (type(value), value)
+        case Skipped(Reason.SEQUENCE):
+            assert seen.error is None
+            assert seen.value is None
+        case Skipped(reason, name):
+            assert isinstance(seen.error, DependencyMissingError)
+            assert (seen.error.task, seen.error.reason) == (name, str(reason))
+        case Failed():
+            assert isinstance(seen.error, ExceptionGroup)
+
+
+def problems_of(expected: Report) -> Counter[Any]:
+    problems = Counter(expected.problems)
+    if isinstance(expected.outcome, Skipped) and expected.outcome.reason is not Reason.SEQUENCE:
+        problems.update(observe_missing())
+    return problems
+
+
+def observe_missing() -> Counter[Any]:
+    return Observed(error=DependencyMissingError("", "")).problems
+
+
+def check_events(target: Any, expected: Report, seen: Observed) -> None:
+    told = seen.told
+    assert Counter(told.values()) == Counter(expected.told)
+    graph = build_graph(target)
+    assert graph.tree is not None
+    for node, lazy in zip(graph.nodes, graph.tree.lazies, strict=True):
+        assert told[node.id] == expected.first[lazy]
+
+
+def check_stop(target: Any, expected: Report, world: World, seen: Observed) -> None:
+    """What is raised is one of the failures; nothing runs that would not have, and what never started says why."""
+    assert seen.error is not None
+    assert set(seen.problems) <= set(expected.problems)
+    assert sum(seen.problems.values()) == 1
+    assert seen.world.calls <= world.calls
+    for node in build_graph(target).nodes:
+        assert node.id in seen.told
+    graph = build_graph(target)
+    assert graph.tree is not None
+    allowed = {SkipReason.RUN_STOPPED.value, "Failed"}
+    for node, lazy in zip(graph.nodes, graph.tree.lazies, strict=True):
+        assert seen.told[node.id].verdict in {expected.first[lazy].verdict} | allowed
+
+
+@ENGINES
+def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
+    """On any workflow the engine gives what the reference interpreter gives: values, skips, errors and events."""
+
+    @QUICK
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        agree(workflow, make_engine)
+
+    check()
+
+
+@QUICK
+@given(workflows(), st.integers(0, 2**32))
+def test_what_runs_does_not_depend_on_timing(workflow: Workflow, chance: int) -> None:
+    """Whatever turns the async tasks take, the same calls are made and the same events come."""
+    agree(workflow, plain_engine, chance)
+
+
+@pytest.mark.soak
+@ENGINES
+def test_engine_agrees_with_the_reference_for_long(make_engine: MakeEngine) -> None:
+    """On any workflow the engine gives what the reference interpreter gives, also on very many."""
+
+    @seed(2026)
+    @SOAK
+    @given(workflows(size=16), st.integers(0, 2**32))
+    def check(workflow: Workflow, chance: int) -> None:
+        agree(workflow, make_engine, chance)
+
+    check()
+
+
+def test_a_handed_in_executor_sees_every_call() -> None:
+    """Each call goes through the executor that was handed in."""
+    executor = PlainExecutor()
+
+    @settings(QUICK, max_examples=30)
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        target = workflow.build()
+        executor.calls = 0
+        seen = observe(
+            target, lambda bus: Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=executor)
+        )
+        assert executor.calls >= sum(seen.world.calls.values())
+
+    check()
+
+
+def test_the_reasons_are_those_of_the_engine() -> None:
+    """The reference has the reasons of the engine, but for those that a cache, a store or a stop brings about."""
+    others = {SkipReason.RUN_STOPPED, SkipReason.CACHE_HIT, SkipReason.RECOVERED}
+    assert {str(each) for each in Reason} == {str(each) for each in set(SkipReason) - others}
+
+
+def test_runs_at_once_do_not_mix() -> None:
+    """Many workflows on one engine at one time give what each gives alone."""
+
+    @settings(QUICK, max_examples=30)
+    @given(st.lists(workflows(size=6), min_size=2, max_size=6))
+    def check(drawn: list[Workflow]) -> None:
+        targets = [workflow.build() for workflow in drawn]
+        alone = [_comparable(observe(target, on_failure="finish")) for target in targets]
+
+        async def together() -> list[Observed]:
+            bus = MessageBus()
+            async with plain_engine(bus) as engine:
+                return await asyncio.gather(
+                    *(asyncio.create_task(_one_of_many(engine, each)) for each in targets)
+                )
+
+        assert [_comparable(each) for each in asyncio.run(together())] == alone
+
+    check()
+
+
+async def _one_of_many(engine: Engine, target: Any) -> Observed:
+    seen = Observed()
+    with seen.world.at_hand():
+        try:
+            seen.value = await engine.run(target, params=params_for(target), on_failure="finish")
+        except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
+            seen.error = error
+    return seen
+
+
+def _comparable(seen: Observed) -> tuple[object, ...]:
+    return seen.value, seen.problems, seen.world.calls
