@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from descriptions import CAPACITY, PARAMS, World
+from reference import Problem, Told
 
 from cascade.graph import build_graph
 from cascade.runtime import Engine, MessageBus
@@ -20,8 +23,9 @@ from cascade.runtime.events import (
     TaskSkipped,
 )
 from cascade.spec import LazyResult
-from descriptions import CAPACITY, PARAMS, World
-from reference import Problem, Told
+
+HANGS = 20.0
+"""Seconds after which a run counts as hanging."""
 
 MakeEngine = Callable[[MessageBus], Engine]
 
@@ -109,8 +113,18 @@ def observe(
             assert not left, f"still running: {left}"
 
     with seen.world.at_hand():
-        asyncio.run(run())
+        run_in_time(run())
     return seen
+
+
+def run_in_time(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a loop of its own; one that never ends is given up, even if it can't be cancelled."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.call_later(HANGS, loop.stop)
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
 
 
 def params_for(target: LazyResult[Any]) -> dict[str, object]:

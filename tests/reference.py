@@ -14,18 +14,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from cascade.graph import CycleError
-from cascade.spec import (
-    MISSING,
-    CascadeError,
-    LazyResult,
-    MapError,
-    MapLengthError,
-    MappedLazyResult,
-    ParamLazyResult,
-    Router,
-    SequenceLazyResult,
-)
 from lazy_trees import (
     Lazy,
     after,
@@ -39,6 +27,19 @@ from lazy_trees import (
     node_of,
     routers,
     routes,
+)
+
+from cascade.graph import CycleError
+from cascade.spec import (
+    MISSING,
+    CascadeError,
+    LazyResult,
+    MapError,
+    MapLengthError,
+    MappedLazyResult,
+    ParamLazyResult,
+    Router,
+    SequenceLazyResult,
 )
 
 

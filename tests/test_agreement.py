@@ -10,14 +10,15 @@ from collections.abc import Hashable
 from typing import Any
 
 import pytest
-from cascade.graph import CycleError, Node, build_graph
-from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
 from descriptions import CAPACITY, Workflow, World
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from workflows import workflows
+
+from cascade.graph import CycleError, Node, build_graph
+from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
 
 QUICK = settings(
     max_examples=300,

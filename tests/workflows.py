@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cascade.spec import MISSING
 from descriptions import Act, Input, Kind, Nest, Over, Part, Ref, Route, Seq, Spec, Workflow, references
 from hypothesis import strategies as st
+
+from cascade.spec import MISSING
 
 FALSY: tuple[Any, ...] = (None, 0, "", [], False)
 KEYS: tuple[Any, ...] = (0, 1, 2, 3, 4, None, "")

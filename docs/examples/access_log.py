@@ -105,18 +105,19 @@ def reassure(log: Log) -> str:
 
 
 @cs.task
-def raise_alarm(log: Log, outages: int, directory: Directory = cs.inject("directory")) -> str:
+def raise_alarm(log: Log, outages: int, directory: Directory) -> str:
     [(path, failures)] = Counter(log.failures).most_common(1)
     team = directory.look_up(path, outages)
     return f"INCIDENT: {log.error_rate:.2%} of the requests failed, {failures} on {path}; wake up {team}"
 
 
 @cs.task
-def save(log: Log, path: Path, connect: Connect = cs.inject("database")) -> Path:
+def save(log: Log, path: Path, connect: Connect) -> Path:
     connection = connect(path)
     connection.execute("CREATE TABLE IF NOT EXISTS requests (status INTEGER PRIMARY KEY, count INTEGER)")
+    connection.execute("DELETE FROM requests")
     counts = Counter(status for _, status in log.requests)
-    connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?)", counts.items())
+    connection.executemany("INSERT INTO requests VALUES (?, ?)", counts.items())
     return path
 
 
@@ -134,15 +135,13 @@ def workflow() -> cs.LazyResult[str]:
     folder = cs.Param("logs", DATA, type=Path, description="Folder with the *.log files.")
     top = cs.Param("top", 5, description="How many paths to list.")
     threshold = cs.Param("threshold", 0.02, description="Share of failed requests that makes an incident.")
-    outages = cs.Param(
-        "outages", 1, description="Calls that the directory leaves unanswered; 3 are too many."
-    )
+    outages = cs.Param("outages", 1, description="Calls that the directory does not answer; 3 are too many.")
     path = cs.Param("database", DATABASE, type=Path, description="SQLite file to save the counts in.")
 
     log = join(parse.map(find_logs(folder)))
-    alarm = raise_alarm(log, outages).with_retry(2, delay=0.05, on=ConnectionError)
+    alarm = raise_alarm(log, outages, cs.inject(directory)).with_retry(2, delay=0.05, on=ConnectionError)
     verdict = cs.Router(selector=judge(log, threshold), routes={"incident": alarm, "quiet": reassure(log)})
-    return report(log, verdict, top, save(log, path))
+    return report(log, verdict, top, saved=save(log, path, cs.inject(database)))
 
 
 if __name__ == "__main__":

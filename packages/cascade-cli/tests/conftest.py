@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from cascade.cli import main
 
 

@@ -24,7 +24,7 @@ def workflow() -> cs.LazyResult[Any]:
     left = [1]
 
     @cs.task
-    def flaky(room: Any = cs.inject("room")) -> str:  # noqa: B008 - how a resource is asked for
+    def flaky(room: Any) -> str:
         if left:
             left.pop()
             raise OSError("not\nyet")
@@ -34,7 +34,7 @@ def workflow() -> cs.LazyResult[Any]:
     def collect(first: Any, second: Any) -> Any:
         return first
 
-    return collect(flaky().with_retry(2), give(1).run_if(give(False), otherwise=None))
+    return collect(flaky(cs.inject("room")).with_retry(2), give(1).run_if(give(False), otherwise=None))
 
 
 @cs.resource

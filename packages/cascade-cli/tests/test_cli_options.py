@@ -9,8 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.cli import cli
 
 Call = Callable[..., Any]
@@ -90,6 +91,9 @@ def test_a_list_is_given_at_once_or_piece_by_piece(call: Call) -> None:
     assert call(app, "--day", "mon,tue", "--day", "wed").out == "['mon', 'tue', 'wed']\n"
     assert call(app, "--day", "").out == "[]\n"
     assert call(app).out == "['sun']\n"
+    assert (
+        call(cli(lambda: give(cs.Param("day", []))), "--day", "mon", "--day", "tue").out == "['mon', 'tue']\n"
+    )
 
 
 def test_help_shows_each_option_with_its_type_default_and_description(call: Call) -> None:

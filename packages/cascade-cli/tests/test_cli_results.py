@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.cli import cli
 
 Call = Callable[..., Any]
@@ -115,9 +116,9 @@ def test_a_missing_resource_is_one_line(call: Call) -> None:
     """What is wrong before any task runs is told in one line that names it, with exit code 1 and no traceback."""
 
     @cs.task
-    def ask(db: Any = cs.inject("db")) -> None: ...  # noqa: B008 - how a resource is asked for
+    def ask(db: Any) -> None: ...
 
-    outcome = call(cli(ask()))
+    outcome = call(cli(ask(cs.inject("db"))))
     assert (outcome.code, outcome.out) == (1, "")
     assert len(outcome.err.splitlines()) == 1
     assert outcome.err.startswith("Error: ")
@@ -150,10 +151,10 @@ def test_resources_and_capacity_are_handed_to_the_engine(call: Call) -> None:
         yield "the database"
 
     @cs.task
-    def ask(db: Any = cs.inject("db")) -> Any:  # noqa: B008 - how a resource is asked for
+    def ask(db: Any) -> Any:
         return db
 
-    lazy = ask().with_constraints(gpu=1)
+    lazy = ask(cs.inject(db)).with_constraints(gpu=1)
     assert call(cli(lazy, resources=[db], system_resources={"gpu": 1})).out == "the database\n"
     assert call(cli(lazy, resources=[db])).code == 1
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import cascade as cs
 import pytest
-from cascade.graph import EdgeType, Graph, NodeType, build_graph
-from cascade.spec import CallError, ContractConflictError, Mode, NotLazyError, SpecError
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cascade as cs
+from cascade.graph import EdgeType, Graph, NodeType, build_graph
+from cascade.spec import CallError, ContractConflictError, Mode, NotLazyError, SpecError
 
 calls: list[str] = []
 
@@ -166,13 +167,14 @@ def test_the_members_of_a_target_sequence_are_walked() -> None:
 
 def test_a_sequence_stands_for_its_last_member() -> None:
     """The value of a sequence as argument, condition, predecessor or route is its last member's."""
-    for place in (
-        lambda lazy: named(lazy),
-        lambda lazy: named(1).run_if(lazy),
-        lambda lazy: named(1).after(lazy),
-        lambda lazy: named(cs.Router(selector=task("selector"), routes={1: lazy})),
+    sequence = cs.sequence([task("first"), task("last")])
+    for tree in (
+        named(sequence),
+        named(1).run_if(sequence),
+        named(1).after(sequence),
+        named(cs.Router(selector=task("selector"), routes={1: sequence})),
     ):
-        found = edges(place(cs.sequence([task("first"), task("last")])))
+        found = edges(tree)
         assert ("first", EdgeType.SEQUENCE, "", "last") in found
         assert [target for source, _, _, target in found if source == "last"] == ["named"]
         assert [target for source, _, _, target in found if source == "first"] == ["last"]
@@ -201,7 +203,7 @@ def test_a_target_that_is_not_lazy_is_refused(target: object) -> None:
 @pytest.mark.parametrize("call", [named(), named(1, 2, 3), named(1, z=2), named(1, x=2), named.map(z=[1])])
 def test_wrong_arity_and_names_are_refused(call: cs.LazyResult[object]) -> None:
     """A call that the signature does not take is refused while building, at any depth, and the task is named."""
-    with pytest.raises(CallError, match="task 'named': .*; its signature is named"):
+    with pytest.raises(CallError, match=r"task 'named': .*; its signature is named"):
         build_graph(f([f(x=call)]))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.graph import (
     build_graph,
     critical_path,
@@ -40,8 +41,8 @@ def chain(step: Callable[[Lazy], Lazy]) -> Lazy:
 
 
 @pytest.fixture(scope="module")
-def deep() -> Iterator[Lazy]:
-    yield chain(lambda lazy: f(lazy))
+def deep() -> Lazy:
+    return chain(lambda lazy: f(lazy))
 
 
 LINKS: dict[str, Callable[[Lazy], Lazy]] = {

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import cascade as cs
 import pydot  # type: ignore[import-untyped, unused-ignore]
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cascade as cs
 from cascade.graph import (
     Edge,
     EdgeType,
@@ -22,8 +25,6 @@ from cascade.graph import (
     visualize,
 )
 from cascade.spec import NotLazyError
-from hypothesis import given
-from hypothesis import strategies as st
 
 # pydot 4.0 calls pyparsing 3.3 by the names of old.
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated - use:DeprecationWarning")
@@ -66,14 +67,11 @@ def parse(text: object) -> None: ...
 def picture(*names: str) -> Graph:
     """Return a graph whose nodes and edges carry these texts, as names, ids and labels."""
     nodes = [Node(f"{index} {name}", name) for index, name in enumerate(names)]
-    return Graph(
-        nodes,
-        [Edge(nodes[0].id, node.id, EdgeType.DATA, name) for node, name in zip(nodes, names, strict=True)],
-    )
+    return Graph(nodes, [Edge(nodes[0].id, node.id, EdgeType.DATA, node.name) for node in nodes])
 
 
 def read_dot(text: str) -> Any:
-    (read,) = pydot.graph_from_dot_data(text)
+    (read,) = pydot.graph_from_dot_data(text) or []
     return read
 
 

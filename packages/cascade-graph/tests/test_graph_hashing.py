@@ -11,8 +11,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.graph import structure_digest
 from cascade.spec import NotLazyError
 

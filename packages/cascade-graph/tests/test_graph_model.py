@@ -6,8 +6,11 @@ import pickle
 import random
 import weakref
 
-import cascade as cs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cascade as cs
 from cascade.graph import (
     CycleError,
     Edge,
@@ -22,8 +25,6 @@ from cascade.graph import (
     stages,
 )
 from cascade.graph.path import ROOT, Place, segment
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @cs.task

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade import graph
 
 NAMES = [

@@ -7,8 +7,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import cascade as cs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cascade as cs
 from cascade.graph import (
     Edge,
     EdgeType,
@@ -26,8 +29,6 @@ from cascade.graph import (
 )
 from cascade.graph.path import ROOT, Place, Segment
 from cascade.spec import Mode
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @cs.task
@@ -177,12 +178,12 @@ BROKEN: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     (
         "unknown edge type",
         lambda data: data["edges"][0].update(type="magic"),
-        r"'type' of edges\[0\] is 'magic'; known",
+        r"'type' of edges\[0\] is 'magic'",
     ),
     (
         "a dangling edge",
         lambda data: data["edges"][0].update(source="n7"),
-        "names node 'n7', which is not in the graph",
+        "names node 'n7', which is not in",
     ),
     ("no label", lambda data: data["edges"][0].pop("label"), r"edges\[0\] has no field 'label'"),
     ("a missing target", lambda data: data.update(target="n7"), "names node 'n7'"),

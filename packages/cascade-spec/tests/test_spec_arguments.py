@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict, namedtuple
 from typing import Any
 
-import cascade as cs
 import pytest
-from cascade.spec import SpecError
-from cascade.spec.arguments import Slot, fill, find_markers, is_marker
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cascade as cs
+from cascade.spec import SpecError
+from cascade.spec.arguments import Slot, fill, find_markers, is_marker
 
 
 @cs.task

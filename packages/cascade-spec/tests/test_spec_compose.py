@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.spec import (
     CallError,
     MapError,
@@ -68,7 +69,7 @@ def test_a_map_refuses_what_is_no_iterable() -> None:
 
 def test_an_error_of_the_input_itself_comes_out() -> None:
     """What an iterable raises while it is taken comes out as it is."""
-    with pytest.raises(TypeError, match="^broken inside$"):
+    with pytest.raises(TypeError, match=r"^broken inside$"):
         f.map(Broken())
 
 
@@ -137,7 +138,7 @@ def test_a_factory_is_checked_against_its_signature() -> None:
     def factory(x: int) -> cs.LazyResult[object]:
         return f(x)
 
-    with pytest.raises(CallError, match="'factory': .*its signature is factory"):
+    with pytest.raises(CallError, match=r"'factory': .*its signature is factory"):
         cs.map(factory, z=[1])
     with pytest.raises(CallError, match="'int'"):
         cs.map(3, x=[1])  # type: ignore[arg-type]
@@ -197,5 +198,5 @@ def test_a_target_is_a_lazy_result_or_a_container() -> None:
     assert as_target([lazy]).args == ([lazy],)
     assert as_target({"x": lazy}).args == ({"x": lazy},)
     for wrong in (3, None, f, "text", {lazy}):
-        with pytest.raises(NotLazyError, match="the target is .*; give the lazy result"):
+        with pytest.raises(NotLazyError, match=r"the target is .*; give the lazy result"):
             as_target(wrong)

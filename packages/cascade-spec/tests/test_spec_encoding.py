@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
-import cascade as cs
 import pytest
-from cascade.spec import UncacheableError
-from cascade.spec.encoding import digest, digest_call
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cascade as cs
+from cascade.spec import UncacheableError
+from cascade.spec.encoding import digest, digest_call
 
 
 class Colour(enum.Enum):
@@ -105,9 +106,9 @@ DIFFERENT: list[object] = [
     decimal.Decimal("1.00"),
     fractions.Fraction(1),
     datetime.date(2026, 1, 1),
-    datetime.datetime(2026, 1, 1),
+    datetime.datetime(2026, 1, 1),  # noqa: DTZ001 - a time without a zone is a value too
     datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-    datetime.datetime(2026, 1, 1, fold=1),
+    datetime.datetime(2026, 1, 1, fold=1),  # noqa: DTZ001
     datetime.time(1),
     datetime.timedelta(1),
     uuid.UUID(int=1),

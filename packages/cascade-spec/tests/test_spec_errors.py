@@ -6,8 +6,9 @@ import copy
 import inspect
 import pickle
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade import spec
 from cascade.spec import errors
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade import spec
 
 SPEC_NAMES = [

@@ -7,11 +7,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import cascade as cs
 import pytest
-from cascade.spec import MISSING, CachedCall, Hit, Mode, NotLazyError, PolicyError, SpecError
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cascade as cs
+from cascade.spec import MISSING, CachedCall, Hit, Mode, NotLazyError, PolicyError, SpecError
 
 
 @cs.task
@@ -35,7 +36,8 @@ def test_a_policy_gives_a_new_lazy_result(
     name: str, change: Callable[[cs.LazyResult[int]], cs.LazyResult[int]]
 ) -> None:
     """Each `with_*`, `run_if` and `after` returns a new lazy result and leaves the old one as it was."""
-    for lazy in (f(1, x=2), f.map([1, 2]), cs.Param("p", default=1)):
+    lazies: list[cs.LazyResult[Any]] = [f(1, x=2), f.map([1, 2]), cs.Param("p", default=1)]
+    for lazy in lazies:
         before = lazy.policies
         changed = change(lazy)
         assert changed is not lazy
@@ -222,15 +224,9 @@ def test_a_condition_is_no_router() -> None:
 
 def test_a_sequence_takes_no_policies() -> None:
     """A policy on a sequence, which is no call, is refused with what to do in its place."""
-    sequence = cs.sequence([f(), f()])
-    for change in (
-        lambda: sequence.with_retry(),
-        lambda: sequence.with_timeout(1),
-        lambda: sequence.run_if(f()),
-        lambda: sequence.after(f()),
-    ):
+    for _, change in CHANGES:
         with pytest.raises(SpecError, match="a sequence is no call, so it has no policies"):
-            change()
+            change(cs.sequence([f(), f()]))
 
 
 @pytest.mark.parametrize("ttl", [0, -1, math.nan, "1"])

@@ -6,8 +6,9 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.spec import Inject, Scope, SpecError
 
 
@@ -40,7 +41,7 @@ def test_a_provider_is_a_generator_function() -> None:
         return 1
 
     with pytest.raises(SpecError, match="which is no generator function; yield the resource once"):
-        cs.resource(plain)  # type: ignore[call-overload]
+        cs.resource(plain)  # type: ignore[arg-type]
 
     def provider() -> Iterator[int]:
         yield 1
@@ -87,6 +88,6 @@ def test_a_task_knows_its_injected_defaults() -> None:
     """A task gives the resource for each parameter whose default is injected."""
 
     @cs.task
-    def query(sql: str, conn: Any = cs.inject(db)) -> None: ...
+    def query(sql: str, conn: object = cs.inject("db")) -> None: ...
 
     assert query.injected == {"conn": "db"}

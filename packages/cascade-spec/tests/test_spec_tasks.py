@@ -10,8 +10,9 @@ import pickle
 import weakref
 from typing import Any
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.spec import CallError, LazyUseError, Mode, NotLazyError, SpecError, TaskReferenceError
 
 calls: list[object] = []
@@ -120,7 +121,7 @@ def test_lazy_results_are_equal_by_identity() -> None:
 
 def test_a_lazy_result_has_no_truth_value() -> None:
     """`if lazy:` is refused with the task's name and what to write in its place; so is one on a router."""
-    with pytest.raises(LazyUseError, match="'record' has no truth value; use .run_if"):
+    with pytest.raises(LazyUseError, match=r"'record' has no truth value; use \.run_if"):
         bool(record(1))
     with pytest.raises(LazyUseError, match="'record' has no truth value"):
         bool(cs.Router(selector=record(1), routes={1: record(2)}))
@@ -203,7 +204,7 @@ def test_nothing_keeps_a_task_alive() -> None:
 
 def test_run_if_takes_a_lazy_result() -> None:
     """A plain value as a condition is refused where it is written, with what to write in its place."""
-    with pytest.raises(NotLazyError, match="run_if of task 'record' got bool; .* use a plain `if`"):
+    with pytest.raises(NotLazyError, match=r"run_if of task 'record' got bool; .* use a plain `if`"):
         record(1).run_if(True)  # type: ignore[arg-type]
 
 

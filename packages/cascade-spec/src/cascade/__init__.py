@@ -84,7 +84,8 @@ __all__ = sorted(_MODULE_OF)
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     value = _from_provider(name) if module is None else _from_wheel(name, module)
-    globals()[name] = value
+    if module != f"{__name__}.{name}":  # `cascade.cli` stays the module, which can be called as well
+        globals()[name] = value
     return value
 
 

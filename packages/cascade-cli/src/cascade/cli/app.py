@@ -8,6 +8,9 @@ from functools import partial
 from typing import Any
 
 import typer
+from rich.markup import escape
+from typer.core import TyperCommand
+
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute
 from cascade.cli.options import Option, environment, options
@@ -17,8 +20,6 @@ from cascade.runtime.protocols import CacheBackend, StateBackendFactory
 from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, Resource, WorkflowSpec
 from cascade.spec.compose import as_target
 from cascade.spec.workflow import collect
-from rich.markup import escape
-from typer.core import TyperCommand
 
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

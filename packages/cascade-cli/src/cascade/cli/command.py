@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
+
 from cascade.cli.app import cli, declared
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import ExitCode, is_plain, report

@@ -10,6 +10,9 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
+
 from cascade.runtime import (
     CacheBypassed,
     Event,
@@ -26,8 +29,6 @@ from cascade.runtime import (
     TaskRetrying,
     TaskSkipped,
 )
-from rich.console import Console
-from rich.text import Text
 
 
 class LogLevel(StrEnum):

@@ -11,6 +11,7 @@ from pprint import pformat
 from typing import Any
 
 import typer
+
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import Engine, MessageBus, OnFailure, UnknownParamError

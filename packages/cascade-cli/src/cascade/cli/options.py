@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
+from rich.markup import escape
+
 from cascade.spec import MISSING, EnvContract, InputError, ParamContract, SpecError
 from cascade.spec.conversion import type_name
-from rich.markup import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def _label(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "|".join(str(member.value) for member in kind)
     if _is_list(kind):
-        return ",".join((*map(_label, get_args(kind)), "..."))
+        return ",".join((*map(_label, get_args(kind) or (str,)), "..."))
     return type_name(kind)
 
 
@@ -149,4 +150,5 @@ def _without_none(kind: Any) -> Any:
 
 
 def _is_list(kind: Any) -> bool:
-    return get_origin(_without_none(kind)) is list
+    kind = _without_none(kind)
+    return kind is list or get_origin(kind) is list

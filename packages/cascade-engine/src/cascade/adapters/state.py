@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cascade.graph.path import StructurePath
-from cascade.runtime.keys import FrameKey, NodeKey
+if TYPE_CHECKING:
+    from cascade.graph.path import StructurePath
+    from cascade.runtime.keys import FrameKey, NodeKey
 
 
 class InMemoryStateBackend:

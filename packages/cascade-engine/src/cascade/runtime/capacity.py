@@ -29,7 +29,7 @@ Needs = Mapping[Name, Amount]
 
 
 class Lease:
-    """Amounts of a capacity that are held, and for runs inside the holder: lent on. Released once, whatever is called how often."""
+    """Amounts of a capacity that are held, and lent on to runs inside the holder; released once."""
 
     __slots__ = ("_taken", "capacity", "free", "parent")
 

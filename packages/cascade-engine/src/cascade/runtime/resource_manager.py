@@ -125,7 +125,10 @@ class ResourceStack:
         errors: list[BaseException] = []
         while self._open:
             resource, generator = self._open.pop()
+            trace = None if failure is None else failure.__traceback__
             error = await _release(resource, generator, failure)
+            if failure is not None:
+                failure.__traceback__ = trace  # the way through the provider is no part of the failure
             self.values.pop(resource.name, None)
             self._announce(resource, error, False)
             if error is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 
 import networkx
+
 from cascade.graph.errors import GraphError
 from cascade.graph.model import Graph, Node
 from cascade.graph.planning import stages

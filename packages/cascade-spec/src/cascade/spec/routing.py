@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from cascade.spec.arguments import marker
 from cascade.spec.errors import NotLazyError, SpecError
@@ -22,7 +23,7 @@ class Router:
 
     __slots__ = ("routes", "selector")
 
-    def __init__(self, selector: LazyResult[object], routes: Mapping[Hashable, LazyResult[object]]) -> None:
+    def __init__(self, selector: LazyResult[object], routes: Mapping[Any, LazyResult[object]]) -> None:
         if not isinstance(selector, LazyResult):
             raise NotLazyError(
                 f"the selector of a router is {type(selector).__name__}",

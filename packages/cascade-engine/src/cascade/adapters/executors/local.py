@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import multiprocessing
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -111,4 +112,10 @@ def _outcome(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _outcome_of_task(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    return _outcome(task.func, args, kwargs)
+    succeeded, result = _outcome(task.func, args, kwargs)
+    if not succeeded:
+        # Frames can't be sent, so the way through them goes along as text.
+        result.add_note(
+            "in another process:\n" + "".join(traceback.format_tb(result.__traceback__)[1:]).rstrip()
+        )
+    return succeeded, result
