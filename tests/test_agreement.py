@@ -13,7 +13,7 @@ import pytest
 from descriptions import CAPACITY, Workflow, World
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from observation import MakeEngine, Observed, observe, params_for, plain_engine
+from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from workflows import workflows
 
@@ -27,6 +27,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
+BRIEF = settings(QUICK, max_examples=150)
 SOAK = settings(QUICK, max_examples=20_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
@@ -187,11 +188,64 @@ def check_stop(target: Any, expected: Report, world: World, seen: Observed) -> N
         assert seen.told[node.id].verdict in {expected.first[lazy].verdict} | allowed
 
 
+INPUTS = ((), (1, 2), (3, 1), (0, 4), (2, 2))
+"""Data for the trees of one structure."""
+
+
+def agree_unheard(workflow: Workflow, make_engine: MakeEngine, on_failure: str) -> None:
+    """Check the values, errors and calls of trees of one structure that follow each other on one engine."""
+    targets = [workflow.build(inputs) for inputs in INPUTS]
+    for target, seen in zip(
+        targets, observe_unheard(targets, make_engine, on_failure=on_failure), strict=True
+    ):
+        world = World()
+        try:
+            with world.at_hand():
+                expected = interpret(target, params_for(target))
+        except CycleError:
+            assert isinstance(seen.error, CycleError)
+            continue
+        if expected.problems and on_failure == "stop":
+            assert set(seen.problems) <= set(expected.problems)
+            assert seen.world.calls <= world.calls
+        else:
+            check_value(expected, seen)
+            assert seen.problems == problems_of(expected)
+            assert seen.world.calls == world.calls
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+@pytest.mark.parametrize("make_engine", [plain_engine, one_at_a_time])
+def test_the_short_ways_agree_with_the_reference(make_engine: MakeEngine, on_failure: str) -> None:
+    """Where nobody listens and the structure is known, values, errors and calls are the same."""
+
+    @BRIEF
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        agree_unheard(workflow, make_engine, on_failure)
+
+    check()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_the_short_ways_agree_with_the_reference_for_long(on_failure: str) -> None:
+    """Where nobody listens and the structure is known, values, errors and calls are the same, also on very many."""
+
+    @seed(2026)
+    @SOAK
+    @given(workflows(size=16))
+    def check(workflow: Workflow) -> None:
+        agree_unheard(workflow, plain_engine, on_failure)
+
+    check()
+
+
 @ENGINES
 def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
     """On any workflow the engine gives what the reference interpreter gives: values, skips, errors and events."""
 
-    @QUICK
+    @(QUICK if make_engine is plain_engine else BRIEF)
     @given(workflows())
     def check(workflow: Workflow) -> None:
         agree(workflow, make_engine)

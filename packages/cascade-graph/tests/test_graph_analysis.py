@@ -55,6 +55,7 @@ def test_networkx_gets_nodes_and_edges() -> None:
         "name": "g",
         "node_type": "task",
         "structure_path": graph.target.structure_path,
+        "tco_cycle_id": None,
     }
     assert str(made.nodes["n1"]["structure_path"]) == "root._dependencies.0"
     edges = [

@@ -109,7 +109,8 @@ def test_the_path_of_a_deep_node(deep: Lazy) -> None:
     assert str(first) == "root" + ".args.0" * (DEPTH - 1)
 
 
-def test_a_wide_fan_is_built_and_planned() -> None:
-    """A call of 100,000 lazy results is built and planned in two stages."""
-    made = plan(f([f() for _ in range(DEPTH)]))
-    assert [len(stage) for stage in made] == [DEPTH, 1]
+def test_a_wide_fan_is_built_planned_and_hashed() -> None:
+    """A call of 100,000 lazy results, in a list or a dict, is built, planned in two stages and hashed."""
+    for fan in (f([f() for _ in range(DEPTH)]), f({index: [f()] for index in range(DEPTH)})):
+        assert [len(stage) for stage in plan(fan)] == [DEPTH, 1]
+        assert len(structure_digest(fan)) == 64

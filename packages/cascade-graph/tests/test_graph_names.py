@@ -30,11 +30,13 @@ NAMES = [
     "plan",
     "stages",
     "structure_digest",
+    "tail_calls",
     "to_dot",
     "to_json",
     "to_mermaid",
     "to_networkx",
     "visualize",
+    "with_tail_calls",
 ]
 
 

@@ -61,19 +61,24 @@ def structure_paths() -> st.SearchStrategy[StructurePath]:
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     ids = draw(st.lists(st.text(), min_size=1, max_size=6, unique=True))
+    ends = st.sampled_from(ids)
+    edges = draw(st.lists(st.builds(Edge, ends, ends, st.sampled_from(EdgeType), st.text()), max_size=8))
+    target = draw(ends)
+    firm = [edge for edge in edges if edge.edge_type is not EdgeType.POTENTIAL]
+    called = {target, *(edge.source for edge in firm), *(edge.target for edge in firm)}
+    kinds = [kind for kind in NodeType if kind is not NodeType.POTENTIAL]
     nodes = [
         Node(
             id=each,
             name=draw(st.text()),
-            node_type=draw(st.sampled_from(NodeType)),
+            node_type=draw(st.sampled_from(kinds if each in called else NodeType)),
             structure_path=draw(st.none() | structure_paths()),
             mode=draw(st.none() | st.sampled_from(Mode)),
+            tco_cycle_id=draw(st.none() | st.text()),
         )
         for each in ids
     ]
-    ends = st.sampled_from(ids)
-    edges = draw(st.lists(st.builds(Edge, ends, ends, st.sampled_from(EdgeType), st.text()), max_size=8))
-    return Graph(nodes, edges, draw(ends))
+    return Graph(nodes, edges, target)
 
 
 @given(graphs())
@@ -167,6 +172,16 @@ BROKEN: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
         "unknown node type",
         lambda data: data["nodes"][0].update(type="loop"),
         r"'type' of nodes\[0\] is 'loop'; known are 'task', 'map', 'param'",
+    ),
+    (
+        "no cycle",
+        lambda data: data["nodes"][1].pop("tco_cycle_id"),
+        r"nodes\[1\] has no field 'tco_cycle_id'",
+    ),
+    (
+        "a potential target",
+        lambda data: data["nodes"][0].update(type="potential"),
+        "node 'n0' is potential, so it takes potential edges only",
     ),
     ("unknown mode", lambda data: data["nodes"][0].update(mode="gpu"), r"'mode' of nodes\[0\] is 'gpu'"),
     (

@@ -41,7 +41,7 @@ def test_a_policy_gives_a_new_lazy_result(
         before = lazy.policies
         changed = change(lazy)
         assert changed is not lazy
-        assert type(changed) is type(lazy)
+        assert isinstance(changed, type(lazy))
         assert lazy.policies is before
         assert (changed.task, changed.args, changed.kwargs) == (lazy.task, lazy.args, lazy.kwargs)
         assert getattr(changed.policies, name) != getattr(before, name)

@@ -15,7 +15,7 @@ from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import ExitCode, is_plain, report
 from cascade.cli.loading import load
 from cascade.cli.plan_table import plan_table
-from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid
+from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
 
 _app = typer.Typer(
     add_completion=False,
@@ -108,10 +108,10 @@ def graph(
     target: Target,
     form: Annotated[GraphFormat, typer.Option("--format", help="What to write.")] = GraphFormat.MERMAID,
 ) -> None:
-    """Draw the graph of a workflow; runs nothing."""
+    """Draw the graph of a workflow, with the tail calls that its source shows; runs nothing."""
     with _reported():
         lazy, _ = declared(load(target).workflow)
-        text = _WRITERS[form](build_graph(lazy))
+        text = _WRITERS[form](with_tail_calls(build_graph(lazy)))
     typer.echo(text.rstrip("\n"))
 
 

@@ -9,11 +9,15 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 from cascade.runtime.engine import Engine, OnFailure
 from cascade.runtime.exceptions import RunningLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, StateBackendFactory
+from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 
 R = TypeVar("R")
 K = TypeVar("K")
+
+
+_NO_STORES = "give a backend; stores that go by a URL are not part of this version"
 
 
 class RunSettings(TypedDict, total=False):
@@ -42,6 +46,9 @@ async def arun(target: object, **settings: Unpack[RunSettings]) -> Any:
 
     The engine is made for this run and closed with it.
     """
+    for setting in ("state", "cache"):
+        if isinstance(settings.get(setting), str):
+            raise SpecError(f"{setting}={settings.get(setting)!r}", _NO_STORES)
     engine = Engine(
         executor=settings.get("executor"),
         state_backend_cls=settings.get("state"),

@@ -40,7 +40,8 @@ class Lead:
         self._end(None)
 
     def _end(self, hit: Hit | None) -> None:
-        self._cache.leads.pop(self.key, None)
+        if self._cache.leads.get(self.key) is self:
+            del self._cache.leads[self.key]
         if not self.done.done():
             self.done.set_result(hit)
 

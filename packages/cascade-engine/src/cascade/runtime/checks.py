@@ -27,7 +27,8 @@ def check_structure(
     Raises:
         CascadeError: The one that names the first thing that can't work.
     """
-    for lazy, call in zip(lazies, program.calls, strict=True):
+    for position in range(len(program)) if engine.needs_references else program.suspects:
+        lazy, call = lazies[position], program.calls[position]
         if call.slots or call.defaults:
             _check_resources(engine, lazy, call)
         if isinstance(lazy, ParamLazyResult):

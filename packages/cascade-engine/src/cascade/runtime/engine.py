@@ -19,11 +19,12 @@ from cascade.adapters.state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
+from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.run import Run, RunOptions
-from cascade.runtime.strategies import Preparation
+from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.lazy_types import LazyResult
@@ -67,13 +68,15 @@ class Engine:
         self.executor: Executor = LocalExecutor() if executor is None else executor
         self.state_backend_cls: StateBackendFactory = state_backend_cls or InMemoryStateBackend
         self.preview = preview
-        self.preparation = Preparation(NativeSolver() if solver is None else solver)
+        self.reuse = GraphReuse(self, NativeSolver() if solver is None else solver)
         self.registry = ResourceRegistry()
         self.capacity = Capacity(_totals(system_resources or {}, max_concurrency))
         self.cache = SharedCache(InMemoryCacheBackend() if cache_backend is None else cache_backend)
         self._owned_executor = self.executor if executor is None else None
         self._owned_cache = self.cache.backend if cache_backend is None else None
-        self._local = self.executor if isinstance(self.executor, LocalExecutor) else None
+        self._local = self.executor if type(self.executor) is LocalExecutor else None
+        # Only the built-in executor may be bypassed: one that builds on it sees every call.
+        self._calls_inline = type(self.executor) is LocalExecutor
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: set[asyncio.Task[None]] = set()
@@ -144,21 +147,42 @@ class Engine:
         driver = asyncio.get_running_loop().create_task(run.drive(target), context=context)
         self._drivers.add(driver)
         try:
-            await _until_done(driver)
+            cancelled = await _until_done(driver)
         finally:
             self._drivers.discard(driver)
         if run.error is not None:
             error, run.error = run.error, None
             raise error
+        if cancelled:
+            raise asyncio.CancelledError
         return run.value
+
+    def stats(self) -> ReuseStats:
+        """Return how often structures were built, met again and forgotten."""
+        return self.reuse.stats
+
+    def runs_plainly(self) -> bool:
+        """Tell whether inline calls may be made with nobody watching: all that could see them is built in."""
+        return (
+            type(self.executor) is LocalExecutor
+            and self.state_backend_cls is InMemoryStateBackend
+            and CONCURRENCY not in self.capacity.totals
+            and not self.bus.hears(TaskExecutionStarted)
+            and not self.bus.hears(TaskExecutionFinished)
+        )
 
     def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
         """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
         return None if self._local is None else self._local.mode_of(lazy.task, lazy.policies.mode)
 
+    @property
+    def needs_references(self) -> bool:
+        """Whether every plain function goes to another process, and so has to be found there."""
+        return self._local is not None and self._local.default_mode is Mode.PROCESS
+
     def is_inline(self, lazy: LazyResult[Any]) -> bool:
-        """Tell whether a call runs in the loop's own thread, at once."""
-        return self.mode_of(lazy) is Mode.INLINE
+        """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
+        return self._calls_inline and self.mode_of(lazy) is Mode.INLINE
 
     def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
         """Warn, once per task and at its second offence, if it held the loop for long while others waited."""
@@ -203,13 +227,18 @@ class Engine:
             self._loop = loop
 
 
-async def _until_done(driver: asyncio.Task[None]) -> None:
-    """Wait for a run to end; being cancelled cancels the run, and it still ends in order."""
+async def _until_done(driver: asyncio.Task[None]) -> bool:
+    """Wait for a run to end; being cancelled cancels the run, and it still ends in order. Tell whether it was."""
+    cancelled = False
     while not driver.done():
         try:
             await asyncio.wait([driver])
         except asyncio.CancelledError:
+            cancelled = True
             driver.cancel()
+    if not driver.cancelled():
+        driver.result()
+    return cancelled or driver.cancelled()  # one that is cancelled before its first turn never begins to run
 
 
 def _parse_on_failure(on_failure: str | OnFailure) -> bool:

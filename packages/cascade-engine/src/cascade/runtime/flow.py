@@ -7,7 +7,7 @@ from typing import Any
 
 from cascade.graph.tree import Choice
 from cascade.runtime.events import SkipReason
-from cascade.runtime.keys import NodeKey
+from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import choose_route
 from cascade.spec.protocols import StateBackend
@@ -19,12 +19,15 @@ class FlowManager:
     A settled node with neither a value nor a skip has failed.
     """
 
-    __slots__ = ("_key", "_program", "_state")
+    __slots__ = ("_frame", "_program", "_state")
 
-    def __init__(self, program: Program, state: StateBackend, key: Callable[[int], NodeKey]) -> None:
+    def __init__(self, program: Program, state: StateBackend, frame: FrameKey) -> None:
         self._program = program
         self._state = state
-        self._key = key
+        self._frame = frame
+
+    def _key(self, node: int) -> NodeKey:
+        return NodeKey(self._frame, self._program.paths[node])
 
     def value(self, node: int) -> Any:
         """Return a node's value."""

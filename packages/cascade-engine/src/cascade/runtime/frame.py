@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class Frame:
         self.loop = loop
         self.program = program
         self.lazies = lazies
-        self.flow = FlowManager(program, state, self.node_key)
+        self.flow = FlowManager(program, state, key)
         self.failed = False
         self.ready: list[int] = []
         self.skipped: list[tuple[int, SkipReason]] = []
@@ -98,8 +98,12 @@ class Frame:
         """Whether the target has settled; nothing else is under way then."""
         return self._stages[self.program.target] == Stage.SETTLED
 
-    def begin(self) -> None:
-        """Demand the target."""
+    def begin(self, settled: Iterable[int], begun: int | None) -> None:
+        """Demand the target; some nodes are settled already, their facts are recorded, and one may have begun."""
+        for node in settled:
+            self._stages[node] = Stage.SETTLED
+        if begun is not None:
+            self._stages[begun] = Stage.STARTED
         self._work.append(self.program.target)
         self._pump()
 

@@ -2,33 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from cascade.graph.tree import Injected
 from cascade.runtime.jobs import ItemJob, Job
+from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS
 from cascade.spec.arguments import fill
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 
+ITEMS_A_LOOK = 128
+"""After so many plain calls the clock is looked at."""
 
-class MapRun:
-    """The items of one map: which have begun, which are done.
 
-    What the items share is computed once; injections are left for each item to fill.
+class Items:
+    """The items of one map: the arguments of each call, those that they share computed once.
 
     Raises:
         MapError: If an input that was lazy gives no iterable, or a string.
         MapLengthError: If the inputs have unequal lengths.
     """
 
-    def __init__(self, job: Job) -> None:
+    __slots__ = ("_args", "_columns", "_kwargs", "_task", "size")
+
+    def __init__(self, lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._task = lazy.task
+        self._args = args
+        self._kwargs = kwargs
+        self._columns: dict[int | str, list[Any]] = {
+            argument: as_items(
+                lazy.task, argument, args[argument] if isinstance(argument, int) else kwargs[argument]
+            )
+            for argument in lazy.mapped
+        }
+        check_lengths(lazy.task, self._columns)
+        self.size = len(next(iter(self._columns.values())))
+
+    def arguments(self, index: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of one item."""
+        args: list[Any] = list(self._args)
+        kwargs = dict(self._kwargs)
+        for argument, column in self._columns.items():
+            if isinstance(argument, int):
+                args[argument] = column[index]
+            else:
+                kwargs[argument] = column[index]
+        return tuple(args), kwargs
+
+    def call(self, ends: float) -> tuple[list[Any], BaseException | None]:
+        """Call as many items as there is time for until `ends`; return their values in order.
+
+        Also returns what the next item raised, if one did.
+        """
+        # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
+        values: list[Any] = []
+        call, columns = self._plain_call()
+        try:
+            while len(values) < self.size and time.monotonic() < ends:
+                some = slice(len(values), len(values) + ITEMS_A_LOOK)
+                values.extend(map(call, *[column[some] for column in columns]))
+        except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+            return values, error
+        return values, None
+
+    def _plain_call(self) -> tuple[Callable[..., Any], list[list[Any]]]:
+        """Return what is called for each item, and the lists of its positional arguments."""
+        task = self._task
+        by_place = [column for argument, column in self._columns.items() if isinstance(argument, int)]
+        named = [name for name in self._columns if isinstance(name, str)]
+        prefix = self._args[: len(self._args) - len(by_place)]
+        fixed = {name: value for name, value in self._kwargs.items() if name not in self._columns}
+        following = task.positional[len(self._args) :][: len(named)]
+        if set(named) == set(following):
+            # What is mapped comes right behind what is given by position, so all of it can be.
+            columns = [*by_place, *(self._columns[name] for name in following)]
+            return (partial(task.func, *prefix, **fixed) if prefix or fixed else task.func), columns
+
+        def call(index: int) -> Any:
+            args, kwargs = self.arguments(index)
+            return task.func(*args, **kwargs)
+
+        return call, [list(range(self.size))]
+
+
+class CalledItems(NamedTuple):
+    """What plain calls of a map's items gave: all `values`; or `None`, and how far they came."""
+
+    values: list[Any] | None
+    items: Items
+    first: list[Any]
+    error: BaseException | None
+
+
+def call_map(lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> CalledItems:
+    """Call the items of a map one after the other, for one turn at the most."""
+    items = Items(lazy, args, kwargs)
+    values, error = items.call(time.monotonic() + TURN_SECONDS)
+    complete = error is None and len(values) == items.size and LAZY_TYPES.isdisjoint(map(type, values))
+    return CalledItems(values if complete else None, items, values, error)
+
+
+class MapRun:
+    """The items of one map while they run: which have begun, which are done.
+
+    Injections are left for each item to fill.
+    """
+
+    def __init__(self, job: Job, items: Items | None = None) -> None:
         self.job = job
         self.failed = False
         self.queued = False
+        self.values: list[Any] | None = None  # of all items, if plain calls have given them
         lazy = job.lazy
         assert isinstance(lazy, MappedLazyResult)
-        self._args, self._kwargs = job.arguments(None)
+        self.calls = Items(lazy, *job.arguments(None)) if items is None else items
         call = job.frame.program.calls[job.position]
         self._injections = [
             (slot, source.resource)
@@ -36,11 +126,8 @@ class MapRun:
             if isinstance(source, Injected)
         ]
         self._defaults = call.defaults
-        self._items: dict[int | str, list[Any]] = {
-            argument: as_items(lazy.task, argument, self._argument(argument)) for argument in lazy.mapped
-        }
-        check_lengths(lazy.task, self._items)
-        self.size = len(next(iter(self._items.values())))
+        self.injects = bool(self._injections or call.defaults)
+        self.size = self.calls.size
         self._limit = lazy.max_concurrency or self.size
         self._begun = 0
         self._running = 0
@@ -59,6 +146,14 @@ class MapRun:
         """Whether another item may begin now."""
         return self._begun < self.size and self._running < self._limit
 
+    def note_begun(self, count: int) -> None:
+        """Note that so many items have begun, none of which is under way."""
+        self._begun = count
+
+    def note_running(self) -> None:
+        """Note that an item that has begun is still under way."""
+        self._running += 1
+
     def settle_item(self) -> None:
         """Note that an item is done."""
         self._running -= 1
@@ -75,20 +170,11 @@ class MapRun:
     def arguments(
         self, index: int, resources: Mapping[str, Any] | None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments of one item."""
-        args: list[Any] = list(self._args)
-        kwargs = dict(self._kwargs)
-        for argument, items in self._items.items():
-            if isinstance(argument, int):
-                args[argument] = items[index]
-            else:
-                kwargs[argument] = items[index]
-        if resources is None:
-            return tuple(args), kwargs
+        """Return the arguments of one item; without `resources`, injections stay as they are."""
+        args, kwargs = self.calls.arguments(index)
+        if resources is None or not self.injects:
+            return args, kwargs
         values = [resources[name] for _, name in self._injections]
-        filled, kwargs = fill(tuple(args), kwargs, [slot for slot, _ in self._injections], values)
+        args, kwargs = fill(args, kwargs, [slot for slot, _ in self._injections], values)
         kwargs.update((parameter, resources[name]) for parameter, name in self._defaults)
-        return filled, kwargs
-
-    def _argument(self, argument: int | str) -> Any:
-        return self._args[argument] if isinstance(argument, int) else self._kwargs[argument]
+        return args, kwargs

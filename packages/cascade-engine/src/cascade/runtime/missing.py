@@ -30,6 +30,5 @@ def _argument(job: Job, source: int) -> str:
     call = job.frame.program.calls[job.position]
     for slot, filled_from in zip(call.slots, call.sources, strict=True):
         if filled_from == source:
-            inside = "".join(f"[{step}]" for step in slot.steps)
-            return f"argument '{job.task.parameter_at(slot.argument)}{inside}'"
+            return f"argument '{job.task.describe_slot(slot)}'"
     return "selector"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cascade.graph.model import Graph
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan
-from cascade.graph.tree import Call
+from cascade.graph.tree import Call, Injected
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies import NO_POLICIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,10 @@ class Program:
     rank: list[int]
     order: tuple[int, ...]
     target: int
+    sequenced: bool
+    """Whether a sequence puts nodes in order."""
+    suspects: tuple[int, ...]
+    """The nodes that may have something to check, each time they are bound to new lazy results."""
 
     def __len__(self) -> int:
         return len(self.calls)
@@ -44,4 +51,16 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
         rank,
         plan.order,
         tree.target,
+        bool(tree.sequenced) or tree.target != 0,
+        tuple(
+            position for position, call in enumerate(tree.calls) if _is_suspect(tree.lazies[position], call)
+        ),
+    )
+
+
+def _is_suspect(lazy: LazyResult[Any], call: Call) -> bool:
+    return bool(
+        lazy.policies is not NO_POLICIES
+        or call.defaults
+        or any(isinstance(source, Injected) for source in call.sources)
     )

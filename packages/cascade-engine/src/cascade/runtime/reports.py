@@ -93,7 +93,11 @@ class Reports:
 
     def annotate(self, error: BaseException, job: Job) -> None:
         """Note on an error which task raised it, where in the tree and in which run."""
-        note = f"in task '{job.name}' at {job.where}, run {self._run_id}"
+        self.note_place(error, job.name, job.where)
+
+    def note_place(self, error: BaseException, name: str, where: object) -> None:
+        """Note on an error the task of this name, its place and the run."""
+        note = f"in task '{name}' at {where}, run {self._run_id}"
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
 

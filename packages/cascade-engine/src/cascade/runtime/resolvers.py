@@ -8,7 +8,7 @@ from typing import Any
 from cascade.graph.tree import Call, Choice, Injected
 from cascade.runtime.capacity import Amount, Name
 from cascade.runtime.exceptions import RequirementError, RouteNotFoundError
-from cascade.spec.arguments import fill, is_marker
+from cascade.spec.arguments import Slot, fill, is_marker
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError
 from cascade.spec.lazy_types import LazyResult
@@ -44,7 +44,7 @@ def resolve_arguments(
                 continue
             value = resources[source.resource]
         elif isinstance(source, Choice):
-            value = values(_route(lazy, str(slot), source, values(source.selector)))
+            value = values(_route(lazy, slot, source, values(source.selector)))
         else:
             value = values(source)
         slots.append(slot)
@@ -55,10 +55,10 @@ def resolve_arguments(
     return args, kwargs
 
 
-def _route(lazy: LazyResult[Any], argument: str, choice: Choice, key: Any) -> int:
+def _route(lazy: LazyResult[Any], slot: Slot, choice: Choice, key: Any) -> int:
     route = choose_route(choice, key)
     if route is None:
-        raise RouteNotFoundError(lazy.task.name, argument, key, choice.keys)
+        raise RouteNotFoundError(lazy.task.name, lazy.task.describe_slot(slot), key, choice.keys)
     return route
 
 

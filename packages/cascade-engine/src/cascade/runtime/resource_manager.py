@@ -148,13 +148,24 @@ async def _release(resource: Resource, generator: Any, failure: BaseException | 
     except (StopIteration, StopAsyncIteration):
         return None
     except BaseException as error:  # noqa: BLE001 - one failing release must not keep the others open
-        # A generator may not let StopIteration out: it comes back as the cause of a RuntimeError.
-        return None if error is failure or (failure is not None and error.__cause__ is failure) else error
+        return None if error is failure or _is_wrapped(failure, error) else error
     try:
         await generator.aclose() if resource.is_async else generator.close()
     except BaseException as error:  # noqa: BLE001 - as above
         return error
     return ResourceYieldError(resource.name, "yields more than once")
+
+
+def _is_wrapped(failure: BaseException | None, error: BaseException) -> bool:
+    """Tell whether `error` is what Python makes of a `StopIteration` that a generator lets out."""
+    stops = isinstance(failure, (StopIteration, StopAsyncIteration))
+    return stops and type(error) is RuntimeError and error.__cause__ is failure
+
+
+def note_others(error: BaseException, others: Iterable[BaseException]) -> None:
+    """Note on an error what releases raised after it."""
+    for other in others:
+        error.add_note(f"and then: {other!r} {' '.join(getattr(other, '__notes__', ()))}")
 
 
 class RunResources:
@@ -168,6 +179,8 @@ class RunResources:
         self._opening: dict[str, asyncio.Future[Any]] = {}
         self.keeper: asyncio.Task[list[BaseException]] | None = None
         self._failure: BaseException | None = None
+        self._entering = False
+        self._closing = False
 
     def are_open(self, names: Iterable[str]) -> bool:
         """Tell whether all of these are open for the whole run."""
@@ -189,7 +202,10 @@ class RunResources:
         if self.keeper is None or self._wanted is None:
             return []
         self._failure = failure
+        self._closing = True
         self._wanted.put_nowait(None)
+        if self._entering:
+            self.keeper.cancel()  # nobody waits any more for what is being opened
         cancelled = False
         while not self.keeper.done():
             try:
@@ -223,6 +239,10 @@ class RunResources:
         stack = ResourceStack(self.values, self._announce)
         while (request := await wanted.get()) is not None:
             resource, opening = request
+            if self._closing:
+                opening.cancel()
+                continue
+            self._entering = True
             try:
                 value = await stack.open(resource)
             except BaseException as error:  # noqa: BLE001 - raised in the call that wants it
@@ -232,4 +252,6 @@ class RunResources:
             else:
                 if not opening.done():
                     opening.set_result(value)
+            finally:
+                self._entering = False
         return await stack.close(self._failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,22 +20,25 @@ from cascade.runtime.exceptions import MapItemSkippedError
 from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.keys import FrameKey
-from cascade.runtime.mapping import MapRun
+from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.missing import missing_error
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS, Stopped
 from cascade.runtime.reports import Reports
-from cascade.runtime.resource_manager import RunResources
+from cascade.runtime.resource_manager import RunResources, note_others
 from cascade.runtime.steps import Step
-from cascade.runtime.strategies import TailCallLoop
+from cascade.runtime.strategies import Prepared, TailCallLoop
+from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec
 
 if TYPE_CHECKING:
     from cascade.runtime.caching import Lead
     from cascade.runtime.engine import Engine
 
-TURN_SECONDS = 0.01
-"""For how long inline calls may follow each other before the event loop gets its turn."""
+Entry = Job | MapRun | TailCallLoop
+"""What may be started: a call, the next item of a map, the next rounds of a loop."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,18 @@ class Run:
         self.value: Any = None
         self._failures: list[Exception] = []
         self._ended = False
-        self._loop = TailCallLoop(self, None)
+        self._driver: asyncio.Task[Any] | None = None
         self._frames: dict[int, Frame] = {}
         self._frames_made = 0
         self._finished: deque[Frame] = deque()
-        self._maps: dict[int, MapRun] = {}
+        self._announced = False
+        self._loop: TailCallLoop | None = None
+        self.turn_ends = 0.0
+        self.plain = False
+        self._maps: dict[int, MapRun] = {}  # by id
         # What may start now, in the order of the frames and of their plans; no two entries tie.
-        self._ready: list[tuple[int, int, Job | MapRun]] = []
+        self._ready: list[tuple[int, int, int, Entry]] = []
+        self._ties = itertools.count()
         self._steps: dict[asyncio.Task[Outcome], Step] = {}
         self._filing: set[asyncio.Task[None]] = set()
         self._completed: deque[tuple[Job, Outcome]] = deque()
@@ -88,8 +97,11 @@ class Run:
     async def drive(self, target: object) -> None:
         """Run the target to its end; then `value` or `error` is set, and nothing is left running or open."""
         began = time.monotonic()
+        self._driver = asyncio.current_task()
         try:
-            self._loop.begin(target)
+            self._loop = TailCallLoop(self, None, target)
+            self._begin_turn()
+            self._loop.advance()
             await self._work()
         except BaseException as error:  # noqa: BLE001 - kept, and raised by the engine after all is cleaned up
             self.stop(error)
@@ -97,7 +109,6 @@ class Run:
         self.reports.run_finished(time.monotonic() - began, self.error)
 
     async def _work(self) -> None:
-        turn = time.monotonic()
         while True:
             while self._finished:
                 self._end_frame(self._finished.popleft())
@@ -109,15 +120,26 @@ class Run:
             entry = self._next_ready()
             if entry is None:
                 await self._sleep()
-                turn = time.monotonic()
+                self._begin_turn()
                 continue
             job = self._start(entry)
-            now = time.monotonic()
-            if now - turn > TURN_SECONDS:
+            if self.turn_is_over():
                 if job is not None:
-                    self.engine.watch_turn(job.task, now - turn, self._own_tasks())
+                    self.note_overrun(job.task)
                 await asyncio.sleep(0)
-                turn = time.monotonic()
+                self._begin_turn()
+
+    def _begin_turn(self) -> None:
+        self.turn_ends = time.monotonic() + TURN_SECONDS
+        self.plain = self.engine.runs_plainly()
+
+    def turn_is_over(self) -> bool:
+        """Tell whether the event loop is to get its turn."""
+        return time.monotonic() > self.turn_ends
+
+    def note_overrun(self, task: Task[Any]) -> None:
+        """Note that the turn was over when this task's call ended."""
+        self.watch_turn(task, time.monotonic() - self.turn_ends + TURN_SECONDS)
 
     async def _sleep(self) -> None:
         assert self._steps or self._filing or self._withdraw_slot, "a run has nothing to do and no end"
@@ -131,9 +153,10 @@ class Run:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _own_tasks(self) -> set[asyncio.Task[Any]]:
-        own = {asyncio.current_task(), self.options.caller, self.resources.keeper}
-        return {task for task in own if task is not None}
+    def watch_turn(self, task: Task[Any], seconds: float) -> None:
+        """Note for how long an inline call has held the loop."""
+        own = {asyncio.current_task(), self._driver, self.options.caller, self.resources.keeper}
+        self.engine.watch_turn(task, seconds, [each for each in own if each is not None])
 
     def stop(self, error: BaseException) -> None:
         """End the run with an error; the first one counts."""
@@ -143,8 +166,8 @@ class Run:
 
     async def _clean_up(self) -> None:
         """Cancel what is under way and wait for it, report what never started, release what is open."""
-        for task in self._steps:
-            task.cancel()
+        for task, step in self._steps.items():
+            step.cancel(task)
         while self._steps or self._filing:
             try:
                 await asyncio.wait([*self._steps, *self._filing])
@@ -162,18 +185,23 @@ class Run:
             self._slot.release()
         if self._withdraw_slot is not None:
             self._withdraw_slot()
-        if self._loop.lead is not None:
-            self._loop.lead.give_up()
+        for loop in self._open_loops():
+            loop.give_up()
         if self.error is None and self._failures:
             self.error = ExceptionGroup(f"{len(self._failures)} failed in run {self.run_id}", self._failures)
         await self._release_resources()
 
+    def _open_loops(self) -> list[TailCallLoop]:
+        waiting = [entry for *_, entry in self._ready if isinstance(entry, TailCallLoop)]
+        first = [] if self._loop is None else [self._loop]
+        return [*first, *waiting, *(frame.loop for frame in self._frames.values())]
+
     async def _release_resources(self) -> None:
-        for error in await self.resources.close(self.error):
-            if self.error is None:
-                self.error = error
-            else:
-                self.error.add_note(f"and then: {error!r} {' '.join(getattr(error, '__notes__', ()))}")
+        errors = await self.resources.close(self.error)
+        if errors and self.error is None:
+            self.error = errors.pop(0)
+        if self.error is not None:
+            note_others(self.error, errors)
 
     def _abandon(self, job: Job, outcome: Outcome) -> None:
         """Report how a call ended that nobody waits for any more."""
@@ -184,23 +212,39 @@ class Run:
 
     # Frames
 
-    def open_frame(self, loop: TailCallLoop, key: FrameKey, target: object) -> Frame:
-        """Prepare a target, check it and demand its value.
+    def announce(self, target: LazyResult[Any], lazies: list[LazyResult[Any]]) -> None:
+        """Check the inputs against the first structure, and tell that the run begins; once in a run.
 
         Raises:
-            CascadeError: If it can't be run; nothing of it has begun then.
+            CascadeError: If an input is unknown, missing or of another type.
         """
-        program, lazies = self.engine.preparation.prepare(target)
-        first = not self._frames_made
-        if first:
+        if not self._announced:
+            check_inputs(lazies, self.options.spec, self.options.params)
+            self._announced = True
+            self.reports.run_started(target, self.options.params)
+
+    def check(self, prepared: Prepared) -> None:
+        """Check that a structure can be run, before its first node.
+
+        Raises:
+            CascadeError: If it can't.
+        """
+        program, lazies = prepared.program, prepared.lazies
+        if not self._announced:
             check_inputs(lazies, self.options.spec, self.options.params)
         check_structure(self.engine, program, lazies, self.options.params)
-        if first:
-            self.reports.run_started(lazies[program.target], self.options.params)
-        frame = Frame(key, self._frames_made, loop, program, lazies, self.state)
+        self.announce(lazies[program.target], lazies)
+
+    def open_frame(
+        self, loop: TailCallLoop, key: FrameKey, prepared: Prepared, values: dict[int, Any], begun: int | None
+    ) -> Frame:
+        """Demand the value of a prepared tree, some of whose nodes may have values or have begun already."""
+        frame = Frame(key, self._frames_made, loop, prepared.program, prepared.lazies, self.state)
         self._frames_made += 1
         self._frames[frame.serial] = frame
-        frame.begin()
+        for node, value in values.items():
+            self.state.put_result(frame.node_key(node), value)
+        frame.begin(values, begun)
         self._absorb(frame)
         return frame
 
@@ -217,7 +261,9 @@ class Run:
             self.reports.skipped(Job(frame, node), reason)
         frame.skipped.clear()
         for node in frame.ready:
-            heapq.heappush(self._ready, (frame.serial, frame.program.rank[node], Job(frame, node)))
+            heapq.heappush(
+                self._ready, (frame.serial, frame.program.rank[node], next(self._ties), Job(frame, node))
+            )
         frame.ready.clear()
         if frame.finished:
             self._finished.append(frame)
@@ -230,22 +276,49 @@ class Run:
         reason = None if has_value else self.state.get_skip_reason(frame.node_key(target))
         error = missing_error(frame, SkipReason(reason)) if reason and loop.job is None else None
         loop.close()
+        if has_value:
+            self.settle_loop(loop, value)
+        elif loop.job is not None:
+            self._settle_skipped_place(loop.job, reason)
+        else:
+            self._ended = True
+            if error is not None and not self._failures:
+                self.error = error
+
+    def settle_loop(self, loop: TailCallLoop, value: object) -> None:
+        """A loop has its value: that is the value of its place."""
         if loop.job is not None:
-            self._settle_place(loop.job, has_value, value, reason)
+            self._succeed(loop.job, value)
             return
         self._ended = True
-        if has_value:
-            self.value = value
-            if loop.lead is not None:
-                self._file(loop.lead, value)
-                loop.lead = None
-        elif error is not None and not self._failures:
-            self.error = error
+        self.value = value
+        if loop.lead is not None:
+            self._file(loop.lead, value)
+            loop.lead = None
 
-    def _settle_place(self, job: Job, has_value: bool, value: object, reason: str | None) -> None:
-        if has_value:
-            self._succeed(job, value)
-        elif reason is None or reason == SkipReason.UPSTREAM_FAILED:
+    def queue_loop(self, loop: TailCallLoop) -> None:
+        """Let a loop go on in its turn, after what is ready now."""
+        heapq.heappush(self._ready, (self._frames_made, -1, next(self._ties), loop))
+
+    def take_over(self, frame: Frame, node: int, stopped: Stopped) -> None:
+        """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
+        job = Job(frame, node)
+        job.started = True
+        retry = job.policies.retry
+        if isinstance(stopped.value, CalledItems):
+            mapping = MapRun(job, stopped.value.items)
+            self._maps[id(mapping)] = mapping
+            self._take_items(mapping, stopped.value.first, stopped.value.error)
+            self._go_on_with_map(mapping)
+        elif retry is not None and isinstance(stopped.error, retry.on):
+            self._spawn(job, stopped.error)
+        elif stopped.error is None:
+            self._returned(job, stopped.value)
+        else:
+            self._fail(job, stopped.error)
+
+    def _settle_skipped_place(self, job: Job, reason: str | None) -> None:
+        if reason is None or reason == SkipReason.UPSTREAM_FAILED:
             self._settle_without_value(job)
         elif isinstance(job, ItemJob):
             self._fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
@@ -255,20 +328,20 @@ class Run:
 
     # Starting calls
 
-    def _next_ready(self) -> Job | MapRun | None:
+    def _next_ready(self) -> Entry | None:
         if not self._ready:
             if self._slot is not None:
                 self._slot.release()
                 self._slot = None
             return None
-        entry = self._ready[0][2]
+        entry = self._ready[0][3]
         if self._needs_slot(entry) and not self._has_slot():
             return None
-        return heapq.heappop(self._ready)[2]
+        return heapq.heappop(self._ready)[3]
 
-    def _needs_slot(self, entry: Job | MapRun) -> bool:
+    def _needs_slot(self, entry: Entry) -> bool:
         """Tell whether an entry takes its slot before it starts; others take it with what else they need."""
-        if CONCURRENCY not in self.engine.capacity.totals:
+        if CONCURRENCY not in self.engine.capacity.totals or isinstance(entry, TailCallLoop):
             return False
         if isinstance(entry, MapRun):
             policies = entry.job.policies
@@ -289,8 +362,11 @@ class Run:
         self._withdraw_slot = None
         self._wake_up()
 
-    def _start(self, entry: Job | MapRun) -> Job | None:
+    def _start(self, entry: Entry) -> Job | None:
         """Start a call; return it if it was made here and now."""
+        if isinstance(entry, TailCallLoop):
+            self._advance(entry)
+            return None
         if isinstance(entry, MapRun):
             item = entry.next_item()
             entry.queued = False
@@ -339,13 +415,14 @@ class Run:
             if slot is not None:
                 slot.release()
 
-    def _spawn(self, job: Job) -> None:
+    def _spawn(self, job: Job, failed: Exception | None = None) -> None:
+        """Make a call in an asyncio task of its own; `failed` is what its first attempt has raised already."""
         slot = None
         if job.policies.constraints is None and job.policies.cache is None:
             slot, self._slot = self._slot, None
         # Inline calls share the context of the run, all others get a copy.
         context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
-        step = Step(self, job, slot)
+        step = Step(self, job, slot, failed)
         task = asyncio.get_running_loop().create_task(step.perform(), context=context)
         self._steps[task] = step
         task.add_done_callback(self._complete)
@@ -376,13 +453,23 @@ class Run:
         if not isinstance(value, LazyResult):
             self._succeed(job, value)
             return
+        if not job.is_target:
+            self.queue_loop(TailCallLoop(self, job, value))  # not begun here: trees may nest without end
+            return
         try:
-            if job.is_target:
-                job.frame.loop.next_round(job, value)
-            else:
-                TailCallLoop(self, job).begin(value)
-        except Exception as error:  # noqa: BLE001 - a tree that can't be run fails the call that returned it
+            job.frame.loop.next_round(job, value)
+        except CascadeError as error:  # a tree that can't be run fails the call that returned it
+            job.frame.loop.give_up()
             self._fail_unreported(job, error)
+
+    def _advance(self, loop: TailCallLoop) -> None:
+        try:
+            loop.advance()
+        except CascadeError as error:  # as above
+            if loop.job is None:
+                self.stop(error)
+            else:
+                self._fail_unreported(loop.job, error)
 
     def _succeed(self, job: Job, value: object) -> None:
         self.state.put_result(job.key, value)
@@ -435,16 +522,50 @@ class Run:
             self._fail(job, error)
             return
         self._maps[id(mapping)] = mapping
-        self._queue_map(mapping)
+        if self.plain and self._has_plain_items(mapping):
+            self._call_items(mapping)
+        self._go_on_with_map(mapping)
+
+    def _go_on_with_map(self, mapping: MapRun) -> None:
+        if self._ended or id(mapping) not in self._maps:
+            return  # the last item's failure has ended the run or the map
         if mapping.finished:
             self._end_map(mapping)
+        else:
+            self._queue_map(mapping)
+
+    def _has_plain_items(self, mapping: MapRun) -> bool:
+        return not mapping.injects and self._is_plain(mapping.job)
+
+    def _call_items(self, mapping: MapRun) -> None:
+        """Make the calls of a map's items one after the other, as many as the turn has time for."""
+        values, error = mapping.calls.call(self.turn_ends)
+        self._take_items(mapping, values, error)
+
+    def _take_items(self, mapping: MapRun, values: list[Any], error: BaseException | None) -> None:
+        """Take in what the first items of a map gave, and what the next one raised."""
+        mapping.note_begun(len(values) + (error is not None))
+        if error is None and mapping.finished and LAZY_TYPES.isdisjoint(map(type, values)):
+            mapping.values = values
+            return
+        for index, value in enumerate(values):
+            item = ItemJob(mapping, index)
+            if isinstance(value, LazyResult):
+                mapping.note_running()
+                self._returned(item, value)
+            else:
+                self.state.put_result(item.key, value)
+        if error is not None:
+            mapping.note_running()
+            self._fail(ItemJob(mapping, len(values)), error)
 
     def _queue_map(self, mapping: MapRun) -> None:
         """Let a map's next item be started in its turn, if there is one that may."""
         if mapping.can_begin and not mapping.queued:
             mapping.queued = True
             frame = mapping.job.frame
-            heapq.heappush(self._ready, (frame.serial, frame.program.rank[mapping.job.position], mapping))
+            rank = frame.program.rank[mapping.job.position]
+            heapq.heappush(self._ready, (frame.serial, rank, next(self._ties), mapping))
 
     def _settle_item(self, mapping: MapRun) -> None:
         mapping.settle_item()
@@ -455,8 +576,12 @@ class Run:
 
     def _end_map(self, mapping: MapRun) -> None:
         del self._maps[id(mapping)]
-        items = mapping.items()
         job = mapping.job
+        if mapping.values is not None:
+            self.reports.finished(job, Returned(mapping.values))
+            self._succeed(job, mapping.values)
+            return
+        items = mapping.items()
         if mapping.failed:
             self.reports.finished(job, Failed(self._failures[-1]))
         else:

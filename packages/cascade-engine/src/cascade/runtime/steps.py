@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.caching import Lead
@@ -17,7 +19,7 @@ from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.resolvers import resolve_needs
-from cascade.runtime.resource_manager import ResourceStack
+from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.spec.common import INPUTS
 from cascade.spec.encoding import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
@@ -29,12 +31,17 @@ if TYPE_CHECKING:
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
-    __slots__ = ("_lease", "_run", "job")
+    __slots__ = ("_failed", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
 
-    def __init__(self, run: Run, job: Job, lease: Lease | None) -> None:
+    def __init__(self, run: Run, job: Job, lease: Lease | None, failed: Exception | None = None) -> None:
         self._run = run
+        self._failed = failed
         self.job = job
         self._lease = lease
+        self._releasing = False
+        self._stopped = False
+        # The run's context as this call's own copy has it; without resources nothing can become newer.
+        self._known = run.context.copy() if job.resources and not run.engine.is_inline(job.lazy) else None
 
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
@@ -43,6 +50,12 @@ class Step:
             return Returned(await self._attempts()) if hit is None else Known(hit.value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             return Failed(error)
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """End the call, which is made in `task`; a release that it is in is never left half done."""
+        self._stopped = True
+        if not self._releasing:
+            task.cancel()
 
     def give_back(self) -> None:
         """Release the slot that the call came with, if it never got to use it."""
@@ -72,10 +85,13 @@ class Step:
         attempt = 0
         while True:
             try:
+                if attempt == 0 and self._failed is not None:
+                    raise self._failed  # the first attempt was a plain call
                 return await self._attempt()
             except retry.on as error:
                 attempt += 1
-                if attempt > retry.max_attempts or isinstance(error, RouteNotFoundError):
+                hopeless = self._stopped or isinstance(error, RouteNotFoundError)
+                if attempt > retry.max_attempts or hopeless:
                     raise
                 wait = retry.wait_before(attempt, random.random)
                 self._report_retry(attempt, retry.max_attempts, wait, error)
@@ -92,18 +108,35 @@ class Step:
                 held.set(lease)
             try:
                 await run.resources.provide(job.resources, stack, run.context)
+                self._adopt_context()
                 args, kwargs = job.arguments(stack.values)
                 value = await self._execute(args, kwargs)
             except BaseException as error:
-                for other in await stack.close(error):
-                    error.add_note(f"and then: {other!r} {''.join(getattr(other, '__notes__', ()))}")
+                note_others(error, await self._release(stack, error))
                 raise
-            for failure in await stack.close(None):
-                raise failure
+            if failures := await self._release(stack, None):
+                note_others(failures[0], failures[1:])
+                raise failures[0]
             return value
         finally:
             if lease is not None:
                 lease.release()
+
+    async def _release(self, stack: ResourceStack, failure: BaseException | None) -> list[BaseException]:
+        self._releasing = True
+        try:
+            return await stack.close(failure)
+        finally:
+            self._releasing = False
+
+    def _adopt_context(self) -> None:
+        """Take over the context variables that providers of the run have set since this call got its copy."""
+        if self._known is None:
+            return
+        known, self._known = self._known, self._run.context.copy()
+        for variable, value in self._known.items():
+            if variable not in known or known[variable] is not value:
+                variable.set(value)
 
     async def _take_lease(self) -> Lease | None:
         """Return the lease that the call came with, or wait for one; `None` if it needs nothing."""
@@ -126,7 +159,7 @@ class Step:
         work = self._run.engine.executor.execute(job.node, args, kwargs)
         seconds = job.policies.timeout
         if seconds is None:
-            return await work
+            return await (self._watched(work) if self._run.engine.is_inline(job.lazy) else work)
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -135,6 +168,14 @@ class Step:
             if not limit.expired():
                 raise
             raise TaskTimeoutError(job.name, seconds) from None
+
+    async def _watched(self, work: Awaitable[Any]) -> Any:
+        """Make an inline call, which holds the loop until it is done."""
+        began = time.monotonic()
+        try:
+            return await work
+        finally:
+            self._run.watch_turn(self.job.task, time.monotonic() - began)
 
     def _report_retry(self, attempt: int, max_attempts: int, wait: float, error: Exception) -> None:
         job, run = self.job, self._run

@@ -13,7 +13,9 @@ from cascade.graph.hashing import structure_digest
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
+from cascade.graph.potential import with_tail_calls
 from cascade.graph.serialisation import from_json, to_json
+from cascade.graph.static_analysis import tail_calls
 
 if TYPE_CHECKING:
     from cascade.graph.analysis import critical_path, cycles, to_networkx
@@ -37,11 +39,13 @@ __all__ = [
     "plan",
     "stages",
     "structure_digest",
+    "tail_calls",
     "to_dot",
     "to_json",
     "to_mermaid",
     "to_networkx",
     "visualize",
+    "with_tail_calls",
 ]
 
 if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name would be found here

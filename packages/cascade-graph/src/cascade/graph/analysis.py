@@ -18,12 +18,18 @@ from cascade.graph.planning import stages
 def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
     """Return the graph by node ids.
 
-    Nodes have `name`, `node_type` and `structure_path`, edges have `edge_type` and `label`. A structure path is
-    rendered with `str`: as texts, those of a deep chain would not fit into memory.
+    Nodes have `name`, `node_type`, `structure_path` and `tco_cycle_id`, edges have `edge_type` and `label`. A structure
+    path is rendered with `str`: as texts, those of a deep chain would not fit into memory.
     """
     made: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
     for node in graph.nodes:
-        made.add_node(node.id, name=node.name, node_type=node.node_type, structure_path=node.structure_path)
+        made.add_node(
+            node.id,
+            name=node.name,
+            node_type=node.node_type,
+            structure_path=node.structure_path,
+            tco_cycle_id=node.tco_cycle_id,
+        )
     for edge in graph.edges:
         made.add_edge(edge.source, edge.target, edge_type=edge.edge_type, label=edge.label)
     return made

@@ -26,7 +26,12 @@ def build_graph(target: object) -> Graph:
         ContractConflictError: If two inputs of one name have different contracts.
         SpecError: If a lazy result is a set member or a dict key.
     """
-    return Graph.of(_Builder().build(as_target(target)))
+    return Graph.of(read_tree(target))
+
+
+def read_tree(target: object) -> Tree:
+    """Return the columns that `build_graph` makes the graph of; raises what that does."""
+    return _Builder().build(as_target(target))
 
 
 class _Builder:

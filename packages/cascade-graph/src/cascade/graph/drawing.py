@@ -10,6 +10,7 @@ from enum import StrEnum
 from cascade.graph.build import build_graph
 from cascade.graph.errors import UnknownFormatError
 from cascade.graph.model import Edge, EdgeType, Graph, NodeType
+from cascade.graph.potential import with_tail_calls
 
 
 class Format(StrEnum):
@@ -20,7 +21,9 @@ class Format(StrEnum):
 
 
 def visualize(target: object, format: str | Format = Format.MERMAID) -> str:
-    """Draw a graph, or the graph of a lazy result; nothing runs.
+    """Draw a graph as it is, or the graph of a lazy result with the tail calls that its tasks' source shows.
+
+    Nothing runs.
 
     Raises:
         UnknownFormatError: If there is no such format; it lists them.
@@ -30,7 +33,7 @@ def visualize(target: object, format: str | Format = Format.MERMAID) -> str:
         draw = _DRAW[Format(format)]
     except ValueError:
         raise UnknownFormatError(str(format), tuple(each.value for each in Format)) from None
-    return draw(target if isinstance(target, Graph) else build_graph(target))
+    return draw(target if isinstance(target, Graph) else with_tail_calls(build_graph(target)))
 
 
 def to_mermaid(graph: Graph) -> str:
@@ -117,6 +120,7 @@ _MERMAID_SHAPES = {
     NodeType.TASK: ("[", "]"),
     NodeType.MAP: ("[[", "]]"),
     NodeType.PARAM: ("([", "])"),
+    NodeType.POTENTIAL: ("{{", "}}"),
 }
 
 _MERMAID_ARROWS = {
@@ -132,6 +136,7 @@ _DOT_SHAPES = {
     NodeType.TASK: "box",
     NodeType.MAP: "box3d",
     NodeType.PARAM: "oval",
+    NodeType.POTENTIAL: "hexagon",
 }
 
 _DOT_STYLES = {

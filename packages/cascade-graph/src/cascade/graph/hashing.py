@@ -13,7 +13,7 @@ from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.compose import CALL_FACTORY
 from cascade.spec.conversion import type_name
 from cascade.spec.encoding import UncacheableError, digest
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
 from cascade.spec.task import Task
@@ -49,7 +49,7 @@ class _Rows:
     def row(self, tree: Tree, position: int) -> bytes:
         lazy, call = tree.lazies[position], tree.calls[position]
         shape = (len(lazy.args), tuple(lazy.kwargs))
-        parts: list[object] = [self._shared(lazy.task, _task), type(lazy).__name__, shape]
+        parts: list[object] = [self._shared(lazy.task, _task), _kind(lazy), shape]
         if lazy.policies is not NO_POLICIES:
             parts.append(("policies", self._shared(lazy.policies, _policies)))
         order = (call.after, tuple(tree.sequenced.get(position, ())), call.conditions, call.amounts)
@@ -64,6 +64,12 @@ class _Rows:
         if id(value) not in self._known:
             self._known[id(value)] = digest(describe(value))
         return self._known[id(value)]
+
+
+def _kind(lazy: LazyResult[Any]) -> str:
+    """Return the kind of call. Where the policies are kept is none: they are told by value."""
+    kind = LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
+    return kind.__name__
 
 
 def _task(task: Task[Any]) -> object:
@@ -86,17 +92,22 @@ def _policies(policies: Policies) -> object:
 
 
 def _inputs(lazy: LazyResult[Any], call: Call) -> Iterable[object]:
+    entries: dict[int, list[Any]] = {}  # the values of each dict on the way, by the dict's id
     for slot, source in zip(call.slots, call.sources, strict=True):
-        yield slot.argument, slot.steps, _containers(lazy, slot), _source(source)
+        yield slot.argument, slot.steps, _containers(lazy, slot, entries), _source(source)
 
 
-def _containers(lazy: LazyResult[Any], slot: Slot) -> tuple[str, ...]:
+def _containers(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[str, ...]:
     """Return the kinds of containers on the way to a slot."""
     at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
     kinds = []
     for step in slot.steps:
         kinds.append(type(at).__name__)
-        at = list(at.values())[step] if type(at) is dict else at[step]
+        if type(at) is dict:
+            if id(at) not in entries:
+                entries[id(at)] = list(at.values())
+            at = entries[id(at)]
+        at = at[step]
     return tuple(kinds)
 
 

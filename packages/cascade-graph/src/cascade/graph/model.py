@@ -19,11 +19,15 @@ from cascade.spec.task import Task
 
 
 class NodeType(StrEnum):
-    """What a node does: one call, one call per item, or reading an input."""
+    """What a node does: one call, one call per item, or reading an input.
+
+    A POTENTIAL node is no call of the tree: it stands for a task that only tail calls lead to, and is never planned.
+    """
 
     TASK = "task"
     MAP = "map"
     PARAM = "param"
+    POTENTIAL = "potential"
 
 
 class EdgeType(StrEnum):
@@ -42,7 +46,11 @@ class EdgeType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand."""
+    """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand.
+
+    `tco_cycle_id` is the same for all nodes whose tasks may lead to each other by tail calls for ever, and `None` for
+    the others; `with_tail_calls` finds it.
+    """
 
     id: str
     name: str
@@ -51,11 +59,12 @@ class Node:
     structure_path: StructurePath | None = None
     task: Task[Any] | None = None
     mode: Mode | None = None
+    tco_cycle_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`target` waits for `source`, both by node id.
+    """`target` waits for `source`, both by node id; if it is POTENTIAL, `source` may return a call of `target`.
 
     `label` says where: the argument (`x[1]`), the name of an amount, or the key of a route.
     """
@@ -72,10 +81,11 @@ class Graph:
     By hand: `Graph([Node("a", "a"), Node("b", "b")], [Edge("a", "b")])`; the target is the last node unless given.
 
     Raises:
-        GraphError: If two nodes have one id, or an edge or the target names a node that is not there.
+        GraphError: If two nodes have one id, an edge or the target names a node that is not there, or a POTENTIAL
+            node has an edge of another type or is the target.
     """
 
-    __slots__ = ("_edges", "_nodes", "_target", "tree")
+    __slots__ = ("_edges", "_nodes", "_potential", "_target", "tree")
 
     def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge] = (), target: str | None = None) -> None:
         self.tree: Tree | None = None
@@ -90,6 +100,17 @@ class Graph:
         for name in sorted(wanted - positions.keys()):
             raise GraphError(f"an edge or the target names node {name!r}, which is not in the graph")
         self._target = len(self._nodes) - 1 if target is None else positions[target]
+        self._potential = frozenset(
+            position for position, node in enumerate(self._nodes) if node.node_type is NodeType.POTENTIAL
+        )
+        if self._potential:
+            self._check_potential()
+
+    def _check_potential(self) -> None:
+        firm = [edge for edge in self.edges if edge.edge_type is not EdgeType.POTENTIAL]
+        called = {self.target.id, *(edge.source for edge in firm), *(edge.target for edge in firm)}
+        for name in sorted(called & {self._nodes[position].id for position in self._potential}):
+            raise GraphError(f"node {name!r} is potential, so it takes potential edges only and is no target")
 
     @classmethod
     def of(cls, tree: Tree) -> Graph:
@@ -98,6 +119,7 @@ class Graph:
         graph.tree = tree
         graph._nodes = _TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
         graph._edges = None  # noqa: SLF001
+        graph._potential = frozenset()  # noqa: SLF001
         graph._target = tree.target  # noqa: SLF001
         return graph
 
@@ -124,6 +146,11 @@ class Graph:
         if not self._nodes:
             raise GraphError("the graph is empty; give it at least one node")
         return self._nodes[self._target]
+
+    @property
+    def potential(self) -> frozenset[int]:
+        """The positions of the POTENTIAL nodes, which no run of the graph calls."""
+        return self._potential
 
     def positions(self) -> dict[str, int]:
         """Return the position in `nodes` for each node id."""
@@ -169,7 +196,16 @@ class Graph:
 def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:
     """Return all of a node, its path as a number."""
     path = table.row_of(node.structure_path)
-    return node.id, node.name, node.node_type, node.callable_obj, path, node.task, node.mode
+    return (
+        node.id,
+        node.name,
+        node.node_type,
+        node.callable_obj,
+        path,
+        node.task,
+        node.mode,
+        node.tco_cycle_id,
+    )
 
 
 class _TreeNodes(Sequence[Node]):
@@ -221,7 +257,7 @@ def _edges_of(tree: Tree) -> Iterator[Edge]:
             yield Edge(node_id(amount), target, EdgeType.CONSTRAINT, name)
         task = tree.lazies[position].task
         for slot, source in zip(call.slots, call.sources, strict=True):
-            label = task.parameter_at(slot.argument) + "".join(f"[{step}]" for step in slot.steps)
+            label = task.describe_slot(slot)
             if isinstance(source, int):
                 yield Edge(node_id(source), target, EdgeType.DATA, label)
             elif isinstance(source, Choice):

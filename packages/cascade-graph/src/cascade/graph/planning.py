@@ -61,7 +61,8 @@ def plan(target: object) -> Plan:
 def stages(graph: Graph) -> Plan:
     """Split `graph` into stages whose nodes may run at the same time.
 
-    A node stands in the earliest stage after all that it may wait for; equal graphs give equal plans.
+    A node stands in the earliest stage after all that it may wait for; equal graphs give equal plans. Potential nodes
+    stand in none.
     Takes O(nodes + edges).
 
     Raises:
@@ -76,7 +77,8 @@ def stages(graph: Graph) -> Plan:
         missing.append(len(sources))
         for source in sources:
             dependents[source].append(position)
-    stage = [position for position, count in enumerate(missing) if not count]
+    potential = graph.potential
+    stage = [position for position, count in enumerate(missing) if not count and position not in potential]
     found = []
     while stage:
         found.append(stage)
@@ -87,7 +89,7 @@ def stages(graph: Graph) -> Plan:
                 if not missing[position]:
                     following.append(position)
         stage = sorted(following)
-    if sum(map(len, found)) < len(missing):
+    if sum(map(len, found)) < len(missing) - len(potential):
         raise CycleError(_one_cycle(graph, waits, missing))
     return Plan(graph, found)
 

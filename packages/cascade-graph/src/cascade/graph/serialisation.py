@@ -32,6 +32,7 @@ def to_json(graph: Graph) -> str:
             "type": node.node_type.value,
             "path": table.row_of(node.structure_path),
             "mode": None if node.mode is None else node.mode.value,
+            "tco_cycle_id": node.tco_cycle_id,
         }
         for node in graph.nodes
     ]
@@ -100,6 +101,7 @@ def _read_node(row: object, where: str, paths: list[StructurePath]) -> Node:
         node_type=_kind(row, "type", where, NodeType),
         structure_path=_row(paths, _field(row, "path", where, int, type(None)), "path", where),
         mode=None if mode is None else _kind(row, "mode", where, Mode),
+        tco_cycle_id=_field(row, "tco_cycle_id", where, str, type(None)),
     )
 
 

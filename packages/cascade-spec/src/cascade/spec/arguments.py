@@ -59,7 +59,8 @@ class Found(NamedTuple):
 def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
     """Return the markers in the arguments of one call, in the walker's order.
 
-    Takes O(size of the arguments), also when many places share one container.
+    Takes O(size of the arguments), also when many places share one container; a marker in a shared container counts
+    once for each place.
 
     Raises:
         SpecError: If a marker is a set member or a dict key, or stands in a container that contains itself.
@@ -205,3 +206,12 @@ def _with_changes(container: object, changes: list[tuple[tuple[int, ...], object
     for copy, above, step in reversed(made[1:]):
         above.items[step] = copy.finished()
     return top.finished()
+
+
+def holds_marker(value: object) -> bool:
+    """Tell whether a value is a marker or a container with one inside."""
+    return type(value) in _interesting and bool(find_markers((value,), {}))
+
+
+LOOKED_INTO = _interesting
+"""The types whose values `holds_marker` has to look at; values of all others are literals."""

@@ -89,7 +89,7 @@ class MapLengthError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class InputError(CascadeError, ValueError):
-    """A value from outside does not fit its contract; `source` says where the value came from."""
+    """A value from outside does not fit its contract."""
 
     contract: str
     problem: str

@@ -5,9 +5,9 @@ A lazy result records a call and never changes, so one may sit in many graphs. I
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from cascade.spec.arguments import find_markers, is_marker, marker
 from cascade.spec.constraint import constraints
@@ -30,16 +30,19 @@ class LazyResult(Generic[R_co]):
     Each `with_*`, `run_if` and `after` returns a new lazy result and leaves this one as it was.
     """
 
-    # Made once per node of every round: four stores and nothing else.
-    __slots__ = ("__weakref__", "args", "kwargs", "policies", "task")
+    # Made once per node of every round: three stores and nothing else. Policies of its own take another class.
+    # Watched by observatory/benchmarks/bench_lazy_result.py.
+    __slots__ = ("__weakref__", "args", "kwargs", "task")
 
-    def __init__(
-        self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any], policies: Policies
-    ) -> None:
+    def __init__(self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.task = task
         self.args = args
         self.kwargs = kwargs
-        self.policies = policies
+
+    @property
+    def policies(self) -> Policies:
+        """How the call is to be made: as its task's calls are, unless something else was asked for."""
+        return self.task.policies
 
     def with_retry(
         self,
@@ -114,11 +117,10 @@ class LazyResult(Generic[R_co]):
         return self._with(after=(*self.policies.after, *others))
 
     def _with(self, **changes: Any) -> Self:
-        changed = object.__new__(type(self))
-        for slot in _slots_of(type(self)):
-            setattr(changed, slot, getattr(self, slot))
-        changed.policies = replace(self.policies, **changes)
-        return changed
+        changed: LazyResult[Any] = ConfiguredLazyResult(
+            self.task, self.args, self.kwargs, replace(self.policies, **changes)
+        )
+        return cast("Self", changed)  # subclasses have a `_with` of their own
 
     def truth_error(self) -> LazyUseError:
         """Return the error for using this as a truth value."""
@@ -141,7 +143,21 @@ class LazyResult(Generic[R_co]):
 
 
 @marker
-class MappedLazyResult(LazyResult[list[R]], Generic[R]):
+class ConfiguredLazyResult(LazyResult[R_co]):
+    """A lazy result with policies of its own."""
+
+    __slots__ = ("policies",)
+    policies: Policies
+
+    def __init__(
+        self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any], policies: Policies
+    ) -> None:
+        super().__init__(task, args, kwargs)
+        self.policies = policies
+
+
+@marker
+class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
     """A task applied to sequences: one call per item, the values in order.
 
     `mapped` names the arguments, by position or name, that are sequences of one value per item; the other arguments
@@ -163,9 +179,13 @@ class MappedLazyResult(LazyResult[list[R]], Generic[R]):
         self.mapped = mapped
         self.max_concurrency = max_concurrency
 
+    def _with(self, **changes: Any) -> Self:
+        policies = replace(self.policies, **changes)
+        return type(self)(self.task, self.args, self.kwargs, policies, self.mapped, self.max_concurrency)
+
 
 @marker
-class ParamLazyResult(LazyResult[R_co]):
+class ParamLazyResult(ConfiguredLazyResult[R_co]):
     """The lazy result of the internal task that reads an input; its one argument is the contract."""
 
     __slots__ = ()
@@ -175,9 +195,12 @@ class ParamLazyResult(LazyResult[R_co]):
         """The `ParamContract` or `EnvContract` that this reads."""
         return self.args[0]
 
+    def _with(self, **changes: Any) -> Self:
+        return type(self)(self.task, self.args, self.kwargs, replace(self.policies, **changes))
+
 
 @marker
-class SequenceLazyResult(LazyResult[R_co]):
+class SequenceLazyResult(ConfiguredLazyResult[R_co]):
     """Lazy results in an order: no call of its own, it stands for its last member and orders the others before it."""
 
     __slots__ = ("members",)
@@ -192,14 +215,3 @@ class SequenceLazyResult(LazyResult[R_co]):
             "a sequence is no call, so it has no policies",
             "give them to a member; a condition on the first one decides for all that follow it",
         )
-
-
-def _slots_of(cls: type) -> tuple[str, ...]:
-    found = _slots.get(cls)
-    if found is None:
-        names = (name for base in cls.__mro__ for name in base.__dict__.get("__slots__", ()))
-        found = _slots[cls] = tuple(name for name in names if not name.startswith("__"))
-    return found
-
-
-_slots: dict[Hashable, tuple[str, ...]] = {}

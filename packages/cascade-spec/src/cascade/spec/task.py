@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
-from cascade.spec.arguments import is_marker
+from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.errors import (
     CallError,
     MapError,
@@ -56,7 +56,7 @@ class Task(Generic[R]):
         self._accepted: set[tuple[int, tuple[str, ...]]] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> LazyResult[R]:
-        return LazyResult(self, args, kwargs, self.policies)
+        return LazyResult(self, args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Make a task in a class body work as a method: the instance is its first argument."""
@@ -121,6 +121,20 @@ class Task(Generic[R]):
             return argument
         names = [each.name for each in self.signature.parameters.values() if each.kind in _POSITIONAL]
         return names[argument] if argument < len(names) else str(argument)
+
+    @functools.cached_property
+    def positional(self) -> tuple[str, ...]:
+        """The names of the first parameters that are given by position or by name alike."""
+        names = []
+        for parameter in self.signature.parameters.values():
+            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+                break
+            names.append(parameter.name)
+        return tuple(names)
+
+    def describe_slot(self, slot: Slot) -> str:
+        """Return how a place in a call is written: the parameter, then the way inside the argument."""
+        return self.parameter_at(slot.argument) + "".join(f"[{step}]" for step in slot.steps)
 
     @property
     def reference(self) -> TaskReference:
@@ -247,6 +261,10 @@ def check_lengths(task: Task[Any], inputs: dict[int | str, list[Any]]) -> None:
 
 
 @overload
+def task(func: Callable[..., Coroutine[Any, Any, LazyResult[R]]], /) -> Task[R]: ...
+@overload
+def task(func: Callable[..., LazyResult[R]], /) -> Task[R]: ...
+@overload
 def task(func: Callable[..., Coroutine[Any, Any, R | LazyResult[R]]], /) -> Task[R]: ...
 @overload
 def task(func: Callable[..., R | LazyResult[R]], /) -> Task[R]: ...
@@ -290,6 +308,10 @@ class _TaskDecorator:
         self._name = name
         self._policies = policies
 
+    @overload
+    def __call__(self, func: Callable[..., Coroutine[Any, Any, LazyResult[R]]]) -> Task[R]: ...
+    @overload
+    def __call__(self, func: Callable[..., LazyResult[R]]) -> Task[R]: ...
     @overload
     def __call__(self, func: Callable[..., Coroutine[Any, Any, R | LazyResult[R]]]) -> Task[R]: ...
     @overload

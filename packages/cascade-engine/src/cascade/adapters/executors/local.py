@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 from cascade.graph.model import Node
+from cascade.spec.common import READ_INPUT
+from cascade.spec.compose import CALL_FACTORY, COLLECT
 from cascade.spec.policies import Mode, parse_mode
 from cascade.spec.task import Task
 
@@ -26,7 +28,7 @@ class LocalExecutor:
     def __init__(
         self, mode: str | Mode = Mode.INLINE, threads: int | None = None, processes: int | None = None
     ) -> None:
-        self._mode = parse_mode(mode)
+        self.default_mode = parse_mode(mode)
         self._threads = threads
         self._processes = processes
         self._thread_pool: ThreadPoolExecutor | None = None
@@ -34,7 +36,9 @@ class LocalExecutor:
 
     def mode_of(self, task: Task[Any], mode: Mode | None) -> Mode | None:
         """Return where a call of the task runs; `None` for `async def`, which runs on the loop."""
-        return None if task.is_async else mode or self._mode
+        if task.is_async:
+            return None
+        return mode or (Mode.INLINE if task in _OWN_TASKS else self.default_mode)
 
     async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call; when cancelled, return after it has really ended.
@@ -77,6 +81,9 @@ class LocalExecutor:
             self._process_pool = ProcessPoolExecutor(self._processes, mp_context=fresh)
         return self._process_pool
 
+
+_OWN_TASKS = frozenset({COLLECT, CALL_FACTORY, READ_INPUT})
+"""Cascade's own tasks, which do nothing that is worth a thread or could be found in another process."""
 
 Outcome = tuple[bool, Any]
 """Whether a call gave a value, and the value or the exception: a future can't carry every exception."""

@@ -1,0 +1,39 @@
+"""Plain calls: what the ways that make them one after the other, without frames, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cascade.spec.lazy_types import (
+    ConfiguredLazyResult,
+    LazyResult,
+    MappedLazyResult,
+    ParamLazyResult,
+    SequenceLazyResult,
+)
+
+TURN_SECONDS = 0.01
+"""For how long inline calls may follow each other before the event loop gets its turn."""
+
+LAZY_TYPES = frozenset(
+    {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult}
+)
+"""The types of a value that stands for a tree to be run in its place."""
+
+
+class Stopped:
+    """Where plain calls could not go on: at `node`, which raised `error` or returned the lazy `value`.
+
+    With no node the turn was over. `values` are those known by then, by position; `MISSING` for the others.
+    """
+
+    __slots__ = ("error", "node", "value", "values")
+
+    def __init__(
+        self, node: int | None, values: Sequence[Any], error: BaseException | None, value: Any = None
+    ) -> None:
+        self.node = node
+        self.values = values
+        self.error = error
+        self.value = value

@@ -1,0 +1,305 @@
+"""Claims about ending early: siblings are cancelled and awaited, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.runtime import (
+    Engine,
+    Event,
+    MessageBus,
+    RunFinished,
+    TaskExecutionFinished,
+    TaskExecutionStarted,
+    TaskSkipped,
+)
+
+
+@cs.task
+def add(*values: int) -> int:
+    return sum(values)
+
+
+def test_siblings_are_cancelled_and_awaited(play: Any) -> None:
+    """One of 64 fails: the other 63 are cancelled and have really ended before the error comes out."""
+    ended: list[int] = []
+
+    @cs.task
+    async def sibling(number: int) -> None:
+        if number == 40:
+            await asyncio.sleep(1)
+            raise ValueError("number 40")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(number)  # takes its time to end
+            ended.append(number)
+
+    with pytest.raises(ValueError, match="number 40"):
+        play(cs.arun([sibling(number) for number in range(64)]))
+    assert ended == [number for number in range(64) if number != 40]
+    assert play.now == 64.0
+
+
+def test_a_sibling_that_ignores_it_is_awaited(play: Any) -> None:
+    """A task that catches the cancellation and goes on is waited for."""
+    ended: list[int] = []
+
+    @cs.task
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            await asyncio.sleep(20)
+        ended.append(1)
+
+    @cs.task
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        play(cs.arun([stubborn(), fail()]))
+    assert (ended, play.now) == ([1], 21.0)
+
+
+def test_what_a_cancelled_sibling_raises_does_not_hide_the_first_error(play: Any) -> None:
+    """The first failure comes out, whatever the siblings raise while they end."""
+
+    @cs.task
+    async def worse() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            raise KeyError("second")
+
+    @cs.task
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        play(cs.arun([worse(), fail()]))
+
+
+def test_nothing_new_starts_after_a_failure(play: Any) -> None:
+    """After the first failure nothing starts, what was ready included."""
+    started: list[int] = []
+
+    @cs.task
+    def step(number: int, before: object = None) -> int:
+        started.append(number)
+        if number == 1:
+            raise ValueError("no")
+        return number
+
+    with pytest.raises(ValueError, match="no"):
+        play(cs.arun([step(0), step(1), step(2), step(4, step(3))]))
+    assert started == [0, 1]
+
+
+def test_cancelling_a_run_from_outside(play: Any) -> None:
+    """Cancelling `engine.run` cancels what it runs, waits for that, and raises `CancelledError`."""
+    ended: list[str] = []
+
+    @cs.task
+    async def work(name: str) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(5)
+            ended.append(name)
+
+    async def main() -> None:
+        async with Engine() as engine:
+            running = asyncio.create_task(engine.run([work("a"), work("b")]))
+            await asyncio.sleep(1)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    play(main())
+    assert ended == ["a", "b"]
+    assert play.now == 6.0
+
+
+def test_a_callers_timeout_is_the_callers(play: Any) -> None:
+    """`asyncio.timeout` around a run raises `TimeoutError` there, after the run has ended."""
+    ended: list[int] = []
+
+    @cs.task
+    async def work() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(1)
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3):
+                await cs.arun(work())
+        assert ended
+
+    play(main())
+
+
+def test_a_cancellation_that_comes_too_late_is_not_lost(play: Any) -> None:
+    """A run that is cancelled in the very turn in which it ends raises `CancelledError`, as any coroutine does."""
+
+    async def main() -> None:
+        async with Engine() as engine:
+            for turns in range(12):
+                running = asyncio.create_task(engine.run(add(1)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                cancelled = running.cancel()
+                result = (await asyncio.gather(running, return_exceptions=True))[0]
+                assert isinstance(result, asyncio.CancelledError) if cancelled else result == 1, turns
+
+    play(main())
+
+
+def test_a_task_that_cancels_itself_ends_the_run(play: Any) -> None:
+    """A task that raises `CancelledError` ends its run with it."""
+
+    @cs.task
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        play(cs.arun([give_up(), add(1)]))
+
+
+class World:
+    """A graph of forty nodes of all kinds on an engine with capacity, cache and resources; counts what is open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.running = 0
+        self.events: list[Event] = []
+
+    def engine(self) -> Engine:
+        bus = MessageBus()
+        bus.subscribe(Event, self.events.append)
+        engine = Engine(bus=bus, system_resources={"gpu": 2}, max_concurrency=3)
+        engine.register(cs.resource(name="db")(self._provide))
+        engine.register(cs.resource(name="tx", scope="task")(self._provide_later))
+        return engine
+
+    def _provide(self) -> Iterator[int]:
+        self.open += 1
+        try:
+            yield 1
+        finally:
+            self.open -= 1
+
+    async def _provide_later(self) -> AsyncIterator[int]:
+        await asyncio.sleep(0)
+        self.open += 1
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            self.open -= 1
+
+    @cs.task
+    async def _work(self, *values: int, db: int = cs.inject("db")) -> int:
+        self.running += 1
+        try:
+            await asyncio.sleep(0)
+            return sum(values) + db
+        finally:
+            self.running -= 1
+
+    @cs.task
+    def _loop(self, left: int, tx: int = cs.inject("tx")) -> int | cs.LazyResult[int]:
+        following: cs.LazyResult[int] = self._loop(left - 1) if left else self._work(tx)
+        return following
+
+    @cs.task
+    async def _flaky(self, seen: list[int]) -> int:
+        await asyncio.sleep(0)
+        seen.append(1)
+        if len(seen) < 3:
+            raise ValueError("again")
+        return 1
+
+    def target(self) -> cs.LazyResult[int]:
+        first = [self._work(number).with_constraints(gpu=1) for number in range(8)]
+        cached = [_keep(value).with_cache(cs.ByInputs()) for value in [*first, *first[:3]]]
+        mapped = self._work.map([self] * 6, cached[:6]).with_constraints(gpu=add(1, 1))
+        chosen = cs.Router(add(1), {0: self._work(99), 1: self._loop(3)})
+        items = cs.map(lambda x: add(self._loop(2), self._work(x)).with_retry(), x=[1, 2])
+        return add(
+            cs.pipeline(mapped, [_total]),
+            cs.pipeline(items, [_total]),
+            chosen,
+            *cached,
+            self._flaky([]).with_retry(),
+            self._work(1).run_if(first[0]).after(first[1]),
+            self._work(2).run_if(add(0), otherwise=0),
+        )
+
+
+@cs.task
+async def _keep(value: int) -> int | cs.LazyResult[int]:
+    await asyncio.sleep(0)
+    return _slow(value)
+
+
+@cs.task
+async def _slow(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+@cs.task
+def _total(values: list[int]) -> int:
+    return sum(values)
+
+
+def test_cancelling_at_any_turn_leaves_nothing_behind(play: Any) -> None:
+    """Whenever a run of forty nodes of all kinds is cancelled, no task, slot, provider, key or event is left open."""
+
+    async def main() -> None:
+        reference = World()
+        async with reference.engine() as engine:
+            wanted = await engine.run(reference.target())
+        for turns in range(1000):
+            world = World()
+            async with world.engine() as engine:
+                target = world.target()
+                running = asyncio.create_task(engine.run(target))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                running.cancel()
+                result = (await asyncio.gather(running, return_exceptions=True))[0]
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+                assert (world.open, world.running) == (0, 0)
+                check_events(world.events)
+                if not isinstance(result, asyncio.CancelledError):
+                    assert result == wanted
+                    return
+                # All slots, keys and locks are free: the same target runs through on the same engine.
+                assert await engine.run(target) == wanted
+        raise AssertionError("the run does not end")
+
+    play(main())
+
+
+def check_events(events: list[Event]) -> None:
+    """Each call that started has finished, each other one is skipped, and the run has ended."""
+    started = [event.task_id for event in events if isinstance(event, TaskExecutionStarted)]
+    finished = [event.task_id for event in events if isinstance(event, TaskExecutionFinished)]
+    skipped = [event.task_id for event in events if isinstance(event, TaskSkipped)]
+    assert sorted(started) == sorted(finished)
+    assert len(set(started)) == len(started)
+    assert len(set(skipped)) == len(skipped)
+    assert not set(started) & set(skipped)
+    assert not events or isinstance(events[-1], RunFinished)

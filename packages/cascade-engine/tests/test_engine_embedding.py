@@ -1,0 +1,279 @@
+"""Claims about embedding: no global state, no output, nobody's loop but the caller's, and everything closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.executors.local import LocalExecutor
+from cascade.runtime import (
+    Engine,
+    EngineClosedError,
+    EngineLoopError,
+    Event,
+    RequirementError,
+    RunningLoopError,
+)
+
+request_id: ContextVar[int] = ContextVar("request_id", default=0)
+
+
+@cs.task
+def give(value: object = 1) -> object:
+    return value
+
+
+@cs.task
+async def sleep(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@cs.task(mode="thread")
+def thread_name() -> str:
+    return threading.current_thread().name
+
+
+def test_an_engine_runs_in_a_running_loop(play: Any) -> None:
+    """`await engine.run(target)` runs in the loop that runs already, and in no other."""
+    loops: list[object] = []
+
+    @cs.task
+    async def note() -> int:
+        loops.append(asyncio.get_running_loop())
+        return 5
+
+    async def main() -> Any:
+        loops.append(asyncio.get_running_loop())
+        return await Engine().run(note())
+
+    assert play(main()) == 5
+    assert loops[0] is loops[1]
+
+
+def test_arun_is_for_running_loops(play: Any) -> None:
+    """`await cs.arun(target)` gives the value in a running loop."""
+    assert play(cs.arun(give(2))) == 2
+
+
+def test_run_refuses_a_running_loop(play: Any) -> None:
+    """`cs.run` in a running loop raises and names what to write instead."""
+
+    async def main() -> None:
+        with pytest.raises(RunningLoopError, match=r"await cs\.arun\(target\)"):
+            cs.run(give())
+
+    play(main())
+
+
+def test_a_second_event_loop_is_refused() -> None:
+    """An engine that serves one loop refuses another at the same time, says so, and serves it afterwards."""
+    engine = Engine()
+    serving, tried = threading.Event(), threading.Event()
+
+    @cs.task
+    async def until_tried() -> str:
+        serving.set()
+        while not tried.is_set():  # noqa: ASYNC110 - the other loop has no way to wake this one
+            await asyncio.sleep(0.001)
+        return "served"
+
+    served: list[str] = []
+    first = threading.Thread(target=lambda: served.append(asyncio.run(engine.run(until_tried()))))
+    first.start()
+    assert serving.wait(20)
+    try:
+        with pytest.raises(EngineLoopError, match="another event loop; make an Engine for each loop"):
+            asyncio.run(engine.run(give()))
+    finally:
+        tried.set()
+        first.join()
+    assert served == ["served"]
+    assert asyncio.run(engine.run(give(3))) == 3
+
+
+def test_a_hundred_runs_do_not_see_each_other(play: Any) -> None:
+    """A hundred runs on one engine, each with its own parameters, context and failures, don't mix."""
+    seen: dict[int, set[object]] = {}
+
+    @cs.task
+    async def hop(value: int, times: int) -> int | cs.LazyResult[int]:
+        await asyncio.sleep(value % 3)
+        seen.setdefault(request_id.get(), set()).add(value)
+        return hop(value, times - 1) if times else value
+
+    @cs.task
+    def check(values: list[int], wanted: int) -> int:
+        if wanted % 7 == 0:
+            raise ValueError(wanted)
+        assert values == [wanted] * 3
+        return wanted
+
+    number = cs.Param("number", type=int)
+    target = check([hop(number, times) for times in range(3)], number)
+
+    async def one(engine: Engine, value: int) -> object:
+        request_id.set(value)
+        try:
+            return await engine.run(target, params={"number": value})
+        except ValueError as error:
+            return error.args[0] * -1
+
+    async def main() -> list[object]:
+        async with Engine(max_concurrency=20) as engine:
+            return await asyncio.gather(*(one(engine, value) for value in range(100)))
+
+    assert play(main()) == [-value if value % 7 == 0 else value for value in range(100)]
+    assert seen == {value: {value} for value in range(100)}
+
+
+def test_async_with_ends_the_threads() -> None:
+    """The threads that an engine made end with its `async with` block, and not before."""
+
+    async def main() -> None:
+        async with Engine() as engine:
+            name = await engine.run(thread_name())
+            assert name in {each.name for each in threading.enumerate()}
+        assert name not in {each.name for each in threading.enumerate()}
+
+    asyncio.run(main())
+
+
+def test_async_with_leaves_what_was_handed_in() -> None:
+    """An executor and a cache that were handed in belong to who made them: closing the engine leaves them open."""
+
+    async def main() -> None:
+        executor, cache = LocalExecutor(), InMemoryCacheBackend()
+        async with Engine(executor=executor, cache_backend=cache) as engine:
+            name = await engine.run(thread_name())
+            await engine.run(give(4).with_cache(cs.ByInputs()))
+        assert name in {each.name for each in threading.enumerate()}
+        async with Engine(cache_backend=cache) as engine:
+            assert await engine.run(give(4).with_cache(cs.ByInputs())) == 4
+        await executor.close()
+
+    asyncio.run(main())
+
+
+def test_a_closed_engine_says_so(play: Any) -> None:
+    """A run on a closed engine is refused."""
+
+    async def main() -> None:
+        async with Engine() as engine:
+            pass
+        with pytest.raises(EngineClosedError, match="closed"):
+            await engine.run(give())
+
+    play(main())
+
+
+def test_closing_ends_the_runs_under_way(play: Any) -> None:
+    """Closing an engine cancels its runs and waits for them, one that has only just been asked for among them."""
+    ended: list[str] = []
+
+    @cs.task
+    async def long() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(5)
+            ended.append("long")
+
+    async def main() -> None:
+        engine = Engine()
+        running = asyncio.create_task(engine.run(long()))
+        await asyncio.sleep(1)
+        just_asked = asyncio.create_task(engine.run(long()))
+        closing = asyncio.create_task(engine.close())
+        await closing
+        assert ended == ["long"]
+        results = await asyncio.gather(running, just_asked, return_exceptions=True)
+        assert [type(each) for each in results] == [asyncio.CancelledError] * 2
+
+    play(main())
+
+
+def test_nothing_is_printed_or_logged(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs that succeed, fail, retry and skip write nothing and log nothing, and set up no logging."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    @cs.task
+    def fail() -> None:
+        raise ValueError("no")
+
+    with caplog.at_level(logging.DEBUG):
+        cs.run([give(), sleep(0), thread_name(), give().run_if(give(0), otherwise=2)])
+        for on_failure in ("stop", "finish"):
+            with pytest.raises((ValueError, ExceptionGroup)):
+                cs.run([fail().with_retry(), sleep(0)], on_failure=on_failure)
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.name.startswith("cascade")]
+    assert (list(root.handlers), root.level) == (handlers, level)
+
+
+def test_engines_share_nothing(play: Any) -> None:
+    """Resources, capacity and listeners of one engine are unknown to another."""
+    heard: list[object] = []
+
+    @cs.resource
+    def db() -> Any:
+        yield 1
+
+    async def main() -> None:
+        async with Engine(system_resources={"gpu": 1}) as first, Engine() as second:
+            first.register(db)
+            first.bus.subscribe(Event, heard.append)
+            with pytest.raises(LookupError):
+                second.get_resource_provider("db")
+            with pytest.raises(RequirementError):
+                await second.run(give().with_constraints(gpu=1))
+            await second.run(give())
+
+    play(main())
+    assert not heard
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_a_loop_with_eager_tasks_will_do() -> None:
+    """An engine runs in a loop whose tasks begin at once."""
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        async with Engine(system_resources={"gpu": 1}, max_concurrency=2) as engine:
+            return await engine.run(
+                [
+                    sleep(0),
+                    give(1).with_retry(),
+                    give(2).with_constraints(gpu=1),
+                    thread_name().with_cache(cs.ByInputs()),
+                ]
+            )
+
+    assert asyncio.run(main())[:3] == [0, 1, 2]
+
+
+def test_a_workflow_function_can_be_run(play: Any) -> None:
+    """`run` takes a function that returns the target, and the inputs that it declares count."""
+
+    def workflow() -> cs.LazyResult[object]:
+        cs.Param("unused", default=1)
+        return give(cs.Param("used", type=int))
+
+    assert play(cs.arun(workflow, params={"used": 4, "unused": 2})) == 4
+
+
+def test_lists_and_dicts_are_gathered() -> None:
+    """`cs.run([a, b])` and `cs.run({"x": a})` give a list and a dict of the values."""
+    assert cs.run([give(1), give(2)]) == [1, 2]
+    assert cs.run({"x": give(1), "y": [give(2)]}) == {"x": 1, "y": [2]}

@@ -1,0 +1,88 @@
+"""Claims about what is public in the engine wheel."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from cascade import runtime
+
+RUNTIME_NAMES = [
+    "BlockedLoopWarning",
+    "CacheBypassed",
+    "CascadeRuntimeError",
+    "DependencyMissingError",
+    "Engine",
+    "EngineClosedError",
+    "EngineLoopError",
+    "Event",
+    "Executor",
+    "InlineTimeoutError",
+    "MapItemSkippedError",
+    "MessageBus",
+    "OnFailure",
+    "RequirementError",
+    "ResourceAcquired",
+    "ResourceCycleError",
+    "ResourceNotFoundError",
+    "ResourceReleased",
+    "ResourceScopeError",
+    "ResourceYieldError",
+    "RouteNotFoundError",
+    "RunFinished",
+    "RunStarted",
+    "RunningLoopError",
+    "SkipReason",
+    "Solver",
+    "Status",
+    "TaskBlocked",
+    "TaskEvent",
+    "TaskExecutionFinished",
+    "TaskExecutionStarted",
+    "TaskRetrying",
+    "TaskSkipped",
+    "TaskTimeoutError",
+    "UnknownParamError",
+    "arun",
+    "run",
+]
+
+
+def test_the_public_names() -> None:
+    """`cascade.runtime` has these names, and each is there."""
+    assert runtime.__all__ == RUNTIME_NAMES
+    for name in RUNTIME_NAMES:
+        assert hasattr(runtime, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("cascade.runtime.engine", "Engine"),
+        ("cascade.runtime.strategies", "build_graph"),
+        ("cascade.runtime.flow", "FlowManager"),
+        ("cascade.runtime.resolvers", "resolve_arguments"),
+        ("cascade.runtime.resource_manager", "RunResources"),
+        ("cascade.runtime.bus", "MessageBus"),
+        ("cascade.runtime.events", "TaskSkipped"),
+        ("cascade.runtime.exceptions", "DependencyMissingError"),
+        ("cascade.runtime.protocols", "Executor"),
+        ("cascade.adapters.solvers.native", "NativeSolver"),
+        ("cascade.adapters.executors.local", "LocalExecutor"),
+        ("cascade.adapters.state", "InMemoryStateBackend"),
+        ("cascade.adapters.cache", "InMemoryCacheBackend"),
+    ],
+)
+def test_modules_stand_where_users_look_for_them(module: str, name: str) -> None:
+    """The modules that carry the design's words are there, with what they are named for."""
+    assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize("module", ["cascade.runtime", "cascade.adapters", "cascade.testing"])
+def test_importing_loads_no_networkx_and_no_typer(module: str) -> None:
+    """Importing the engine's packages loads neither networkx nor typer."""
+    code = f"import sys, {module}; sys.exit(bool(sys.modules.keys() & {{'networkx', 'typer', 'rich'}}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

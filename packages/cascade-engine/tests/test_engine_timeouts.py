@@ -1,0 +1,191 @@
+"""Claims about timeouts: per attempt, never around a thread that still runs, refused where they could not fire."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.adapters.executors.local import LocalExecutor
+from cascade.runtime import InlineTimeoutError, TaskTimeoutError
+
+
+class Blocker:
+    """A function for threads that blocks until it is told to go on, and what is to be known of its calls."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.began = asyncio.Event()
+        self.running = 0
+        self.most = 0
+        self.ended = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self) -> int:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.began.set)
+        assert self.go_on.wait(20)
+        self.running -= 1
+        self.ended += 1
+        return self.ended
+
+
+@cs.task
+async def sleep(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+def test_a_call_that_takes_too_long_fails(play: Any) -> None:
+    """A call is ended after its timeout; the error names the task and the seconds and is a `TimeoutError`."""
+    with pytest.raises(TaskTimeoutError, match="task 'sleep' took longer than its timeout of 5 s") as caught:
+        play(cs.arun(sleep(60).with_timeout(5)))
+    assert isinstance(caught.value, TimeoutError)
+    assert play.now == 5.0
+
+
+def test_a_call_in_time_is_not_touched(play: Any) -> None:
+    """A call that takes less than its timeout gives its value."""
+    assert play(cs.arun(sleep(4).with_timeout(5))) == 4
+
+
+def test_the_timeout_is_per_attempt(play: Any) -> None:
+    """Each attempt has the whole timeout; what ran out of it is retried."""
+    times: list[float] = []
+
+    @cs.task(timeout=5, retry=2)
+    async def slow() -> float:
+        times.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(60 if len(times) < 3 else 4)
+        return times[-1]
+
+    assert play(cs.arun(slow())) == 10.0
+    assert times == [0.0, 5.0, 10.0]
+
+
+def test_waiting_for_capacity_is_not_counted(play: Any) -> None:
+    """A timeout covers the call and not the wait for its slot."""
+    targets = [sleep(4).with_timeout(5).with_constraints(gpu=1) for _ in range(3)]
+    assert play(cs.arun(targets, system_resources={"gpu": 1})) == [4, 4, 4]
+    assert play.now == 12.0
+
+
+def test_the_returned_tree_is_not_timed(play: Any) -> None:
+    """A timeout covers the function's own body and not the tree that it returns."""
+
+    @cs.task
+    async def outer() -> float | cs.LazyResult[float]:
+        return sleep(60)
+
+    assert play(cs.arun(outer().with_timeout(5))) == 60
+
+
+def test_a_tasks_own_timeout_error_is_its_own(play: Any) -> None:
+    """A `TimeoutError` that the task raises itself comes out as it is."""
+
+    @cs.task(timeout=5)
+    async def fail() -> None:
+        raise TimeoutError("the server's")
+
+    with pytest.raises(TimeoutError, match="the server's") as caught:
+        play(cs.arun(fail()))
+    assert type(caught.value) is TimeoutError
+
+
+def test_a_plain_function_inline_is_refused() -> None:
+    """On an inline `def`, where it could never fire, a timeout is refused before anything runs; the remedy is named."""
+    calls: list[int] = []
+
+    @cs.task
+    def work(x: object) -> int:
+        calls.append(1)
+        return 1
+
+    with pytest.raises(InlineTimeoutError, match=r"task 'work'.*@cs\.task\(mode=\"thread\"\)"):
+        cs.run(work(work(0)).with_timeout(5))
+    assert not calls
+
+
+def test_a_function_in_a_thread_is_timed(play: Any) -> None:
+    """A `def` in a thread runs out of time; the run does not end before its thread has."""
+    blocker = Blocker()
+    play.frozen = True
+    block = cs.Task[int](blocker, name="block")
+
+    async def main() -> None:
+        blocker.loop = asyncio.get_running_loop()
+        executor = LocalExecutor(mode="thread")
+        running = asyncio.create_task(cs.arun(block().with_timeout(5), executor=executor))
+        await blocker.began.wait()
+        play.frozen = False
+        await asyncio.sleep(100)
+        assert not running.done()
+        blocker.go_on.set()
+        with pytest.raises(TaskTimeoutError):
+            await running
+        await executor.close()
+
+    play(main())
+    assert blocker.ended == 1
+
+
+def test_a_retry_waits_for_the_old_thread(play: Any) -> None:
+    """After a timeout in a thread the retry starts only when the old thread has ended: never two at a time."""
+    blocker = Blocker()
+    play.frozen = True
+    block = cs.Task[int](blocker, name="block")
+
+    async def main() -> int:
+        blocker.loop = asyncio.get_running_loop()
+        executor = LocalExecutor(mode="thread")
+        target = block().with_timeout(5).with_retry(max_attempts=1)
+        running = asyncio.create_task(cs.arun(target, executor=executor))
+        await blocker.began.wait()
+        play.frozen = False
+        await asyncio.sleep(100)
+        assert (blocker.running, blocker.most) == (1, 1)
+        play.frozen = True
+        blocker.go_on.set()
+        value = await running
+        await executor.close()
+        return value
+
+    assert play(main()) == 2
+    assert blocker.most == 1
+
+
+def test_a_timed_out_thread_keeps_its_slot(play: Any) -> None:
+    """The slot of a thread task that ran out of time is held until its thread has ended."""
+    blocker = Blocker()
+    play.frozen = True
+    block = cs.Task[int](blocker, name="block")
+    seen: list[int] = []
+
+    @cs.task
+    async def next_one() -> None:
+        seen.append(blocker.ended)
+
+    async def main() -> None:
+        blocker.loop = asyncio.get_running_loop()
+        async with cs.Engine(
+            system_resources={"gpu": 1}, executor=(executor := LocalExecutor(mode="thread"))
+        ) as engine:
+            first = asyncio.create_task(engine.run(block().with_timeout(5).with_constraints(gpu=1)))
+            await blocker.began.wait()
+            second = asyncio.create_task(engine.run(next_one().with_constraints(gpu=1)))
+            play.frozen = False
+            await asyncio.sleep(100)
+            assert not seen
+            blocker.go_on.set()
+            await second
+            with pytest.raises(TaskTimeoutError):
+                await first
+        await executor.close()
+
+    play(main())
+    assert seen == [1]

@@ -1,0 +1,393 @@
+"""The documentation is true: its code runs, its links lead somewhere, and its reference is whole.
+
+In a page, `python` blocks run in order and share a namespace. What a block prints is in the `text` block right after
+it, or else in the comments behind its calls of `print`; what it raises is the last line there, as `Class: message`.
+A block that begins with `# name.py` is written to that file as well. In a `console` block each line after `$ ` is run
+by a shell, among those files, and followed by its output. Three dots in an output stand for anything.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import io
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import cascade
+from cascade import graph, runtime, spec
+from cascade.runtime import Event, SkipReason
+from cascade.spec import CascadeError
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+REFERENCE = DOCS / "reference"
+PAGES = [
+    ROOT / "README.md",
+    *sorted(DOCS.rglob("*.md")),
+    *sorted(ROOT.glob("packages/*/README.md")),
+]
+TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
+
+
+def is_there(package: str) -> bool:
+    found = importlib.util.find_spec(package)
+    return found is not None and found.origin is not None
+
+
+# The page that describes each package.
+DESCRIBED = {
+    "cascade": "cascade.md",
+    "cascade.spec": "spec.md",
+    "cascade.graph": "graph.md",
+    "cascade.runtime": "runtime.md",
+    "cascade.adapters": "adapters.md",
+    "cascade.testing": "testing.md",
+    "cascade.cli": "cli.md",
+}
+PACKAGES = {package: page for package, page in DESCRIBED.items() if is_there(package)}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# Pages as blocks
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the number of the text's first line."""
+
+    language: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A block to be run, and what it is to print; `None` where the comments behind `print` say it."""
+
+    block: Block
+    output: str | None
+
+
+FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# (?P<name>\w+\.py)\n")
+PRINTED = re.compile(r"^ *(?:\w+ = )?print\(.*\)  # (?P<output>.*)$", re.MULTILINE)
+
+
+def blocks(page: str) -> list[tuple[Block, int, int]]:
+    """Give the fenced blocks of a page, each with where it begins and ends."""
+    return [
+        (Block(found["language"], found["text"], page.count("\n", 0, found.start()) + 2), *found.span())
+        for found in FENCE.finditer(page)
+    ]
+
+
+def examples(page: str) -> Iterator[Example]:
+    """Give what is to be run in a page, each with its output."""
+    found = blocks(page)
+    for index, (block, _, end) in enumerate(found):
+        output = None
+        if index + 1 < len(found):
+            following, begin, _ = found[index + 1]
+            if following.language == "text" and not page[end:begin].strip():
+                output = following.text
+        if block.language in ("python", "console"):
+            yield Example(block, output)
+
+
+def agrees(told: str, expected: str) -> bool:
+    """Compare an output with what the page shows, where `...` stands for anything; spaces count as one."""
+    pattern = ".*".join(map(re.escape, squeezed(expected).split("...")))
+    return re.fullmatch(pattern, squeezed(told), re.DOTALL) is not None
+
+
+def squeezed(text: str) -> str:
+    return "\n".join(re.sub(" +", " ", line).rstrip() for line in text.strip("\n").splitlines())
+
+
+def run_python(block: Block, namespace: dict[str, Any], path: Path) -> str:
+    """Run a block; return what it prints and, in a last line, what it raises."""
+    file = FILE_NAME.match(block.text)
+    if file is not None:
+        Path(file["name"]).write_text(block.text, encoding="utf-8")
+    printed = io.StringIO()
+    # The empty lines let a traceback name the line in the page.
+    code = compile("\n" * (block.line - 1) + block.text, str(path), "exec", dont_inherit=True)
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(code, namespace)
+        except Exception as error:  # noqa: BLE001 - what it raises is compared as well
+            print(f"{type(error).__name__}: {error}")  # noqa: T201 - into the output that is compared
+    return printed.getvalue()
+
+
+def run_console(block: Block) -> Iterator[tuple[str, str, str]]:
+    """Run the commands of a block; give each with what it printed and what it was to print."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "COLUMNS": "100",
+        "PYTHONWARNINGS": "error",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    code = 0
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        # `$?` is that of the command before.
+        done = subprocess.run(
+            ["bash", "-c", f"(exit {code}); {command}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        code = done.returncode
+        yield command, done.stdout, expected
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A current folder whose modules can be imported, and are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of a page runs and prints what the page says."""
+    # Tasks and dataclasses are found by module and name.
+    module = ModuleType(f"docs_{path.stem.replace('-', '_')}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for example in examples(path.read_text(encoding="utf-8")):
+        place = f"{name_of(path)}:{example.block.line}"
+        if example.block.language == "console":
+            for command, told, expected in run_console(example.block):
+                assert agrees(told, expected), f"{place}: {command}\n{told}"
+        else:
+            told = run_python(example.block, vars(module), path)
+            commented = "\n".join(found["output"] for found in PRINTED.finditer(example.block.text))
+            expected = commented if example.output is None else example.output
+            assert agrees(told, expected), f"{place} printed\n{told}"
+
+
+# Links
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
+
+
+def prose(page: str) -> str:
+    return FENCE.sub("", page)
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    return {
+        re.sub(r"[^\w\- ]", "", found["text"].lower()).replace(" ", "-")
+        for found in HEADING.finditer(prose(page))
+    }
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each link to a file of the repository names one that is there, and a heading that it has."""
+    for found in LINK.finditer(prose(path.read_text(encoding="utf-8"))):
+        target, _, anchor = found["target"].partition("#")
+        if "://" in target:
+            continue
+        linked = (path.parent / target).resolve() if target else path
+        assert linked.exists(), f"{name_of(path)} links to {target}"
+        if anchor:
+            assert anchor in anchors(linked.read_text(encoding="utf-8")), (
+                f"{name_of(path)} links to #{anchor} of {target}"
+            )
+
+
+def test_every_page_is_on_the_map() -> None:
+    """`docs/index.md` links to each page below `docs`."""
+    index = DOCS / "index.md"
+    linked = {
+        (DOCS / found["target"]).resolve() for found in LINK.finditer(index.read_text(encoding="utf-8"))
+    }
+    missing = [name_of(path) for path in DOCS.rglob("*.md") if path != index and path not in linked]
+    assert not missing
+
+
+# The reference
+
+
+def reference(page: str) -> str:
+    return (REFERENCE / page).read_text(encoding="utf-8")
+
+
+def modules_below(package: str) -> Iterator[ModuleType]:
+    module = importlib.import_module(package)
+    yield module
+    for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def public_names(package: str) -> set[str]:
+    """Return the names of `__all__`; without one, the public classes and functions of the package's modules."""
+    module = importlib.import_module(package)
+    if hasattr(module, "__all__"):
+        return set(module.__all__)
+    return {
+        name
+        for each in modules_below(package)
+        for name, value in vars(each).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == each.__name__
+    }
+
+
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_reference_has_every_public_name(package: str) -> None:
+    """Each public name of a package stands, as code, in the package's page of the reference."""
+    words = {
+        word
+        for code in CODE.findall(prose(reference(PACKAGES[package])))
+        for word in re.findall(r"\w+", code)
+    }
+    assert public_names(package) - words == set()
+
+
+SIGNATURE = re.compile(r"`(?P<name>[\w.]+)\((?P<parameters>.*)\)`")
+
+
+def parameters_of(call: Any) -> list[tuple[str, Any, object]]:
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(call).parameters.values()
+        if each.name != "self"
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_signatures_of_the_reference_are_those_of_the_code(package: str) -> None:
+    """A signature in a heading has the parameters of the code, of the same kinds and with the same defaults.
+
+    `...` as a default stands for one that can't be written there.
+    """
+    module = importlib.import_module(package)
+    for heading in HEADING.finditer(prose(reference(PACKAGES[package]))):
+        found = SIGNATURE.fullmatch(heading["text"])
+        if found is None:
+            continue
+        value: Any = module
+        for part in found["name"].split("."):
+            value = getattr(value, part)
+        namespace: dict[str, Any] = {**vars(spec), **vars(graph), **vars(runtime)}
+        exec(f"written = lambda {found['parameters']}: ...", namespace)
+        written, real = parameters_of(namespace["written"]), parameters_of(value)
+        assert [each[:2] for each in written] == [each[:2] for each in real], heading["text"]
+        for (parameter, _, shown), (_, _, default) in zip(written, real, strict=True):
+            if shown is ...:
+                assert default is not inspect.Parameter.empty, f"{parameter} in {heading['text']}"
+            else:
+                assert shown == default, f"{parameter} in {heading['text']}"
+
+
+def rows(page: str, after: str) -> list[list[str]]:
+    """Return the cells of the table below a heading."""
+    text = reference(page)
+    text = text[text.index(f"{after}\n") + len(after) :]
+    table = re.search(r"\n\|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]
+
+
+def below(cls: type[Any]) -> Iterator[type[Any]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from below(each)
+
+
+def test_the_table_of_events_is_that_of_the_code() -> None:
+    """The table has each class of events with its own fields."""
+    told = {row[0].strip("`"): CODE.findall(row[1]) for row in rows("events.md", "## All events")}
+    real = {"Event": ["run_id"]}
+    for cls in below(Event):
+        if cls.__module__.startswith("cascade."):
+            inherited = {each.name for each in fields(cls.__mro__[1])}
+            real[cls.__name__] = [each.name for each in fields(cls) if each.name not in inherited]
+    assert told == real
+
+
+def test_the_table_of_skip_reasons_is_that_of_the_code() -> None:
+    """The table has each reason, by its text and by its name."""
+    told = {row[0].strip("`"): row[1].strip("`") for row in rows("skip-reasons.md", "## All reasons")}
+    assert told == {each.value: each.name for each in SkipReason}
+
+
+def test_the_table_of_errors_is_that_of_the_code() -> None:
+    """The table has each error of Cascade's own: what else it is, its attributes, and a remedy."""
+    for package in PACKAGES:
+        list(modules_below(package))
+    real = {cls.__name__: cls for cls in below(CascadeError) if cls.__module__.startswith("cascade.")}
+    told = rows("errors.md", "## All errors")
+    assert [row[0].strip("`") for row in told] == sorted(real)
+    for name, also, attributes, _, remedy in told:
+        cls = real[name.strip("`")]
+        assert issubclass(cls, getattr(builtins, also.strip("`"))), name
+        facts = [each.name for each in fields(cls)] if is_dataclass(cls) else []
+        assert facts == CODE.findall(attributes), name
+        assert remedy, name
+
+
+# Examples
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=name_of)
+def test_every_example_can_be_imported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example does nothing but define things until it is run."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    module = ModuleType(f"example_{path.stem}")
+    module.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
+        exec(code, vars(module))
+    assert printed.getvalue() == ""
+    assert module.__doc__
+
+
+def test_every_example_is_mentioned() -> None:
+    """`docs/index.md` says what each example is for."""
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if path.name not in index] == []
+
+
+def test_the_facade_and_its_reference_agree() -> None:
+    """The table of `import cascade as cs` has the facade's names and no others."""
+    told = {row[0].strip("`").removeprefix("cs.") for row in rows("cascade.md", "## All names")}
+    assert told == set(cascade.__all__)
