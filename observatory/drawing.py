@@ -15,9 +15,19 @@ pyplot: Any = importlib.import_module("matplotlib.pyplot")
 ticker: Any = importlib.import_module("matplotlib.ticker")
 
 OURS = {"Cascade, again": ("#c2410c", "-"), "Cascade, cold": ("#fb923c", "-"), "the limit": ("#404040", "--")}
-"""Colour and line of what is ours; peers take the colours below in turn."""
+"""Colour and line of what is ours."""
 
-OTHERS = ("#1d4ed8", "#0e7490", "#15803d", "#7c3aed", "#be185d", "#a16207", "#64748b", "#000000")
+OTHERS = {
+    "dask": "#be185d",
+    "langgraph": "#7c3aed",
+    "pipefunc": "#1d4ed8",
+    "prefect": "#000000",
+    "pydantic-graph": "#a16207",
+    "redun": "#64748b",
+    "sf-hamilton": "#0e7490",
+    "tawazi": "#15803d",
+}
+"""A peer has the same colour in every picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +41,12 @@ class Line:
 def draw_lines(title: str, unit: str, lines: Sequence[Line], path: Path) -> None:
     """Draw microseconds a unit over size, both logarithmic, each line named at its right end."""
     figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
-    peers = iter(OTHERS * 2)
     ends: list[tuple[str, float, str]] = []
     for line in lines:
         if not line.points:
             continue
         ours = OURS.get(line.name)
-        colour, style = ours or (next(peers), "-")
+        colour, style = ours or (OTHERS.get(line.name, "#a3a3a3"), "-")
         sizes, values = zip(*line.points, strict=True)
         axes.plot(
             sizes, values, style, color=colour, marker="o", markersize=4, linewidth=2.4 if ours else 1.3

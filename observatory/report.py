@@ -166,7 +166,7 @@ async def main() -> None:
         "workloads", nargs="*", metavar="workload", help=f"of {', '.join(known)}; all by default"
     )
     parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
-    parser.add_argument("--patience", type=float, default=5.0, help="seconds that a peer's run may take")
+    parser.add_argument("--patience", type=float, default=12.0, help="seconds that a peer's run may take")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--no-targets", action="store_true", help="leave the table of targets as it is")
     given = parser.parse_args()

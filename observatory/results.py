@@ -79,7 +79,8 @@ def tables(results: Results) -> str:
     unit = results.workload.unit
     head = (
         f"Microseconds a {unit}, the shortest repeat (the median in brackets). In the lines of Cascade the ratio "
-        f"is to the limit, of the shortest repeats; in those of the peers, to Cascade. The picture has the peers `again`.\n"
+        f"is to the limit, of the shortest repeats; in those of the peers, to Cascade. The picture shows the "
+        f"peers `again`.\n"
     )
     parts = [head]
     for start in (Start.AGAIN, Start.COLD):

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--workload", choices=sorted(ANSWERS), action="append")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--patience", type=float, default=5.0, help="seconds that a run may take")
+    parser.add_argument("--patience", type=float, default=12.0, help="seconds that a run may take")
     given = parser.parse_args()
     unknown = sorted(set(given.peers) - set(PEERS))
     if unknown:

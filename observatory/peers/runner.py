@@ -119,19 +119,20 @@ def climb(
     peer: str, workload: str, sizes: tuple[int, ...], seconds: float, patience: float
 ) -> Iterator[PeerFigure]:
     """Measure a workload at growing sizes; end at the first failure, or where a run would take over `patience`."""
-    slowest, units = 0.0, 1
+    name, slowest, units = peer, 0.0, 1
     for size in sizes:
         expected = slowest / units * _growth(workload, size)
         if expected > patience:
             yield PeerFigure(
-                peer, workload, size, failed=f"not tried: one run would take {expected:.0f} s or more"
+                name, workload, size, failed=f"not tried: one run would take {expected:.0f} s or more"
             )
             return
         figure = measure(peer, workload, size, seconds, timeout=max(4 * patience, 30.0))
         yield figure
         if figure.cannot or figure.failed:
             return
-        slowest, units = max(each.min for each in figure.seconds.values()), figure.units
+        name, units = figure.peer, figure.units
+        slowest = max(each.min for each in figure.seconds.values())
 
 
 def _growth(workload: str, size: int) -> int:

@@ -318,12 +318,13 @@ class _Writer:
 
         What a rehearsal does not foresee stops the line: another key, a skip of the target, an exception.
         """
-        self._budget = 4 * len(self._program) + 64
+        # What rehearsals may cost in all, in acts: so that many turnings don't hold up the event loop.
+        self._budget = 8 * len(self._program) + 64
         self._write_acts({}, 0, 0)
 
     def _write_acts(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
         acts, turning = rehearse(self._program, self._lazies, decisions)
-        self._budget -= len(acts) - begin
+        self._budget -= len(acts) + 1
         if self._budget < 0 or depth > MAX_TURNINGS:
             self._write_stop()
             return

@@ -24,6 +24,7 @@ from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, En
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.run import Run, RunOptions
+from cascade.runtime.spawning import spawn
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
@@ -144,7 +145,7 @@ class Engine:
         )
         context = copy_context()
         run = Run(self, options, context)
-        driver = asyncio.get_running_loop().create_task(run.drive(target), context=context)
+        driver = spawn(run.drive(target), context)
         self._drivers.add(driver)
         try:
             cancelled = await _until_done(driver)

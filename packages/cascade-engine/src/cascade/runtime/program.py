@@ -8,7 +8,7 @@ from typing import Any
 from cascade.graph.model import Graph
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan
-from cascade.graph.tree import Call, Injected
+from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.policies import NO_POLICIES
 
@@ -47,7 +47,7 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
         tree.calls,
         tree.paths,
         [tree.predecessors(position) for position in range(len(tree.calls))],
-        [call.inputs() for call in tree.calls],
+        [_NOTHING if call is NO_CALL else call.inputs() for call in tree.calls],
         rank,
         plan.order,
         tree.target,
@@ -59,8 +59,14 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
 
 
 def _is_suspect(lazy: LazyResult[Any], call: Call) -> bool:
+    if call is NO_CALL:
+        return lazy.policies is not NO_POLICIES
     return bool(
         lazy.policies is not NO_POLICIES
         or call.defaults
         or any(isinstance(source, Injected) for source in call.sources)
     )
+
+
+_NOTHING: list[int] = []
+"""The inputs of all nodes that have none."""

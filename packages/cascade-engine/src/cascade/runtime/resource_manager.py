@@ -17,6 +17,7 @@ from cascade.runtime.exceptions import (
     ResourceScopeError,
     ResourceYieldError,
 )
+from cascade.runtime.spawning import spawn
 from cascade.spec.common import INPUTS
 from cascade.spec.resource import Resource, Scope
 
@@ -229,7 +230,7 @@ class RunResources:
     def _want(self, resource: Resource, opening: asyncio.Future[Any], context: Context) -> None:
         if self._wanted is None:
             self._wanted = asyncio.Queue()
-            self.keeper = asyncio.get_running_loop().create_task(self._keep(self._wanted), context=context)
+            self.keeper = spawn(self._keep(self._wanted), context)
         self._wanted.put_nowait((resource, opening))
 
     async def _keep(

@@ -26,6 +26,7 @@ from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS, Stopped
 from cascade.runtime.reports import Reports
 from cascade.runtime.resource_manager import RunResources, note_others
+from cascade.runtime.spawning import spawn
 from cascade.runtime.steps import Step
 from cascade.runtime.strategies import Prepared, TailCallLoop
 from cascade.spec.errors import CascadeError
@@ -80,6 +81,7 @@ class Run:
         self._announced = False
         self._loop: TailCallLoop | None = None
         self.turn_ends = 0.0
+        self._called_at = 0.0
         self.plain = False
         self._maps: dict[int, MapRun] = {}  # by id
         # What may start now, in the order of the frames and of their plans; no two entries tie.
@@ -125,7 +127,7 @@ class Run:
             job = self._start(entry)
             if self.turn_is_over():
                 if job is not None:
-                    self.note_overrun(job.task)
+                    self.watch_turn(job.task, self._called_at - self.turn_ends + TURN_SECONDS)
                 await asyncio.sleep(0)
                 self._begin_turn()
 
@@ -408,8 +410,10 @@ class Run:
             args, kwargs = job.arguments(self.resources.values)
             value = job.task.func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the user's own code
+            self._called_at = time.monotonic()
             self._fail(job, error)
         else:
+            self._called_at = time.monotonic()  # before listeners take their time
             self._returned(job, value)
         finally:
             if slot is not None:
@@ -423,7 +427,7 @@ class Run:
         # Inline calls share the context of the run, all others get a copy.
         context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
         step = Step(self, job, slot, failed)
-        task = asyncio.get_running_loop().create_task(step.perform(), context=context)
+        task = spawn(step.perform(), context)
         self._steps[task] = step
         task.add_done_callback(self._complete)
 
@@ -612,7 +616,7 @@ class Run:
 
     def _file(self, lead: Lead, value: object) -> None:
         """Put a value into the cache, beside the run and before its end."""
-        filing = asyncio.get_running_loop().create_task(self._put(lead, value))
+        filing = spawn(self._put(lead, value))
         self._filing.add(filing)
         filing.add_done_callback(self._filing.discard)
 

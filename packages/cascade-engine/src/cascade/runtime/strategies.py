@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.build import build_graph, read_tree
 from cascade.graph.path import ROOT
 from cascade.graph.structure import structure_key
+from cascade.graph.tree import Tree
 from cascade.runtime.compiling import (
     MISS,
     Matcher,
@@ -100,8 +101,8 @@ class GraphReuse:
     MAX_NODES = 200_000
     COMPILED_AT = 2
     """How often a structure must have come again before code is written for it."""
-    COMPILED_NODES = 300
-    """Larger structures are matched by their keys: writing their code would hold up the event loop."""
+    COMPILED_NODES = 64
+    """Larger structures have no code written for them: that would hold up the event loop for more than a turn."""
     TRIED = 8
     """How many known structures of one root task are tried before the key is computed."""
 
@@ -137,7 +138,8 @@ class GraphReuse:
             if found is not None:
                 self._see_again(found, tree.lazies)
                 return Prepared(found.program, tree.lazies, found.table)
-        return self._build(target)
+            return self._build(target, tree)
+        return self._build(target, read_tree(target))
 
     def candidates(self, target: LazyResult[Any]) -> list[Known]:
         """Return the known structures that a target may have, the last used first."""
@@ -152,12 +154,10 @@ class GraphReuse:
             siblings.remove(known)
             siblings.insert(0, known)
 
-    def _build(self, target: LazyResult[Any]) -> Prepared:
-        graph = build_graph(target)
+    def _build(self, target: LazyResult[Any], tree: Tree) -> Prepared:
+        graph = build_graph(tree)
         self._builds += 1
         self._misses += 1
-        tree = graph.tree
-        assert tree is not None
         program = compile_program(graph, self._solver.resolve(graph))
         inline = all(self._engine.is_inline(lazy) for lazy in tree.lazies)
         table = make_table(program, tree.lazies) if inline else None

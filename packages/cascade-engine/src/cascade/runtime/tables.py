@@ -79,7 +79,9 @@ class Table:
             return Stopped(node, values, error)
         return value
 
-    def match(self, target: LazyResult[Any]) -> Lazies | None:
+    def match(  # noqa: C901 - a function per node would cost as much as the match
+        self, target: LazyResult[Any]
+    ) -> Lazies | None:
         """Return the lazy results of a tree in the program's order; `None` if it has another structure."""
         if self._match_rows is None:
             return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment
-from cascade.graph.tree import Call, Choice, Injected, Source, Tree
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree
 from cascade.spec.arguments import Found, Slot, find_markers, is_marker
 from cascade.spec.compose import as_target
 from cascade.spec.errors import ContractConflictError, SpecError
@@ -16,7 +16,7 @@ from cascade.spec.routing import Router
 
 
 def build_graph(target: object) -> Graph:
-    """Build the graph of a lazy result, or of a list, tuple or dict that holds some.
+    """Build the graph of a lazy result, of a list, tuple or dict that holds some, or of a tree that was read before.
 
     Nothing runs. Takes O(size of the tree), whatever its depth.
 
@@ -26,7 +26,7 @@ def build_graph(target: object) -> Graph:
         ContractConflictError: If two inputs of one name have different contracts.
         SpecError: If a lazy result is a set member or a dict key.
     """
-    return Graph.of(read_tree(target))
+    return Graph.of(target if isinstance(target, Tree) else read_tree(target))
 
 
 def read_tree(target: object) -> Tree:
@@ -67,7 +67,7 @@ class _Builder:
             position = self._positions[lazy] = len(self._lazies)
             self._lazies.append(lazy)
             self._paths.append(ROOT if parent is None or step is None else parent.below(step))
-            self._calls.append(_NO_CALL)
+            self._calls.append(NO_CALL)
         return position
 
     def _sequence(
@@ -106,14 +106,11 @@ class _Builder:
             after = self._all(path, Place.DEPENDENCY, policies.after)
             conditions = self._all(path, Place.CONDITION, policies.conditions)
             amounts = self._amounts(path, lazy)
-        return Call(
-            after,
-            conditions,
-            amounts,
-            tuple(place.slot for place in found),
-            tuple(self._source(path, place) for place in found),
-            _injected_defaults(lazy) if task.injected else (),
-        )
+        elif not found and not task.injected:
+            return NO_CALL
+        sources = tuple([self._source(path, place) for place in found])
+        defaults = _injected_defaults(lazy) if task.injected else ()
+        return Call(after, conditions, amounts, tuple([place.slot for place in found]), sources, defaults)
 
     def _all(self, path: StructurePath, place: Place, lazies: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
@@ -143,9 +140,6 @@ class _Builder:
         known = self._contracts.setdefault((type(contract), contract.name), contract)
         if known != contract:
             raise ContractConflictError(str(known), str(contract))
-
-
-_NO_CALL = Call()
 
 
 def _markers_of(lazy: LazyResult[Any], path: StructurePath) -> list[Found]:

@@ -23,6 +23,8 @@ class Place(Enum):
     ROUTE = "routes"
     MEMBER = "_sequence"
 
+    __hash__ = object.__hash__  # members are single; by name, as enums do it, costs a call
+
 
 class Segment(NamedTuple):
     """One step down: the kind of place, which one of them, and the way inside a container."""
@@ -46,12 +48,12 @@ def segment(place: Place, at: int | str, steps: tuple[int, ...] = ()) -> Segment
 class StructurePath:
     """The root, or a segment below another path. Equal and hashed by its segments; a `str` shows them."""
 
-    __slots__ = ("_hash", "parent", "segment")
+    __slots__ = ("cached_hash", "parent", "segment")
 
     def __init__(self, parent: StructurePath | None = None, segment: Segment | None = None) -> None:
         self.parent = parent
         self.segment = segment
-        self._hash = hash((parent, segment))
+        self.cached_hash: int | None = None  # most paths are never hashed
 
     def below(self, segment: Segment) -> StructurePath:
         """Return the path of that place under this one."""
@@ -68,7 +70,17 @@ class StructurePath:
         return tuple(reversed(found))
 
     def __hash__(self) -> int:
-        return self._hash
+        if self.cached_hash is None:
+            path: StructurePath | None = self
+            unknown: list[StructurePath] = []
+            while path is not None and path.cached_hash is None:
+                unknown.append(path)
+                path = path.parent
+            known = None if path is None else path.cached_hash
+            for each in reversed(unknown):
+                known = each.cached_hash = hash((known, each.segment))
+        assert self.cached_hash is not None
+        return self.cached_hash
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StructurePath):
@@ -76,7 +88,7 @@ class StructurePath:
         mine: StructurePath | None = self
         theirs: StructurePath | None = other
         while mine is not theirs:
-            if mine is None or theirs is None or mine._hash != theirs._hash or mine.segment != theirs.segment:
+            if mine is None or theirs is None or hash(mine) != hash(theirs) or mine.segment != theirs.segment:
                 return False
             mine, theirs = mine.parent, theirs.parent
         return True

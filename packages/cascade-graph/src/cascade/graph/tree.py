@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
 from cascade.spec.arguments import Slot
 from cascade.spec.lazy_types import LazyResult
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The source of a router's value: the node of its selector, its keys and the node of each route."""
 
     selector: int
@@ -25,8 +24,7 @@ class Choice:
     routes: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Injected:
+class Injected(NamedTuple):
     """The source of an injected value: the resource's name."""
 
     resource: str
@@ -35,8 +33,7 @@ class Injected:
 Source = int | Choice | Injected
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What a node waits for, and what fills its arguments.
 
     `slots[k]` is filled from `sources[k]`: the value of a node, the chosen route of a router, or a resource.
@@ -70,6 +67,10 @@ class Call:
         return [*named, *(resource for _, resource in self.defaults)]
 
 
+NO_CALL = Call()
+"""The call of all nodes that wait for nothing and have nothing to fill."""
+
+
 @dataclass(frozen=True)
 class Tree:
     """The nodes of one lazy tree. `sequenced` gives the nodes that a sequence puts before a node."""
@@ -82,13 +83,18 @@ class Tree:
 
     def predecessors(self, position: int) -> tuple[int, ...]:
         """Return the nodes that `after` and sequences put before a node, each once."""
+        if not self.sequenced and not self.calls[position].after:
+            return ()
         return tuple(dict.fromkeys((*self.calls[position].after, *self.sequenced.get(position, ()))))
 
     @cached_property
     def dependencies(self) -> list[tuple[int, ...]]:
         """For each node, all nodes that it may wait for, each once and in the order of its demands."""
-        found = []
+        found: list[tuple[int, ...]] = []
         for position, call in enumerate(self.calls):
+            if call is NO_CALL and not self.sequenced:
+                found.append(())
+                continue
             routes = [route for choice in call.choices() for route in choice.routes]
             all_of_them = (*self.predecessors(position), *call.conditions, *call.inputs(), *routes)
             found.append(tuple(dict.fromkeys(all_of_them)))

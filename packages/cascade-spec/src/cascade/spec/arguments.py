@@ -8,7 +8,7 @@ then by name as written, containers from the left), so the k-th marker of a call
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from cascade.spec.errors import SpecError
@@ -34,8 +34,7 @@ def is_marker(value: object) -> bool:
     return type(value) in _markers
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where a value goes in a call: the argument by position or name, then the way inside it.
 
     In `f([a, b])`, `b` goes to `Slot(0, (1,))`. The entry of a dict is its position: in `f(x={"k": a})`, `a` goes
@@ -72,10 +71,16 @@ def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
             kind = type(value)
             if kind in _interesting:
                 if kind in _markers:
-                    found.append(Found(Slot(argument), value))
+                    found.append(Found(_slot(argument), value))
                 else:
                     found.extend(Found(Slot(argument, steps), inner) for steps, inner in _search(value))
     return found
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _slot(argument: int | str) -> Slot:
+    """Return the slot of a whole argument; calls come in few shapes, so most of these are there already."""
+    return Slot(argument)
 
 
 class _Open(NamedTuple):

@@ -6,14 +6,13 @@ A lazy result records a call and never changes, so one may sit in many graphs. I
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
-from cascade.spec.arguments import find_markers, is_marker, marker
+from cascade.spec.arguments import holds_marker, is_marker, marker
 from cascade.spec.constraint import constraints
 from cascade.spec.errors import LazyUseError, NotLazyError, PolicyError, SpecError
 from cascade.spec.missing import MISSING, Missing
-from cascade.spec.policies import Policies, RetryPolicy, check_cache, check_timeout
+from cascade.spec.policies import Policies, check_cache, check_timeout, retry_policy
 from cascade.spec.protocols import CachePolicy
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class LazyResult(Generic[R_co]):
         The wait before retry k, counted from 1, is `min(max_delay, delay * backoff ** (k - 1))` seconds, spread to
         both sides by the fraction `jitter`. Only the exceptions of `on` are retried.
         """
-        return self._with(retry=RetryPolicy(max_attempts, delay, backoff, jitter, max_delay, on))
+        return self._with(retry=retry_policy(max_attempts, delay, backoff, jitter, max_delay, on))
 
     def with_timeout(self, seconds: float) -> Self:
         """Fail an attempt that takes longer than `seconds` with `TaskTimeoutError`."""
@@ -95,7 +94,7 @@ class LazyResult(Generic[R_co]):
                 f"run_if of task '{self.task.name}' got {type(condition).__name__}",
                 "give a lazy result; for a value known now use a plain `if`",
             )
-        if otherwise is not MISSING and find_markers((otherwise,), {}):
+        if otherwise is not MISSING and holds_marker(otherwise):
             raise SpecError(
                 f"`otherwise` of task '{self.task.name}' holds a lazy result",
                 "give a value; to choose between two lazy results use cs.Router",
@@ -118,7 +117,7 @@ class LazyResult(Generic[R_co]):
 
     def _with(self, **changes: Any) -> Self:
         changed: LazyResult[Any] = ConfiguredLazyResult(
-            self.task, self.args, self.kwargs, replace(self.policies, **changes)
+            self.task, self.args, self.kwargs, self.policies._replace(**changes)
         )
         return cast("Self", changed)  # subclasses have a `_with` of their own
 
@@ -180,7 +179,7 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
         self.max_concurrency = max_concurrency
 
     def _with(self, **changes: Any) -> Self:
-        policies = replace(self.policies, **changes)
+        policies = self.policies._replace(**changes)
         return type(self)(self.task, self.args, self.kwargs, policies, self.mapped, self.max_concurrency)
 
 
@@ -196,7 +195,7 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
         return self.args[0]
 
     def _with(self, **changes: Any) -> Self:
-        return type(self)(self.task, self.args, self.kwargs, replace(self.policies, **changes))
+        return type(self)(self.task, self.args, self.kwargs, self.policies._replace(**changes))
 
 
 @marker

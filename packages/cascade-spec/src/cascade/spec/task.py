@@ -255,6 +255,8 @@ def check_lengths(task: Task[Any], inputs: dict[int | str, list[Any]]) -> None:
     Raises:
         MapLengthError: If not; it tells them.
     """
+    if len(inputs) < 2:
+        return
     lengths = {task.parameter_at(argument): len(items) for argument, items in inputs.items()}
     if len(set(lengths.values())) > 1:
         raise MapLengthError(task.name, lengths)

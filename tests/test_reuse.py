@@ -1,0 +1,256 @@
+"""Graph reuse: a structure is built once, and what differs between its trees never mixes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.graph import build_graph
+
+
+@cs.task
+def leaf(value: int = 1) -> int:
+    return value
+
+
+@cs.task
+def add(*values: int) -> int:
+    return sum(values)
+
+
+@cs.task
+def parity(n: int) -> int:
+    return n % 2
+
+
+Dependency = Callable[[int], Any]
+
+
+def countdown(dependency: Dependency) -> Callable[[int], cs.LazyResult[Any]]:
+    """Return a task that returns itself with a fresh dependency each round."""
+
+    @cs.task
+    def complex_recursive(n: int, _dep: object = None) -> Any:
+        return complex_recursive(n - 1, _dep=dependency(n)) if n else "done"
+
+    return complex_recursive
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The targets that the strategies have built."""
+    built: list[object] = []
+    def counting(target: object) -> Any:
+        built.append(target)
+        return build_graph(target)
+
+    monkeypatch.setattr("cascade.runtime.strategies.build_graph", counting)
+    return built
+
+
+ROUNDS: dict[str, Dependency] = {
+    "one dependency": lambda n: leaf(),
+    "router": lambda n: cs.Router(parity(n), {0: leaf(), 1: add(1, n)}),
+    "condition": lambda n: leaf().run_if(parity(n), otherwise=0),
+    "map": lambda n: leaf.map([n, n + 1]),
+    "lazy map": lambda n: leaf.map(cs.gather(leaf(n), leaf())),
+    "constraint": lambda n: leaf().with_constraints(gpu=leaf()),
+    "retry": lambda n: leaf(n).with_retry(2),
+    "sequence": lambda n: cs.sequence([leaf(n), leaf()]),
+    "shared": lambda n: [shared := leaf(n), add(shared, shared)],
+    "order": lambda n: leaf(n).after(leaf()),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_a_loop_builds_its_round_once(name: str, builds: list[object]) -> None:
+    """However long a loop lasts and whatever its rounds hold, it builds two structures at most."""
+    make = countdown(ROUNDS[name])
+    for rounds in (10, 2_000):
+        builds.clear()
+        assert cs.run(make(rounds), system_resources={"gpu": 1}) == "done"
+        assert len(builds) <= 2
+
+
+def test_ten_thousand_rounds_build_no_more_than_ten(builds: list[object]) -> None:
+    """The number of builds does not depend on the number of rounds."""
+    assert cs.run(countdown(ROUNDS["one dependency"])(10_000)) == "done"
+    assert len(builds) <= 2
+
+
+def test_a_map_builds_its_items_once(builds: list[object]) -> None:
+    """A map whose items are trees builds at most two structures: its own and theirs."""
+    assert cs.run(cs.map(lambda x: add(x, leaf(x)), x=range(1_000))) == [2 * x for x in range(1_000)]
+    assert len(builds) <= 2
+
+
+def test_runs_at_once_build_once(builds: list[object]) -> None:
+    """A hundred runs of one workflow at the same time build at most two structures."""
+
+    async def main() -> list[int]:
+        async with cs.Engine() as engine:
+            return list(await asyncio.gather(*(engine.run(add(each, leaf(each))) for each in range(100))))
+
+    assert asyncio.run(main()) == [2 * each for each in range(100)]
+    assert len(builds) <= 2
+
+
+def test_structures_in_turn_are_built_once_each(builds: list[object]) -> None:
+    """A loop that goes through k structures in turn builds each one once."""
+    kinds = 12
+
+    @cs.task
+    def turn(n: int, _extra: object = None) -> Any:
+        return turn(n - 1, [leaf()] * (n % kinds)) if n else "done"
+
+    assert cs.run(turn(600)) == "done"
+    assert len(builds) <= kinds + 1
+
+
+def test_a_growing_literal_is_one_structure(builds: list[object]) -> None:
+    """A list without a lazy result inside is one literal, whatever its length."""
+
+    @cs.task
+    def chat(n: int, history: list[int]) -> Any:
+        return chat(n - 1, [*history, n]) if n else len(history)
+
+    assert cs.run(chat(500, [])) == 500
+    assert len(builds) == 1
+
+
+def test_runs_of_one_structure_never_see_each_others_values() -> None:
+    """A thousand pairs of runs with different literals at the same time keep them apart."""
+
+    @cs.task
+    async def pause(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    async def main() -> None:
+        async with cs.Engine() as engine:
+            for each in range(1_000):
+                targets = (add(leaf(number), pause(number), number) for number in (each, -each))
+                assert await asyncio.gather(*map(engine.run, targets)) == [3 * each, -3 * each]
+
+    asyncio.run(main())
+
+
+def test_trees_that_differ_are_told_apart() -> None:
+    """On one engine each tree gives its own value, however like another one it looks."""
+    shared = leaf(2)
+
+    @cs.task(name="leaf")
+    def impostor(value: int = 1) -> int:
+        return -value
+
+    @cs.task
+    def show(*values: Any, **named: Any) -> str:
+        return f"{values} {named}"
+
+    trees: list[tuple[Callable[[], cs.LazyResult[Any]], Any]] = [
+        (lambda: show(leaf(1)), "(1,) {}"),
+        (lambda: show(impostor(1)), "(-1,) {}"),
+        (lambda: show([leaf(1)]), "([1],) {}"),
+        (lambda: show((leaf(1),)), "((1,),) {}"),
+        (lambda: show({"a": leaf(1)}), "({'a': 1},) {}"),
+        (lambda: show({"b": leaf(1)}), "({'b': 1},) {}"),
+        (lambda: show(a=leaf(1)), "() {'a': 1}"),
+        (lambda: show(b=leaf(1)), "() {'b': 1}"),
+        (lambda: show(shared, shared), "(2, 2) {}"),
+        (lambda: show(leaf(2), leaf(3)), "(2, 3) {}"),
+        (lambda: show([leaf(1), 5]), "([1, 5],) {}"),
+        (lambda: show([leaf(1), 5, 6]), "([1, 5, 6],) {}"),
+        (lambda: show(cs.Router(leaf(1), {1: leaf(7), 2: leaf(8)})), "(7,) {}"),
+        (lambda: show(cs.Router(leaf(2), {1: leaf(7), 2: leaf(8)})), "(8,) {}"),
+        (lambda: show(cs.Router(leaf(2), {2: leaf(7), 1: leaf(8)})), "(7,) {}"),
+        (lambda: show(leaf(4).run_if(leaf(0), otherwise="no")), "('no',) {}"),
+        (lambda: show(leaf(4).run_if(leaf(1), otherwise="no")), "(4,) {}"),
+        (lambda: show(leaf.map([1, 2])), "([1, 2],) {}"),
+        (lambda: show(leaf.map([1, 2, 3])), "([1, 2, 3],) {}"),
+    ]
+
+    async def main() -> None:
+        async with cs.Engine() as engine:
+            for _ in range(6):
+                for make, expected in trees:
+                    assert await engine.run(make()) == expected
+
+    asyncio.run(main())
+
+
+def test_the_table_of_structures_is_bounded() -> None:
+    """Once the table is full, ten thousand more structures make memory grow by less than 5 MB."""
+
+    @cs.task
+    def ignore(*values: object, **named: object) -> int:
+        return len(values)
+
+    async def main() -> int:
+        async with cs.Engine() as engine:
+            for number in range(600):
+                await engine.run(ignore(**{f"name{number}": leaf()}))
+            gc.collect()
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(600, 10_600):
+                await engine.run(ignore(**{f"name{number}": leaf()}))
+            gc.collect()
+            grown = tracemalloc.get_traced_memory()[0] - before
+            tracemalloc.stop()
+            assert engine.stats().evictions > 0
+            return grown
+
+    assert asyncio.run(main()) < 5_000_000
+
+
+def test_a_task_made_in_a_function_is_not_kept_alive() -> None:
+    """What an engine remembers of structures keeps no task, no function and no value of theirs."""
+
+    class Precious:
+        """Something whose end can be seen."""
+
+    def closure(held: Precious) -> cs.Task[Any]:
+        @cs.task
+        def count(n: int) -> Any:
+            assert held is not None
+            return count(n - 1).after(leaf(n)) if n else 0
+
+        return count
+
+    async def main() -> None:
+        async with cs.Engine() as engine:
+            gone: list[weakref.ref[Any]] = []
+            for _ in range(5):
+                precious = Precious()
+                task = closure(precious)
+                assert await engine.run(task(5)) == 0
+                gone += [weakref.ref(task), weakref.ref(task.func), weakref.ref(precious)]
+                del task, precious
+            gc.collect()
+            assert [reference() for reference in gone] == [None] * len(gone)
+
+    asyncio.run(main())
+
+
+def test_stats_tell_what_was_reused() -> None:
+    """`engine.stats()` counts builds, hits, misses and evictions."""
+
+    async def main() -> None:
+        async with cs.Engine() as engine:
+            assert vars_of(engine) == (0, 0, 0, 0)
+            for number in range(20):
+                await engine.run(add(number, leaf()))
+            assert vars_of(engine) == (1, 19, 1, 0)
+
+    def vars_of(engine: cs.Engine) -> tuple[int, int, int, int]:
+        stats = engine.stats()
+        return stats.builds, stats.hits, stats.misses, stats.evictions
+
+    asyncio.run(main())
