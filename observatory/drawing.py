@@ -55,7 +55,7 @@ def draw_lines(title: str, unit: str, lines: Sequence[Line], path: Path) -> None
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("size")
-    axes.set_ylabel(f"microseconds a {unit}")
+    axes.set_ylabel(f"microseconds per {unit}")
     axes.set_title(title, loc="left", fontsize=11)
     axes.grid(visible=True, which="major", color="#e5e5e5")
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -74,7 +74,7 @@ def write_workload(results: Results) -> None:
     page = (
         f"# {title(workload.name)}\n\n{workload.about[0].upper()}{workload.about[1:]}. "
         f"{sitting(results.versions)}\n\n"
-        f"![Microseconds a {workload.unit} over size]({workload.name}.png)\n\n{tables(results)}"
+        f"![Microseconds per {workload.unit} over size]({workload.name}.png)\n\n{tables(results)}"
     )
     (DOCS / f"{workload.name}.md").write_text(page)
 
@@ -111,12 +111,16 @@ def draw_extra(rows: list[Figure]) -> None:
         }
         for row in listeners
     }
-    draw_bars("Listening", "microseconds a node", bars, DOCS / "listener.png")
+    draw_bars("Listening", "microseconds per node", bars, DOCS / "listener.png")
     graphs = [row for row in rows if row.unit == "B/node"]
     bars = {}
     for row in graphs:
         graph, lazy = (float(part) for part in row.ours.split(" + "))
-        bars[row.workload] = {"bare tree": float(row.limit), "lazy results": lazy, "graph": graph}
+        bars[row.workload.removeprefix("memory of ")] = {
+            "bare tree": float(row.limit),
+            "lazy results": lazy,
+            "graph": graph,
+        }
     draw_bars("What a node weighs", "bytes", bars, DOCS / "memory.png")
 
 

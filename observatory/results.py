@@ -78,7 +78,7 @@ def tables(results: Results) -> str:
     """Return the Markdown of one workload: a table by start, and who has no figure and why."""
     unit = results.workload.unit
     head = (
-        f"Microseconds a {unit}, the shortest repeat (the median in brackets). In the lines of Cascade the ratio "
+        f"Microseconds per {unit}, the shortest repeat (the median in brackets). In the lines of Cascade the ratio "
         f"is to the limit, of the shortest repeats; in those of the peers, to Cascade. The picture shows the "
         f"peers `again`.\n"
     )

@@ -47,6 +47,7 @@ def countdown(dependency: Dependency) -> Callable[[int], cs.LazyResult[Any]]:
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The targets that the strategies have built."""
     built: list[object] = []
+
     def counting(target: object) -> Any:
         built.append(target)
         return build_graph(target)

@@ -31,7 +31,7 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(PEERS)}")
     console = Console()
-    table = Table("peer", "workload", "size", "cold, us a unit", "again, us a unit", "no figure, since")
+    table = Table("peer", "workload", "size", "cold, us per unit", "again, us per unit", "no figure, since")
     for peer in given.peers or PEERS:
         for workload in given.workload or ANSWERS:
             for figure in climb(peer, workload, tuple(given.sizes), given.seconds, given.patience):

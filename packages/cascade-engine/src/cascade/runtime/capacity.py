@@ -7,7 +7,9 @@ may be waiting for just that.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
@@ -29,34 +31,54 @@ Needs = Mapping[Name, Amount]
 
 
 class Lease:
-    """Amounts of a capacity that are held, and lent on to runs inside the holder; released once."""
+    """Amounts of a capacity that are held, and lent on to runs inside the holder; released once.
 
-    __slots__ = ("_taken", "capacity", "free", "parent")
+    What is lent on when it is released goes back as soon as the borrower is done with it.
+    """
+
+    __slots__ = ("_released", "_taken", "capacity", "free", "parent")
 
     def __init__(self, capacity: Capacity, parent: Lease | None, needs: Needs) -> None:
         self.capacity = capacity
         self.parent = parent
         self.free: dict[Name, Amount] = dict(needs)
-        self._taken: list[tuple[dict[Name, Amount], Name, Amount]] = []
+        self._taken: list[tuple[Lease | None, Name, Amount]] = []
+        self._released = False
 
     def release(self) -> None:
         """Give everything back; those who wait for it go on."""
-        taken, self._taken = self._taken, []
-        for source, name, amount in taken:
-            source[name] += amount
-        if taken:
+        if not self._released:
+            self._released = True
+            self._give_back()
             self.capacity.serve()
 
     def take(self, needs: Needs, pool: dict[Name, Amount]) -> None:
         """Fill this lease from its holders' leases first and from the pool then; the caller knows that it fits."""
         for name, amount in needs.items():
             left = amount
-            for source in (*_lenders(self.parent, name), pool):
+            for lender in (*_lenders(self.parent, name, self.capacity), None):
+                source = pool if lender is None else lender.free
                 part = min(left, source.get(name, 0))
                 if part:
                     source[name] -= part
-                    self._taken.append((source, name, part))
+                    self._taken.append((lender, name, part))
                     left -= part
+
+    def _give_back(self) -> None:
+        """Return what is free to where it was taken from; a lender that is released itself passes it on."""
+        kept = []
+        for lender, name, amount in self._taken:
+            part = min(amount, self.free[name])
+            self.free[name] -= part
+            if lender is None:
+                self.capacity.take_back(name, part)
+            else:
+                lender.free[name] += part
+                if lender._released:
+                    lender._give_back()
+            if part < amount:
+                kept.append((lender, name, amount - part))
+        self._taken = kept
 
 
 held: ContextVar[Lease | None] = ContextVar("cascade_held", default=None)
@@ -72,32 +94,51 @@ class _Request:
         self.grant = grant
 
 
+_Place = tuple[bool, int]
+"""A place in the queue: borrowers come before the others (`False` before `True`), then the first who came."""
+
+_Kind = tuple[bool, frozenset[Name]]
+"""Requests that wait in one line: of borrowers or others, for amounts of the same names."""
+
+
 class Capacity:
     """The totals of one engine and who waits for a part of them."""
 
     def __init__(self, totals: Needs) -> None:
         self.totals = dict(totals)
         self._pool: dict[Name, Amount] = dict(totals)
-        self._borrowers: deque[_Request] = deque()
-        self._others: deque[_Request] = deque()
+        self._tickets = itertools.count()
+        # Where the first of a line can't be served, none behind it can: only the first ones are looked at.
+        self._lines: dict[_Kind, OrderedDict[_Place, _Request]] = {}
 
     def request(
         self, needs: Needs, parent: Lease | None, grant: Callable[[Lease], None]
     ) -> Callable[[], None]:
         """Call `grant` with a lease as soon as there is one, perhaps at once; return what withdraws the request."""
-        if parent is not None and parent.capacity is not self:
-            parent = None
-        request = _Request(needs, parent, grant)
-        queue = self._others if parent is None else self._borrowers
-        queue.append(request)
+        borrows = self._lends_through(parent)
+        place = (not borrows, next(self._tickets))
+        kind = (not borrows, frozenset(needs))
+        self._lines.setdefault(kind, OrderedDict())[place] = _Request(needs, parent, grant)
         self.serve()
 
         def withdraw() -> None:
-            if request in queue:
-                queue.remove(request)
+            line = self._lines.get(kind)
+            if line is not None and line.pop(place, None) is not None:
+                if not line:
+                    del self._lines[kind]
                 self.serve()
 
         return withdraw
+
+    def _lends_through(self, lease: Lease | None) -> bool:
+        """Tell whether one who holds a lease holds something of this capacity; that of other engines may lie between."""
+        while lease is not None and lease.capacity is not self:
+            lease = lease.parent
+        return lease is not None
+
+    def take_back(self, name: Name, amount: Amount) -> None:
+        """Put into the pool what a lease held; `serve` hands it on."""
+        self._pool[name] += amount
 
     async def acquire(self, needs: Needs, parent: Lease | None, blocked: Callable[[], None]) -> Lease:
         """Wait for a lease; `blocked` is called if it is not there at once."""
@@ -116,33 +157,38 @@ class Capacity:
             raise
 
     def serve(self) -> None:
-        """Grant what fits; nobody overtakes one who came before for the same thing."""
-        # Names that somebody waits for; when all are, no later request can be granted.
-        contended: set[Name] = set()
-        for queue in (self._borrowers, self._others):
-            waiting: list[_Request] = []
-            while queue and len(contended) < len(self.totals):
-                request = queue.popleft()
-                if contended.isdisjoint(request.needs) and self._fits(request):
-                    lease = Lease(self, request.parent, request.needs)
-                    lease.take(request.needs, self._pool)
-                    request.grant(lease)
-                else:
-                    contended.update(request.needs)
-                    waiting.append(request)
-            queue.extendleft(reversed(waiting))
+        """Grant what fits; nobody overtakes one who came before for the same thing. Takes O(lines + grants)."""
+        contended: set[Name] = set()  # names that somebody waits for
+        first = [(next(iter(line)), kind) for kind, line in self._lines.items()]
+        heapq.heapify(first)  # no two places are equal
+        while first:
+            place, kind = heapq.heappop(first)
+            line = self._lines[kind]
+            request = line[place]
+            if not contended.isdisjoint(request.needs) or not self._fits(request):
+                contended.update(request.needs)
+                continue
+            del line[place]
+            if line:
+                heapq.heappush(first, (next(iter(line)), kind))
+            else:
+                del self._lines[kind]
+            lease = Lease(self, request.parent, request.needs)
+            lease.take(request.needs, self._pool)
+            request.grant(lease)
 
     def _fits(self, request: _Request) -> bool:
         return all(
-            amount <= self._pool[name] + sum(source[name] for source in _lenders(request.parent, name))
+            amount
+            <= self._pool[name] + sum(lender.free[name] for lender in _lenders(request.parent, name, self))
             for name, amount in request.needs.items()
         )
 
 
-def _lenders(lease: Lease | None, name: Name) -> list[dict[Name, Amount]]:
+def _lenders(lease: Lease | None, name: Name, capacity: Capacity) -> list[Lease]:
     found = []
     while lease is not None:
-        if lease.free.get(name):
-            found.append(lease.free)
+        if lease.capacity is capacity and lease.free.get(name):
+            found.append(lease)
         lease = lease.parent
     return found

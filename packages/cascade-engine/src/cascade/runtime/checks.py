@@ -27,11 +27,13 @@ def check_structure(
     Raises:
         CascadeError: The one that names the first thing that can't work.
     """
+    declared = WorkflowSpec()
     for position in range(len(program)) if engine.needs_references else program.suspects:
         lazy, call = lazies[position], program.calls[position]
         if call.slots or call.defaults:
             _check_resources(engine, lazy, call)
         if isinstance(lazy, ParamLazyResult):
+            declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
             lazy.contract.read(inputs)
         mode = engine.mode_of(lazy)
         if mode is Mode.PROCESS and lazy.task.reference.find() is not lazy.task:

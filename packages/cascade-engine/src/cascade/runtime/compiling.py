@@ -41,11 +41,12 @@ StraightLine = Callable[[LazyResult[Any]], Any]
 
 
 class StoppedLine(NamedTuple):
-    """Plain calls that could not go on, with the structure and the lazy results of their tree."""
+    """Plain calls that could not go on, with the structure and the lazy results of their tree, and its number."""
 
     program: Program
     lazies: list[LazyResult[Any]]
     stopped: Stopped
+    serial: int | None = None
 
 
 def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], StoppedLine]:
@@ -111,6 +112,11 @@ def _is_simple(policies: Policies) -> bool:
     return policies is NO_POLICIES or (
         policies.timeout is None and policies.cache is None and policies.constraints is None
     )
+
+
+def _is_writable(keyword: str) -> bool:
+    """Tell whether a name may stand before `=` in a call and is read as it is written."""
+    return keyword.isidentifier() and keyword.isascii() and not iskeyword(keyword) and keyword != "__debug__"
 
 
 class _Writer:
@@ -193,6 +199,8 @@ class _Writer:
         if isinstance(lazy, MappedLazyResult):
             checks.append(f"n{node}.mapped == {self._constant(lazy.mapped)}")
             checks.append(f"n{node}.max_concurrency == {lazy.max_concurrency!r}")
+        if not lazy.args:
+            checks.append(f"not n{node}.args")
         if not lazy.kwargs:
             checks.append(f"not n{node}.kwargs")
         self._require(" and ".join(checks))
@@ -238,13 +246,13 @@ class _Writer:
             for index, name in enumerate(names):
                 written.append(self._match_value(name, lazy.args[index], sources.get(index, {}), ()))
         if lazy.kwargs:
-            self.line(f"w{node} = n{node}.kwargs")
-            self._require(f"len(w{node}) == {len(lazy.kwargs)}")
-            for index, (keyword, value) in enumerate(lazy.kwargs.items()):
-                name = f"b{node}_{index}"
-                self.line(f"{name} = w{node}[{keyword!r}]")
+            names = [f"b{node}_{index}" for index in range(len(lazy.kwargs))]
+            # Their order is part of the structure: `**kwargs` shows it.
+            self._require(f"(*n{node}.kwargs,) == {self._constant(tuple(lazy.kwargs))}")
+            self.line(f"{', '.join(names)}, = n{node}.kwargs.values()")
+            for name, (keyword, value) in zip(names, lazy.kwargs.items(), strict=True):
                 expression = self._match_value(name, value, sources.get(keyword, {}), ())
-                if not keyword.isidentifier() or iskeyword(keyword):
+                if not _is_writable(keyword):
                     raise NotCompilableError
                 written.append(f"{keyword}={expression}")
         self._expressions[node] = written
@@ -330,12 +338,17 @@ class _Writer:
             return
         for act in acts[begin:]:
             if act.skipped is None:
+                if not self._has_routes(act.node, decisions):
+                    self._write_stop()
+                    return
                 self._write_call(act.node, decisions)
             elif act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node):
                 self.line(f"v{act.node} = p{act.node}.otherwise")
         if turning is None:
             last = acts[-1]
-            given = last.skipped is None or self._has_otherwise(last.node)
+            given = last.skipped is None or (
+                last.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(last.node)
+            )
             self.line(f"return v{self._program.target}") if given else self._write_stop()
             return
         self.line("at = None")  # the truth and the hash of a value are the user's code, but no call's
@@ -369,6 +382,13 @@ class _Writer:
 
     def _write_stop(self) -> None:
         self.line("return stopped(None, locals(), None)")
+
+    def _has_routes(self, node: int, decisions: dict[Turning, Any]) -> bool:
+        """Tell whether each router of a call has a route for its key; others on one selector may have another."""
+        return all(
+            choose_route(choice, decisions[Turning(choice.selector, True)]) is not None
+            for _, choice in self._routers.get(node, ())
+        )
 
     def _has_otherwise(self, node: int) -> bool:
         return self._lazies[node].policies.otherwise is not MISSING

@@ -19,7 +19,7 @@ from cascade.adapters.state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
-from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted
+from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
@@ -163,14 +163,17 @@ class Engine:
         return self.reuse.stats
 
     def runs_plainly(self) -> bool:
-        """Tell whether inline calls may be made with nobody watching: all that could see them is built in."""
+        """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
         return (
             type(self.executor) is LocalExecutor
             and self.state_backend_cls is InMemoryStateBackend
             and CONCURRENCY not in self.capacity.totals
-            and not self.bus.hears(TaskExecutionStarted)
-            and not self.bus.hears(TaskExecutionFinished)
         )
+
+    def is_heard(self) -> bool:
+        """Tell whether somebody listens to what becomes of each call."""
+        hears = self.bus.hears
+        return hears(TaskExecutionStarted) or hears(TaskExecutionFinished) or hears(TaskSkipped)
 
     def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
         """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""

@@ -85,7 +85,7 @@ class Job:
     @property
     def resources(self) -> list[str]:
         """The names of the resources that the call takes."""
-        return self.frame.program.calls[self.position].resources()
+        return self.frame.program.resources[self.position]
 
     def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments; without `resources`, injections stay as they are."""

@@ -59,11 +59,17 @@ class Items:
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
         values: list[Any] = []
+        append = values.append
         call, columns = self._plain_call()
         try:
             while len(values) < self.size and time.monotonic() < ends:
                 some = slice(len(values), len(values) + ITEMS_A_LOOK)
-                values.extend(map(call, *[column[some] for column in columns]))
+                if len(columns) == 1:
+                    for item in columns[0][some]:
+                        append(call(item))
+                else:
+                    for each in zip(*[column[some] for column in columns], strict=True):
+                        append(call(*each))
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             return values, error
         return values, None
@@ -114,6 +120,7 @@ class MapRun:
     def __init__(self, job: Job, items: Items | None = None) -> None:
         self.job = job
         self.failed = False
+        self.error: BaseException | None = None  # the first of an item's own
         self.queued = False
         self.values: list[Any] | None = None  # of all items, if plain calls have given them
         lazy = job.lazy

@@ -25,14 +25,23 @@ LAZY_TYPES = frozenset(
 class Stopped:
     """Where plain calls could not go on: at `node`, which raised `error` or returned the lazy `value`.
 
-    With no node the turn was over. `values` are those known by then, by position; `MISSING` for the others.
+    With no node the turn was over; `begin` is then the place, in the plan's order, of the next call to make. `values`
+    are those known by then, by position; `MISSING` for the others.
     """
 
-    __slots__ = ("error", "node", "value", "values")
+    __slots__ = ("began", "begin", "error", "node", "value", "values")
 
     def __init__(
-        self, node: int | None, values: Sequence[Any], error: BaseException | None, value: Any = None
+        self,
+        node: int | None,
+        values: Sequence[Any],
+        error: BaseException | None,
+        value: Any = None,
+        began: float = 0.0,
+        begin: int = 0,
     ) -> None:
+        self.began = began
+        self.begin = begin
         self.node = node
         self.values = values
         self.error = error

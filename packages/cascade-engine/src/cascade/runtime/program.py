@@ -24,6 +24,7 @@ class Program:
     paths: list[StructurePath]
     predecessors: list[tuple[int, ...]]
     inputs: list[list[int]]
+    resources: list[list[str]]
     rank: list[int]
     order: tuple[int, ...]
     target: int

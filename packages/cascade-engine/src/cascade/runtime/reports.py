@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 
 Preview = Callable[[object], str]
+_logger = logging.getLogger(__name__)
 
 
 class Reports:
@@ -57,6 +59,20 @@ class Reports:
         if self._bus.hears(TaskExecutionStarted):
             self._bus.publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
 
+    def plain_started(self, task_id: str, name: str) -> None:
+        """A call begins that is made without a job."""
+        if self._bus.hears(TaskExecutionStarted):
+            self._bus.publish(TaskExecutionStarted(self._run_id, task_id, name))
+
+    def plain_finished(self, task_id: str, name: str, duration: float, value: object) -> None:
+        """A call that was made without a job has given a value."""
+        if self._bus.hears(TaskExecutionFinished):
+            shown = None if self._preview is None else self._shown(value)
+            succeeded = Status.SUCCEEDED
+            self._bus.publish(
+                TaskExecutionFinished(self._run_id, task_id, name, succeeded, duration, None, shown)
+            )
+
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""
         if not self._bus.hears(TaskExecutionFinished):
@@ -67,11 +83,21 @@ class Reports:
                 self._run_id, job.task_id, job.name, Status.FAILED, duration, _told(outcome.error)
             )
         else:
-            shown = None if self._preview is None else self._preview(outcome.value)
+            shown = self._shown(outcome.value)
             event = TaskExecutionFinished(
                 self._run_id, job.task_id, job.name, Status.SUCCEEDED, duration, None, shown
             )
         self._bus.publish(event)
+
+    def _shown(self, value: object) -> str | None:
+        """Return the preview of a result; what making it raises is logged, as what a subscriber raises is."""
+        if self._preview is None:
+            return None
+        try:
+            return self._preview(value)
+        except Exception:
+            _logger.exception("the preview of a result failed")
+            return None
 
     def skipped(self, job: Job, reason: SkipReason) -> None:
         """A call is not made."""
@@ -111,4 +137,9 @@ def _target_names(target: LazyResult[Any]) -> tuple[str, ...]:
 
 
 def _told(error: BaseException | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error}"
+    if error is None:
+        return None
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the text of an error may be the user's own code
+        return type(error).__name__

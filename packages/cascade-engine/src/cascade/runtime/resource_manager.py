@@ -238,7 +238,13 @@ class RunResources:
     ) -> list[BaseException]:
         """Open what is wanted until told to close; all of it in this one asyncio task."""
         stack = ResourceStack(self.values, self._announce)
-        while (request := await wanted.get()) is not None:
+        while True:
+            try:
+                request = await wanted.get()
+            except asyncio.CancelledError:
+                continue  # by one who cancels every asyncio task: the run is told too, and closes in order
+            if request is None:
+                break
             resource, opening = request
             if self._closing:
                 opening.cancel()

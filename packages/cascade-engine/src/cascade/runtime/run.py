@@ -78,11 +78,11 @@ class Run:
         self._frames: dict[int, Frame] = {}
         self._frames_made = 0
         self._finished: deque[Frame] = deque()
-        self._announced = False
+        self.announced = False
         self._loop: TailCallLoop | None = None
         self.turn_ends = 0.0
         self._called_at = 0.0
-        self.plain = False
+        self.plain = self.heard = False
         self._maps: dict[int, MapRun] = {}  # by id
         # What may start now, in the order of the frames and of their plans; no two entries tie.
         self._ready: list[tuple[int, int, int, Entry]] = []
@@ -103,7 +103,7 @@ class Run:
         try:
             self._loop = TailCallLoop(self, None, target)
             self._begin_turn()
-            self._loop.advance()
+            self._advance(self._loop)
             await self._work()
         except BaseException as error:  # noqa: BLE001 - kept, and raised by the engine after all is cleaned up
             self.stop(error)
@@ -134,6 +134,7 @@ class Run:
     def _begin_turn(self) -> None:
         self.turn_ends = time.monotonic() + TURN_SECONDS
         self.plain = self.engine.runs_plainly()
+        self.heard = self.engine.is_heard()
 
     def turn_is_over(self) -> bool:
         """Tell whether the event loop is to get its turn."""
@@ -176,13 +177,7 @@ class Run:
                 await asyncio.sleep(0)  # the callbacks that take them out of these sets
             except asyncio.CancelledError as cancelled:
                 self.stop(cancelled)  # told again to stop: it already does
-        for job, outcome in self._completed:
-            self._abandon(job, outcome)
-        for mapping in self._maps.values():
-            self.reports.finished(mapping.job, Failed(self.error or asyncio.CancelledError()))
-        for frame in self._frames.values():
-            for node in frame.never_started():
-                self.reports.skipped(Job(frame, node), SkipReason.RUN_STOPPED)
+        self._report_unfinished()
         if self._slot is not None:
             self._slot.release()
         if self._withdraw_slot is not None:
@@ -192,6 +187,18 @@ class Run:
         if self.error is None and self._failures:
             self.error = ExceptionGroup(f"{len(self._failures)} failed in run {self.run_id}", self._failures)
         await self._release_resources()
+
+    def _report_unfinished(self) -> None:
+        """Tell what became of calls that nobody waits for any more, and which never started."""
+        for job, outcome in self._completed:
+            self._abandon(job, outcome)
+        for mapping in self._maps.values():
+            self.reports.finished(mapping.job, Failed(self.error or asyncio.CancelledError()))
+        for loop in self._open_loops():
+            loop.open_paused()
+        for frame in self._frames.values():
+            for node in frame.never_started():
+                self.reports.skipped(Job(frame, node), SkipReason.RUN_STOPPED)
 
     def _open_loops(self) -> list[TailCallLoop]:
         waiting = [entry for *_, entry in self._ready if isinstance(entry, TailCallLoop)]
@@ -220,9 +227,9 @@ class Run:
         Raises:
             CascadeError: If an input is unknown, missing or of another type.
         """
-        if not self._announced:
+        if not self.announced:
             check_inputs(lazies, self.options.spec, self.options.params)
-            self._announced = True
+            self.announced = True
             self.reports.run_started(target, self.options.params)
 
     def check(self, prepared: Prepared) -> None:
@@ -232,18 +239,23 @@ class Run:
             CascadeError: If it can't.
         """
         program, lazies = prepared.program, prepared.lazies
-        if not self._announced:
+        if not self.announced:
             check_inputs(lazies, self.options.spec, self.options.params)
         check_structure(self.engine, program, lazies, self.options.params)
         self.announce(lazies[program.target], lazies)
+
+    def next_serial(self) -> int:
+        """Return the number of a tree that begins to run; trees are numbered as they come."""
+        self._frames_made += 1
+        return self._frames_made - 1
 
     def open_frame(
         self, loop: TailCallLoop, key: FrameKey, prepared: Prepared, values: dict[int, Any], begun: int | None
     ) -> Frame:
         """Demand the value of a prepared tree, some of whose nodes may have values or have begun already."""
-        frame = Frame(key, self._frames_made, loop, prepared.program, prepared.lazies, self.state)
-        self._frames_made += 1
-        self._frames[frame.serial] = frame
+        serial = self.next_serial() if prepared.serial is None else prepared.serial
+        frame = Frame(key, serial, loop, prepared.program, prepared.lazies, self.state)
+        self._frames[serial] = frame
         for node, value in values.items():
             self.state.put_result(frame.node_key(node), value)
         frame.begin(values, begun)
@@ -306,18 +318,27 @@ class Run:
         """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
         job = Job(frame, node)
         job.started = True
-        retry = job.policies.retry
+        job.began = stopped.began
         if isinstance(stopped.value, CalledItems):
             mapping = MapRun(job, stopped.value.items)
             self._maps[id(mapping)] = mapping
             self._take_items(mapping, stopped.value.first, stopped.value.error)
             self._go_on_with_map(mapping)
-        elif retry is not None and isinstance(stopped.error, retry.on):
-            self._spawn(job, stopped.error)
         elif stopped.error is None:
             self._returned(job, stopped.value)
-        else:
+        elif isinstance(job.lazy, MappedLazyResult):  # its inputs are at fault, and a retry is for its items
             self._fail(job, stopped.error)
+        else:
+            self._fail_plain(job, stopped.error)
+
+    def _fail_plain(self, job: Job, error: BaseException) -> None:
+        """Take in what a plain call raised: its first attempt, if there may be others."""
+        retry = job.policies.retry
+        if retry is not None and isinstance(error, retry.on):
+            job.started = True
+            self._spawn(job, error)
+        else:
+            self._fail(job, error)
 
     def _settle_skipped_place(self, job: Job, reason: str | None) -> None:
         if reason is None or reason == SkipReason.UPSTREAM_FAILED:
@@ -462,18 +483,26 @@ class Run:
             return
         try:
             job.frame.loop.next_round(job, value)
-        except CascadeError as error:  # a tree that can't be run fails the call that returned it
+        except BaseException as error:
             job.frame.loop.give_up()
-            self._fail_unreported(job, error)
+            if not isinstance(error, CascadeError):
+                raise
+            self._fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
 
     def _advance(self, loop: TailCallLoop) -> None:
         try:
             loop.advance()
         except CascadeError as error:  # as above
-            if loop.job is None:
-                self.stop(error)
-            else:
+            if loop.job is not None:
                 self._fail_unreported(loop.job, error)
+            elif self.options.finish and self.announced:
+                self._failures.append(error)
+                self._ended = True
+            else:
+                self.stop(error)
+        except BaseException:
+            loop.give_up()
+            raise
 
     def _succeed(self, job: Job, value: object) -> None:
         self.state.put_result(job.key, value)
@@ -489,6 +518,8 @@ class Run:
     def _fail_unreported(self, job: Job, error: BaseException) -> None:
         """Take in a failure of a call that has told of its own end already, or has just done so."""
         self._record_failure(job, error)
+        if isinstance(job, ItemJob) and job.mapping.error is None:
+            job.mapping.error = error
         if not self._ended:
             self._settle_without_value(job)
 
@@ -526,7 +557,7 @@ class Run:
             self._fail(job, error)
             return
         self._maps[id(mapping)] = mapping
-        if self.plain and self._has_plain_items(mapping):
+        if self.plain and not self.heard and self._has_plain_items(mapping):
             self._call_items(mapping)
         self._go_on_with_map(mapping)
 
@@ -561,7 +592,7 @@ class Run:
                 self.state.put_result(item.key, value)
         if error is not None:
             mapping.note_running()
-            self._fail(ItemJob(mapping, len(values)), error)
+            self._fail_plain(ItemJob(mapping, len(values)), error)
 
     def _queue_map(self, mapping: MapRun) -> None:
         """Let a map's next item be started in its turn, if there is one that may."""
@@ -587,7 +618,7 @@ class Run:
             return
         items = mapping.items()
         if mapping.failed:
-            self.reports.finished(job, Failed(self._failures[-1]))
+            self.reports.finished(job, Failed(mapping.error or self._failures[-1]))
         else:
             values = [self.state.get_result(item.key) for item in items]
             self.reports.finished(job, Returned(values))

@@ -104,10 +104,12 @@ class Step:
         try:
             if not job.started:
                 run.reports.started(job)
-            if not run.engine.is_inline(job.lazy):
-                held.set(lease)
+            if lease is not None and not run.engine.is_inline(job.lazy):
+                held.set(lease)  # one that needs nothing passes on what is held around it
             try:
                 await run.resources.provide(job.resources, stack, run.context)
+                if self._stopped:  # a provider has swallowed the cancellation
+                    raise asyncio.CancelledError
                 self._adopt_context()
                 args, kwargs = job.arguments(stack.values)
                 value = await self._execute(args, kwargs)

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cascade.graph.build import build_graph, read_tree
 from cascade.graph.path import ROOT
@@ -47,11 +47,15 @@ Lazies = list[LazyResult[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A program, the lazy results of one tree in its order, and the table if all its calls are plain."""
+    """A program, the lazy results of one tree in its order, and the table if all its calls are plain.
+
+    `serial` is the tree's number in the run, if it has one already.
+    """
 
     program: Program
     lazies: Lazies
     table: Table | None
+    serial: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,13 @@ class GraphReuse:
             pass
 
 
+class Paused(NamedTuple):
+    """The calls of a table, when the event loop has its turn."""
+
+    table: Table
+    line: StoppedLine
+
+
 class TailCallLoop:
     """The rounds that stand in the place of one call, or of the run itself (`job` is `None`).
 
@@ -204,7 +215,7 @@ class TailCallLoop:
     loop's value will fill: that of a run's first target, whose frame is gone by then.
     """
 
-    __slots__ = ("_next", "_returned_by", "_round", "frame", "job", "lead", "run")
+    __slots__ = ("_next", "_paused", "_returned_by", "_round", "frame", "job", "lead", "run")
 
     def __init__(self, run: Run, job: Job | None, target: object) -> None:
         self.run = run
@@ -213,6 +224,7 @@ class TailCallLoop:
         self.lead: Lead | None = None
         self._next = as_target(target)
         self._returned_by = ""
+        self._paused: Paused | None = None
         self._round = 0
 
     def next_round(self, job: Job, target: LazyResult[Any]) -> None:
@@ -254,7 +266,9 @@ class TailCallLoop:
         """
         run = self.run
         while True:
-            value = self._call_straight() if run.plain else MISS
+            value = self._go_on() if self._paused is not None else MISS
+            if value is MISS and run.plain and not run.heard:
+                value = self._call_straight()
             if value is MISS:
                 try:
                     value = self._call_prepared()
@@ -264,6 +278,9 @@ class TailCallLoop:
                     raise
                 if value is MISS:
                     return
+            if self._paused is not None:
+                run.queue_loop(self)
+                return
             if isinstance(value, StoppedLine):
                 self._go_on_from(*value)
                 return
@@ -283,7 +300,11 @@ class TailCallLoop:
         for known in self.run.engine.reuse.candidates(target):
             straight = known.straight
             if straight is not None:
-                self.run.announce(target, [])
+                if not self.run.announced:
+                    lazies = known.matcher(target) if known.matcher is not None else None
+                    if lazies is None:
+                        continue
+                    self.run.announce(target, lazies)
                 began = clock()
                 value = straight(target)
                 if value is not MISS:
@@ -316,15 +337,43 @@ class TailCallLoop:
         if not run.plain or prepared.table is None:
             self.frame = run.open_frame(self, self._place(), prepared, {}, None)
             return MISS
-        value = prepared.table.call(prepared.lazies, run)
-        if isinstance(value, Stopped):
-            return StoppedLine(prepared.program, prepared.lazies, value)
-        self._round += 1
-        return value
+        return self._call_table(prepared.table, prepared, [MISSING] * len(prepared.lazies), 0)
 
-    def _go_on_from(self, program: Program, lazies: Lazies, stopped: Stopped) -> None:
+    def _call_table(self, table: Table, prepared: Prepared, values: list[Any], begin: int) -> Any:
+        """Make the calls of a table from one on; `_paused` is set if the turn is over before the last."""
+        run = self.run
+        serial = prepared.serial
+        if serial is None and run.heard:
+            serial = run.next_serial()
+        if serial is None:
+            value = table.call(prepared.lazies, run, values, begin)
+        else:
+            value = table.call_heard(prepared.lazies, run, values, begin, serial)
+        if not isinstance(value, Stopped):
+            self._round += 1
+            return value
+        stopped = StoppedLine(prepared.program, prepared.lazies, value, serial)
+        if value.node is None:
+            self._paused = Paused(table, stopped)
+        return stopped
+
+    def _go_on(self) -> Any:
+        """Go on with the calls of a table after a turn of the event loop."""
+        assert self._paused is not None
+        (table, line), self._paused = self._paused, None
+        prepared = Prepared(line.program, line.lazies, table, line.serial)
+        values = cast("list[Any]", line.stopped.values)
+        return self._call_table(table, prepared, values, line.stopped.begin)
+
+    def open_paused(self) -> None:
+        """Open a frame for calls that are paused, so that a run that ends can tell what never started."""
+        if self._paused is not None:
+            line, self._paused = self._paused.line, None
+            self._go_on_from(*line)
+
+    def _go_on_from(self, program: Program, lazies: Lazies, stopped: Stopped, serial: int | None) -> None:
         """Hand a round that could not go on as plain calls over to a frame, with what it has done so far."""
-        prepared = Prepared(program, lazies, None)
+        prepared = Prepared(program, lazies, None, serial)
         values = {node: value for node, value in enumerate(stopped.values) if value is not MISSING}
         self.frame = self.run.open_frame(self, self._place(), prepared, values, stopped.node)
         if stopped.node is not None:

@@ -6,7 +6,8 @@ Matched and called in two loops. Slower than code written for the structure, but
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.tree import Call
@@ -14,7 +15,6 @@ from cascade.runtime.plain import LAZY_TYPES, Stopped
 from cascade.runtime.program import Program
 from cascade.spec.arguments import LOOKED_INTO, Slot, fill, holds_marker
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES
 
 if TYPE_CHECKING:
@@ -40,19 +40,19 @@ class Table:
         self._calls = [(node, _filling(lazies[node], program.calls[node])) for node in program.order]
         self._match_rows: list[Any] | None = None
 
-    def call(self, lazies: Lazies, run: Run) -> Any:
-        """Make the calls in the plan's order and return the target's value.
+    def call(self, lazies: Lazies, run: Run, values: list[Any], begin: int) -> Any:
+        """Make the calls in the plan's order, from place `begin` on, and return the target's value.
 
-        Returns a `Stopped` at a call that raises or gives a lazy result, and when the run's turn is over.
+        `values` are those known, `MISSING` for the others; they are filled. Returns a `Stopped` at a call that raises
+        or gives a lazy result, and when the run's turn is over.
         """
         # Once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
-        values: list[Any] = [MISSING] * self._size
         node = -1
         interval = look = 1 if self._size <= self.SMALL else self.CALLS_A_LOOK
         ends = run.turn_ends
         value: Any = None
         try:
-            for node, filling in self._calls:
+            for node, filling in islice(self._calls, begin, None):
                 lazy = lazies[node]
                 if filling is None:
                     value = lazy.task.func(*lazy.args, **lazy.kwargs)
@@ -74,10 +74,36 @@ class Table:
                     return Stopped(node, values, None, value)
                 values[node] = value
                 if not ends and node != self._program.target:
-                    return Stopped(None, values, None)
+                    return Stopped(None, values, None, begin=self._program.rank[node] + 1)
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             return Stopped(node, values, error)
         return value
+
+    def call_heard(self, lazies: Lazies, run: Run, values: list[Any], begin: int, serial: int) -> Any:
+        """Make the calls as `call` does, and tell of each; `serial` is the tree's number in its run."""
+        # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
+        reports, clock, ends, target = run.reports, time.monotonic, run.turn_ends, self._program.target
+        suffix = f"@{serial}" if serial else ""
+        for node, filling in islice(self._calls, begin, None):
+            lazy = lazies[node]
+            task_id, name = f"n{node}{suffix}", lazy.task.name
+            began = clock()
+            reports.plain_started(task_id, name)
+            try:
+                args, kwargs = _arguments(filling, lazy, values)
+                value = lazy.task.func(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+                return Stopped(node, values, error, None, began)
+            now = clock()
+            if now > ends:
+                run.note_overrun(lazy.task)
+            if type(value) in LAZY_TYPES and node != target:
+                return Stopped(node, values, None, value, began)
+            values[node] = value
+            reports.plain_finished(task_id, name, now - began, value)
+            if now > ends and node != target:
+                return Stopped(None, values, None, begin=self._program.rank[node] + 1)
+        return values[target]
 
     def match(  # noqa: C901 - a function per node would cost as much as the match
         self, target: LazyResult[Any]
@@ -92,7 +118,7 @@ class Table:
             if type(lazy) is not LazyResult or lazy.task.serial != serial:
                 return None
             args, kwargs = lazy.args, lazy.kwargs
-            if len(args) != arity or ((kwargs or names) and kwargs.keys() != names):
+            if len(args) != arity or ((kwargs or names) and (*kwargs,) != names):
                 return None
             for place in literals:
                 value = args[place] if type(place) is int else kwargs[place]
@@ -127,6 +153,20 @@ def make_table(program: Program, lazies: Lazies) -> Table | None:
             if type(source) is not int:
                 return None
     return None if program.sequenced else Table(program, lazies)
+
+
+def _arguments(
+    filling: Any, lazy: LazyResult[Any], values: list[Any]
+) -> tuple[Iterable[Any], dict[str, Any]]:
+    """Return the arguments of a call; written out in `Table.call`, where a function would cost as much as the call."""
+    if filling is None:
+        return lazy.args, lazy.kwargs
+    if type(filling) is int:
+        return (values[filling],), {}
+    if type(filling) is tuple:
+        return [values[source] for source in filling], {}
+    filled: tuple[tuple[Any, ...], dict[str, Any]] = filling.fill(lazy, values)
+    return filled
 
 
 class _Filling:
@@ -203,8 +243,7 @@ def _match_rows(program: Program, lazies: Lazies) -> Iterator[Any]:
                 met += source == met
             children.append((place, tuple(sources), None))
         literals = [place for place in (*range(len(lazy.args)), *lazy.kwargs) if place not in by_place]
-        names = lazy.kwargs.keys() and set(lazy.kwargs)
-        yield node, lazy.task.serial, len(lazy.args), names, tuple(literals), tuple(children)
+        yield node, lazy.task.serial, len(lazy.args), tuple(lazy.kwargs), tuple(literals), tuple(children)
         pending.extend(range(met - 1, known - 1, -1))
 
 

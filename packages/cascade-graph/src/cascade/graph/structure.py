@@ -25,6 +25,7 @@ def structure_key(tree: Tree) -> Hashable:
 
 def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
     policies = lazy.policies
+    entries: dict[int, list[Any]] = {}
     return (
         kind_of(lazy),
         lazy.task.serial,
@@ -32,7 +33,7 @@ def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
         tuple(lazy.kwargs),
         None if policies is NO_POLICIES else policy_shape(policies),
         call,
-        tuple(container_kinds(lazy, slot) for slot in call.slots if slot.steps),
+        tuple(container_kinds(lazy, slot, entries) for slot in call.slots if slot.steps),
         (lazy.mapped, lazy.max_concurrency) if isinstance(lazy, MappedLazyResult) else None,
     )
 
@@ -58,13 +59,20 @@ def policy_shape(policies: Policies) -> Hashable:
     )
 
 
-def container_kinds(lazy: LazyResult[Any], slot: Slot) -> tuple[type, ...]:
-    """Return the types of the containers on the way to a slot, from the outside."""
+def container_kinds(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
+    """Return the types of the containers on the way to a slot, from the outside.
+
+    `entries` is for the values of each dict that is met, by the dict's id, so that they are listed once for all slots.
+    """
     at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
     kinds = []
     for step in slot.steps:
         kinds.append(type(at))
-        at = list(at.values())[step] if type(at) is dict else at[step]
+        if type(at) is dict:
+            if id(at) not in entries:
+                entries[id(at)] = list(at.values())
+            at = entries[id(at)]
+        at = at[step]
     return tuple(kinds)
 
 

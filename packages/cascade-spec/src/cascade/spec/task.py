@@ -8,7 +8,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from cascade.spec.arguments import Slot, is_marker
@@ -124,7 +124,12 @@ class Task(Generic[R]):
 
     @functools.cached_property
     def positional(self) -> tuple[str, ...]:
-        """The names of the first parameters that are given by position or by name alike."""
+        """The names of the first parameters that are given by position or by name alike.
+
+        None for a wrapper: its signature is that of what it wraps, and it may tell the two apart.
+        """
+        if type(self.func) is not FunctionType or hasattr(self.func, "__wrapped__"):
+            return ()
         names = []
         for parameter in self.signature.parameters.values():
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from cascade.graph.model import Node
@@ -57,7 +58,16 @@ class LocalExecutor:
         if mode is Mode.THREAD:
             context = contextvars.copy_context()
             return await _in_pool(self._thread(), context.run, _outcome, func, args, kwargs)
-        return await _in_pool(self._process(), _outcome_of_task, task, args, kwargs)
+        pool = self._process()
+        try:
+            return await _in_pool(pool, _outcome_of_task, task, args, kwargs)
+        except BrokenProcessPool:
+            if (
+                self._process_pool is pool
+            ):  # a worker has died; the next call, perhaps a retry, gets a new pool
+                self._process_pool = None
+                pool.shutdown(wait=False)
+            raise
 
     async def close(self) -> None:
         """End the threads and processes. The executor can be used again: it makes new ones."""
