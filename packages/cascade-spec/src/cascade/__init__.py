@@ -7,7 +7,6 @@ wheels share the package, and other portions may join it.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +105,8 @@ def _from_wheel(name: str, module: str) -> Any:
 
 def _from_provider(name: str) -> Any:
     if not name.startswith("_"):
-        for point in entry_points(group="cascade.providers", name=name):
+        # Rarely wanted, and it would double the time that `import cascade` takes.
+        metadata = import_module("importlib.metadata")
+        for point in metadata.entry_points(group="cascade.providers", name=name):
             return point.load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

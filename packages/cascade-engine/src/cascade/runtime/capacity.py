@@ -64,8 +64,14 @@ class Lease:
                     self._taken.append((lender, name, part))
                     left -= part
 
+    def take_back(self, name: Name, amount: Amount) -> None:
+        """Have what was lent on back; it goes further back if this lease is released itself."""
+        self.free[name] += amount
+        if self._released:
+            self._give_back()
+
     def _give_back(self) -> None:
-        """Return what is free to where it was taken from; a lender that is released itself passes it on."""
+        """Return what is free to where it was taken from."""
         kept = []
         for lender, name, amount in self._taken:
             part = min(amount, self.free[name])
@@ -73,9 +79,7 @@ class Lease:
             if lender is None:
                 self.capacity.take_back(name, part)
             else:
-                lender.free[name] += part
-                if lender._released:
-                    lender._give_back()
+                lender.take_back(name, part)
             if part < amount:
                 kept.append((lender, name, amount - part))
         self._taken = kept
@@ -131,7 +135,7 @@ class Capacity:
         return withdraw
 
     def _lends_through(self, lease: Lease | None) -> bool:
-        """Tell whether one who holds a lease holds something of this capacity; that of other engines may lie between."""
+        """Tell whether the holder of a lease holds some of this capacity, with other engines' in between or not."""
         while lease is not None and lease.capacity is not self:
             lease = lease.parent
         return lease is not None

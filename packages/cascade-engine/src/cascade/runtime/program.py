@@ -49,6 +49,7 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
         tree.paths,
         [tree.predecessors(position) for position in range(len(tree.calls))],
         [_NOTHING if call is NO_CALL else call.inputs() for call in tree.calls],
+        [_NO_NAMES if call is NO_CALL else call.resources() for call in tree.calls],
         rank,
         plan.order,
         tree.target,
@@ -71,3 +72,6 @@ def _is_suspect(lazy: LazyResult[Any], call: Call) -> bool:
 
 _NOTHING: list[int] = []
 """The inputs of all nodes that have none."""
+
+_NO_NAMES: list[str] = []
+"""The resources of all nodes that take none."""
