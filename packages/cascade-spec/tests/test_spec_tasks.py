@@ -261,3 +261,18 @@ def test_a_deep_chain_is_freed() -> None:
     alive = weakref.ref(first)
     del first
     assert alive() is None
+
+
+def test_a_task_in_a_class_body_is_a_method() -> None:
+    """Through an object, a task takes the object as its first argument, in calls and in maps."""
+
+    class Shop:
+        @cs.task
+        def price(self, amount: int) -> int:
+            return amount
+
+    shop = Shop()
+    assert shop.price(3).args == (shop, 3)
+    assert shop.price.map([1, 2]).args == (shop, [1, 2])
+    assert shop.price.map(amount=[1, 2]).mapped == ("amount",)
+    assert Shop.price(shop, 3).args == (shop, 3)

@@ -27,6 +27,9 @@ from cascade.spec.compose import COLLECT
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 
+MAX_NOTES = 32
+"""An error that is one object for many runs, a constant of a module say, must not gather notes without end."""
+
 Preview = Callable[[object], str]
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +127,8 @@ class Reports:
     def note_place(self, error: BaseException, name: str, where: object) -> None:
         """Note on an error the task of this name, its place and the run."""
         note = f"in task '{name}' at {where}, run {self._run_id}"
-        if note not in getattr(error, "__notes__", ()):
+        notes = getattr(error, "__notes__", [])
+        if note not in notes and len(notes) < MAX_NOTES:
             error.add_note(note)
 
 

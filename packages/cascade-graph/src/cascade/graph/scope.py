@@ -16,6 +16,7 @@ from typing import Any
 import cascade
 from cascade.graph.source import Import, Shown
 from cascade.spec import compose
+from cascade.spec.task import PartialTask
 
 
 def function_of(found: Any) -> tuple[FunctionType | None, object]:
@@ -25,6 +26,8 @@ def function_of(found: Any) -> tuple[FunctionType | None, object]:
         kind = type(found)
         if kind is MethodType:
             receiver, found = found.__self__, found.__func__
+        elif kind is PartialTask:  # of a task in a class body, the object comes first
+            receiver, found = next(iter(found.args), None), found.task
         elif issubclass(kind, functools.partial):
             found = found.func
         elif (wrapped := inspect.getattr_static(found, "__wrapped__", None)) is not None:

@@ -8,7 +8,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from cascade.spec.arguments import Slot, is_marker
@@ -60,7 +60,7 @@ class Task(Generic[R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Make a task in a class body work as a method: the instance is its first argument."""
-        return self if instance is None else MethodType(self, instance)
+        return self if instance is None else PartialTask(self, (instance,), {})
 
     def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
         """Call the task once per item; the values come in order.
