@@ -233,7 +233,7 @@ class World:
     def target(self) -> cs.LazyResult[int]:
         first = [self._work(number).with_constraints(gpu=1) for number in range(8)]
         cached = [_keep(value).with_cache(cs.ByInputs()) for value in [*first, *first[:3]]]
-        mapped = self._work.map([self] * 6, cached[:6]).with_constraints(gpu=add(1, 1))
+        mapped = self._work.map(cached[:6]).with_constraints(gpu=add(1, 1))
         chosen = cs.Router(add(1), {0: self._work(99), 1: self._loop(3)})
         items = cs.map(lambda x: add(self._loop(2), self._work(x)).with_retry(), x=[1, 2])
         return add(

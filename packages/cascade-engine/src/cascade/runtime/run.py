@@ -27,10 +27,11 @@ from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS, Stopped
 from cascade.runtime.reports import Reports
 from cascade.runtime.resource_manager import RunResources, note_others
 from cascade.runtime.spawning import spawn
-from cascade.runtime.steps import Step
+from cascade.runtime.steps import PlainStep, Step
 from cascade.runtime.strategies import Prepared, TailCallLoop
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+from cascade.spec.policies import NO_POLICIES
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec
 
@@ -87,7 +88,7 @@ class Run:
         # What may start now, in the order of the frames and of their plans; no two entries tie.
         self._ready: list[tuple[int, int, int, Entry]] = []
         self._ties = itertools.count()
-        self._steps: dict[asyncio.Task[Outcome], Step] = {}
+        self._steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
         self._filing: set[asyncio.Task[None]] = set()
         self._completed: deque[tuple[Job, Outcome]] = deque()
         self._wake: asyncio.Future[None] | None = None
@@ -408,20 +409,25 @@ class Run:
         elif self._is_plain(job):
             self._call(job)
             return job
+        elif self.plain and job.task.is_async and self._needs_nothing(job) and not job.resources:
+            self._begin(PlainStep(self, job), self.context.copy())
         else:
             self._spawn(job)
         return None
 
     def _is_plain(self, job: Job) -> bool:
         """Tell whether a call needs nothing but to be made."""
+        inline = self.engine.is_inline(job.lazy)
+        return inline and self._needs_nothing(job) and self.resources.are_open(job.resources)
+
+    def _needs_nothing(self, job: Job) -> bool:
+        """Tell whether no policy of a call has to do with how it is made."""
         policies = job.policies
-        return (
-            self.engine.is_inline(job.lazy)
-            and policies.retry is None
+        return policies is NO_POLICIES or (
+            policies.retry is None
             and policies.timeout is None
             and policies.cache is None
             and policies.constraints is None
-            and self.resources.are_open(job.resources)
         )
 
     def _call(self, job: Job) -> None:
@@ -447,7 +453,9 @@ class Run:
             slot, self._slot = self._slot, None
         # Inline calls share the context of the run, all others get a copy.
         context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
-        step = Step(self, job, slot, failed)
+        self._begin(Step(self, job, slot, failed), context)
+
+    def _begin(self, step: Step | PlainStep, context: Context) -> None:
         task = spawn(step.perform(), context)
         self._steps[task] = step
         task.add_done_callback(self._complete)

@@ -28,6 +28,33 @@ if TYPE_CHECKING:
     from cascade.runtime.run import Run
 
 
+class PlainStep:
+    """A coroutine of the user's that needs nothing but to be run; what it costs is watched by bench_scheduler.py."""
+
+    __slots__ = ("_run", "job")
+
+    def __init__(self, run: Run, job: Job) -> None:
+        self._run = run
+        self.job = job
+
+    async def perform(self) -> Outcome:
+        """Make the call; whatever happens is in the outcome."""
+        job, run = self.job, self._run
+        run.reports.started(job)
+        try:
+            args, kwargs = job.arguments(run.resources.values)
+            return Returned(await job.task.func(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
+            return Failed(error)
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """End the call, which is made in `task`."""
+        task.cancel()
+
+    def give_back(self) -> None:
+        """Nothing was given."""
+
+
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
