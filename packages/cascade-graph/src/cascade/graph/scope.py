@@ -13,10 +13,12 @@ import sys
 from types import FunctionType, MethodType
 from typing import Any
 
-import cascade
 from cascade.graph.source import Import, Shown
 from cascade.spec import compose
 from cascade.spec.task import PartialTask
+
+_FACADE = __name__.partition(".")[0]
+"""The package whose names users write; importing it would tie this layer to those above."""
 
 
 def function_of(found: Any) -> tuple[FunctionType | None, object]:
@@ -107,7 +109,7 @@ class Scope:
 
 def _member(owner: object, name: str) -> object:
     """Return an attribute as it is stored; no property, `__getattr__` or other code of the user's runs."""
-    if owner is cascade:  # the facade holds a name only once it has been used
+    if owner is sys.modules[_FACADE]:  # the facade holds a name only once it has been used
         owner = compose
     return inspect.getattr_static(owner, name, None)
 
