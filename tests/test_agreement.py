@@ -21,14 +21,14 @@ from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
 
 QUICK = settings(
-    max_examples=300,
+    max_examples=500,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 BRIEF = settings(QUICK, max_examples=150)
-SOAK = settings(QUICK, max_examples=20_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
+SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
 class DictState:

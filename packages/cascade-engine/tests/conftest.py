@@ -1,13 +1,10 @@
-"""A loop whose clock jumps instead of waiting, and a watch for what tests leave behind."""
+"""A loop whose clock jumps instead of waiting."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
 import selectors
-import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -69,24 +66,3 @@ class Play:
 def play() -> Play:
     """Run a coroutine on a clock that jumps."""
     return Play()
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No thread outlives a test, and no generator or coroutine that was begun in its file."""
-    threads = set(threading.enumerate())
-    gc.freeze()  # what is there already is not looked at
-    yield
-    gc.collect()
-    left = [each for each in gc.get_objects() if _is_suspended(each, str(request.path))]
-    gc.unfreeze()
-    assert not left
-    assert set(threading.enumerate()) <= threads
-
-
-def _is_suspended(found: object, file: str) -> bool:
-    if inspect.isgenerator(found):
-        return found.gi_frame is not None and found.gi_code.co_filename == file
-    if inspect.isasyncgen(found):
-        return found.ag_frame is not None and found.ag_code.co_filename == file
-    return inspect.iscoroutine(found) and found.cr_frame is not None and found.cr_code.co_filename == file
