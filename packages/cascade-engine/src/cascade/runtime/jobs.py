@@ -97,6 +97,21 @@ class Job:
         self.started = True
         self.frame.note_started(self.position)
 
+    @property
+    def outer(self) -> Job | None:
+        """The call in whose place this one's tree stands; `None` in the run's own tree."""
+        return self.frame.loop.job
+
+    def is_inside(self, leader: Job) -> bool:
+        """Tell whether this call is a part of what stands in the place of `leader`, or is that call itself."""
+        current: Job | None = self
+        while current is not None:
+            lead = current.frame.loop.lead
+            if current is leader or (lead is not None and lead.leader is leader):
+                return True
+            current = current.outer
+        return False
+
 
 class ItemJob(Job):
     """One item of a map."""
@@ -112,6 +127,11 @@ class ItemJob(Job):
     def task_id(self) -> str:
         """The id of the map with the item's index."""
         return f"{super().task_id}[{self.index}]"
+
+    @property
+    def outer(self) -> Job | None:
+        """The map that this is an item of."""
+        return self.mapping.job
 
     @property
     def key(self) -> NodeKey:

@@ -7,7 +7,6 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,13 @@ from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.keys import FrameKey
 from cascade.runtime.mapping import CalledItems, MapRun
+from cascade.runtime.maps import Maps
 from cascade.runtime.missing import missing_error
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS, Stopped
+from cascade.runtime.plain import TURN_SECONDS, Stopped
 from cascade.runtime.reports import Reports
 from cascade.runtime.resource_manager import RunResources, note_others
+from cascade.runtime.slots import Slot
 from cascade.runtime.spawning import spawn
 from cascade.runtime.steps import PlainStep, Step
 from cascade.runtime.strategies import Prepared, TailCallLoop
@@ -74,7 +75,7 @@ class Run:
         self.error: BaseException | None = None
         self.value: Any = None
         self._failures: list[Exception] = []
-        self._ended = False
+        self.ended = False
         self._driver: asyncio.Task[Any] | None = None
         self._frames: dict[int, Frame] = {}
         self._frames_made = 0
@@ -84,7 +85,7 @@ class Run:
         self.turn_ends = 0.0
         self._called_at = 0.0
         self.plain = self.heard = False
-        self._maps: dict[int, MapRun] = {}  # by id
+        self.maps = Maps(self)
         # What may start now, in the order of the frames and of their plans; no two entries tie.
         self._ready: list[tuple[int, int, int, Entry]] = []
         self._ties = itertools.count()
@@ -92,8 +93,7 @@ class Run:
         self._filing: set[asyncio.Task[None]] = set()
         self._completed: deque[tuple[Job, Outcome]] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self._slot: Lease | None = None
-        self._withdraw_slot: Callable[[], None] | None = None
+        self._slot = Slot(engine.capacity, self.lender, self._wake_up)
 
     # The life of the run
 
@@ -115,7 +115,7 @@ class Run:
         while True:
             while self._finished:
                 self._end_frame(self._finished.popleft())
-            if self._ended:
+            if self.ended:
                 return
             if self._completed:
                 self._take(*self._completed.popleft())
@@ -146,7 +146,7 @@ class Run:
         self.watch_turn(task, time.monotonic() - self.turn_ends + TURN_SECONDS)
 
     async def _sleep(self) -> None:
-        assert self._steps or self._filing or self._withdraw_slot, "a run has nothing to do and no end"
+        assert self._steps or self._filing or self._slot.is_awaited, "a run has nothing to do and no end"
         self._wake = asyncio.get_running_loop().create_future()
         try:
             await self._wake
@@ -162,11 +162,16 @@ class Run:
         own = {asyncio.current_task(), self._driver, self.options.caller, self.resources.keeper}
         self.engine.watch_turn(task, seconds, [each for each in own if each is not None])
 
+    @property
+    def last_failure(self) -> Exception:
+        """The failure that came last, of those that a run goes on after."""
+        return self._failures[-1]
+
     def stop(self, error: BaseException) -> None:
         """End the run with an error; the first one counts."""
         if self.error is None:
             self.error = error
-        self._ended = True
+        self.ended = True
 
     async def _clean_up(self) -> None:
         """Cancel what is under way and wait for it, report what never started, release what is open."""
@@ -179,10 +184,7 @@ class Run:
             except asyncio.CancelledError as cancelled:
                 self.stop(cancelled)  # told again to stop: it already does
         self._report_unfinished()
-        if self._slot is not None:
-            self._slot.release()
-        if self._withdraw_slot is not None:
-            self._withdraw_slot()
+        self._slot.close()
         for loop in self._open_loops():
             loop.give_up()
         if self.error is None and self._failures:
@@ -193,7 +195,7 @@ class Run:
         """Tell what became of calls that nobody waits for any more, and which never started."""
         for job, outcome in self._completed:
             self._abandon(job, outcome)
-        for mapping in self._maps.values():
+        for mapping in self.maps.unfinished():
             self.reports.finished(mapping.job, Failed(self.error or asyncio.CancelledError()))
         for loop in self._open_loops():
             loop.open_paused()
@@ -276,9 +278,7 @@ class Run:
             self.reports.skipped(Job(frame, node), reason)
         frame.skipped.clear()
         for node in frame.ready:
-            heapq.heappush(
-                self._ready, (frame.serial, frame.program.rank[node], next(self._ties), Job(frame, node))
-            )
+            self.queue(frame.serial, frame.program.rank[node], Job(frame, node))
         frame.ready.clear()
         if frame.finished:
             self._finished.append(frame)
@@ -296,16 +296,16 @@ class Run:
         elif loop.job is not None:
             self._settle_skipped_place(loop.job, reason)
         else:
-            self._ended = True
+            self.ended = True
             if error is not None and not self._failures:
                 self.error = error
 
     def settle_loop(self, loop: TailCallLoop, value: object) -> None:
         """A loop has its value: that is the value of its place."""
         if loop.job is not None:
-            self._succeed(loop.job, value)
+            self.succeed(loop.job, value)
             return
-        self._ended = True
+        self.ended = True
         self.value = value
         if loop.lead is not None:
             self._file(loop.lead, value)
@@ -313,7 +313,7 @@ class Run:
 
     def queue_loop(self, loop: TailCallLoop) -> None:
         """Let a loop go on in its turn, after what is ready now."""
-        heapq.heappush(self._ready, (self._frames_made, -1, next(self._ties), loop))
+        self.queue(self._frames_made, -1, loop)
 
     def take_over(self, frame: Frame, node: int, stopped: Stopped) -> None:
         """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
@@ -321,45 +321,44 @@ class Run:
         job.started = True
         job.began = stopped.began
         if isinstance(stopped.value, CalledItems):
-            mapping = MapRun(job, stopped.value.items)
-            self._maps[id(mapping)] = mapping
-            self._take_items(mapping, stopped.value.first, stopped.value.error)
-            self._go_on_with_map(mapping)
+            self.maps.take_over(MapRun(job, stopped.value.items), stopped.value)
         elif stopped.error is None:
-            self._returned(job, stopped.value)
+            self.returned(job, stopped.value)
         elif isinstance(job.lazy, MappedLazyResult):  # its inputs are at fault, and a retry is for its items
-            self._fail(job, stopped.error)
+            self.fail(job, stopped.error)
         else:
-            self._fail_plain(job, stopped.error)
+            self.fail_plain(job, stopped.error)
 
-    def _fail_plain(self, job: Job, error: BaseException) -> None:
+    def fail_plain(self, job: Job, error: BaseException) -> None:
         """Take in what a plain call raised: its first attempt, if there may be others."""
         retry = job.policies.retry
         if retry is not None and isinstance(error, retry.on):
             job.started = True
             self._spawn(job, error)
         else:
-            self._fail(job, error)
+            self.fail(job, error)
 
     def _settle_skipped_place(self, job: Job, reason: str | None) -> None:
         if reason is None or reason == SkipReason.UPSTREAM_FAILED:
-            self._settle_without_value(job)
+            self.settle_without_value(job)
         elif isinstance(job, ItemJob):
-            self._fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
+            self.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
         else:
             self.state.mark_skipped(job.key, reason)
-            self._settle_without_value(job)
+            self.settle_without_value(job)
 
     # Starting calls
 
+    def queue(self, serial: int, rank: int, entry: Entry) -> None:
+        """Let an entry be started in its turn: by the number of its tree, then by its rank in that tree's plan."""
+        heapq.heappush(self._ready, (serial, rank, next(self._ties), entry))
+
     def _next_ready(self) -> Entry | None:
         if not self._ready:
-            if self._slot is not None:
-                self._slot.release()
-                self._slot = None
+            self._slot.give_back()
             return None
         entry = self._ready[0][3]
-        if self._needs_slot(entry) and not self._has_slot():
+        if self._needs_slot(entry) and not self._slot.is_there():
             return None
         return heapq.heappop(self._ready)[3]
 
@@ -375,29 +374,16 @@ class Run:
             policies = entry.policies
         return policies.constraints is None and policies.cache is None
 
-    def _has_slot(self) -> bool:
-        if self._slot is None and self._withdraw_slot is None:
-            granted = self.engine.capacity.request({CONCURRENCY: 1}, self.lender, self._take_slot)
-            self._withdraw_slot = None if self._slot is not None else granted
-        return self._slot is not None
-
-    def _take_slot(self, slot: Lease) -> None:
-        self._slot = slot
-        self._withdraw_slot = None
-        self._wake_up()
-
     def _start(self, entry: Entry) -> Job | None:
         """Start a call; return it if it was made here and now."""
         if isinstance(entry, TailCallLoop):
             self._advance(entry)
             return None
         if isinstance(entry, MapRun):
-            item = entry.next_item()
-            entry.queued = False
-            self._queue_map(entry)
+            item = self.maps.next_item(entry)
             return None if item is None else self._start_call(item)
         if type(entry.lazy) is MappedLazyResult:
-            self._start_map(entry)
+            self.maps.start(entry)
             return None
         return self._start_call(entry)
 
@@ -405,8 +391,8 @@ class Run:
         broken = job.frame.broken(job.position)
         if broken is not None:
             self.reports.started(job)
-            self._fail(job, broken)
-        elif self._is_plain(job):
+            self.fail(job, broken)
+        elif self.is_plain(job):
             self._call(job)
             return job
         elif self.plain and job.task.is_async and self._needs_nothing(job) and not job.resources:
@@ -415,7 +401,7 @@ class Run:
             self._spawn(job)
         return None
 
-    def _is_plain(self, job: Job) -> bool:
+    def is_plain(self, job: Job) -> bool:
         """Tell whether a call needs nothing but to be made."""
         inline = self.engine.is_inline(job.lazy)
         return inline and self._needs_nothing(job) and self.resources.are_open(job.resources)
@@ -432,16 +418,16 @@ class Run:
 
     def _call(self, job: Job) -> None:
         self.reports.started(job)
-        slot, self._slot = self._slot, None
+        slot = self._slot.take()
         try:
             args, kwargs = job.arguments(self.resources.values)
             value = job.task.func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the user's own code
             self._called_at = time.monotonic()
-            self._fail(job, error)
+            self.fail(job, error)
         else:
             self._called_at = time.monotonic()  # before listeners take their time
-            self._returned(job, value)
+            self.returned(job, value)
         finally:
             if slot is not None:
                 slot.release()
@@ -450,7 +436,7 @@ class Run:
         """Make a call in an asyncio task of its own; `failed` is what its first attempt has raised already."""
         slot = None
         if job.policies.constraints is None and job.policies.cache is None:
-            slot, self._slot = self._slot, None
+            slot = self._slot.take()
         # Inline calls share the context of the run, all others get a copy.
         context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
         self._begin(Step(self, job, slot, failed), context)
@@ -472,19 +458,19 @@ class Run:
 
     def _take(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, Returned):
-            self._returned(job, outcome.value)
+            self.returned(job, outcome.value)
         elif isinstance(outcome, Known):
             self.reports.skipped(job, SkipReason.CACHE_HIT)
-            self._succeed(job, outcome.value)
+            self.succeed(job, outcome.value)
         else:
             if not job.started:
                 self.reports.started(job)
-            self._fail(job, outcome.error)
+            self.fail(job, outcome.error)
 
-    def _returned(self, job: Job, value: object) -> None:
+    def returned(self, job: Job, value: object) -> None:
         self.reports.finished(job, Returned(value))
         if not isinstance(value, LazyResult):
-            self._succeed(job, value)
+            self.succeed(job, value)
             return
         if not job.is_target:
             self.queue_loop(TailCallLoop(self, job, value))  # not begun here: trees may nest without end
@@ -495,41 +481,41 @@ class Run:
             job.frame.loop.give_up()
             if not isinstance(error, CascadeError):
                 raise
-            self._fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
+            self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
 
     def _advance(self, loop: TailCallLoop) -> None:
         try:
             loop.advance()
         except CascadeError as error:  # as above
             if loop.job is not None:
-                self._fail_unreported(loop.job, error)
+                self.fail_unreported(loop.job, error)
             elif self.options.finish and self.announced:
                 self._failures.append(error)
-                self._ended = True
+                self.ended = True
             else:
                 self.stop(error)
         except BaseException:
             loop.give_up()
             raise
 
-    def _succeed(self, job: Job, value: object) -> None:
+    def succeed(self, job: Job, value: object) -> None:
         self.state.put_result(job.key, value)
         if job.lead is not None:
             self._file(job.lead, value)
             job.lead = None
         self._settle(job)
 
-    def _fail(self, job: Job, error: BaseException) -> None:
+    def fail(self, job: Job, error: BaseException) -> None:
         self.reports.finished(job, Failed(error))
-        self._fail_unreported(job, error)
+        self.fail_unreported(job, error)
 
-    def _fail_unreported(self, job: Job, error: BaseException) -> None:
+    def fail_unreported(self, job: Job, error: BaseException) -> None:
         """Take in a failure of a call that has told of its own end already, or has just done so."""
         self._record_failure(job, error)
         if isinstance(job, ItemJob) and job.mapping.error is None:
             job.mapping.error = error
-        if not self._ended:
-            self._settle_without_value(job)
+        if not self.ended:
+            self.settle_without_value(job)
 
     def _record_failure(self, job: Job, error: BaseException) -> None:
         self.reports.annotate(error, job)
@@ -540,7 +526,7 @@ class Run:
                 job.lead.give_up()
             self.stop(error)
 
-    def _settle_without_value(self, job: Job) -> None:
+    def settle_without_value(self, job: Job) -> None:
         if job.lead is not None:
             job.lead.give_up()
             job.lead = None
@@ -550,108 +536,12 @@ class Run:
 
     def _settle(self, job: Job) -> None:
         if isinstance(job, ItemJob):
-            self._settle_item(job.mapping)
+            self.maps.settle_item(job.mapping)
         else:
             job.frame.settle(job.position)
             self._absorb(job.frame)
 
-    # Maps
-
-    def _start_map(self, job: Job) -> None:
-        self.reports.started(job)
-        try:
-            mapping = MapRun(job)
-        except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
-            self._fail(job, error)
-            return
-        self._maps[id(mapping)] = mapping
-        if self.plain and not self.heard and self._has_plain_items(mapping):
-            self._call_items(mapping)
-        self._go_on_with_map(mapping)
-
-    def _go_on_with_map(self, mapping: MapRun) -> None:
-        if self._ended or id(mapping) not in self._maps:
-            return  # the last item's failure has ended the run or the map
-        if mapping.finished:
-            self._end_map(mapping)
-        else:
-            self._queue_map(mapping)
-
-    def _has_plain_items(self, mapping: MapRun) -> bool:
-        return not mapping.injects and self._is_plain(mapping.job)
-
-    def _call_items(self, mapping: MapRun) -> None:
-        """Make the calls of a map's items one after the other, as many as the turn has time for."""
-        values, error = mapping.calls.call(self.turn_ends)
-        self._take_items(mapping, values, error)
-
-    def _take_items(self, mapping: MapRun, values: list[Any], error: BaseException | None) -> None:
-        """Take in what the first items of a map gave, and what the next one raised."""
-        mapping.note_begun(len(values) + (error is not None))
-        if error is None and mapping.finished and LAZY_TYPES.isdisjoint(map(type, values)):
-            mapping.values = values
-            return
-        for index, value in enumerate(values):
-            item = ItemJob(mapping, index)
-            if isinstance(value, LazyResult):
-                mapping.note_running()
-                self._returned(item, value)
-            else:
-                self.state.put_result(item.key, value)
-        if error is not None:
-            mapping.note_running()
-            self._fail_plain(ItemJob(mapping, len(values)), error)
-
-    def _queue_map(self, mapping: MapRun) -> None:
-        """Let a map's next item be started in its turn, if there is one that may."""
-        if mapping.can_begin and not mapping.queued:
-            mapping.queued = True
-            frame = mapping.job.frame
-            rank = frame.program.rank[mapping.job.position]
-            heapq.heappush(self._ready, (frame.serial, rank, next(self._ties), mapping))
-
-    def _settle_item(self, mapping: MapRun) -> None:
-        mapping.settle_item()
-        if mapping.finished:
-            self._end_map(mapping)
-        else:
-            self._queue_map(mapping)
-
-    def _end_map(self, mapping: MapRun) -> None:
-        del self._maps[id(mapping)]
-        job = mapping.job
-        if mapping.values is not None:
-            self.reports.finished(job, Returned(mapping.values))
-            self._succeed(job, mapping.values)
-            return
-        items = mapping.items()
-        if mapping.failed:
-            self.reports.finished(job, Failed(mapping.error or self._failures[-1]))
-        else:
-            values = [self.state.get_result(item.key) for item in items]
-            self.reports.finished(job, Returned(values))
-        for item in items:
-            self.state.clear(item.frame_key)
-        if mapping.failed:
-            self._settle_without_value(job)
-        else:
-            self._succeed(job, values)
-
     # Cache
-
-    def is_inside(self, job: Job) -> Callable[[Job], bool]:
-        """Return what tells whether a call stands in the place of which `job` is a part."""
-
-        def inside(leader: Job) -> bool:
-            current: Job | None = job
-            while current is not None:
-                lead = current.frame.loop.lead
-                if current is leader or (lead is not None and lead.leader is leader):
-                    return True
-                current = current.mapping.job if isinstance(current, ItemJob) else current.frame.loop.job
-            return False
-
-        return inside
 
     def _file(self, lead: Lead, value: object) -> None:
         """Put a value into the cache, beside the run and before its end."""

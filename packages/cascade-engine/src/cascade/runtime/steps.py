@@ -96,7 +96,7 @@ class Step:
         args, kwargs = self.job.arguments(None)
         call = CachedCall(self.job.task, args, kwargs)
         try:
-            found = await self._run.engine.cache.find(policy, call, self.job, self._run.is_inside(self.job))
+            found = await self._run.engine.cache.find(policy, call, self.job, self.job.is_inside)
         except UncacheableError as problem:
             self._run.reports.uncached(self.job, str(problem))
             return None

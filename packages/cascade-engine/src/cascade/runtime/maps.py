@@ -1,0 +1,129 @@
+"""The maps of one run: each item in its turn, and the list of values when all are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from cascade.runtime.jobs import ItemJob, Job
+from cascade.runtime.mapping import CalledItems, MapRun
+from cascade.runtime.outcomes import Failed, Returned
+from cascade.runtime.plain import LAZY_TYPES
+from cascade.spec.lazy_types import LazyResult
+
+if TYPE_CHECKING:
+    from cascade.runtime.run import Run
+
+
+class Maps:
+    """The maps that have begun and not ended."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._open: dict[int, MapRun] = {}  # by id
+
+    def unfinished(self) -> Iterable[MapRun]:
+        """Return the maps that have not ended."""
+        return self._open.values()
+
+    def take_over(self, mapping: MapRun, called: CalledItems) -> None:
+        """Go on with a map whose first items have been called plainly."""
+        self._open[id(mapping)] = mapping
+        self._take(mapping, called.first, called.error)
+        self._go_on(mapping)
+
+    def next_item(self, mapping: MapRun) -> ItemJob | None:
+        """Return the item whose turn it is, and let the one after it have its turn as well."""
+        item = mapping.next_item()
+        mapping.queued = False
+        self._queue(mapping)
+        return item
+
+    def start(self, job: Job) -> None:
+        """Begin a map that is ready: its inputs are known now."""
+        run = self._run
+        run.reports.started(job)
+        try:
+            mapping = MapRun(job)
+        except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
+            run.fail(job, error)
+            return
+        self._open[id(mapping)] = mapping
+        if run.plain and not run.heard and self._has_plain_items(mapping):
+            self._call(mapping)
+        self._go_on(mapping)
+
+    def _go_on(self, mapping: MapRun) -> None:
+        run = self._run
+        if run.ended or id(mapping) not in self._open:
+            return  # the last item's failure has ended the run or the map
+        if mapping.finished:
+            self._end(mapping)
+        else:
+            self._queue(mapping)
+
+    def _has_plain_items(self, mapping: MapRun) -> bool:
+        run = self._run
+        return not mapping.injects and run.is_plain(mapping.job)
+
+    def _call(self, mapping: MapRun) -> None:
+        """Make the calls of a map's items one after the other, as many as the turn has time for."""
+        run = self._run
+        values, error = mapping.calls.call(run.turn_ends)
+        self._take(mapping, values, error)
+
+    def _take(self, mapping: MapRun, values: list[Any], error: BaseException | None) -> None:
+        """Take in what the first items of a map gave, and what the next one raised."""
+        run = self._run
+        mapping.note_begun(len(values) + (error is not None))
+        if error is None and mapping.finished and LAZY_TYPES.isdisjoint(map(type, values)):
+            mapping.values = values
+            return
+        for index, value in enumerate(values):
+            item = ItemJob(mapping, index)
+            if isinstance(value, LazyResult):
+                mapping.note_running()
+                run.returned(item, value)
+            else:
+                run.state.put_result(item.key, value)
+        if error is not None:
+            mapping.note_running()
+            run.fail_plain(ItemJob(mapping, len(values)), error)
+
+    def _queue(self, mapping: MapRun) -> None:
+        """Let a map's next item be started in its turn, if there is one that may."""
+        run = self._run
+        if mapping.can_begin and not mapping.queued:
+            mapping.queued = True
+            frame = mapping.job.frame
+            rank = frame.program.rank[mapping.job.position]
+            run.queue(frame.serial, rank, mapping)
+
+    def settle_item(self, mapping: MapRun) -> None:
+        """Note that an item is done; with the last one the map has its value."""
+        mapping.settle_item()
+        if mapping.finished:
+            self._end(mapping)
+        else:
+            self._queue(mapping)
+
+    def _end(self, mapping: MapRun) -> None:
+        run = self._run
+        del self._open[id(mapping)]
+        job = mapping.job
+        if mapping.values is not None:
+            run.reports.finished(job, Returned(mapping.values))
+            run.succeed(job, mapping.values)
+            return
+        items = mapping.items()
+        if mapping.failed:
+            run.reports.finished(job, Failed(mapping.error or run.last_failure))
+        else:
+            values = [run.state.get_result(item.key) for item in items]
+            run.reports.finished(job, Returned(values))
+        for item in items:
+            run.state.clear(item.frame_key)
+        if mapping.failed:
+            run.settle_without_value(job)
+        else:
+            run.succeed(job, values)
