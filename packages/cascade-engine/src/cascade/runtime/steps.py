@@ -21,7 +21,7 @@ from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.spec.common import INPUTS
-from cascade.spec.encoding import UncacheableError
+from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.compose import CALL_FACTORY
 from cascade.spec.conversion import type_name
-from cascade.spec.encoding import UncacheableError, digest
+from cascade.spec.encoding import digest
+from cascade.spec.errors import UncacheableError
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies

@@ -4,7 +4,6 @@ from cascade.spec.caching import ByInputs, FileExists
 from cascade.spec.common import Env, EnvContract, Param, ParamContract, Secret, SecretValue
 from cascade.spec.compose import gather, map, pipeline, sequence
 from cascade.spec.constraint import Constraints
-from cascade.spec.encoding import UncacheableError
 from cascade.spec.errors import (
     CallError,
     CascadeError,
@@ -18,6 +17,7 @@ from cascade.spec.errors import (
     PolicyError,
     SpecError,
     TaskReferenceError,
+    UncacheableError,
 )
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING

@@ -16,24 +16,13 @@ import pathlib
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cascade.spec.errors import CascadeError
+from cascade.spec.errors import UncacheableError
 from cascade.spec.resource import Inject
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
-
-
-@dataclass(eq=False)
-class UncacheableError(CascadeError, TypeError):
-    """A value without a canonical form; a call with it is made without the cache."""
-
-    kind: str
-
-    def __str__(self) -> str:
-        return f"a {self.kind} has no canonical form; pass plain data, or cache by a policy of your own"
 
 
 def digest_call(task: Task[Any], version: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -121,3 +121,13 @@ class TaskReferenceError(CascadeError, TypeError):
             f"task '{self.task}' can't be sent to another process: {self.reference} is not that task; "
             f"define it at the top of a module"
         )
+
+
+@dataclass(eq=False)
+class UncacheableError(CascadeError, TypeError):
+    """A value without a canonical form; a call with it is made without the cache."""
+
+    kind: str
+
+    def __str__(self) -> str:
+        return f"a {self.kind} has no canonical form; pass plain data, or cache by a policy of your own"
