@@ -18,7 +18,7 @@ from cascade.graph.structure import kind_of, policy_shape
 from cascade.graph.tree import Choice, Injected, Source
 from cascade.runtime.events import SkipReason
 from cascade.runtime.mapping import call_map
-from cascade.runtime.plain import LAZY_TYPES, Stopped
+from cascade.runtime.plain import LAZY_TYPES, Stopped, is_simple
 from cascade.runtime.program import Program
 from cascade.runtime.rehearsal import Turning, rehearse
 from cascade.runtime.resolvers import choose_route
@@ -99,19 +99,12 @@ def compile_straight_line(program: Program, lazies: list[LazyResult[Any]]) -> St
         NotCompilableError: If there is anything but such calls.
     """
     writer = _Writer(program, lazies, "MISS")
-    if not all(_is_simple(lazy.policies) for lazy in lazies):
+    if not all(is_simple(lazy.policies) for lazy in lazies):
         raise NotCompilableError
     writer.write_match()
     writer.write_calls()
     straight: StraightLine = writer.function()
     return straight
-
-
-def _is_simple(policies: Policies) -> bool:
-    """Tell whether a call with these policies is made by calling its function; a retry begins with a failure."""
-    return policies is NO_POLICIES or (
-        policies.timeout is None and policies.cache is None and policies.constraints is None
-    )
 
 
 def _is_writable(keyword: str) -> bool:

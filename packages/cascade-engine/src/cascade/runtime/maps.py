@@ -54,8 +54,7 @@ class Maps:
         self._go_on(mapping)
 
     def _go_on(self, mapping: MapRun) -> None:
-        run = self._run
-        if run.ended or id(mapping) not in self._open:
+        if self._run.ended or id(mapping) not in self._open:
             return  # the last item's failure has ended the run or the map
         if mapping.finished:
             self._end(mapping)
@@ -63,13 +62,11 @@ class Maps:
             self._queue(mapping)
 
     def _has_plain_items(self, mapping: MapRun) -> bool:
-        run = self._run
-        return not mapping.injects and run.is_plain(mapping.job)
+        return not mapping.injects and self._run.is_plain(mapping.job)
 
     def _call(self, mapping: MapRun) -> None:
         """Make the calls of a map's items one after the other, as many as the turn has time for."""
-        run = self._run
-        values, error = mapping.calls.call(run.turn_ends)
+        values, error = mapping.calls.call(self._run.turn_ends)
         self._take(mapping, values, error)
 
     def _take(self, mapping: MapRun, values: list[Any], error: BaseException | None) -> None:
@@ -92,12 +89,11 @@ class Maps:
 
     def _queue(self, mapping: MapRun) -> None:
         """Let a map's next item be started in its turn, if there is one that may."""
-        run = self._run
         if mapping.can_begin and not mapping.queued:
             mapping.queued = True
             frame = mapping.job.frame
             rank = frame.program.rank[mapping.job.position]
-            run.queue(frame.serial, rank, mapping)
+            self._run.queue(frame.serial, rank, mapping)
 
     def settle_item(self, mapping: MapRun) -> None:
         """Note that an item is done; with the last one the map has its value."""

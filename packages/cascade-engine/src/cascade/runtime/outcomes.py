@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cascade.runtime.events import SkipReason
-
 
 @dataclass(frozen=True, slots=True)
 class Returned:
@@ -26,13 +24,6 @@ class Failed:
     """The call raised this, or could not be made because of it."""
 
     error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """There is no value, for this reason: where the target of a tree was skipped."""
-
-    reason: SkipReason
 
 
 Outcome = Returned | Known | Failed

@@ -12,14 +12,25 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
+from cascade.spec.policies import NO_POLICIES, Policies
 
 TURN_SECONDS = 0.01
 """For how long inline calls may follow each other before the event loop gets its turn."""
+
+Lazies = list[LazyResult[Any]]
+"""The lazy results of one tree, in the order of its program."""
 
 LAZY_TYPES = frozenset(
     {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult}
 )
 """The types of a value that stands for a tree to be run in its place."""
+
+
+def is_simple(policies: Policies) -> bool:
+    """Tell whether a call with these policies is made by calling its function; a retry begins with a failure."""
+    return policies is NO_POLICIES or (
+        policies.timeout is None and policies.cache is None and policies.constraints is None
+    )
 
 
 class Stopped:

@@ -23,7 +23,7 @@ from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.maps import Maps
 from cascade.runtime.missing import missing_error
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.plain import TURN_SECONDS, Stopped
+from cascade.runtime.plain import TURN_SECONDS, Stopped, is_simple
 from cascade.runtime.reports import Reports
 from cascade.runtime.resource_manager import RunResources, note_others
 from cascade.runtime.slots import Slot
@@ -32,7 +32,7 @@ from cascade.runtime.steps import PlainStep, Step
 from cascade.runtime.strategies import Prepared, TailCallLoop
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
-from cascade.spec.policies import NO_POLICIES
+from cascade.spec.policies import Policies
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec
 
@@ -128,7 +128,7 @@ class Run:
             job = self._start(entry)
             if self.turn_is_over():
                 if job is not None:
-                    self.watch_turn(job.task, self._called_at - self.turn_ends + TURN_SECONDS)
+                    self.note_overrun(job.task, self._called_at)
                 await asyncio.sleep(0)
                 self._begin_turn()
 
@@ -141,9 +141,9 @@ class Run:
         """Tell whether the event loop is to get its turn."""
         return time.monotonic() > self.turn_ends
 
-    def note_overrun(self, task: Task[Any]) -> None:
-        """Note that the turn was over when this task's call ended."""
-        self.watch_turn(task, time.monotonic() - self.turn_ends + TURN_SECONDS)
+    def note_overrun(self, task: Task[Any], ended: float) -> None:
+        """Note that this task's call ended at a time when the turn was over."""
+        self.watch_turn(task, ended - self.turn_ends + TURN_SECONDS)
 
     async def _sleep(self) -> None:
         assert self._steps or self._filing or self._slot.is_awaited, "a run has nothing to do and no end"
@@ -232,8 +232,11 @@ class Run:
         """
         if not self.announced:
             check_inputs(lazies, self.options.spec, self.options.params)
-            self.announced = True
-            self.reports.run_started(target, self.options.params)
+            self._report_start(target)
+
+    def _report_start(self, target: LazyResult[Any]) -> None:
+        self.announced = True
+        self.reports.run_started(target, self.options.params)
 
     def check(self, prepared: Prepared) -> None:
         """Check that a structure can be run, before its first node.
@@ -245,7 +248,8 @@ class Run:
         if not self.announced:
             check_inputs(lazies, self.options.spec, self.options.params)
         check_structure(self.engine, program, lazies, self.options.params)
-        self.announce(lazies[program.target], lazies)
+        if not self.announced:
+            self._report_start(lazies[program.target])
 
     def next_serial(self) -> int:
         """Return the number of a tree that begins to run; trees are numbered as they come."""
@@ -372,7 +376,7 @@ class Run:
             return False
         else:
             policies = entry.policies
-        return policies.constraints is None and policies.cache is None
+        return _takes_slot_first(policies)
 
     def _start(self, entry: Entry) -> Job | None:
         """Start a call; return it if it was made here and now."""
@@ -409,12 +413,7 @@ class Run:
     def _needs_nothing(self, job: Job) -> bool:
         """Tell whether no policy of a call has to do with how it is made."""
         policies = job.policies
-        return policies is NO_POLICIES or (
-            policies.retry is None
-            and policies.timeout is None
-            and policies.cache is None
-            and policies.constraints is None
-        )
+        return policies.retry is None and is_simple(policies)
 
     def _call(self, job: Job) -> None:
         self.reports.started(job)
@@ -434,9 +433,7 @@ class Run:
 
     def _spawn(self, job: Job, failed: Exception | None = None) -> None:
         """Make a call in an asyncio task of its own; `failed` is what its first attempt has raised already."""
-        slot = None
-        if job.policies.constraints is None and job.policies.cache is None:
-            slot = self._slot.take()
+        slot = self._slot.take() if _takes_slot_first(job.policies) else None
         # Inline calls share the context of the run, all others get a copy.
         context = self.context if self.engine.is_inline(job.lazy) else self.context.copy()
         self._begin(Step(self, job, slot, failed), context)
@@ -554,3 +551,8 @@ class Run:
             await lead.succeed(value)
         except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
             self.reports.uncached(lead.leader, f"{type(error).__name__}: {error}")
+
+
+def _takes_slot_first(policies: Policies) -> bool:
+    """Tell whether a call takes its slot before it starts: not if it waits for more, or may turn out to be no call."""
+    return policies.constraints is None and policies.cache is None

@@ -26,7 +26,7 @@ from cascade.runtime.compiling import (
     compile_straight_line,
 )
 from cascade.runtime.keys import FrameKey, Turn
-from cascade.runtime.plain import TURN_SECONDS, Stopped
+from cascade.runtime.plain import TURN_SECONDS, Lazies, Stopped
 from cascade.runtime.program import Program, compile_program
 from cascade.runtime.protocols import Solver
 from cascade.runtime.tables import Table, make_table
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from cascade.runtime.frame import Frame
     from cascade.runtime.jobs import Job
     from cascade.runtime.run import Run
-
-Lazies = list[LazyResult[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,15 @@ class ReuseStats:
 class Known:
     """A structure seen before. It is interpreted at first; if it comes again, code is written for it."""
 
-    __slots__ = ("_slow", "key", "matcher", "program", "root", "seen", "straight", "table")
+    __slots__ = ("_slow", "inline", "key", "matcher", "program", "root", "seen", "straight", "table")
 
-    def __init__(self, key: Hashable, root: int, program: Program, table: Table | None) -> None:
+    def __init__(self, key: Hashable, root: int, program: Program, inline: bool, table: Table | None) -> None:
         self.key = key
         self.root = root
         self.program = program
+        self.inline = (
+            inline  # all calls: where a call runs is a matter of its task and mode, so of the structure
+        )
         self.table = table
         self.seen = 0
         self.matcher: Matcher | None = None
@@ -129,21 +130,19 @@ class GraphReuse:
         Raises:
             CascadeError: If the tree makes no sense; see `build_graph` and `Solver.resolve`.
         """
-        candidates = self._by_root.get(target.task.serial)
-        if candidates is not None:
-            for known in candidates[: self.TRIED]:
-                if known.matcher is not None:
-                    lazies = known.matcher(target)
-                    if lazies is not None:
-                        self._see_again(known, lazies)
-                        return Prepared(known.program, lazies, known.table)
-            tree = read_tree(target)
-            found = self._known.get(structure_key(tree))
-            if found is not None:
-                self._see_again(found, tree.lazies)
-                return Prepared(found.program, tree.lazies, found.table)
-            return self._build(target, tree)
-        return self._build(target, read_tree(target))
+        candidates = self.candidates(target)
+        for known in candidates:
+            lazies = None if known.matcher is None else known.matcher(target)
+            if lazies is not None:
+                self._see_again(known, lazies)
+                return Prepared(known.program, lazies, known.table)
+        tree = read_tree(target)
+        key = structure_key(tree)
+        found = self._known.get(key) if candidates else None
+        if found is None:
+            return self._build(target, tree, key)
+        self._see_again(found, tree.lazies)
+        return Prepared(found.program, tree.lazies, found.table)
 
     def candidates(self, target: LazyResult[Any]) -> list[Known]:
         """Return the known structures that a target may have, the last used first."""
@@ -158,14 +157,14 @@ class GraphReuse:
             siblings.remove(known)
             siblings.insert(0, known)
 
-    def _build(self, target: LazyResult[Any], tree: Tree) -> Prepared:
+    def _build(self, target: LazyResult[Any], tree: Tree, key: Hashable) -> Prepared:
         graph = build_graph(tree)
         self._builds += 1
         self._misses += 1
         program = compile_program(graph, self._solver.resolve(graph))
         inline = all(self._engine.is_inline(lazy) for lazy in tree.lazies)
         table = make_table(program, tree.lazies) if inline else None
-        self._remember(Known(structure_key(tree), target.task.serial, program, table))
+        self._remember(Known(key, target.task.serial, program, inline, table))
         return Prepared(program, tree.lazies, table)
 
     def _remember(self, known: Known) -> None:
@@ -195,7 +194,7 @@ class GraphReuse:
             return
         try:
             known.matcher = compile_matcher(known.program, lazies)
-            if all(self._engine.is_inline(lazy) for lazy in lazies):
+            if known.inline:
                 known.straight = compile_straight_line(known.program, lazies)
         except NotCompilableError:
             pass

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.tree import Call
-from cascade.runtime.plain import LAZY_TYPES, Stopped
+from cascade.runtime.plain import LAZY_TYPES, Lazies, Stopped
 from cascade.runtime.program import Program
 from cascade.spec.arguments import LOOKED_INTO, Slot, fill, holds_marker
 from cascade.spec.lazy_types import LazyResult
@@ -20,7 +20,6 @@ from cascade.spec.policies import NO_POLICIES
 if TYPE_CHECKING:
     from cascade.runtime.run import Run
 
-Lazies = list[LazyResult[Any]]
 Place = int | str
 
 
@@ -66,9 +65,10 @@ class Table:
                 look -= 1
                 if not look:
                     look = interval
-                    if time.monotonic() > ends:
+                    now = time.monotonic()
+                    if now > ends:
                         if interval == 1:
-                            run.note_overrun(lazy.task)
+                            run.note_overrun(lazy.task, now)
                         ends = 0.0
                 if type(value) in LAZY_TYPES and node != self._program.target:
                     return Stopped(node, values, None, value)
@@ -96,7 +96,7 @@ class Table:
                 return Stopped(node, values, error, None, began)
             now = clock()
             if now > ends:
-                run.note_overrun(lazy.task)
+                run.note_overrun(lazy.task, now)
             if type(value) in LAZY_TYPES and node != target:
                 return Stopped(node, values, None, value, began)
             values[node] = value
