@@ -38,6 +38,8 @@ RUNTIME_NAMES = [
     "SkipReason",
     "Solver",
     "Status",
+    "StoreError",
+    "StoreFormatError",
     "TaskBlocked",
     "TaskEvent",
     "TaskExecutionFinished",

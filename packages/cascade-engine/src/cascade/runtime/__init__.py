@@ -34,6 +34,8 @@ from cascade.runtime.exceptions import (
     ResourceYieldError,
     RouteNotFoundError,
     RunningLoopError,
+    StoreError,
+    StoreFormatError,
     TaskTimeoutError,
     UnknownParamError,
 )
@@ -67,6 +69,8 @@ __all__ = [
     "SkipReason",
     "Solver",
     "Status",
+    "StoreError",
+    "StoreFormatError",
     "TaskBlocked",
     "TaskEvent",
     "TaskExecutionFinished",

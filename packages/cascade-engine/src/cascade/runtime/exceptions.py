@@ -186,5 +186,28 @@ class EngineClosedError(CascadeRuntimeError):
         return "this engine is closed; run inside its `async with` block"
 
 
+@dataclass(eq=False)
+class StoreError(CascadeRuntimeError, OSError):
+    """A store can't be read or written; `store` is its path or address, without a password."""
+
+    store: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"store {self.store}: {self.problem}"
+
+
+@dataclass(eq=False)
+class StoreFormatError(CascadeRuntimeError, ValueError):
+    """A store that is of another kind, or of a newer version, than what opens it."""
+
+    store: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"store {self.store} {self.problem}; {self.remedy}"
+
+
 class BlockedLoopWarning(UserWarning):
     """A task held the event loop for long while others waited."""
