@@ -256,16 +256,17 @@ def modules_below(package: str) -> Iterator[ModuleType]:
 
 
 def public_names(package: str) -> set[str]:
-    """Return the names of `__all__`; without one, the public classes and functions of the package's modules."""
+    """Return the names of `__all__`; without one, the public classes and functions of the module and those below it."""
     module = importlib.import_module(package)
     if hasattr(module, "__all__"):
         return set(module.__all__)
-    return {
+    own = {
         name
-        for each in modules_below(package)
-        for name, value in vars(each).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == each.__name__
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == package
     }
+    below = [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{package}.")]
+    return own.union(*(public_names(each) for each in below if not each.endswith("__main__")))
 
 
 CODE = re.compile(r"`([^`\n]+)`")
@@ -299,7 +300,7 @@ def test_the_signatures_of_the_reference_are_those_of_the_code(package: str) -> 
 
     `...` as a default stands for one that can't be written there.
     """
-    module = importlib.import_module(package)
+    module, *_ = modules_below(package)
     for heading in HEADING.finditer(prose(reference(PACKAGES[package]))):
         found = SIGNATURE.fullmatch(heading["text"])
         if found is None:

@@ -76,6 +76,8 @@ def test_the_public_names() -> None:
         ("cascade.adapters.executors.local", "LocalExecutor"),
         ("cascade.adapters.state", "InMemoryStateBackend"),
         ("cascade.adapters.cache", "InMemoryCacheBackend"),
+        ("cascade.adapters.codec", "DataCodec"),
+        ("cascade.adapters.codec", "PickleCodec"),
     ],
 )
 def test_modules_stand_where_users_look_for_them(module: str, name: str) -> None:
@@ -84,7 +86,8 @@ def test_modules_stand_where_users_look_for_them(module: str, name: str) -> None
 
 
 @pytest.mark.parametrize("module", ["cascade.runtime", "cascade.adapters", "cascade.testing"])
-def test_importing_loads_no_networkx_and_no_typer(module: str) -> None:
-    """Importing the engine's packages loads neither networkx nor typer."""
-    code = f"import sys, {module}; sys.exit(bool(sys.modules.keys() & {{'networkx', 'typer', 'rich'}}))"
+def test_importing_loads_nothing_that_is_used_rarely(module: str) -> None:
+    """Importing the engine's packages loads neither networkx nor typer, and no codec."""
+    heavy = "{'networkx', 'typer', 'rich', 'msgspec', 'cascade.adapters.codec'}"
+    code = f"import sys, {module}; sys.exit(bool(sys.modules.keys() & {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -25,6 +25,10 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.ContractConflictError("Param('p')", "Secret('p')"), ValueError),
     (errors.TaskReferenceError("f", "m.f"), TypeError),
     (spec.UncacheableError("module.Thing"), TypeError),
+    (errors.CodecError("module.Thing", "value[0]", "a remedy"), TypeError),
+    (errors.DamagedDataError("it is cut"), ValueError),
+    (errors.DataVersionError(2, 1), ValueError),
+    (errors.StoredReferenceError("module.Thing", "it is gone", "a remedy"), LookupError),
 ]
 
 

@@ -7,7 +7,10 @@ from cascade.spec.constraint import Constraints
 from cascade.spec.errors import (
     CallError,
     CascadeError,
+    CodecError,
     ContractConflictError,
+    DamagedDataError,
+    DataVersionError,
     InputError,
     LazyUseError,
     MapError,
@@ -16,13 +19,14 @@ from cascade.spec.errors import (
     NotLazyError,
     PolicyError,
     SpecError,
+    StoredReferenceError,
     TaskReferenceError,
     UncacheableError,
 )
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import Mode, Policies, RetryPolicy
-from cascade.spec.protocols import CacheBackend, CachedCall, CachePolicy, Hit, StateBackend
+from cascade.spec.protocols import CacheBackend, CachedCall, CachePolicy, Codec, Hit, StateBackend
 from cascade.spec.resource import Inject, Resource, Scope, inject, resource
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task, task
@@ -36,8 +40,12 @@ __all__ = [
     "CachedCall",
     "CallError",
     "CascadeError",
+    "Codec",
+    "CodecError",
     "Constraints",
     "ContractConflictError",
+    "DamagedDataError",
+    "DataVersionError",
     "Env",
     "EnvContract",
     "FileExists",
@@ -67,6 +75,7 @@ __all__ = [
     "SequenceLazyResult",
     "SpecError",
     "StateBackend",
+    "StoredReferenceError",
     "Task",
     "TaskReferenceError",
     "UncacheableError",

@@ -131,3 +131,48 @@ class UncacheableError(CascadeError, TypeError):
 
     def __str__(self) -> str:
         return f"a {self.kind} has no canonical form; pass plain data, or cache by a policy of your own"
+
+
+@dataclass(eq=False)
+class CodecError(CascadeError, TypeError):
+    """A value that a codec can't turn into bytes; `path` is the way to it inside the value that was given."""
+
+    kind: str
+    path: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is of type {self.kind}, which can't be stored; {self.remedy}"
+
+
+@dataclass(eq=False)
+class DamagedDataError(CascadeError, ValueError):
+    """Bytes that are not what a codec wrote under this key: changed, cut, swapped, or written by another codec."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"stored data is damaged: {self.problem}; delete the entry, or restore the store from a copy"
+
+
+@dataclass(eq=False)
+class DataVersionError(CascadeError, ValueError):
+    """Intact bytes in a format that this release does not know."""
+
+    version: int
+    known: int
+
+    def __str__(self) -> str:
+        return f"stored data has format {self.version}, this release knows up to {self.known}; use a newer release"
+
+
+@dataclass(eq=False)
+class StoredReferenceError(CascadeError, LookupError):
+    """Stored data names a class or a task that is not there, or is no longer what it was."""
+
+    reference: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"stored data names {self.reference}, but {self.problem}; {self.remedy}"

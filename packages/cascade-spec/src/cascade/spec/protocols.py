@@ -1,4 +1,4 @@
-"""Protocols: what the engine asks of a cache policy, a cache backend and a state backend.
+"""Protocols: what the engine asks of a cache policy, a cache backend, a state backend and a codec.
 
 Each has a default in `cascade.adapters` and a conformance suite in `cascade.testing`.
 """
@@ -57,6 +57,30 @@ class CacheBackend(Protocol):
 
     async def close(self) -> None:
         """Let go of files and connections."""
+
+
+class Codec(Protocol):
+    """Turns values into bytes for a store, and back.
+
+    `key` is the key that the bytes are stored under. It is no secret; it binds bytes to their place, so that those of
+    another key are refused.
+    """
+
+    def encode(self, value: object, *, key: bytes) -> bytes:
+        """Return bytes that stand for `value` under `key`.
+
+        Raises:
+            CodecError: If a part of it is of a type that the codec does not know; it names the type and the place.
+        """
+
+    def decode(self, data: bytes, *, key: bytes) -> object:
+        """Return an equal value of the same types.
+
+        Raises:
+            DamagedDataError: If these are not the bytes that were made under this key.
+            DataVersionError: If they are of a later format.
+            StoredReferenceError: If they name a class that is not there or has changed.
+        """
 
 
 class StateBackend(Protocol):

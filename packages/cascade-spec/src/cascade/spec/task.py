@@ -6,7 +6,6 @@ import functools
 import importlib
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Coroutine, Iterable
 from types import FunctionType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -31,6 +30,7 @@ from cascade.spec.policies import (
     parse_mode,
 )
 from cascade.spec.protocols import CachePolicy
+from cascade.spec.references import find_loaded
 from cascade.spec.resource import Inject
 
 R = TypeVar("R")
@@ -168,11 +168,11 @@ class TaskReference(NamedTuple):
     qualname: str
 
     def find(self) -> object:
-        """Return what stands there, among the modules already imported; `None` if nothing does."""
-        found: object = sys.modules.get(self.module)
-        for name in self.qualname.split("."):
-            found = getattr(found, name, None)
-        return found
+        """Return what stands there, among the modules already imported; `MISSING` if nothing does.
+
+        Imports nothing and runs nothing, not even the `__getattr__` of a module.
+        """
+        return find_loaded(self.module, self.qualname)
 
     def __str__(self) -> str:
         return f"{self.module}.{self.qualname}"

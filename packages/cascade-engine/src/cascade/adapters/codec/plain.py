@@ -1,0 +1,41 @@
+"""Plain values: those that msgpack keeps exactly, and which so need no program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cascade.adapters.codec.leaves import PLAIN
+
+_DEEPEST = 32
+"""msgpack recurses: what is nested deeper becomes a program."""
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether `value` is made of lists, dicts and msgpack's own scalars, with no container in two places.
+
+    Whether its numbers and texts fit into msgpack shows when they are written.
+    """
+    # Once per value that is stored. Watched by observatory/benchmarks/bench_codec.py.
+    if type(value) in PLAIN:
+        return True
+    level = [value]
+    seen: set[int] = set()
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for container in level:
+            kind = type(container)
+            if kind is list:
+                parts = container
+            elif kind is dict and PLAIN.issuperset(map(type, container)):
+                parts = container.values()
+            else:
+                return False
+            if id(container) in seen:
+                return False
+            seen.add(id(container))
+            if not PLAIN.issuperset(map(type, parts)):
+                below.extend(part for part in parts if type(part) not in PLAIN)
+        if not below:
+            return True
+        level = below
+    return False

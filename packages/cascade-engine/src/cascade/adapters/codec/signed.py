@@ -1,0 +1,72 @@
+"""Pickle, opt-in and signed: for values that no data codec knows, in stores that only the key's holders write to."""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+
+from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, SpecError
+
+VERSION = 1
+_SIZE = 32
+_START = 1 + _SIZE
+_SHORTEST_KEY = 16
+
+
+class PickleCodec:
+    """Stores whatever pickle can, signed with HMAC-SHA256; nothing is loaded whose signature does not fit.
+
+    The signature covers the format's version, the store key and the payload. Loading runs whatever the pickle says, so
+    who has the `key` can run code here: keep it like a password, and out of the store.
+
+    Raises:
+        SpecError: If the key is no bytes, or shorter than 16.
+    """
+
+    def __init__(self, *, key: bytes) -> None:
+        if not isinstance(key, bytes) or len(key) < _SHORTEST_KEY:
+            raise SpecError(
+                f"PickleCodec with a key that is not {_SHORTEST_KEY} bytes or more",
+                "give random bytes, such as those of secrets.token_bytes(32), and keep them secret",
+            )
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "PickleCodec(key=***)"
+
+    def encode(self, value: object, *, key: bytes) -> bytes:
+        """Return the signed pickle of `value` under `key`.
+
+        Raises:
+            CodecError: If pickle can't take it.
+        """
+        try:
+            payload = pickle.dumps(value, protocol=5)
+        except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as problem:
+            kind = type(value)
+            raise CodecError(
+                f"{kind.__module__}.{kind.__qualname__}", "value", f"pickle can't take it: {problem}"
+            ) from problem
+        mark = bytes((VERSION,))
+        return mark + self._signature(mark, payload, key) + payload
+
+    def decode(self, data: bytes, *, key: bytes) -> object:
+        """Return the value, once the signature has been checked.
+
+        Raises:
+            DamagedDataError: If the bytes were not signed with this codec's key under this store key.
+            DataVersionError: If a later release wrote them.
+        """
+        view = memoryview(data)
+        mark, signature, payload = view[:1], view[1:_START], view[_START:]
+        if len(data) < _START or not hmac.compare_digest(self._signature(mark, payload, key), signature):
+            raise DamagedDataError("it is not signed with this codec's key for this place")
+        if data[0] > VERSION:
+            raise DataVersionError(data[0], VERSION)
+        return pickle.loads(payload)
+
+    def _signature(self, mark: bytes | memoryview, payload: bytes | memoryview, key: bytes) -> bytes:
+        signed = hmac.new(self._key, b"cascade pickle", "sha256")
+        for part in (mark, len(key).to_bytes(8, "big"), key, payload):
+            signed.update(part)
+        return signed.digest()

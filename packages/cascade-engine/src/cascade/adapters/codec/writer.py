@@ -1,0 +1,197 @@
+"""Writing: a value becomes a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes, UnsupportedError, name_of
+from cascade.adapters.codec.hashing import check_hashed
+from cascade.adapters.codec.leaves import LEAVES, PLAIN
+from cascade.adapters.codec.program import Step
+from cascade.adapters.codec.registered import DataType
+from cascade.spec.arguments import is_marker
+from cascade.spec.common import SecretValue
+from cascade.spec.errors import CodecError
+
+_PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
+_COUNTED = {
+    list: int(Step.BUILD_LIST),
+    tuple: int(Step.BUILD_TUPLE),
+    set: int(Step.BUILD_SET),
+    frozenset: int(Step.BUILD_FROZENSET),
+}
+_EXACT = frozenset({type(None), bool, float, bytes})
+"""The types of which msgpack keeps every value."""
+_NO_VALUE = "store its value: pass it to a task, or return it by itself and it stands for its value"
+
+
+class _Open:
+    """A value that the writer is inside of, and the step that builds it when its parts are written."""
+
+    __slots__ = ("begun", "operand", "parts", "places", "step", "value")
+
+    def __init__(
+        self, value: object, step: int, operand: object, parts: Iterable[object], places: Iterable[str] = ()
+    ) -> None:
+        self.value = value
+        self.step = step
+        self.operand = operand
+        self.parts: Iterator[object] = iter(parts)
+        self.places = places
+        self.begun = 0
+
+    def place(self) -> str:
+        """Return how the part that was begun last is written after the value's own path."""
+        at = self.begun - 1
+        if self.places:
+            return list(self.places)[at]
+        if type(self.value) is dict:
+            key = list(self.value)[at // 2]
+            told = repr(key) if type(key) in PLAIN else f"entry {at // 2}"
+            return f"[{told}]" if at % 2 else f".keys()[{at // 2}]"
+        return f"[{at}]"
+
+
+class Writer:
+    """Writes the program of one value. Nothing recurses, however deep the value is."""
+
+    def __init__(self, shapes: Shapes, registered: Mapping[type, DataType]) -> None:
+        self._shapes = shapes
+        self._registered = registered
+        self._steps: list[object] = []
+        self._numbers: dict[int, int] = {}  # of what is built, by id
+        self._inside: set[int] = set()
+        self._path: list[_Open] = []
+        self._part: object = None  # what was looked at last: the culprit, if it is refused
+
+    def write(self, value: object) -> list[object]:
+        """Return the steps.
+
+        Raises:
+            CodecError: If a part is of an unknown type, or contains itself.
+        """
+        try:
+            self._write(value)
+        except UnsupportedError as problem:
+            raise self._refusal(problem) from None
+        except CodecError as problem:
+            problem.path = f"{problem.path} of {self._place()}"
+            raise
+        return self._steps
+
+    def _write(self, value: object) -> None:
+        # Once per part of every value that is more than plain: exact leaves go straight through.
+        # Watched by observatory/benchmarks/bench_codec.py.
+        steps, numbers, inside, path = self._steps, self._numbers, self._inside, self._path
+        kept: list[object] = []  # what is made on the way stays alive, so that its id stays its own
+        path.append(_Open(None, _PUSH, None, (value,)))
+        while True:
+            top = path[-1]
+            for part in top.parts:
+                top.begun += 1
+                kind = type(part)
+                if kind in _EXACT:
+                    steps += (_PUSH, part)
+                    continue
+                if kind in LEAVES:
+                    self._write_leaf(part, kind)
+                    continue
+                self._part = part
+                if id(part) in numbers:
+                    steps += (_SAME, numbers[id(part)])
+                elif id(part) in inside:
+                    raise UnsupportedError("break the circle: a value that contains itself can't be stored")
+                elif issubclass(kind, Enum) and kind not in self._registered:
+                    self._write_member(part, kind)
+                else:
+                    opened = self._opened(part, kind)
+                    kept.append(part)
+                    inside.add(id(part))
+                    path.append(opened)
+                    break
+            else:
+                if len(path) == 1:
+                    return
+                path.pop()
+                steps += (top.step, top.operand)
+                inside.discard(id(top.value))
+                numbers[id(top.value)] = len(numbers)
+
+    def _write_leaf(self, part: Any, kind: type) -> None:
+        packed = LEAVES[kind].pack(part)
+        # Whole numbers and text are their own packed form, as long as msgpack has room for them.
+        self._steps += (_PUSH, packed) if packed is part else (_LEAF, [kind.__name__, packed])
+
+    def _write_member(self, part: object, kind: type) -> None:
+        module, qualname, shape = self._shapes.of(kind)
+        assert isinstance(shape, EnumShape)
+        names = shape.names(part)
+        if isinstance(names, str):
+            self._steps += (int(Step.MEMBER), [module, qualname, names])
+        else:
+            self._steps += (int(Step.FLAGS), [module, qualname, *names])
+
+    def _opened(self, part: Any, kind: type) -> _Open:
+        if kind in _COUNTED:
+            if kind in (set, frozenset):
+                self._check_hashed(part)
+            return _Open(part, _COUNTED[kind], len(part), self._unless_pushed(part))
+        if kind is dict:
+            self._check_hashed(part)
+            parts = self._unless_pushed(chain.from_iterable(part.items()))
+            return _Open(part, int(Step.BUILD_DICT), len(part), parts)
+        if kind is bytearray:
+            return _Open(part, int(Step.BUILD_BYTEARRAY), bytes(part), ())
+        registered = self._registered.get(kind)
+        if registered is not None:
+            data = registered.encode(part)
+            return _Open(part, int(Step.BUILD_REGISTERED), registered.name, (data,), (" as data",))
+        return self._opened_record(part, kind)
+
+    def _opened_record(self, part: object, kind: type) -> _Open:
+        if is_marker(part):
+            raise UnsupportedError(_NO_VALUE)
+        module, qualname, shape = self._shapes.of(kind)
+        assert not isinstance(shape, EnumShape)
+        names = list(shape.names)
+        if isinstance(shape, NamedTupleShape):
+            values = shape.read(part)
+            places = [f".{name}" for name in names]
+            return _Open(part, int(Step.BUILD_NAMEDTUPLE), [module, qualname, names], values, places)
+        found = shape.read(part)
+        operand = [module, qualname, names, list(found)]
+        places = [f".{name}" for name in found]
+        return _Open(part, int(Step.BUILD_DATACLASS), operand, found.values(), places)
+
+    def _check_hashed(self, values: Iterable[object]) -> None:
+        if not PLAIN.issuperset(map(type, values)):
+            check_hashed(values, self._shapes, self._registered)
+
+    def _unless_pushed(self, parts: Iterable[object]) -> Iterable[object]:
+        """Write all the parts in one step if msgpack has them all; else return them."""
+        parts = list(parts)
+        if len(parts) < 2 or not PLAIN.issuperset(map(type, parts)):
+            return parts
+        try:
+            packed = msgspec.msgpack.encode(parts)
+        except (OverflowError, UnicodeEncodeError):
+            return parts
+        self._steps += (_PUSH_ALL, msgspec.Raw(packed))
+        return ()
+
+    def _place(self) -> str:
+        return "value" + "".join(each.place() for each in self._path[1:] if each.begun)
+
+    def _refusal(self, problem: UnsupportedError) -> CodecError:
+        part = self._part
+        remedy = problem.remedy
+        if type(part) is SecretValue:
+            remedy = "secrets are never stored: store what was made with it, not the secret"
+        elif is_marker(part):
+            remedy = _NO_VALUE
+        return CodecError(name_of(problem.kind or type(part)), self._place(), remedy)
