@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
 from observatory.contest import Timing, against_limit, against_listener, fitting_size
+from observatory.durability import durability
 from observatory.footprint import graph_footprint, lazy_timings, loop_growth
 from observatory.instructions import count_instructions
 from observatory.workloads import BY_NAME, WORKLOADS, Start
@@ -118,7 +121,21 @@ async def memory_figures(settings: Settings) -> AsyncIterator[Figure]:
     yield Figure("memory of a loop", "", rounds, "KiB in all", "0", f"{growth / 1024:.0f}", "", "", "flat")
 
 
-EXTRA = {"listener": listener_figures, "lazy_result": lazy_figures, "memory": memory_figures}
+async def durable_figures(settings: Settings) -> AsyncIterator[Figure]:
+    """Measure what durability costs; the limits are `sqlite3` and Redis by themselves, writing and reading the same."""
+    with TemporaryDirectory(prefix="cascade-observatory-") as folder:
+        async for each in durability(Path(folder), settings.seconds):
+            target = "" if each.target is None else f"{each.target:g} x"
+            row = ratio_figure(each.name, each.start, each.unit, each.timing, 0)
+            yield replace(row, target=target)
+
+
+EXTRA = {
+    "listener": listener_figures,
+    "lazy_result": lazy_figures,
+    "memory": memory_figures,
+    "durable": durable_figures,
+}
 
 
 async def figures(names: Sequence[str], settings: Settings) -> AsyncIterator[Figure]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import cascade as cs
+from cascade.adapters.codec import DataCodec, DataType
 from cascade.spec import MISSING, LazyResult, Router, Task
 
 Lazy = LazyResult[Any]
@@ -26,16 +28,28 @@ CAPACITY = 4
 PARAMS = {"p": 3}
 """What to hand in as parameters; the others have their defaults."""
 
+_CONTAINERS = {each.__name__: each for each in (list, tuple, dict)}
+CODEC = DataCodec([DataType(type, "container", lambda made: made.__name__, _CONTAINERS.__getitem__)])
+"""A codec that knows acts, too: what a container is made of is said by its type."""
+
 
 class BoomError(Exception):
     """What failing tasks raise; the argument is the tag of the call."""
 
 
+class StoppedError(BaseException):
+    """What a call raises that is to stop the run."""
+
+
 @dataclass
 class World:
-    """What one run does to the outside: which calls were made. `jitter` makes async tasks yield at random."""
+    """What one run does to the outside: which calls were made. `jitter` makes async tasks yield at random.
+
+    The call of number `stop_at` stops the run.
+    """
 
     jitter: random.Random | None = None
+    stop_at: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
 
@@ -273,7 +287,20 @@ def task_of(act: Act) -> Task[Any]:
 
 @cache
 def _task_named(name: str, is_async: bool) -> Task[Any]:
-    return Task(perform_async if is_async else perform, name=name)
+    """Make a task that is found by its reference, so that a store can hold the calls of it."""
+    func = _call_async if is_async else _call
+    own = FunctionType(func.__code__, globals(), func.__name__)
+    own.__qualname__ = f"{func.__name__}{name}".replace(".", "_")
+    task = globals()[own.__qualname__] = Task(own, name=name)
+    return task
+
+
+def _call(act: Act, *args: Any, **kwargs: Any) -> Any:
+    return _DOES["sync"](act, *args, **kwargs)
+
+
+async def _call_async(act: Act, *args: Any, **kwargs: Any) -> Any:
+    return await _DOES["async"](act, *args, **kwargs)
 
 
 def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
@@ -281,6 +308,8 @@ def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
     world = _world.get()
     call = f"{act.tag}{args!r}{kwargs!r}"
     world.calls[call] += 1
+    if world.stop_at and world.calls.total() == world.stop_at:
+        raise StoppedError(call)
     number = total((args, kwargs))
     match act.kind:
         case Kind.SUM:
@@ -306,6 +335,10 @@ async def perform_async(act: Act, *args: Any, **kwargs: Any) -> Any:
     for _ in range(world.jitter.randrange(5) if world.jitter else 1):
         await asyncio.sleep(0)
     return perform(act, *args, **kwargs)
+
+
+_DOES: dict[str, Callable[..., Any]] = {"sync": perform, "async": perform_async}
+"""Found in a dict, so that the code version of each of the many tasks has little to read."""
 
 
 def _flaky(world: World, act: Act, call: str, number: int) -> int:

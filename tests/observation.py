@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -123,10 +124,20 @@ def observe(
 
 
 def observe_unheard(
-    targets: Sequence[LazyResult[Any]], make_engine: MakeEngine = plain_engine, *, on_failure: str = "stop"
+    targets: Sequence[LazyResult[Any]],
+    make_engine: MakeEngine = plain_engine,
+    *,
+    on_failure: str = "stop",
+    chance: int | None = None,
 ) -> list[Observed]:
-    """Run targets one after another on one engine that nobody listens to, so that it may take every short cut."""
-    all_seen = [Observed() for _ in targets]
+    """Run targets one after another on one engine that nobody listens to, so that it may take every short cut.
+
+    With `chance` the async tasks take turns at random.
+    """
+    all_seen = [
+        Observed(world=World(None if chance is None else random.Random(chance + each)))
+        for each in range(len(targets))
+    ]
 
     async def run() -> None:
         async with make_engine(MessageBus()) as engine:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+import shutil
+import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from descriptions import CAPACITY, Workflow, World
+from descriptions import CAPACITY, CODEC, Workflow, World
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
+from support.stores import SHARED, recorded, url_in
 from workflows import workflows
 
 from cascade.graph import CycleError, Node, build_graph
@@ -94,8 +99,16 @@ def one_at_a_time(bus: MessageBus) -> Engine:
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, max_concurrency=1)
 
 
+def recorded_run(bus: MessageBus) -> Engine:
+    """Make an engine whose runs are recorded, each in a file of its own."""
+    folder = tempfile.mkdtemp(dir=SHARED if SHARED.is_dir() else None)
+    weakref.finalize(bus, shutil.rmtree, folder)
+    state = recorded(url_in(Path(folder)), codec=CODEC)
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=state)
+
+
 ENGINES = pytest.mark.parametrize(
-    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time]
+    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time, recorded_run]
 )
 
 
@@ -192,12 +205,13 @@ INPUTS = ((), (1, 2), (3, 1), (0, 4), (2, 2))
 """Data for the trees of one structure."""
 
 
-def agree_unheard(workflow: Workflow, make_engine: MakeEngine, on_failure: str) -> None:
+def agree_unheard(
+    workflow: Workflow, make_engine: MakeEngine, on_failure: str, chance: int | None = None
+) -> None:
     """Check the values, errors and calls of trees of one structure that follow each other on one engine."""
     targets = [workflow.build(inputs) for inputs in INPUTS]
-    for target, seen in zip(
-        targets, observe_unheard(targets, make_engine, on_failure=on_failure), strict=True
-    ):
+    all_seen = observe_unheard(targets, make_engine, on_failure=on_failure, chance=chance)
+    for target, seen in zip(targets, all_seen, strict=True):
         world = World()
         try:
             with world.at_hand():
@@ -223,6 +237,33 @@ def test_the_short_ways_agree_with_the_reference(make_engine: MakeEngine, on_fai
     @given(workflows())
     def check(workflow: Workflow) -> None:
         agree_unheard(workflow, make_engine, on_failure)
+
+    check()
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_plain_trees_with_coroutines_agree_with_the_reference(on_failure: str) -> None:
+    """Calls and coroutines without policies, in any mix and whatever turns they take, give what the reference gives."""
+
+    @BRIEF
+    @given(workflows(plain=True), st.integers(0, 2**32))
+    def check(workflow: Workflow, chance: int) -> None:
+        agree_unheard(workflow, plain_engine, on_failure, chance)
+        agree(workflow, plain_engine, chance)
+
+    check()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_plain_trees_with_coroutines_agree_with_the_reference_for_long(on_failure: str) -> None:
+    """Calls and coroutines without policies, in any mix and whatever turns they take, give what the reference gives."""
+
+    @seed(2026)
+    @SOAK
+    @given(workflows(size=16, plain=True), st.integers(0, 2**32))
+    def check(workflow: Workflow, chance: int) -> None:
+        agree_unheard(workflow, plain_engine, on_failure, chance)
 
     check()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 # The benchmark suite stands beside the tests and is in no wheel.
 sys.path.append(str(Path(__file__).parents[1]))
 
+from cascade.adapters.state import Changes, Durability
 from observatory import fireflies, life, work
 from observatory.contest import Contestants, Run, Side, Stopwatch, Timing, WrongAnswerError, against_limit
+from observatory.durability import BareRuns, durability, durable_fan_out, noting
 from observatory.footprint import graph_footprint, lazy_timings, loop_growth
 from observatory.measure import parse
 from observatory.workloads import BY_NAME, WORKLOADS, Start, Workload
@@ -118,6 +121,46 @@ def test_making_lazy_results_is_timed() -> None:
     timings = dict(lazy_timings(0.01))
     assert list(timings) == ["lazy_result", "lazy_result (by a call)"]
     assert all(timing.ours_us > 0 for timing in timings.values())
+
+
+def test_what_is_durable_is_measured(tmp_path: Path) -> None:
+    """Rounds, fan-outs and cache hits have times of both sides, by turns; what survives loss of power has a target."""
+
+    async def measured() -> dict[tuple[str, str], float | None]:
+        found = {}
+        async for each in durability(tmp_path, 0.0):
+            assert len(each.timing.limit) == len(each.timing.ours) >= 5
+            assert each.timing.ratio > 0
+            found[each.name, each.start] = each.target
+        return found
+
+    found = asyncio.run(measured())
+    assert found["durable round, sync", "again"] == 1.5
+    assert found["durable fan_out, sync", "cold"] == found["durable fan_out, sync", "again"] == 1.5
+    assert found["durable fan_out, async", "cold"] is None
+    assert found["cache hit", "again"] == 3
+
+
+def test_the_bare_side_writes_the_bytes_of_the_run(tmp_path: Path) -> None:
+    """What a durable run leaves in its file is what the bare connection leaves in its own, but for ids and times."""
+    contestants, noted = Contestants(BY_NAME["fan_out"], 70), list[Changes]()
+    run = durable_fan_out(contestants, Start.AGAIN, noting(tmp_path / "runs.db", Durability.ASYNC, noted))
+    contestants.check(asyncio.run(value_of(run, 3)), 3)
+    bare = BareRuns.open(tmp_path / "bare.db", Durability.ASYNC)
+    bare.write_all([bare.statements(noted)])
+    bare.connection.close()
+    kept = [stored(tmp_path / name) for name in ("runs.db", "bare.db")]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 72
+
+
+def stored(path: Path) -> list[object]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT status, task, round, error, record, target FROM runs").fetchall()
+    columns = "round, frame, node, kind, above, task, place, value"
+    rows += connection.execute(f"SELECT {columns} FROM facts ORDER BY {columns}").fetchall()
+    connection.close()
+    return rows
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (8, 11)])

@@ -22,11 +22,15 @@ RECENT = 6
 
 
 @st.composite
-def workflows(draw: st.DrawFn, size: int = 12, depth: int = 2) -> Workflow:
-    """Draw a workflow of at most `size` nodes; the trees that its tasks return go `depth` levels deeper."""
+def workflows(draw: st.DrawFn, size: int = 12, depth: int = 2, plain: bool = False) -> Workflow:
+    """Draw a workflow of at most `size` nodes; the trees that its tasks return go `depth` levels deeper.
+
+    A `plain` one has nothing but calls of functions and coroutines: no maps, routers, sequences or policies.
+    """
     troubled = not draw(st.integers(0, 2))
+    flavour = draw(st.sampled_from(Flavour))
     return _Drawer(
-        draw, "n", size, depth, troubled, unique=True, flavour=draw(st.sampled_from(Flavour))
+        draw, "n", size, depth, troubled, unique=not plain, flavour=flavour, plain=plain
     ).workflow()
 
 
@@ -36,11 +40,20 @@ Flavour = ("sync", "async", "mixed")
 class _Drawer:
     """Draws the nodes of one workflow.
 
-    `troubled` lets tasks and maps fail and selectors miss, `unique` says that each of its calls is made only once.
+    `troubled` lets tasks and maps fail and selectors miss, `unique` says that each of its calls is made only once,
+    `plain` that there are only calls.
     """
 
     def __init__(
-        self, draw: st.DrawFn, prefix: str, size: int, depth: int, troubled: bool, unique: bool, flavour: str
+        self,
+        draw: st.DrawFn,
+        prefix: str,
+        size: int,
+        depth: int,
+        troubled: bool,
+        unique: bool,
+        flavour: str,
+        plain: bool,
     ) -> None:
         self._draw = draw
         self._prefix = prefix
@@ -49,15 +62,16 @@ class _Drawer:
         self._troubled = troubled
         self._unique = unique
         self._flavour = flavour
+        self._plain = plain
         self._nodes: list[Spec] = []
 
     def workflow(self) -> Workflow:
         for _ in range(self._number(self._size // 3, self._size)):
             self._nodes.append(self._with_policies(self._spec()))
-        if self._pick(True, True, False):
+        if self._plain or self._pick(True, True, False):
             self._nodes.append(self._gathering())
         last = Ref(len(self._nodes) - 1)
-        target = self._sequence(last) if self._one_in(6) else last
+        target = self._sequence(last) if not self._plain and self._one_in(6) else last
         return Workflow(tuple(self._nodes), target)
 
     def _number(self, least: int, most: int) -> int:
@@ -85,10 +99,12 @@ class _Drawer:
         """Draw the workflow that a task of this one returns."""
         prefix = f"{self._tag()}."
         flavour, troubled = self._flavour, self._troubled
-        return _Drawer(self._draw, prefix, 4, self._depth - 1, troubled, unique, flavour).workflow()
+        drawer = _Drawer(self._draw, prefix, 4, self._depth - 1, troubled, unique, flavour, self._plain)
+        return drawer.workflow()
 
     def _spec(self) -> Spec:
-        shape = self._pick(*("call",) * 8, *("map",) * 3, "factory", "param", "gather")
+        others = ("gather",) if self._plain else (*("map",) * 3, "factory", "param", "gather")
+        shape = self._pick(*("call",) * 8, *others)
         if shape == "param":
             return Spec(Act(Kind.SUM, self._tag()), param=self._pick("p", "q"))
         if shape == "gather" and self._nodes:
@@ -106,7 +122,7 @@ class _Drawer:
         """Draw a node that wants all that no other does."""
         wanted = {node for spec in self._nodes for node in references(spec)}
         refs = [Ref(node) for node in range(len(self._nodes)) if node not in wanted]
-        for end in range(len(refs) - 1):
+        for end in range(0 if self._plain else len(refs) - 1):
             if self._one_in(6):
                 return Spec(Act(Kind.SUM, self._tag()), tuple(refs[:end]), after=tuple(refs[end:]))
         return Spec(Act(Kind.SUM, self._tag()), tuple(refs))
@@ -130,11 +146,8 @@ class _Drawer:
 
     def _part(self, depth: int = 2) -> Part:
         simple = ("number", "input")
-        shape = (
-            self._pick(*simple, *("ref",) * 4, "route", "route", "nest", "sequence")
-            if self._nodes
-            else self._pick(*simple)
-        )
+        others = ("nest",) if self._plain else ("route", "route", "nest", "sequence")
+        shape = self._pick(*simple, *("ref",) * 4, *others) if self._nodes else self._pick(*simple)
         match shape:
             case "ref":
                 return self._ref()
@@ -181,6 +194,8 @@ class _Drawer:
         return Over(x, y, limit)
 
     def _with_policies(self, spec: Spec) -> Spec:
+        if self._plain:
+            return spec
         if self._one_in(4) or spec.act.kind is Kind.FLAKY:
             least = 0 if self._troubled else spec.act.number
             spec = replace(spec, retry=self._number(least, 3))

@@ -208,10 +208,9 @@ def test_a_ready_lazy_result_has_the_options_of_its_tree(call: Call) -> None:
 def test_making_a_command_of_a_function_builds_no_graph() -> None:
     """The options of a workflow function come from its declarations alone: no graph is built for them."""
     script = """if True:
-        import cascade.graph.build as build
-        class Refused:
-            def __init__(self): raise AssertionError("a graph was built")
-        build._Builder = Refused
+        from cascade.graph import Graph
+        def refuse(tree): raise AssertionError("a graph was built")
+        Graph.of = refuse
         import cascade as cs
         from cascade.cli import cli
         @cs.task

@@ -12,7 +12,8 @@ import pytest
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime import CacheBypassed, Engine, Event, MessageBus, SkipReason, TaskSkipped
-from cascade.spec import CachedCall, Hit, PolicyError
+from cascade.spec import CachedCall, CacheEntry, CacheKey, Hit, PolicyError
+from cascade.spec.keys import make_key
 
 
 class Counter:
@@ -151,6 +152,43 @@ def test_the_same_key_at_the_same_time_is_computed_once(play: Any, counter: Coun
     play(main())
     assert sorted(counter.calls) == [1, 2]
     assert play.now == 1.0
+
+
+def test_64_callers_of_one_key_make_one_call(play: Any, counter: Counter) -> None:
+    """However many ask for a key at the same time, in one run and in many, it is computed once."""
+    task = counter.task(lambda x: [x])
+
+    async def main() -> None:
+        async with Engine() as engine:
+            runs = [engine.run([task("x") for _ in range(8)]) for _ in range(8)]
+            assert await asyncio.gather(*runs) == [[["x"]] * 8] * 8
+
+    play(main())
+    assert counter.calls == ["x"]
+
+
+def test_leaders_may_fail_and_be_cancelled_in_turn(play: Any, counter: Counter) -> None:
+    """Of 64 callers whose leaders fail or are cancelled one after the other, each next one leads; all others get it."""
+
+    def fail_thrice(x: Any) -> Any:
+        if len(counter.calls) <= 3:
+            raise ValueError(len(counter.calls))
+        return x
+
+    task = counter.task(fail_thrice)
+
+    async def main() -> list[Any]:
+        async with Engine() as engine:
+            runs = [asyncio.ensure_future(engine.run(task(1))) for _ in range(64)]
+            await asyncio.sleep(3.5)  # three have failed, the fourth computes
+            next(run for run in runs if not run.done()).cancel()
+            return await asyncio.gather(*runs, return_exceptions=True)
+
+    results = play(main())
+    assert [str(each) for each in results if isinstance(each, ValueError)] == ["1", "2", "3"]
+    assert sum(isinstance(each, asyncio.CancelledError) for each in results) == 1
+    assert results.count(1) == 60
+    assert len(counter.calls) == 5
 
 
 def test_a_failing_leader_does_not_take_others_along(play: Any, counter: Counter) -> None:
@@ -305,18 +343,24 @@ def test_what_can_not_be_encoded_is_not_cached(play: Any, counter: Counter) -> N
 class Recorder:
     """A cache backend of a user's own."""
 
-    def __init__(self, refuses: bool = False) -> None:
-        self.kept: dict[str, tuple[object, float | None]] = {}
+    def __init__(self, refuses: bool = False, fails: bool = False) -> None:
+        self.kept: dict[CacheKey, tuple[object, float | None]] = {}
         self.closed = False
         self.refuses = refuses
+        self.fails = fails
 
-    async def get(self, key: str) -> Hit | None:
+    async def get(self, key: CacheKey) -> Hit | None:
+        if self.fails:
+            raise OSError("no store")
         return Hit(self.kept[key][0]) if key in self.kept else None
 
-    async def put(self, key: str, value: object, ttl: float | None) -> None:
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         if self.refuses:
             raise TypeError("no codec for this")
         self.kept[key] = (value, ttl)
+
+    async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
+        return []
 
     async def close(self) -> None:
         self.closed = True
@@ -343,14 +387,79 @@ def test_a_value_that_the_backend_refuses_is_told(play: Any, counter: Counter) -
     assert [event.reason for event in heard] == ["TypeError: no codec for this"]
 
 
+def test_a_backend_that_can_not_be_asked_costs_the_hit_alone(play: Any, counter: Counter) -> None:
+    """When `get` fails, the call is made once for all who ask, nothing is put, and `CacheBypassed` says why."""
+    heard: list[CacheBypassed] = []
+    backend = Recorder(fails=True)
+
+    async def main() -> object:
+        async with Engine(cache_backend=backend) as engine:
+            engine.bus.subscribe(CacheBypassed, heard.append)
+            task = counter.task(same)
+            return await engine.run([task(1), task(1)])
+
+    assert play(main()) == [1, 1]
+    assert counter.calls == [1]
+    assert [event.reason for event in heard] == ["OSError: no store"]
+    assert backend.kept == {}
+
+
+class SlowPuts(Recorder):
+    """Takes ten seconds for a put."""
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        await asyncio.sleep(10)
+        await super().put(key, value, ttl)
+
+
+def test_who_waits_for_a_value_does_not_wait_for_the_store(play: Any, counter: Counter) -> None:
+    """While a value is on its way into the store, those who ask for it have it, and nobody computes it again."""
+    asked: list[float] = []
+
+    async def main() -> None:
+        async with Engine(cache_backend=SlowPuts()) as engine:
+
+            @cs.task
+            async def note(x: Any) -> Any:
+                asked.append(play.now)
+                return x
+
+            task = counter.task(same)
+            first = asyncio.ensure_future(engine.run(note(task(1))))
+            second = asyncio.ensure_future(engine.run(note(task(1))))
+            await asyncio.sleep(5)
+            third = asyncio.ensure_future(engine.run(note(task(1))))
+            await asyncio.gather(first, second, third)
+
+    play(main())
+    assert counter.calls == [1]
+    assert asked == [1.0, 1.0, 5.0]
+
+
+def test_the_argument_that_can_not_be_encoded_is_named(play: Any) -> None:
+    """`CacheBypassed` tells which argument has no canonical form, and of which type it is."""
+    heard: list[CacheBypassed] = []
+    bus = MessageBus()
+    bus.subscribe(CacheBypassed, heard.append)
+
+    @cs.task(cache=cs.ByInputs())
+    def use(good: int, bad: object) -> int:
+        return good
+
+    assert run_all(play, use(1, [{"k": iter([])}]), bus=bus) == [1]
+    assert [event.reason.partition(";")[0] for event in heard] == [
+        "argument 'bad': a builtins.list_iterator has no canonical form"
+    ]
+
+
 def test_a_policy_of_ones_own(play: Any, counter: Counter) -> None:
     """A policy decides the key, and `None` leaves the cache alone."""
 
     class Parity:
         ttl = None
 
-        def key(self, call: CachedCall) -> str | None:
-            return None if call.args[0] < 0 else f"{call.task.name} {call.args[0] % 2}"
+        def key(self, call: CachedCall) -> CacheKey | None:
+            return None if call.args[0] < 0 else make_key(call.task, {"parity": call.args[0] % 2})
 
         def known(self, call: CachedCall) -> Hit | None:
             return None

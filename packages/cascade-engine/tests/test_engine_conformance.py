@@ -16,8 +16,13 @@ from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.state import InMemoryStateBackend
 from cascade.graph import Node
 from cascade.runtime.protocols import Executor
-from cascade.spec import CacheBackend, Hit, StateBackend
-from cascade.testing import CacheBackendConformance, ExecutorConformance, StateBackendConformance
+from cascade.spec import CacheBackend, CacheKey, Hit, StateBackend
+from cascade.testing import (
+    CacheBackendConformance,
+    DurableStateBackendConformance,
+    ExecutorConformance,
+    StateBackendConformance,
+)
 
 
 class TestInMemoryStateBackend(StateBackendConformance):
@@ -102,7 +107,7 @@ def test_a_broken_state_backend_is_found_out(backend: type[InMemoryStateBackend]
 class BareCache(InMemoryCacheBackend):
     """Takes `None` for no hit."""
 
-    async def get(self, key: str) -> Hit | None:
+    async def get(self, key: CacheKey) -> Hit | None:
         hit = await super().get(key)
         return None if hit is None or hit.value is None else hit
 
@@ -110,7 +115,7 @@ class BareCache(InMemoryCacheBackend):
 class AgelessCache(InMemoryCacheBackend):
     """Keeps everything for ever."""
 
-    async def put(self, key: str, value: object, ttl: float | None) -> None:
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         await super().put(key, value, None)
 
 
@@ -161,7 +166,15 @@ def test_a_broken_executor_is_found_out() -> None:
     }
 
 
-@pytest.mark.parametrize("suite", [StateBackendConformance, CacheBackendConformance, ExecutorConformance])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        StateBackendConformance,
+        DurableStateBackendConformance,
+        CacheBackendConformance,
+        ExecutorConformance,
+    ],
+)
 def test_a_suite_says_what_to_override(suite: type) -> None:
     """A suite that nobody gave a factory says so, and is not collected by itself."""
     assert not suite.__name__.startswith("Test")
@@ -170,8 +183,13 @@ def test_a_suite_says_what_to_override(suite: type) -> None:
 
 
 def test_the_public_names() -> None:
-    """`cascade.testing` has the three suites and nothing else."""
-    names = ["CacheBackendConformance", "ExecutorConformance", "StateBackendConformance"]
+    """`cascade.testing` has the four suites and nothing else."""
+    names = [
+        "CacheBackendConformance",
+        "DurableStateBackendConformance",
+        "ExecutorConformance",
+        "StateBackendConformance",
+    ]
     assert cascade.testing.__all__ == names
 
 

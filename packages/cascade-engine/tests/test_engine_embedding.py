@@ -273,6 +273,71 @@ def test_a_workflow_function_can_be_run(play: Any) -> None:
     assert play(cs.arun(workflow, params={"used": 4, "unused": 2})) == 4
 
 
+def test_short_runs_that_follow_each_other_leave_the_event_loop_its_turns() -> None:
+    """Runs that need no waiting, one after another for a long time, let others have their turn every 10 ms or so."""
+
+    async def main() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.create_task(count())
+        async with Engine() as engine:
+            ends = asyncio.get_running_loop().time() + 0.3
+            while asyncio.get_running_loop().time() < ends:
+                assert await engine.run(give(1)) == 1
+        counting.cancel()
+        return turns
+
+    assert asyncio.run(main()) >= 3  # some 30, where the machine has nothing else to do
+
+
+def test_a_run_that_only_computes_serves_its_loop_alone_too() -> None:
+    """While a plain function runs on the engine, another loop in another thread is refused."""
+    engine = Engine()
+    refused: list[BaseException] = []
+
+    def from_elsewhere() -> None:
+        try:
+            asyncio.run(engine.run(give(2)))
+        except EngineLoopError as error:
+            refused.append(error)
+
+    @cs.task
+    def busy() -> int:
+        other = threading.Thread(target=from_elsewhere)
+        other.start()
+        other.join()
+        return len(refused)
+
+    assert asyncio.run(engine.run(busy())) == 1
+    assert asyncio.run(engine.run(give(3))) == 3
+
+
+def test_what_a_plain_run_sets_stays_in_it() -> None:
+    """A context variable that an inline task sets is seen by the run's later tasks and not by the caller."""
+
+    @cs.task
+    def set_it(value: int) -> int:
+        before = request_id.get()
+        request_id.set(value)
+        return before
+
+    @cs.task
+    def read_it(_: object) -> int:
+        return request_id.get()
+
+    async def main() -> tuple[int, int]:
+        async with Engine() as engine:
+            return await engine.run(read_it(set_it(5))), request_id.get()
+
+    assert asyncio.run(main()) == (5, 0)
+
+
 def test_lists_and_dicts_are_gathered() -> None:
     """`cs.run([a, b])` and `cs.run({"x": a})` give a list and a dict of the values."""
     assert cs.run([give(1), give(2)]) == [1, 2]

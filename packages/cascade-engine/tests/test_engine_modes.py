@@ -258,7 +258,7 @@ def test_a_task_inside_a_function_is_refused_for_processes() -> None:
     def inner(x: object) -> None:
         pass
 
-    with pytest.raises(TaskReferenceError, match=r"task 'inner' can't be sent.*at the top of a module"):
+    with pytest.raises(TaskReferenceError, match=r"task 'inner' can't be found.*at the top of a module"):
         cs.run(inner(before()))
     assert not calls
 

@@ -23,6 +23,7 @@ RUNTIME_NAMES = [
     "InlineTimeoutError",
     "MapItemSkippedError",
     "MessageBus",
+    "MissingExtraError",
     "OnFailure",
     "RequirementError",
     "ResourceAcquired",
@@ -31,15 +32,15 @@ RUNTIME_NAMES = [
     "ResourceReleased",
     "ResourceScopeError",
     "ResourceYieldError",
+    "Resume",
     "RouteNotFoundError",
+    "RunChangedError",
     "RunFinished",
     "RunStarted",
     "RunningLoopError",
     "SkipReason",
     "Solver",
     "Status",
-    "StoreError",
-    "StoreFormatError",
     "TaskBlocked",
     "TaskEvent",
     "TaskExecutionFinished",
@@ -72,10 +73,16 @@ def test_the_public_names() -> None:
         ("cascade.runtime.events", "TaskSkipped"),
         ("cascade.runtime.exceptions", "DependencyMissingError"),
         ("cascade.runtime.protocols", "Executor"),
+        ("cascade.runtime.targets", "encode_target"),
+        ("cascade.runtime.why", "explain"),
         ("cascade.adapters.solvers.native", "NativeSolver"),
         ("cascade.adapters.executors.local", "LocalExecutor"),
         ("cascade.adapters.state", "InMemoryStateBackend"),
+        ("cascade.adapters.state", "SqliteCatalog"),
+        ("cascade.adapters.state", "RedisStateBackend"),
         ("cascade.adapters.cache", "InMemoryCacheBackend"),
+        ("cascade.adapters.cache", "SqliteCacheBackend"),
+        ("cascade.adapters.cache", "RedisCacheBackend"),
         ("cascade.adapters.codec", "DataCodec"),
         ("cascade.adapters.codec", "PickleCodec"),
     ],
@@ -87,7 +94,7 @@ def test_modules_stand_where_users_look_for_them(module: str, name: str) -> None
 
 @pytest.mark.parametrize("module", ["cascade.runtime", "cascade.adapters", "cascade.testing"])
 def test_importing_loads_nothing_that_is_used_rarely(module: str) -> None:
-    """Importing the engine's packages loads neither networkx nor typer, and no codec."""
-    heavy = "{'networkx', 'typer', 'rich', 'msgspec', 'cascade.adapters.codec'}"
+    """Importing the engine's packages loads neither networkx nor typer, no codec and no store."""
+    heavy = "{'networkx', 'typer', 'rich', 'msgspec', 'cascade.adapters.codec', 'sqlite3', 'redis', 'numpy'}"
     code = f"import sys, {module}; sys.exit(bool(sys.modules.keys() & {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -29,6 +29,12 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.DamagedDataError("it is cut"), ValueError),
     (errors.DataVersionError(2, 1), ValueError),
     (errors.StoredReferenceError("module.Thing", "it is gone", "a remedy"), LookupError),
+    (errors.MissingExtraError("Redis", "redis"), ImportError),
+    (errors.StoreError("runs.db", "disk full"), OSError),
+    (errors.StoreNotFoundError("runs.db", "there is no such file"), FileNotFoundError),
+    (errors.StoreFormatError("runs.db", "is no store", "a remedy"), ValueError),
+    (errors.RunActiveError("nightly", "runs.db", "process 1"), OSError),
+    (errors.RunNotFoundError("nightly", "runs.db"), LookupError),
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cascade as cs
-from cascade.spec import MISSING, CachedCall, Hit, Mode, NotLazyError, PolicyError, SpecError
+from cascade.spec import MISSING, CachedCall, CacheKey, Hit, Mode, NotLazyError, PolicyError, SpecError
 
 
 @cs.task
@@ -243,7 +243,7 @@ def test_by_inputs_keys_calls_by_their_arguments() -> None:
     @cs.task
     def g(x: object, y: object = 2) -> None: ...
 
-    def key(policy: cs.ByInputs, *args: object, **kwargs: object) -> str | None:
+    def key(policy: cs.ByInputs, *args: object, **kwargs: object) -> CacheKey | None:
         return policy.key(CachedCall(g, args, kwargs))
 
     plain = cs.ByInputs()

@@ -171,7 +171,7 @@ def test_a_task_inside_a_function_does_not_pickle() -> None:
     @cs.task
     def inner() -> None: ...
 
-    with pytest.raises(TaskReferenceError, match="task 'inner' can't be sent") as caught:
+    with pytest.raises(TaskReferenceError, match="task 'inner' can't be found") as caught:
         pickle.dumps(inner)
     assert caught.value.task == "inner"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import typer
@@ -12,10 +11,12 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from cascade.cli.event_log import LogFormat, LogLevel
-from cascade.cli.execution import Invocation, execute
+from cascade.cli.execution import Invocation, execute, reported
 from cascade.cli.options import Option, environment, options
+from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
-from cascade.runtime import Engine, Executor, OnFailure
+from cascade.runtime import Executor, OnFailure
+from cascade.runtime.api import RunSettings
 from cascade.runtime.protocols import CacheBackend, StateBackendFactory
 from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, Resource, WorkflowSpec
 from cascade.spec.compose import as_target
@@ -24,7 +25,7 @@ from cascade.spec.workflow import collect
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-_OWN_FLAGS = ("--help", "--log-level", "--log-format")
+_OWN_FLAGS = ("--help", *(setting.flag for setting in SETTINGS))
 
 
 def cli(
@@ -33,34 +34,80 @@ def cli(
     params: Mapping[str, object] | None = None,
     resources: Iterable[Resource] = (),
     system_resources: Mapping[str, float] | None = None,
-    state: StateBackendFactory | None = None,
+    state: StateBackendFactory | str | None = None,
     run_id: str | None = None,
-    cache: CacheBackend | None = None,
+    durability: str | None = None,
+    keep_rounds: int | None = None,
+    resume: str | None = None,
+    restart: bool = False,
+    cache: CacheBackend | str | None = None,
     executor: Executor | None = None,
     on_failure: str | OnFailure = OnFailure.STOP,
 ) -> typer.Typer:
     """Make a Typer app of a workflow function, or of a ready lazy result; calling it parses `sys.argv` and runs.
 
     Each `Param` that the workflow declares is an option. `params` sets some of them beforehand: their options may
-    then be left out, and win where they are given. A workflow function is called once and no graph is built for it.
-    The other options are those of `cs.run`.
+    then be left out, and win where they are given. So do the options for `state`, `run_id`, `durability`,
+    `keep_rounds`, `resume`, `restart` and `cache`. A workflow function is called once and no graph is built for it.
+    The other settings are those of `cs.run`.
 
     Raises:
         NotLazyError: If the workflow needs arguments, or gives no lazy result.
         SpecError: If two options would have one name.
     """
-    presets = dict(params or {})
+    settings: RunSettings = {
+        "system_resources": system_resources,
+        "state": state,
+        "run_id": run_id,
+        "resume": resume,
+        "restart": restart,
+        "cache": cache,
+        "executor": executor,
+        "on_failure": on_failure,
+    }
+    if durability is not None:
+        settings["durability"] = durability
+    if keep_rounds is not None:
+        settings["keep_rounds"] = keep_rounds
+    return make_app(target, params or {}, resources, settings)
+
+
+def make_app(
+    target: Any,
+    params: Mapping[str, object],
+    resources: Iterable[Resource],
+    settings: RunSettings,
+    shown: Iterable[Setting] = SETTINGS,
+    check: Callable[[RunSettings], None] | None = None,
+) -> typer.Typer:
+    """Make the app that `cli` describes, with options for the settings that are `shown`.
+
+    `check` is called with the settings before the run.
+    """
+    presets = dict(params)
     workflow, spec = declared(target)
-    # Backends only if they are given: the engine has its own defaults.
-    backends: dict[str, Any] = {"state_backend_cls": state, "cache_backend": cache, "executor": executor}
-    given = {name: backend for name, backend in backends.items() if backend is not None}
-    engine = partial(Engine, system_resources=system_resources, **given)
-    invocation = Invocation(workflow, spec, presets, tuple(resources), engine, run_id, on_failure)
+    invocation = Invocation(workflow, spec, presets, tuple(resources), settings)
     found = options(spec.contracts, presets, reserved=_OWN_FLAGS)
+
+    def act(known: dict[str, object], log_level: LogLevel, log_format: LogFormat, **given: object) -> None:
+        with reported(log_format):
+            complete = invocation.given(known, given)
+            if check is not None:
+                check(complete.settings)
+        execute(complete, log_level, log_format)
+
+    return app_of(escape(_purpose(target)), environment(spec.contracts), found, shown, act)
+
+
+def app_of(
+    purpose: str, epilog: str, found: list[Option], shown: Iterable[Setting], act: Callable[..., None]
+) -> typer.Typer:
+    """Make an app of one command, with an option for each parameter that was found and each setting that is shown.
+
+    `act` is called with the values of the parameters that are given, by name, and the settings as keywords.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command(cls=_Command, help=escape(_purpose(target)), epilog=environment(spec.contracts))(
-        _command(invocation, found)
-    )
+    app.command(cls=_Command, help=purpose, epilog=epilog)(_command(found, tuple(shown), act))
     return app
 
 
@@ -95,30 +142,23 @@ def _purpose(target: Any) -> str:
     return f"Run {target.task.name}." if isinstance(target, LazyResult) else "Run the workflow."
 
 
-def _command(invocation: Invocation, found: list[Option]) -> Callable[..., None]:
+def _command(
+    found: list[Option], shown: tuple[Setting, ...], act: Callable[..., None]
+) -> Callable[..., None]:
     """Return the function that Typer calls: its signature has a parameter for each option."""
     by_name = {f"input_{position}": option for position, option in enumerate(found)}
 
-    def command(log_level: LogLevel, log_format: LogFormat, **given: object) -> None:
-        values = {option.contract.name: option.value(given[name]) for name, option in by_name.items()}
-        known = {name: value for name, value in values.items() if value is not MISSING}
-        execute(invocation.with_params(known), log_level, log_format)
+    def command(**given: object) -> None:
+        values = {option.contract.name: option.value(given.pop(name)) for name, option in by_name.items()}
+        act({name: value for name, value in values.items() if value is not MISSING}, **given)
 
-    parameters = [*(option.parameter(name) for name, option in by_name.items()), *_LOG_OPTIONS]
+    parameters = [
+        *(option.parameter(name) for name, option in by_name.items()),
+        *(setting.parameter(default=setting.default) for setting in shown),
+    ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
-
-
-def _log_option(name: str, default: LogLevel | LogFormat, told: str) -> inspect.Parameter:
-    info = typer.Option(default, help=told, rich_help_panel="Log")
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=type(default))
-
-
-_LOG_OPTIONS = (
-    _log_option("log_level", LogLevel.WARNING, "How much to tell on stderr while it runs."),
-    _log_option("log_format", LogFormat.HUMAN, "Sentences, or a JSON object per line."),
-)
 
 
 class _Command(TyperCommand):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
@@ -11,18 +10,23 @@ from typing import Annotated
 import typer
 
 from cascade.cli.app import cli, declared
-from cascade.cli.event_log import LogFormat, LogLevel
-from cascade.cli.execution import ExitCode, is_plain, report
+from cascade.cli.doctor import diagnose
+from cascade.cli.execution import ExitCode, reported
 from cascade.cli.loading import load
 from cascade.cli.plan_table import plan_table
+from cascade.cli.run_tables import ListFormat, findings_json, findings_table
+from cascade.cli.runs import runs_app
+from cascade.cli.settings import SETTINGS, before_target, with_settings
+from cascade.cli.why import WHY_SETTINGS, why_app
 from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
 
 _app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Run, draw and plan Cascade workflows.",
+    help="Run, draw, plan and explain Cascade workflows; look at recorded runs.",
 )
+_app.add_typer(runs_app, name="runs")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -77,6 +81,7 @@ def _cascade(
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
     options_metavar="",
 )
+@with_settings(SETTINGS)
 def run(
     target: Target,
     arguments: Annotated[
@@ -87,20 +92,13 @@ def run(
             show_default=False,
         ),
     ] = None,
-    log_level: Annotated[
-        LogLevel | None, typer.Option(help="As after the target.", show_default=False)
-    ] = None,
-    log_format: Annotated[
-        LogFormat | None, typer.Option(help="As after the target.", show_default=False)
-    ] = None,
+    **given: object,
 ) -> None:
     """Run a workflow and print its result."""
-    own = {"--log-level": log_level, "--log-format": log_format}
-    before = [text for flag, value in own.items() if value is not None for text in (flag, value.value)]
-    with _reported():
+    with reported():
         loaded = load(target)
         app = cli(loaded.workflow, resources=loaded.resources)
-    app(args=[*before, *(arguments or ())], prog_name=f"cascade run {target}")
+    app(args=[*before_target(SETTINGS, given), *(arguments or ())], prog_name=f"cascade run {target}")
 
 
 @_app.command()
@@ -109,7 +107,7 @@ def graph(
     form: Annotated[GraphFormat, typer.Option("--format", help="What to write.")] = GraphFormat.MERMAID,
 ) -> None:
     """Draw the graph of a workflow, with the tail calls that its source shows; runs nothing."""
-    with _reported():
+    with reported():
         lazy, _ = declared(load(target).workflow)
         text = _WRITERS[form](with_tail_calls(build_graph(lazy)))
     typer.echo(text.rstrip("\n"))
@@ -118,19 +116,46 @@ def graph(
 @_app.command()
 def plan(target: Target) -> None:
     """Show what would run and in which order; runs nothing."""
-    with _reported():
+    with reported():
         lazy, _ = declared(load(target).workflow)
         text = plan_table(stages(build_graph(lazy)))
     typer.echo(text)
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn what goes wrong before a run into a message and an exit code: 1 if it is the file's own code, else 2."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises
-        report(error)
-        raise typer.Exit(ExitCode.USAGE if is_plain(error) else ExitCode.FAILED) from None
+@_app.command(
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    options_metavar="",
+)
+@with_settings(WHY_SETTINGS)
+def why(
+    target: Target,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="--cache URL --PARAM VALUE",
+            help="The cache, and the workflow's parameters as `cascade run` takes them.",
+            show_default=False,
+        ),
+    ] = None,
+    **given: object,
+) -> None:
+    """Tell of each task whether a cache has its value, and if not, what has changed; runs nothing."""
+    with reported():
+        app = why_app(load(target).workflow, given)
+    app(args=list(arguments or ()), prog_name=f"cascade why {target}")
+
+
+@_app.command()
+def doctor(
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Look at this store too.", show_default=False),
+    ] = None,
+    form: Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")] = ListFormat.HUMAN,
+) -> None:
+    """Tell whether the installation is sound, what `durability` means here, and how a store is."""
+    with reported():
+        found = list(diagnose(state))
+    typer.echo(findings_json(found) if form is ListFormat.JSON else findings_table(found))
+    if any(finding.remedy for finding in found):
+        raise typer.Exit(ExitCode.FAILED)

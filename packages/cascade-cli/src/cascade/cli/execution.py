@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pprint import pformat
@@ -13,9 +14,12 @@ from typing import Any
 import typer
 
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
+from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim
-from cascade.runtime import Engine, MessageBus, OnFailure, UnknownParamError
+from cascade.runtime import MessageBus, UnknownParamError
+from cascade.runtime.api import RunSettings, engine_for, run_options
 from cascade.spec import CascadeError, InputError, LazyResult, Resource, WorkflowSpec
+from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
 
 class ExitCode(IntEnum):
@@ -28,27 +32,27 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a command runs, and with what; `engine` makes an engine, given its `bus=`."""
+    """What a command runs, and with what: the parameters by name, and settings as `cs.run` takes them."""
 
     target: LazyResult[Any]
     spec: WorkflowSpec
     params: Mapping[str, object]
     resources: tuple[Resource, ...]
-    engine: Callable[..., Engine]
-    run_id: str | None
-    on_failure: str | OnFailure
+    settings: RunSettings
 
-    def with_params(self, params: Mapping[str, object]) -> Invocation:
-        """Return the invocation with these parameters over those that it has."""
-        return replace(self, params={**self.params, **params})
+    def given(self, params: Mapping[str, object], settings: Mapping[str, object]) -> Invocation:
+        """Return the invocation with these parameters and settings over those that it has.
+
+        Raises:
+            SpecError: If the settings don't go together.
+        """
+        return replace(self, params={**self.params, **params}, settings=chosen(self.settings, settings))
 
     async def run(self, bus: MessageBus) -> object:
         """Run the target in an engine of its own and return its value."""
-        async with self.engine(bus=bus) as engine:
-            for resource in self.resources:
-                engine.register(resource)
-            options: dict[str, Any] = {"run_id": self.run_id, "on_failure": self.on_failure}
-            return await engine.run(self.target, params=self.params, spec=self.spec, **options)
+        settings: RunSettings = {**self.settings, "resources": self.resources, "params": self.params}
+        async with engine_for(settings, bus) as engine:
+            return await engine.run(self.target, spec=self.spec, **run_options(settings))
 
 
 def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
@@ -68,6 +72,31 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
         is_input = isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
         raise typer.Exit(ExitCode.USAGE if is_input else ExitCode.FAILED) from None
     show(value)
+
+
+@contextmanager
+def reported(form: LogFormat = LogFormat.HUMAN) -> Iterator[None]:
+    """Turn what goes wrong outside a run into a message and an exit code.
+
+    Raises:
+        typer.Exit: With 2 if something was asked for that is not there or makes no sense; with 1 if it is there and
+            can't be had, or if the file's own code failed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the user's file raises
+        report(error, form)
+        raise typer.Exit(ExitCode.USAGE if _is_asked_wrong(error) else ExitCode.FAILED) from None
+
+
+def _is_asked_wrong(error: Exception) -> bool:
+    if isinstance(error, (StoreError, RunActiveError)) and not isinstance(error, StoreNotFoundError):
+        return False
+    return is_plain(error)
 
 
 def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cascade.cli.text_table import text_table
 from cascade.graph import Plan
 
 _SHOWN = 6
@@ -12,10 +13,7 @@ _SHOWN = 6
 
 def plan_table(plan: Plan) -> str:
     """Return a table of the stages, their nodes and what each waits for; what shares a stage may run at once."""
-    rows = [("STAGE", "NODE", "TASK", "KIND", "WAITS FOR"), *_rows(plan)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return text_table([("STAGE", "NODE", "TASK", "KIND", "WAITS FOR"), *_rows(plan)])
 
 
 def _rows(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:

@@ -13,6 +13,7 @@ _OURS = (
     "cascade.runtime",
     "cascade.spec",
     "concurrent",
+    "contextlib",
     "importlib",
 )
 """Modules whose frames say nothing about a workflow, with all that is below them."""

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from cascade.runtime.exceptions import StoreError, StoreFormatError
+from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
 BUSY_SECONDS = 4.0
 """How long a connection waits for another's lock: an error has to be told within 5 seconds."""
@@ -29,10 +30,12 @@ class JournalMode(StrEnum):
 class Synchronous(StrEnum):
     """When SQLite waits for the disk.
 
-    `NORMAL` survives the end of the process. `FULL` survives loss of power with a write-ahead log, `EXTRA` with the
-    journal that is deleted too: there the deletion itself must reach the disk.
+    `OFF` survives the end of the process, but loss of power may damage the file. `NORMAL` survives as much; with a
+    write-ahead log, loss of power costs the last commits and never the file. `FULL` survives loss of power with a
+    write-ahead log, `EXTRA` with the journal that is deleted too: there the deletion itself must reach the disk.
     """
 
+    OFF = "off"
     NORMAL = "normal"
     FULL = "full"
     EXTRA = "extra"
@@ -46,6 +49,10 @@ class Format:
     mark: int
     version: int
     tables: tuple[str, ...]
+
+
+OLDEST = (3, 35, 0)
+"""The first version of the SQLite library that knows all that the stores say to it."""
 
 
 def journal_mode(version: tuple[int, int, int]) -> JournalMode:
@@ -90,6 +97,48 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
             raise
 
 
+@contextmanager
+def looking(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+    """Open a file that is there for reading only, and close it at the end; any error in between is told of the file.
+
+    A transaction that a killed process has left half written is taken back, as whoever opens the file next does it.
+
+    Raises:
+        StoreNotFoundError: If there is no such file.
+        StoreError: If it can't be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreNotFoundError(str(path), "there is no such file")
+    with told(path):
+        connection = _connect(path, "ro")
+        try:
+            if _needs_recovery(connection):
+                connection.close()
+                connection = _connect(path, "rw")
+                connection.execute("PRAGMA query_only = on")
+            yield connection
+        finally:
+            connection.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+
+
+def _needs_recovery(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file can't be read before something in it is taken back, which takes more than reading."""
+    try:
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError as problem:
+        if problem.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+        return True
+    return False
+
+
 def _make_private(path: str) -> None:
     # Never opens a file that is there: closing it would drop the locks that this process holds on it.
     try:
@@ -123,24 +172,35 @@ def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: 
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
         StoreError: If it can't be read or written.
     """
-    path = os.fspath(path)
     with told(path), transaction(connection):
-        (mark,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and not mark and not version:
+        if not is_claimed(connection, path, wanted):
             for statement in wanted.tables:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {wanted.mark}")
             connection.execute(f"PRAGMA user_version = {wanted.version}")
-        elif mark != wanted.mark:
-            raise StoreFormatError(path, f"is no {wanted.name}", "give the path of another file")
-        elif version > wanted.version:
-            raise StoreFormatError(
-                path,
-                f"is a {wanted.name} of version {version}, and this is for versions up to {wanted.version}",
-                "use a newer cascade-engine, or another file",
-            )
+
+
+def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: Format) -> bool:
+    """Tell whether a file has the tables; one that is empty has not, and may get them.
+
+    Raises:
+        StoreFormatError: If the file belongs to something else, or was written by a newer version.
+    """
+    path = os.fspath(path)
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables and not mark and not version:
+        return False
+    if mark != wanted.mark:
+        raise StoreFormatError(path, f"is no {wanted.name}", "give the path of another file")
+    if version > wanted.version:
+        raise StoreFormatError(
+            path,
+            f"is a {wanted.name} of version {version}, and this is for versions up to {wanted.version}",
+            "use a newer cascade-engine, or another file",
+        )
+    return True
 
 
 @contextmanager
@@ -161,7 +221,7 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
     """Tell what goes wrong with a file as a `StoreError` that names it."""
     try:
         yield
-    except (sqlite3.Error, OSError) as problem:
+    except (sqlite3.Error, UnicodeError, OSError) as problem:  # what is no text, there or here
         if isinstance(problem, StoreError):
             raise
         raise StoreError(os.fspath(path), f"{type(problem).__name__}: {problem}") from problem

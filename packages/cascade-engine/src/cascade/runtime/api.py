@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from cascade.runtime.engine import Engine, OnFailure
+from cascade.adapters import urls
+from cascade.runtime.bus import MessageBus
+from cascade.runtime.engine import Engine
 from cascade.runtime.exceptions import RunningLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, StateBackendFactory
 from cascade.spec.errors import SpecError
@@ -17,18 +20,23 @@ R = TypeVar("R")
 K = TypeVar("K")
 
 
-_NO_STORES = "give a backend; stores that go by a URL are not part of this version"
-
-
 class RunSettings(TypedDict, total=False):
-    """What may be set for one run: see `Engine` and `Engine.run`. `state` makes the run's state backend."""
+    """What may be set for one run: see `Engine` and `Engine.run`.
+
+    `state` and `cache` are backends (`state` what makes one), or the URL of a store: `sqlite:///runs.db`,
+    `redis://localhost`. `durability` and `keep_rounds` are for a state that is given by its URL.
+    """
 
     params: Mapping[str, object] | None
     resources: Iterable[Resource]
     system_resources: Mapping[str, float] | None
-    state: StateBackendFactory | None
+    state: StateBackendFactory | str | None
+    durability: str
+    keep_rounds: int
     run_id: str | None
-    cache: CacheBackend | None
+    resume: str | None
+    restart: bool
+    cache: CacheBackend | str | None
     executor: Executor | None
     on_failure: str
 
@@ -46,24 +54,59 @@ async def arun(target: object, **settings: Unpack[RunSettings]) -> Any:
 
     The engine is made for this run and closed with it.
     """
-    for setting in ("state", "cache"):
-        if isinstance(settings.get(setting), str):
-            raise SpecError(f"{setting}={settings.get(setting)!r}", _NO_STORES)
-    engine = Engine(
-        executor=settings.get("executor"),
-        state_backend_cls=settings.get("state"),
-        cache_backend=settings.get("cache"),
-        system_resources=settings.get("system_resources"),
-    )
-    async with engine:
+    async with engine_for(settings) as engine:
+        return await engine.run(target, **run_options(settings))
+
+
+@asynccontextmanager
+async def engine_for(settings: RunSettings, bus: MessageBus | None = None) -> AsyncIterator[Engine]:
+    """Open an engine for one run with these settings, and close what it is given by URL with it.
+
+    Raises:
+        SpecError: If a URL is none, or settings don't go together.
+        StoreError: If the store of the cache can't be opened.
+    """
+    async with AsyncExitStack() as closing:
+        cache = settings.get("cache")
+        if isinstance(cache, str):
+            cache = urls.cache_from_url(cache)
+            closing.push_async_callback(cache.close)
+        engine = Engine(
+            bus=bus,
+            executor=settings.get("executor"),
+            state_backend_cls=state_of(settings),
+            cache_backend=cache,
+            system_resources=settings.get("system_resources"),
+        )
         for resource in settings.get("resources", ()):
             engine.register(resource)
-        return await engine.run(
-            target,
-            params=settings.get("params"),
-            run_id=settings.get("run_id"),
-            on_failure=settings.get("on_failure", OnFailure.STOP),
+        yield await closing.enter_async_context(engine)
+
+
+def run_options(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings that `Engine.run` takes."""
+    names = ("params", "run_id", "on_failure", "resume", "restart")
+    return {name: value for name, value in settings.items() if name in names}
+
+
+def state_of(settings: RunSettings) -> StateBackendFactory | None:
+    """Return what makes the state backend of a run with these settings.
+
+    Raises:
+        SpecError: If the state's URL is none, or is given what only a state of a URL takes.
+    """
+    state = settings.get("state")
+    options: dict[str, Any] = {
+        name: settings[name] for name in ("durability", "keep_rounds") if name in settings
+    }
+    if isinstance(state, str):
+        return urls.state_from_url(state, **options)
+    if options:
+        raise SpecError(
+            f"{' and '.join(options)} without the URL of a state",
+            "give them to the backend, or state= as a URL",
         )
+    return state
 
 
 @overload

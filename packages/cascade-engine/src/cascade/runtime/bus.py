@@ -48,19 +48,21 @@ class MessageBus:
 
     def hears(self, event_type: type[Event]) -> bool:
         """Tell whether somebody listens to that type, so that no event is built for nobody."""
-        return bool(self._handlers) and bool(self._handlers_of(event_type))
+        if not self._handlers:
+            return False
+        found = self._listening.get(event_type)
+        return bool(self._handlers_of(event_type) if found is None else found)
 
     def publish(self, event: Event) -> None:
         """Hand over an event. What a handler raises is logged, and neither stops the run nor the other handlers."""
-        for handler in self._handlers_of(type(event)):
+        found = self._listening.get(type(event))
+        for handler in self._handlers_of(type(event)) if found is None else found:
             try:
                 handler(event)
             except Exception:
                 _logger.exception("a subscriber failed on %s", type(event).__name__)
 
     def _handlers_of(self, event_type: type[Event]) -> tuple[Callable[[Any], object], ...]:
-        found = self._listening.get(event_type)
-        if found is None:
-            wanted = (self._handlers.get(cls, ()) for cls in event_type.__mro__)
-            found = self._listening[event_type] = tuple(handler for each in wanted for handler in each)
+        wanted = (self._handlers.get(cls, ()) for cls in event_type.__mro__)
+        found = self._listening[event_type] = tuple(handler for each in wanted for handler in each)
         return found

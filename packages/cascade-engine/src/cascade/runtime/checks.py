@@ -9,7 +9,7 @@ from cascade.graph.tree import Call, Injected
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_needs
-from cascade.spec.common import INPUTS, ParamContract
+from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.errors import SpecError, TaskReferenceError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies import NO_POLICIES, Mode
@@ -72,7 +72,7 @@ def _contracts_in(lazies: Iterable[LazyResult[Any]]) -> list[Any]:
 def _check_resources(engine: Engine, lazy: LazyResult[Any], call: Call) -> None:
     wanted_by = f"task '{lazy.task.name}'"
     for name in call.resources():
-        if name != INPUTS:
+        if name not in GIVEN:
             engine.registry.opening_order(name, wanted_by)
     if isinstance(lazy, MappedLazyResult):
         for slot, source in zip(call.slots, call.sources, strict=True):

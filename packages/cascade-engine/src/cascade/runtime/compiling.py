@@ -9,35 +9,33 @@ function is taken from the tree that matches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from keyword import iskeyword
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cascade.graph.structure import kind_of, policy_shape
-from cascade.graph.tree import Choice, Injected, Source
+from cascade.graph.tree import Injected
 from cascade.runtime.events import SkipReason
 from cascade.runtime.mapping import call_map
+from cascade.runtime.match_writing import MatchWriter, NotCompilableError
 from cascade.runtime.plain import LAZY_TYPES, Stopped, is_simple
 from cascade.runtime.program import Program
 from cascade.runtime.rehearsal import Turning, rehearse
 from cascade.runtime.resolvers import choose_route
-from cascade.spec.arguments import LOOKED_INTO, holds_marker
 from cascade.spec.lazy_types import (
     LazyResult,
     MappedLazyResult,
-    SequenceLazyResult,
 )
 from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies
-from cascade.spec.resource import Inject
-from cascade.spec.routing import Router
 
 Matcher = Callable[[LazyResult[Any]], "list[LazyResult[Any]] | None"]
 """Gives the lazy results of a tree, or `None` if it has another structure."""
 
-StraightLine = Callable[[LazyResult[Any]], Any]
-"""Gives the value of a tree; `MISS` if it has another structure, a `StoppedLine` if it could not go on."""
+StraightLine = Callable[[LazyResult[Any], Iterator[None]], Any]
+"""Runs a tree and those that come in its place, as many as the iterator has rounds for.
+
+Gives what the last one gave; `MISS` if the first has another structure, a `Left` if a later one has, and a
+`StoppedLine` if one could not go on.
+"""
 
 
 class StoppedLine(NamedTuple):
@@ -49,13 +47,22 @@ class StoppedLine(NamedTuple):
     serial: int | None = None
 
 
+class Left(NamedTuple):
+    """A target that a line has come to after at least one round, and that has another structure."""
+
+    target: LazyResult[Any]
+
+
 def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], StoppedLine]:
-    """Return what makes a `StoppedLine` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ..."""
+    """Return what makes a `StoppedLine` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ...
+
+    A value that is not there yet is `MISSING`: those of the round before are forgotten when a round begins.
+    """
     size = len(program)
 
     def stopped(node: int | None, names: dict[str, Any], error: BaseException | None) -> StoppedLine:
         values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
-        value = names.get(f"m{node}", names.get(f"v{node}"))
+        value = None if error is not None else names.get(f"v{node}")
         return StoppedLine(
             program, [names[f"n{each}"] for each in range(size)], Stopped(node, values, error, value)
         )
@@ -65,10 +72,6 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
 
 MAX_TURNINGS = 8
 """Behind more turnings than this a line stops: there may be a branch for each way through them."""
-
-
-class NotCompilableError(Exception):
-    """A structure that is left to the interpreter. Never leaves the engine."""
 
 
 class Miss:
@@ -84,11 +87,12 @@ def compile_matcher(program: Program, lazies: list[LazyResult[Any]]) -> Matcher:
     Raises:
         NotCompilableError: If the structure has a part that only the interpreter knows.
     """
-    writer = _Writer(program, lazies, "None")
+    writer = MatchWriter(program, lazies, "None")
+    writer.write_root()
     writer.write_match()
     everything = ", ".join(f"n{position}" for position in range(len(lazies)))
     writer.line(f"return [{everything}]")
-    matcher: Matcher = writer.function()
+    matcher: Matcher = writer.function("n0")
     return matcher
 
 
@@ -98,223 +102,48 @@ def compile_straight_line(program: Program, lazies: list[LazyResult[Any]]) -> St
     Raises:
         NotCompilableError: If there is anything but such calls.
     """
-    writer = _Writer(program, lazies, "MISS")
+    writer = _LineWriter(program, lazies)
     if not all(is_simple(lazy.policies) for lazy in lazies):
         raise NotCompilableError
-    writer.write_match()
-    writer.write_calls()
-    straight: StraightLine = writer.function()
+    writer.write_root()
+    writer.write_round()
+    straight: StraightLine = writer.function("n0, rounds")
     return straight
 
 
-def _is_writable(keyword: str) -> bool:
-    """Tell whether a name may stand before `=` in a call and is read as it is written."""
-    return keyword.isidentifier() and keyword.isascii() and not iskeyword(keyword) and keyword != "__debug__"
+class _LineWriter(MatchWriter):
+    """Writes one function that checks trees and makes their calls, round after round."""
 
-
-class _Writer:
-    """Writes one function, line by line; constants go into its globals."""
-
-    def __init__(self, program: Program, lazies: list[LazyResult[Any]], miss: str) -> None:
-        self._program = program
-        self._lazies = lazies
-        self._miss = miss
-        self._lines: list[str] = []
-        self._met: set[int] = set()
-        self._pending: list[int] = []
-        # How each argument is written in a call: by node, the source of each argument in its order.
-        self._expressions: dict[int, list[str]] = {}
-        # The routers among them: the name of each one's value, by node.
-        self._routers: dict[int, list[tuple[str, Choice]]] = {}
-        self._node = 0
-        self._indent = 0
+    def __init__(self, program: Program, lazies: list[LazyResult[Any]]) -> None:
+        super().__init__(program, lazies, "left(n0) if done else MISS")
+        self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
         self._budget = 0
-        self._globals: dict[str, Any] = {
-            "L": LazyResult,
-            "MISS": MISS,
-            "NO": NO_POLICIES,
-            "holds": holds_marker,
-            "inside": LOOKED_INTO,
-            "lazy_types": LAZY_TYPES,
-            "call_map": call_map,
-            "stopped": _stopper(program),
-        }
-
-    def line(self, text: str) -> None:
-        self._lines.append("    " * self._indent + text)
-
-    def function(self) -> Any:
-        body = "\n        ".join(self._lines)
-        source = (
-            "def run(n0):\n"
-            "    at = -1\n"
-            "    try:\n"
-            f"        {body}\n"
-            "    except Exception as error:\n"
-            "        if at is None: return stopped(None, locals(), None)\n"
-            f"        if at < 0: return {self._miss}\n"
-            "        return stopped(at, locals(), error)\n"
-            "    except BaseException as error:\n"
-            "        if at is None or at < 0: raise\n"
-            "        return stopped(at, locals(), error)\n"
+        self._globals.update(
+            MISS=MISS, call_map=call_map, left=Left, lazy_types=LAZY_TYPES, stopped=_stopper(program)
         )
-        exec(compile(source, "<cascade plan>", "exec"), self._globals)
-        return self._globals.pop("run")
 
-    # Matching
+    def write_round(self) -> None:
+        """Match and call, again and again for as long as a plain call comes in the target's place."""
+        self.line("for _ in rounds:")
+        self._indent += 1
+        size = len(self._program)
+        if size > 1:
+            self.line(f"{' = '.join(f'v{node}' for node in range(size))} = MISSING")
+        self.write_match()
+        self._write_functions()
+        self._write_calls()
+        self._indent -= 1
+        self.line("return n0")
 
-    def write_match(self) -> None:
-        """Check the tree from its target down; an exception on the way is a miss too."""
-        if self._program.sequenced:
-            raise NotCompilableError  # a sequence orders nodes from outside
-        self._meet(0)
-        while self._pending:
-            self._match_node(self._pending.pop())
-        self._match_distinct()
+    def _write_functions(self) -> None:
+        """Take the function of each task that is called more than once."""
+        serials = [lazy.task.serial for lazy in self._lazies if not isinstance(lazy, MappedLazyResult)]
+        for serial, times in Counter(serials).items():
+            if times > 1:
+                self._functions[serial] = f"f{serial}"
+                self.line(f"f{serial} = t{serial}.func")
 
-    def _meet(self, node: int) -> None:
-        self._met.add(node)
-        self._pending.append(node)
-
-    def _require(self, condition: str) -> None:
-        self.line(f"if not ({condition}): return {self._miss}")
-
-    def _constant(self, value: object) -> str:
-        name = f"k{len(self._globals)}"
-        self._globals[name] = value
-        return name
-
-    def _match_node(self, node: int) -> None:
-        lazy = self._lazies[node]
-        plain = type(lazy) is LazyResult
-        checks = [f"type(n{node}) is {'L' if plain else self._constant(type(lazy))}"]
-        checks.append(f"n{node}.task.serial == {lazy.task.serial}")
-        if isinstance(lazy, MappedLazyResult):
-            checks.append(f"n{node}.mapped == {self._constant(lazy.mapped)}")
-            checks.append(f"n{node}.max_concurrency == {lazy.max_concurrency!r}")
-        if not lazy.args:
-            checks.append(f"not n{node}.args")
-        if not lazy.kwargs:
-            checks.append(f"not n{node}.kwargs")
-        self._require(" and ".join(checks))
-        if not plain:
-            self._match_policies(node, lazy.policies)
-        self._match_arguments(node, lazy)
-
-    def _match_policies(self, node: int, policies: Policies) -> None:
-        if policies is NO_POLICIES:
-            self._require(f"n{node}.policies is NO")
-            return
-        call = self._program.calls[node]
-        self.line(f"p{node} = n{node}.policies")
-        shape, same = self._constant(policy_shape(policies)), self._constant(policy_shape)
-        self._require(f"{same}(p{node}) == {shape}")
-        self._match_all(f"p{node}.conditions", call.conditions)
-        self._match_all(f"p{node}.after", call.after)
-        for name, amount in call.amounts:
-            self._match_lazy(f"dict(p{node}.constraints.amounts)[{name!r}]", amount)
-
-    def _match_all(self, expression: str, nodes: tuple[int, ...]) -> None:
-        for index, node in enumerate(nodes):
-            self._match_lazy(f"{expression}[{index}]", node)
-
-    def _match_lazy(self, expression: str, node: int) -> None:
-        """Take a lazy result for a node, or check that it is the one taken before."""
-        if node in self._met:
-            self._require(f"{expression} is n{node}")
-        else:
-            self.line(f"n{node} = {expression}")
-            self._meet(node)
-
-    def _match_arguments(self, node: int, lazy: LazyResult[Any]) -> None:
-        self._node = node
-        call = self._program.calls[node]
-        sources: dict[int | str, dict[tuple[int, ...], Source]] = {}
-        for slot, source in zip(call.slots, call.sources, strict=True):
-            sources.setdefault(slot.argument, {})[slot.steps] = source
-        written: list[str] = []
-        if lazy.args:
-            names = [f"a{node}_{index}" for index in range(len(lazy.args))]
-            self.line(f"{', '.join(names)}, = n{node}.args")
-            for index, name in enumerate(names):
-                written.append(self._match_value(name, lazy.args[index], sources.get(index, {}), ()))
-        if lazy.kwargs:
-            names = [f"b{node}_{index}" for index in range(len(lazy.kwargs))]
-            # Their order is part of the structure: `**kwargs` shows it.
-            self._require(f"(*n{node}.kwargs,) == {self._constant(tuple(lazy.kwargs))}")
-            self.line(f"{', '.join(names)}, = n{node}.kwargs.values()")
-            for name, (keyword, value) in zip(names, lazy.kwargs.items(), strict=True):
-                expression = self._match_value(name, value, sources.get(keyword, {}), ())
-                if not _is_writable(keyword):
-                    raise NotCompilableError
-                written.append(f"{keyword}={expression}")
-        self._expressions[node] = written
-
-    def _match_value(
-        self, name: str, value: Any, sources: dict[tuple[int, ...], Source], steps: tuple[int, ...]
-    ) -> str:
-        """Check one value; return how it is written in the call."""
-        if not sources:
-            known = type(value)
-            likely = f"type({name}) is not {known.__name__} and " if known in (int, str, float, bool) else ""
-            self.line(f"if {likely}type({name}) in inside and holds({name}): return {self._miss}")
-            return name
-        if steps in sources:
-            return self._match_marker(name, value, sources[steps])
-        kind = type(value)
-        if len(steps) > 20:
-            raise NotCompilableError
-        self._require(f"type({name}) is {kind.__name__} and len({name}) == {len(value)}")
-        items = list(value.values()) if kind is dict else list(value)
-        names = [f"{name}_{index}" for index in range(len(items))]
-        self.line(f"{', '.join(names)}, = {name}{'.values()' if kind is dict else ''}")
-        if kind is dict:
-            self._require(f"inside.isdisjoint(map(type, {name}))")
-        written = []
-        for index, item in enumerate(items):
-            below = (*steps, index)
-            inner = {path: source for path, source in sources.items() if path[: len(below)] == below}
-            written.append(self._match_value(names[index], item, inner, below))
-        listed = ", ".join(written)
-        if kind is dict:
-            return f"dict(zip({name}, ({listed},)))"
-        return f"[{listed}]" if kind is list else f"({listed},)"
-
-    def _match_marker(self, name: str, value: Any, source: Source) -> str:
-        if isinstance(source, Choice):
-            assert isinstance(value, Router)
-            self._require(f"type({name}) is {self._constant(Router)}")
-            self._require(f"tuple({name}.routes) == {self._constant(source.keys)}")
-            self._match_lazy(f"{name}.selector", source.selector)
-            self.line(f"{name}_r = tuple({name}.routes.values())")
-            self._match_all(f"{name}_r", source.routes)
-            self._routers.setdefault(self._node, []).append((f"{name}_c", source))
-            return f"{name}_c"
-        if isinstance(source, Injected):
-            self._require(f"type({name}) is {self._constant(Inject)} and {name}.name == {source.resource!r}")
-            return name
-        if type(value) is SequenceLazyResult:
-            raise NotCompilableError
-        self._match_lazy(name, source)
-        return f"v{source}"
-
-    def _match_distinct(self) -> None:
-        """Nodes that might be one and the same object are not: sharing is part of the structure."""
-        by_task: dict[tuple[type, int], list[int]] = {}
-        for node, lazy in enumerate(self._lazies):
-            by_task.setdefault((kind_of(lazy), lazy.task.serial), []).append(node)
-        for nodes in by_task.values():
-            if len(nodes) > 1 and not self._is_chain(nodes):
-                listed = ", ".join(f"id(n{node})" for node in nodes)
-                self._require(f"len({{{listed}}}) == {len(nodes)}")
-
-    def _is_chain(self, nodes: list[int]) -> bool:
-        """Tell whether each node is the only input of the one before: a call can't be its own argument."""
-        return all(after in self._program.inputs[before] for before, after in pairwise(nodes))
-
-    # Calling
-
-    def write_calls(self) -> None:
+    def _write_calls(self) -> None:
         """Make the calls in the order that a rehearsal shows, with a branch at each turning.
 
         What a rehearsal does not foresee stops the line: another key, a skip of the target, an exception.
@@ -342,7 +171,7 @@ class _Writer:
             given = last.skipped is None or (
                 last.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(last.node)
             )
-            self.line(f"return v{self._program.target}") if given else self._write_stop()
+            self._write_end() if given else self._write_stop()
             return
         self.line("at = None")  # the truth and the hash of a value are the user's code, but no call's
         if turning.is_key:
@@ -373,6 +202,14 @@ class _Writer:
         self._write_acts(decisions, begin, depth + 1)
         self._indent -= 1
 
+    def _write_end(self) -> None:
+        """End a round: the target is node 0, as nothing is sequenced."""
+        if type(self._lazies[0]) is LazyResult:
+            self.line("if type(v0) is L:")
+            self.line("    n0, at, done = v0, -1, True")
+            self.line("    continue")
+        self.line("return v0")
+
     def _write_stop(self) -> None:
         self.line("return stopped(None, locals(), None)")
 
@@ -395,12 +232,15 @@ class _Writer:
         arguments = ", ".join(self._expressions[node])
         self.line(f"at = {node}")
         if isinstance(lazy, MappedLazyResult):
-            positional = "".join(f"{each}, " for each in self._expressions[node] if "=" not in each)
-            named = ", ".join(self._expressions[node][len(lazy.args) :])
-            self.line(f"m{node} = call_map(n{node}, ({positional}), dict({named}))")
-            self.line(f"if m{node}.values is None: return stopped({node}, locals(), None)")
-            self.line(f"v{node} = m{node}.values")
+            given = f"n{node}.args, n{node}.kwargs"
+            if call.sources:
+                positional = "".join(f"{each}, " for each in self._expressions[node] if "=" not in each)
+                named = ", ".join(self._expressions[node][len(lazy.args) :])
+                given = f"({positional}), dict({named})"
+            self.line(f"v{node} = call_map(n{node}, {given})")
+            self.line(f"if type(v{node}) is not list: return stopped({node}, locals(), None)")
             return
-        self.line(f"v{node} = n{node}.task.func({arguments})")
+        function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
+        self.line(f"v{node} = {function}({arguments})")
         if node != self._program.target:
             self.line(f"if type(v{node}) in lazy_types: return stopped({node}, locals(), None)")

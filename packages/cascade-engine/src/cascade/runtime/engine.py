@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.solvers.native import NativeSolver
-from cascade.adapters.state import InMemoryStateBackend
+from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
@@ -23,9 +24,10 @@ from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, 
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
-from cascade.runtime.run import Run, RunOptions
+from cascade.runtime.run import Resume, Run, RunOptions
 from cascade.runtime.spawning import spawn
 from cascade.runtime.strategies import GraphReuse, ReuseStats
+from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.lazy_types import LazyResult
@@ -81,6 +83,8 @@ class Engine:
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: set[asyncio.Task[None]] = set()
+        self._beginning = 0  # runs that make their first calls and have no driver yet
+        self.turn_ends = 0.0  # when runs that follow each other without a driver owe the event loop its turn
         self._lock = threading.Lock()
         self._closed = False
 
@@ -106,6 +110,10 @@ class Engine:
         Raises:
             SpecError: If it is no resource.
         """
+        if name in GIVEN:
+            raise SpecError(
+                f"a resource is named {name!r}", "give it another name: the engine fills this one itself"
+            )
         if not isinstance(resource, Resource):
             raise SpecError(
                 f"{resource!r} is registered as a resource", "put @cs.resource on a generator function"
@@ -120,11 +128,15 @@ class Engine:
         run_id: str | None = None,
         on_failure: str | OnFailure = OnFailure.STOP,
         spec: WorkflowSpec | None = None,
+        resume: str | Resume | None = None,
+        restart: bool = False,
     ) -> Any:
         """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
 
         `params` are the values of the inputs by name, `spec` the inputs that the workflow declares besides those in
-        its first structure.
+        its first structure. With a durable state a `run_id` that is known goes on where it was: as exactly what it
+        began as, with `resume="compatible"` as far as its tasks and inputs have not changed, with `restart=True` not at
+        all but anew.
 
         Raises:
             CascadeError: If the target can't be run; nothing has begun then.
@@ -132,21 +144,36 @@ class Engine:
             ExceptionGroup: With `on_failure="finish"`, all that failed.
             BaseException: What a task raised, with notes that say which one and where.
         """
-        self._enter_loop()
+        if self._closed:
+            raise EngineClosedError
         if callable(target) and not isinstance(target, Task):
             target, spec = collect(target)
         options = RunOptions(
             dict(params or {}),
             run_id,
-            _parse_on_failure(on_failure),
+            _parse(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
             spec,
+            None if resume is None else _parse(Resume, "resume", resume),
+            restart,
             held.get(),
             asyncio.current_task(),
         )
         context = copy_context()
         run = Run(self, options, context)
-        driver = spawn(run.drive(target), context)
-        self._drivers.add(driver)
+        self._enter_loop()
+        turn = self.turn_ends
+        try:
+            ended = context.run(run.begin, target)
+            driver = None if ended else spawn(run.drive(target), context)
+            if driver is not None:
+                self._drivers.add(driver)
+        finally:
+            self._beginning -= 1
+        if driver is None:
+            # Many short runs owe the event loop its turns as one long run does; this one may have begun another turn.
+            if self.turn_ends != turn or time.monotonic() > turn:
+                await asyncio.sleep(0)
+            return run.value
         try:
             cancelled = await _until_done(driver)
         finally:
@@ -188,6 +215,10 @@ class Engine:
         """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
         return self._calls_inline and self.mode_of(lazy) is Mode.INLINE
 
+    def runs_on_loop(self, lazy: LazyResult[Any]) -> bool:
+        """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
+        return self._calls_inline and self.mode_of(lazy) in (None, Mode.INLINE)
+
     def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
         """Warn, once per task and at its second offence, if it held the loop for long while others waited."""
         if seconds < BLOCKED_SECONDS or asyncio.all_tasks() <= set(own):
@@ -222,35 +253,35 @@ class Engine:
         await self.close()
 
     def _enter_loop(self) -> None:
-        if self._closed:
-            raise EngineClosedError
         loop = asyncio.get_running_loop()
         with self._lock:
-            if self._drivers and self._loop is not loop:
+            if (self._drivers or self._beginning) and self._loop is not loop:
                 raise EngineLoopError
             self._loop = loop
+            self._beginning += 1
 
 
 async def _until_done(driver: asyncio.Task[None]) -> bool:
     """Wait for a run to end; being cancelled cancels the run, and it still ends in order. Tell whether it was."""
-    cancelled = False
-    while not driver.done():
-        try:
-            await asyncio.wait([driver])
-        except asyncio.CancelledError:
-            cancelled = True
-            driver.cancel()
-    if not driver.cancelled():
-        driver.result()
-    return cancelled or driver.cancelled()  # one that is cancelled before its first turn never begins to run
-
-
-def _parse_on_failure(on_failure: str | OnFailure) -> bool:
+    caller = asyncio.current_task()
+    assert caller is not None
+    before = caller.cancelling()
     try:
-        return OnFailure(on_failure) is OnFailure.FINISH
+        await driver  # a cancellation of the caller goes on to the driver, which ends without an error
+    except asyncio.CancelledError:
+        return True  # of one that is cancelled before its first turn, and never begins to run
+    return caller.cancelling() > before
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def _parse(words: type[Word], argument: str, given: str) -> Word:
+    try:
+        return words(given)
     except ValueError:
-        known = ", ".join(repr(each.value) for each in OnFailure)
-        raise PolicyError(f"unknown on_failure {on_failure!r}", f"use one of {known}") from None
+        known = ", ".join(repr(each.value) for each in words)
+        raise PolicyError(f"unknown {argument} {given!r}", f"use one of {known}") from None
 
 
 def _totals(system_resources: Mapping[str, float], max_concurrency: int | None) -> dict[Name, Amount]:

@@ -187,26 +187,34 @@ class EngineClosedError(CascadeRuntimeError):
 
 
 @dataclass(eq=False)
-class StoreError(CascadeRuntimeError, OSError):
-    """A store can't be read or written; `store` is its path or address, without a password."""
+class RunChangedError(CascadeRuntimeError, ValueError):
+    """A recorded run is asked to go on as another one than it began as; `changes` names what differs."""
 
-    store: str
-    problem: str
+    run_id: str
+    changes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"store {self.store}: {self.problem}"
+        shown = self.changes[:_CHANGES_SHOWN]
+        more = len(self.changes) - len(shown)
+        told = "; ".join(shown) + (f"; and {more} more" if more else "")
+        return (
+            f"run '{self.run_id}' began otherwise: {told}. Give resume=\"compatible\" to keep what did not change, "
+            f"restart=True to begin anew, or another run_id"
+        )
+
+
+_CHANGES_SHOWN = 10
 
 
 @dataclass(eq=False)
-class StoreFormatError(CascadeRuntimeError, ValueError):
-    """A store that is of another kind, or of a newer version, than what opens it."""
+class MissingExtraError(CascadeRuntimeError, ImportError):
+    """A part of the engine whose extra is not installed."""
 
-    store: str
-    problem: str
-    remedy: str
+    used: str
+    extra: str
 
     def __str__(self) -> str:
-        return f"store {self.store} {self.problem}; {self.remedy}"
+        return f"{self.used} needs an extra: pip install 'cascade-engine[{self.extra}]'"
 
 
 class BlockedLoopWarning(UserWarning):

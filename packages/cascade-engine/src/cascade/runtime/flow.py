@@ -52,6 +52,9 @@ class FlowManager:
         """Return why a node is skipped, now that all it demanded has settled; `None` if it is ready."""
         call = self._program.calls[node]
         gates = self._program.predecessors[node]
+        only_inputs = not gates and not call.conditions and not call.choices()
+        if only_inputs and all(map(self.has_value, self._program.inputs[node])):
+            return None  # what most nodes are
         demands = [*gates, *call.conditions]
         runs_on = self.conditions_hold(node)
         if runs_on:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from cascade.graph.tree import Choice
+from cascade.graph.tree import NO_CALL, Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flow import FlowManager
 from cascade.runtime.keys import FrameKey, NodeKey
@@ -18,6 +18,7 @@ from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:
     from cascade.runtime.strategies import TailCallLoop
+    from cascade.runtime.stretch import Stretch
 
 
 class Stage(IntEnum):
@@ -58,8 +59,11 @@ class Frame:
         "loop",
         "program",
         "ready",
+        "routed",
         "serial",
         "skipped",
+        "stretch",
+        "values",
     )
 
     def __init__(
@@ -80,11 +84,14 @@ class Frame:
         self.failed = False
         self.ready: list[int] = []
         self.skipped: list[tuple[int, SkipReason]] = []
+        self.stretch: Stretch | None = None
+        self.values: dict[int, Any] | None = None  # if all calls are plain: the values so far
         self._state = state
         self._stages = bytearray(len(program))
         self._missing = [0] * len(program)
         self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
         self._conditions_left: dict[int, int] = {}
+        self.routed: Callable[[int, Choice, int | None], None] | None = None
         self._broken: dict[int, Exception] = {}
         # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
         self._work: deque[int] = deque()
@@ -98,12 +105,12 @@ class Frame:
         """Whether the target has settled; nothing else is under way then."""
         return self._stages[self.program.target] == Stage.SETTLED
 
-    def begin(self, settled: Iterable[int], begun: int | None) -> None:
-        """Demand the target; some nodes are settled already, their facts are recorded, and one may have begun."""
+    def begin(self, settled: Iterable[int], under_way: Iterable[int] = ()) -> None:
+        """Demand the target; some nodes are settled already, their facts are recorded, and some are under way."""
         for node in settled:
             self._stages[node] = Stage.SETTLED
-        if begun is not None:
-            self._stages[begun] = Stage.STARTED
+        for node in under_way:
+            self._stages[node] = Stage.READY
         self._work.append(self.program.target)
         self._pump()
 
@@ -115,6 +122,13 @@ class Frame:
         """Note that the facts of a node are recorded, or that it has failed and has none."""
         self._stages[node] = Stage.SETTLED
         self._work.append(~node)
+        self._pump()
+
+    def settle_all(self, nodes: Iterable[int]) -> None:
+        """Note that the facts of these nodes are recorded."""
+        for node in nodes:
+            self._stages[node] = Stage.SETTLED
+            self._work.append(~node)
         self._pump()
 
     def broken(self, node: int) -> Exception | None:
@@ -140,6 +154,10 @@ class Frame:
 
     def _demand(self, node: int) -> None:
         """Demand what comes first for a node: what it is ordered after, its conditions, or else its inputs."""
+        if self.program.calls[node] is NO_CALL and not self.program.sequenced:
+            self._stages[node] = Stage.READY  # it waits for nothing
+            self.ready.append(node)
+            return
         self._stages[node] = Stage.WAITING
         for each in self.program.predecessors[node]:
             self._wait(node, each, Role.PLAIN)
@@ -163,6 +181,8 @@ class Frame:
 
     def _demand_route(self, node: int, choice: Choice) -> None:
         route = self.flow.chosen_route(choice)
+        if self.routed is not None:
+            self.routed(node, choice, route)
         if route is not None:
             self._wait(node, route, Role.PLAIN)
 
@@ -200,6 +220,11 @@ class Frame:
 
     def _decide(self, node: int) -> None:
         """All that a node demanded has settled: it is ready, or skipped and settled itself."""
+        values = self.values
+        if values is not None and all(map(values.__contains__, self.program.inputs[node])):
+            self._stages[node] = Stage.READY
+            self.ready.append(node)
+            return
         reason = None if node in self._broken else self.flow.verdict(node)
         if reason is None:
             self._stages[node] = Stage.READY

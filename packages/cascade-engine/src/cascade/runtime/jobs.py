@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import Node, node_of
@@ -9,7 +10,7 @@ from cascade.graph.path import ROOT, StructurePath
 from cascade.runtime.frame import Frame
 from cascade.runtime.keys import FrameKey, NodeKey, Turn
 from cascade.runtime.resolvers import resolve_arguments
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies import Policies
 from cascade.spec.task import Task
 
@@ -65,7 +66,8 @@ class Job:
     @property
     def name(self) -> str:
         """The name for events and errors."""
-        return self.node.name
+        lazy = self.lazy
+        return lazy.contract.name if isinstance(lazy, ParamLazyResult) else lazy.task.name
 
     @property
     def key(self) -> NodeKey:
@@ -86,6 +88,12 @@ class Job:
     def resources(self) -> list[str]:
         """The names of the resources that the call takes."""
         return self.frame.program.resources[self.position]
+
+    def idempotency_key(self, run: str) -> str:
+        """Return 32 characters that name this call of a run: the same for retries, and when the run is resumed."""
+        return hashlib.blake2b(
+            f"{run}/{self.key}".encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest()
 
     def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments; without `resources`, injections stay as they are."""

@@ -7,7 +7,7 @@ for, and which round or item it is. A node's key is its frame's key and its stru
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
 
@@ -25,7 +25,9 @@ class FrameKey:
     The run's own loop has no parent and no node. Hash and equality cost O(1) among frames of one run.
     """
 
-    __slots__ = ("_hash", "number", "parent", "path", "turn")
+    __slots__ = ("_hash", "cached_frame", "number", "parent", "path", "turn")
+    cached_frame: Any
+    """For stores, which set it where they need it."""
 
     def __init__(self, parent: FrameKey | None, path: StructurePath | None, turn: Turn, number: int) -> None:
         self.parent = parent

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cascade.graph.tree import Injected
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS
-from cascade.spec.arguments import fill
+from cascade.spec.arguments import fill, has_types
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 
@@ -59,17 +59,16 @@ class Items:
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
         values: list[Any] = []
-        append = values.append
         call, columns = self._plain_call()
         try:
             while len(values) < self.size and time.monotonic() < ends:
                 some = slice(len(values), len(values) + ITEMS_A_LOOK)
                 if len(columns) == 1:
                     for item in columns[0][some]:
-                        append(call(item))
+                        values.append(call(item))  # noqa: PERF401 - an error leaves what came before
                 else:
                     for each in zip(*[column[some] for column in columns], strict=True):
-                        append(call(*each))
+                        values.append(call(*each))  # noqa: PERF401 - as above
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             return values, error
         return values, None
@@ -77,6 +76,10 @@ class Items:
     def _plain_call(self) -> tuple[Callable[..., Any], list[list[Any]]]:
         """Return what is called for each item, and the lists of its positional arguments."""
         task = self._task
+        if len(self._columns) == 1 == len(self._args) + len(self._kwargs):
+            ((argument, column),) = self._columns.items()
+            if argument == 0 or task.positional[:1] == (argument,):
+                return task.func, [column]
         by_place = [column for argument, column in self._columns.items() if isinstance(argument, int)]
         named = [name for name in self._columns if isinstance(name, str)]
         prefix = self._args[: len(self._args) - len(by_place)]
@@ -95,20 +98,25 @@ class Items:
 
 
 class CalledItems(NamedTuple):
-    """What plain calls of a map's items gave: all `values`; or `None`, and how far they came."""
+    """How far plain calls of a map's items came: the values of the first ones, and what the next one raised."""
 
-    values: list[Any] | None
     items: Items
     first: list[Any]
     error: BaseException | None
 
 
-def call_map(lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> CalledItems:
-    """Call the items of a map one after the other, for one turn at the most."""
+def call_map(
+    lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Any] | CalledItems:
+    """Call the items of a map one after the other, for one turn at the most.
+
+    Returns their values if that is the map's value; how far they came if there is more to do.
+    """
     items = Items(lazy, args, kwargs)
     values, error = items.call(time.monotonic() + TURN_SECONDS)
-    complete = error is None and len(values) == items.size and LAZY_TYPES.isdisjoint(map(type, values))
-    return CalledItems(values if complete else None, items, values, error)
+    if error is None and len(values) == items.size and not has_types(values, LAZY_TYPES):
+        return values
+    return CalledItems(items, values, error)
 
 
 class MapRun:
@@ -138,6 +146,16 @@ class MapRun:
         self._limit = lazy.max_concurrency or self.size
         self._begun = 0
         self._running = 0
+        self._recovered: set[int] = set()
+
+    def recover(self, indices: set[int]) -> None:
+        """Leave out the items whose values are there; before the first item begins."""
+        self._recovered = indices
+        self._pass_recovered()
+
+    def _pass_recovered(self) -> None:
+        while self._begun in self._recovered:
+            self._begun += 1
 
     def next_item(self) -> ItemJob | None:
         """Return the next item to begin; `None` if all have begun or as many run as may."""
@@ -146,6 +164,7 @@ class MapRun:
         item = ItemJob(self, self._begun)
         self._begun += 1
         self._running += 1
+        self._pass_recovered()
         return item
 
     @property

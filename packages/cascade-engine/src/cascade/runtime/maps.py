@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from cascade.runtime.events import SkipReason
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Returned
 from cascade.runtime.plain import LAZY_TYPES
+from cascade.spec.arguments import has_types
 from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
+    from cascade.runtime.recording import Recording
     from cascade.runtime.run import Run
 
 
@@ -45,6 +48,8 @@ class Maps:
         run.reports.started(job)
         try:
             mapping = MapRun(job)
+            if run.recording is not None:
+                self._recover(run.recording, mapping)
         except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
             run.fail(job, error)
             return
@@ -52,6 +57,15 @@ class Maps:
         if run.plain and not run.heard and self._has_plain_items(mapping):
             self._call(mapping)
         self._go_on(mapping)
+
+    def _recover(self, recording: Recording, mapping: MapRun) -> None:
+        """Take the values of items that are recorded."""
+        items = mapping.items()
+        recovered = recording.begin_map(mapping, items)
+        for item in items:
+            if item.index in recovered:
+                self._run.reports.skipped(item, SkipReason.RECOVERED)
+        mapping.recover(recovered)
 
     def _go_on(self, mapping: MapRun) -> None:
         if self._run.ended or id(mapping) not in self._open:
@@ -73,7 +87,7 @@ class Maps:
         """Take in what the first items of a map gave, and what the next one raised."""
         run = self._run
         mapping.note_begun(len(values) + (error is not None))
-        if error is None and mapping.finished and LAZY_TYPES.isdisjoint(map(type, values)):
+        if error is None and mapping.finished and not has_types(values, LAZY_TYPES):
             mapping.values = values
             return
         for index, value in enumerate(values):
@@ -117,8 +131,9 @@ class Maps:
         else:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))
-        for item in items:
-            run.state.clear(item.frame_key)
+        if run.recording is None or not mapping.failed:  # a run that goes on makes the failed calls alone
+            for item in items:
+                run.state.clear(item.frame_key)
         if mapping.failed:
             run.settle_without_value(job)
         else:

@@ -2,62 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cascade.graph.model import Graph
 from cascade.graph.path import StructurePath
+from cascade.graph.plain import PlainStructure
 from cascade.graph.planning import Plan
-from cascade.graph.tree import NO_CALL, Call, Injected
-from cascade.spec.lazy_types import LazyResult
+from cascade.graph.tree import NO_CALL, Call, Injected, Structure, Tree
+from cascade.spec.durable import Call as Told
+from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies import NO_POLICIES
 
 
-@dataclass(frozen=True, slots=True)
 class Program:
-    """The structure of a tree, ready to be run: its columns and the rank of each node in the plan.
+    """The structure of a tree, ready to be run: its columns, and the order that a plan gives its nodes.
 
-    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it.
+    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it. `suspects`
+    are the nodes that may have something to check, each time they are bound to new lazy results, and `params` those
+    that read an input. Columns that only frames need are made for the first one.
     """
 
-    calls: list[Call]
-    paths: list[StructurePath]
-    predecessors: list[tuple[int, ...]]
-    inputs: list[list[int]]
-    resources: list[list[str]]
-    rank: list[int]
-    order: tuple[int, ...]
-    target: int
-    sequenced: bool
-    """Whether a sequence puts nodes in order."""
-    suspects: tuple[int, ...]
-    """The nodes that may have something to check, each time they are bound to new lazy results."""
+    def __init__(
+        self, structure: Structure, order: tuple[int, ...], suspects: tuple[int, ...], params: tuple[int, ...]
+    ) -> None:
+        self.structure = structure
+        self.order = order
+        self.suspects = suspects
+        self.params = params
+        self.target = structure.target
+        self.texts: dict[
+            int, str
+        ] = {}  # places as a store tells them, by position: made where they are wanted
+        self.told: dict[int, Told] = {}  # the same with the names of plain calls
 
     def __len__(self) -> int:
-        return len(self.calls)
+        return len(self.structure)
+
+    @property
+    def sequenced(self) -> bool:
+        """Whether a sequence puts nodes in order."""
+        return bool(self.structure.sequenced) or self.target != 0
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """What each node waits for."""
+        return self.structure.calls
+
+    @cached_property
+    def paths(self) -> list[StructurePath]:
+        """The place of each node."""
+        return self.structure.paths
+
+    @cached_property
+    def predecessors(self) -> list[tuple[int, ...]]:
+        """The nodes that `after` and sequences put before each node."""
+        return [self.structure.predecessors(position) for position in range(len(self))]
+
+    @cached_property
+    def inputs(self) -> list[list[int]]:
+        """The nodes that each one demands as inputs at once."""
+        return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
+
+    @cached_property
+    def resources(self) -> list[list[str]]:
+        """The resources that each call takes."""
+        return [_NO_NAMES if call is NO_CALL else call.resources() for call in self.calls]
+
+    @cached_property
+    def rank(self) -> list[int]:
+        """The place of each node in the order."""
+        rank = [0] * len(self)
+        for place, position in enumerate(self.order):
+            rank[position] = place
+        return rank
 
 
 def compile_program(graph: Graph, plan: Plan) -> Program:
     """Compile the graph of a lazy tree with the order that a plan gives it."""
     tree = graph.tree
     assert tree is not None
-    rank = [0] * len(tree.calls)
-    for place, position in enumerate(plan.order):
-        rank[position] = place
-    return Program(
-        tree.calls,
-        tree.paths,
-        [tree.predecessors(position) for position in range(len(tree.calls))],
-        [_NOTHING if call is NO_CALL else call.inputs() for call in tree.calls],
-        [_NO_NAMES if call is NO_CALL else call.resources() for call in tree.calls],
-        rank,
-        plan.order,
-        tree.target,
-        bool(tree.sequenced) or tree.target != 0,
-        tuple(
-            position for position, call in enumerate(tree.calls) if _is_suspect(tree.lazies[position], call)
-        ),
-    )
+    if isinstance(tree.structure, PlainStructure):
+        return Program(tree.structure, plan.order, (), ())
+    params = [position for position, lazy in enumerate(tree.lazies) if isinstance(lazy, ParamLazyResult)]
+    return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params))
+
+
+def _suspects(tree: Tree) -> list[int]:
+    pairs = zip(tree.lazies, tree.structure.calls, strict=True)
+    return [position for position, (lazy, call) in enumerate(pairs) if _is_suspect(lazy, call)]
 
 
 def _is_suspect(lazy: LazyResult[Any], call: Call) -> bool:

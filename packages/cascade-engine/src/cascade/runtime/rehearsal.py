@@ -57,7 +57,7 @@ def rehearse(
         frame.ready.clear()
 
     try:
-        frame.begin((), None)
+        frame.begin(())
         take()
         while not frame.finished:
             node = heapq.heappop(ready)[1]

@@ -141,8 +141,11 @@ def _target_names(target: LazyResult[Any]) -> tuple[str, ...]:
 
 
 def _told(error: BaseException | None) -> str | None:
-    if error is None:
-        return None
+    return None if error is None else told(error)
+
+
+def told(error: BaseException) -> str:
+    """Return how an error is told in events: its type and its text, if that can be had."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - the text of an error may be the user's own code

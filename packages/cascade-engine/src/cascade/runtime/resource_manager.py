@@ -18,7 +18,7 @@ from cascade.runtime.exceptions import (
     ResourceYieldError,
 )
 from cascade.runtime.spawning import spawn
-from cascade.spec.common import INPUTS
+from cascade.spec.common import GIVEN, INPUTS
 from cascade.spec.resource import Resource, Scope
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
@@ -190,7 +190,7 @@ class RunResources:
     async def provide(self, names: Iterable[str], stack: ResourceStack, context: Context) -> None:
         """Open what the names need: shared ones for the run, the others on the call's own stack."""
         for name in names:
-            if name == INPUTS:
+            if name in GIVEN:
                 continue
             for resource in self._registry.opening_order(name, "a task"):
                 if resource.scope is Scope.RUN:

@@ -18,9 +18,10 @@ from cascade.runtime.events import TaskBlocked, TaskRetrying
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.reports import told
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
-from cascade.spec.common import INPUTS
+from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class PlainStep:
-    """A coroutine of the user's that needs nothing but to be run; what it costs is watched by bench_scheduler.py."""
+    """A coroutine of the user's that needs nothing but to be run."""
 
     __slots__ = ("_run", "job")
 
@@ -102,6 +103,8 @@ class Step:
             return None
         if isinstance(found, Lead):
             self.job.lead = found
+            if found.problem is not None:
+                self._run.reports.uncached(self.job, told(found.problem))
             return None
         return found
 
@@ -127,7 +130,10 @@ class Step:
     async def _attempt(self) -> Any:
         job, run = self.job, self._run
         lease = await self._take_lease()
-        stack = ResourceStack({INPUTS: run.resources.values[INPUTS]}, run.reports.resource)
+        given = {INPUTS: run.resources.values[INPUTS]}
+        if IDEMPOTENCY_KEY in job.resources:
+            given[IDEMPOTENCY_KEY] = job.idempotency_key(run.identity)
+        stack = ResourceStack(given, run.reports.resource)
         try:
             if not job.started:
                 run.reports.started(job)

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
+from itertools import repeat
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cascade.graph.build import build_graph, read_tree
 from cascade.graph.path import ROOT
+from cascade.graph.plain import PlainStructure
 from cascade.graph.structure import structure_key
 from cascade.graph.tree import Tree
 from cascade.runtime.compiling import (
     MISS,
+    Left,
     Matcher,
-    NotCompilableError,
     StoppedLine,
     StraightLine,
     compile_matcher,
     compile_straight_line,
 )
+from cascade.runtime.flights import Course, Flight
 from cascade.runtime.keys import FrameKey, Turn
+from cascade.runtime.match_writing import NotCompilableError
+from cascade.runtime.matching import make_matcher
 from cascade.runtime.plain import TURN_SECONDS, Lazies, Stopped
 from cascade.runtime.program import Program, compile_program
 from cascade.runtime.protocols import Solver
 from cascade.runtime.tables import Table, make_table
 from cascade.spec.compose import as_target
+from cascade.spec.durable import Pending
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.missing import MISSING
@@ -43,17 +50,27 @@ if TYPE_CHECKING:
     from cascade.runtime.run import Run
 
 
+ROUNDS_A_LOOK = 16
+"""After so many rounds the clock is looked at, where they are short."""
+
+LOOK_SECONDS = 0.0005
+"""Where the rounds between two looks take longer, the clock is looked at after each one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A program, the lazy results of one tree in its order, and the table if all its calls are plain.
 
-    `serial` is the tree's number in the run, if it has one already.
+    The course is there if coroutines are among the calls. `serial` is the tree's number in the run, if it has one
+    already. `inline` says that nothing but plain inline calls is in it.
     """
 
     program: Program
     lazies: Lazies
-    table: Table | None
+    table: Table | None = None
+    course: Course | None = None
     serial: int | None = None
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +86,28 @@ class ReuseStats:
 class Known:
     """A structure seen before. It is interpreted at first; if it comes again, code is written for it."""
 
-    __slots__ = ("_slow", "inline", "key", "matcher", "program", "root", "seen", "straight", "table")
+    __slots__ = (
+        "_slow",
+        "course",
+        "inline",
+        "key",
+        "matcher",
+        "program",
+        "root",
+        "seen",
+        "straight",
+        "table",
+    )
 
-    def __init__(self, key: Hashable, root: int, program: Program, inline: bool, table: Table | None) -> None:
+    def __init__(
+        self,
+        key: Hashable,
+        root: int,
+        program: Program,
+        inline: bool,
+        table: Table | None,
+        course: Course | None,
+    ) -> None:
         self.key = key
         self.root = root
         self.program = program
@@ -79,10 +115,16 @@ class Known:
             inline  # all calls: where a call runs is a matter of its task and mode, so of the structure
         )
         self.table = table
+        self.course = course
         self.seen = 0
         self.matcher: Matcher | None = None
         self.straight: StraightLine | None = None
         self._slow = 0
+
+    def prepared(self, lazies: Lazies) -> Prepared:
+        """Return the program with the lazy results of a tree that has this structure."""
+        plain = self.inline and self.table is not None and isinstance(self.program.structure, PlainStructure)
+        return Prepared(self.program, lazies, self.table, self.course, inline=plain)
 
     def note_duration(self, seconds: float) -> bool:
         """Note how long the plain calls of one tree took; return whether that is short enough for more of them.
@@ -135,14 +177,14 @@ class GraphReuse:
             lazies = None if known.matcher is None else known.matcher(target)
             if lazies is not None:
                 self._see_again(known, lazies)
-                return Prepared(known.program, lazies, known.table)
+                return known.prepared(lazies)
         tree = read_tree(target)
         key = structure_key(tree)
         found = self._known.get(key) if candidates else None
         if found is None:
             return self._build(target, tree, key)
         self._see_again(found, tree.lazies)
-        return Prepared(found.program, tree.lazies, found.table)
+        return found.prepared(tree.lazies)
 
     def candidates(self, target: LazyResult[Any]) -> list[Known]:
         """Return the known structures that a target may have, the last used first."""
@@ -162,10 +204,16 @@ class GraphReuse:
         self._builds += 1
         self._misses += 1
         program = compile_program(graph, self._solver.resolve(graph))
-        inline = all(self._engine.is_inline(lazy) for lazy in tree.lazies)
-        table = make_table(program, tree.lazies) if inline else None
-        self._remember(Known(key, target.task.serial, program, inline, table))
-        return Prepared(program, tree.lazies, table)
+        inline = all(self._engine.is_inline(lazy) for lazy in _samples(tree))
+        on_the_loop = inline or all(self._engine.runs_on_loop(lazy) for lazy in _samples(tree))
+        table = make_table(program) if on_the_loop else None
+        structure = program.structure
+        course = None
+        if table is not None and not inline and isinstance(structure, PlainStructure):
+            course = Course(program, structure, tree.lazies)
+        known = Known(key, target.task.serial, program, inline, table, course)
+        self._remember(known)
+        return known.prepared(tree.lazies)
 
     def _remember(self, known: Known) -> None:
         if known.key in self._known or len(known.program) > self.MAX_NODES:
@@ -187,9 +235,9 @@ class GraphReuse:
     def _see_again(self, known: Known, lazies: Lazies) -> None:
         known.seen += 1
         self.note_hits(known, 1)
-        if known.seen == 1 and known.table is not None:
-            known.table.learn(lazies)
-            known.matcher = known.table.match
+        structure = known.program.structure
+        if known.seen == 1 and isinstance(structure, PlainStructure):
+            known.matcher = make_matcher(structure)
         if known.seen != self.COMPILED_AT or len(known.program) > self.COMPILED_NODES:
             return
         try:
@@ -198,6 +246,14 @@ class GraphReuse:
                 known.straight = compile_straight_line(known.program, lazies)
         except NotCompilableError:
             pass
+
+
+def _samples(tree: Tree) -> Lazies:
+    """Return lazy results that have among them each way in which a call of the tree can be made."""
+    structure = tree.structure
+    if isinstance(structure, PlainStructure):
+        return [tree.lazies[position] for position in structure.samples]
+    return tree.lazies
 
 
 class Paused(NamedTuple):
@@ -214,17 +270,50 @@ class TailCallLoop:
     loop's value will fill: that of a run's first target, whose frame is gone by then.
     """
 
-    __slots__ = ("_next", "_paused", "_returned_by", "_round", "frame", "job", "lead", "run")
+    __slots__ = (
+        "_next",
+        "_paused",
+        "_prepared",
+        "_returned_by",
+        "frame",
+        "job",
+        "lead",
+        "recovered",
+        "round",
+        "run",
+    )
 
     def __init__(self, run: Run, job: Job | None, target: object) -> None:
         self.run = run
         self.job = job
         self.frame: Frame | None = None
         self.lead: Lead | None = None
+        self.recovered = False
         self._next = as_target(target)
         self._returned_by = ""
         self._paused: Paused | None = None
-        self._round = 0
+        self._prepared: Prepared | None = None
+        self.round = 0
+
+    @property
+    def target(self) -> LazyResult[Any]:
+        """The target that is to be run next."""
+        return self._next
+
+    def prepare(self) -> Prepared:
+        """Prepare the next target before it is its turn.
+
+        Raises:
+            CascadeError: If its tree makes no sense.
+        """
+        self._prepared = self.run.engine.reuse.prepare(self._next)
+        return self._prepared
+
+    def resume_at(self, pending: Pending) -> None:
+        """Begin at the round that a recorded run was in, with what is recorded of it."""
+        self.recovered = True
+        self._prepared = None
+        self.round, self._next = pending
 
     def next_round(self, job: Job, target: LazyResult[Any]) -> None:
         """Close the frame whose target `job` returned the next target, and go on with that one.
@@ -232,21 +321,26 @@ class TailCallLoop:
         Raises:
             CascadeError: If the target can't be run.
         """
+        self.begin_round(job, target)
+        self.advance()
+
+    def begin_round(self, job: Job, target: LazyResult[Any]) -> None:
+        """Close the frame whose target `job` returned the next target; that one is not run yet."""
         if job.lead is not None:
-            if self.job is None and self._round == 0:
+            if self.job is None and self.round == 0:
                 self.lead = job.lead
             else:
                 job.lead.give_up()  # a middle round fills no key
             job.lead = None
         self.close()
-        self._round += 1
+        self.recovered = False
+        self.round += 1
         self._next = target
-        self.advance()
 
-    def close(self) -> None:
-        """Forget the current round."""
+    def close(self, last: bool = False) -> None:
+        """Forget the current round; `last` if no other follows it."""
         if self.frame is not None:
-            self.run.close_frame(self.frame)
+            self.run.close_frame(self.frame, last)
             self.frame = None
 
     def give_up(self) -> None:
@@ -266,8 +360,8 @@ class TailCallLoop:
         run = self.run
         while True:
             value = self._go_on() if self._paused is not None else MISS
-            if value is MISS and run.plain and not run.heard:
-                value = self._call_straight()
+            if value is MISS and run.plain:
+                value = self._call_heard() if run.heard else self._call_straight()
             if value is MISS:
                 try:
                     value = self._call_prepared()
@@ -299,42 +393,88 @@ class TailCallLoop:
         for known in self.run.engine.reuse.candidates(target):
             straight = known.straight
             if straight is not None:
-                if not self.run.announced:
+                run = self.run
+                if not run.announced and not run.may_announce_later(known.program):
                     lazies = known.matcher(target) if known.matcher is not None else None
                     if lazies is None:
                         continue
-                    self.run.announce(target, lazies)
+                    run.announce(target, lazies)
                 began = clock()
-                value = straight(target)
+                value = straight(target, repeat(None, 1))
                 if value is not MISS:
+                    run.announce(target, [])
                     if known.note_duration(clock() - began):
                         return self._repeat(known, straight, value)
-                    self._round += 1
+                    self.round += 1
+                    self.run.engine.reuse.note_hits(known, 1)
                     return value
         return MISS
 
     def _repeat(self, known: Known, straight: StraightLine, value: Any) -> Any:
         """Run rounds for as long as they have this structure and the turn lasts; return what the last one gave."""
-        # Once per round of every plain loop: watched by observatory/benchmarks/bench_loops.py.
+        # What it costs beside the rounds is watched by observatory/benchmarks/bench_loops.py.
         clock, ends = time.monotonic, self.run.turn_ends
-        rounds = 1
-        while type(value) is LazyResult and clock() < ends:
-            following = straight(value)
-            if following is MISS:
+        now = clock()
+        done = some = 1
+        while type(value) is LazyResult and now < ends:
+            rounds = repeat(None, some)
+            following = straight(value, rounds)
+            done += some - length_hint(rounds)
+            if following is MISS or isinstance(following, Left):
+                done -= 1
+                value = following.target if isinstance(following, Left) else value
                 break
-            rounds += 1
-            self._next, value = value, following
-        self._round += rounds
-        self.run.engine.reuse.note_hits(known, rounds)
+            value = following
+            before, now = now, clock()
+            some = min(2 * some, ROUNDS_A_LOOK) if now - before < LOOK_SECONDS else 1
+        self.round += done
+        self.run.engine.reuse.note_hits(known, done)
         return value
+
+    def _call_heard(self) -> Any:
+        """Run the next target by its table and tell of each call, and so the rounds after it that have its structure.
+
+        Returns `MISS` if the structure is not known or has no table.
+        """
+        # Once per round of every plain loop with a listener: watched by observatory/benchmarks/bench_events.py.
+        run, reuse = self.run, self.run.engine.reuse
+        for known in reuse.candidates(self._next):
+            table, match = known.table, known.matcher
+            if table is None or match is None or not known.inline or known.seen < reuse.COMPILED_AT:
+                continue
+            lazies = match(self._next)
+            if lazies is None:
+                continue
+            run.announce(self._next, lazies)
+            value: Any = self._next
+            rounds = 0
+            while lazies is not None:
+                rounds += 1
+                serial = run.next_serial()
+                value = table.call_heard(lazies, run, [MISSING] * len(lazies), 0, serial)
+                if isinstance(value, Stopped):
+                    value = self._stopped(table, known.program, lazies, value, serial)
+                    break
+                self.round += 1
+                if type(value) is not LazyResult or run.turn_is_over():
+                    break
+                lazies = match(value)
+            reuse.note_hits(known, rounds)
+            return value
+        return MISS
 
     def _call_prepared(self) -> Any:
         """Run the next target by its table; open a frame for it and return `MISS` if it has none."""
         run = self.run
-        prepared = run.engine.reuse.prepare(self._next)
+        prepared, self._prepared = self._prepared, None
+        if prepared is None:
+            prepared = run.engine.reuse.prepare(self._next)
         run.check(prepared)
-        if not run.plain or prepared.table is None:
-            self.frame = run.open_frame(self, self._place(), prepared, {}, None)
+        if not run.plain or prepared.table is None or (prepared.course is not None and run.heard):
+            self.frame = run.open_frame(self, self._place(), prepared, {}, ())
+            return MISS
+        if prepared.course is not None:
+            run.begin_flight(Flight(run, self, prepared.course, prepared.lazies, run.next_serial()))
             return MISS
         return self._call_table(prepared.table, prepared, [MISSING] * len(prepared.lazies), 0)
 
@@ -349,18 +489,24 @@ class TailCallLoop:
         else:
             value = table.call_heard(prepared.lazies, run, values, begin, serial)
         if not isinstance(value, Stopped):
-            self._round += 1
+            self.round += 1
             return value
-        stopped = StoppedLine(prepared.program, prepared.lazies, value, serial)
-        if value.node is None:
-            self._paused = Paused(table, stopped)
-        return stopped
+        return self._stopped(table, prepared.program, prepared.lazies, value, serial)
+
+    def _stopped(
+        self, table: Table, program: Program, lazies: Lazies, stopped: Stopped, serial: int | None
+    ) -> StoppedLine:
+        """Return where the calls of a table stopped; `_paused` is set if only the turn was over."""
+        line = StoppedLine(program, lazies, stopped, serial)
+        if stopped.node is None:
+            self._paused = Paused(table, line)
+        return line
 
     def _go_on(self) -> Any:
         """Go on with the calls of a table after a turn of the event loop."""
         assert self._paused is not None
         (table, line), self._paused = self._paused, None
-        prepared = Prepared(line.program, line.lazies, table, line.serial)
+        prepared = Prepared(line.program, line.lazies, table, serial=line.serial)
         values = cast("list[Any]", line.stopped.values)
         return self._call_table(table, prepared, values, line.stopped.begin)
 
@@ -372,12 +518,35 @@ class TailCallLoop:
 
     def _go_on_from(self, program: Program, lazies: Lazies, stopped: Stopped, serial: int | None) -> None:
         """Hand a round that could not go on as plain calls over to a frame, with what it has done so far."""
-        prepared = Prepared(program, lazies, None, serial)
         values = {node: value for node, value in enumerate(stopped.values) if value is not MISSING}
-        self.frame = self.run.open_frame(self, self._place(), prepared, values, stopped.node)
+        under_way = () if stopped.node is None else (stopped.node,)
+        frame = self.open_frame(program, lazies, serial, values, under_way)
         if stopped.node is not None:
-            self.run.take_over(self.frame, stopped.node, stopped)
+            self.run.take_over(frame, stopped.node, stopped)
+
+    def open_frame(
+        self,
+        program: Program,
+        lazies: Lazies,
+        serial: int | None,
+        values: dict[int, Any],
+        under_way: Collection[int],
+    ) -> Frame:
+        """Open a frame for a round that has begun without one: some values are known, some calls under way."""
+        prepared = Prepared(program, lazies, serial=serial)
+        self.frame = self.run.open_frame(self, self._place(), prepared, values, under_way)
+        return self.frame
+
+    def go_on_with(self, value: Any) -> None:
+        """Go on with what a flight has given: the loop's value, or its next target."""
+        self.round += 1
+        if isinstance(value, LazyResult):
+            self._returned_by = self._next.task.name
+            self._next = value
+            self.run.advance(self)
+        else:
+            self.run.settle_loop(self, value)
 
     def _place(self) -> FrameKey:
         key = None if self.job is None else self.job.key
-        return FrameKey(key and key.frame, key and key.path, Turn.ROUND, self._round)
+        return FrameKey(key and key.frame, key and key.path, Turn.ROUND, self.round)

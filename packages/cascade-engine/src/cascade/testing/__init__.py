@@ -8,7 +8,13 @@ Each suite is a class of plain tests: subclass it, say how to make the thing, an
 """
 
 from cascade.testing.cache import CacheBackendConformance
+from cascade.testing.durable import DurableStateBackendConformance
 from cascade.testing.executor import ExecutorConformance
 from cascade.testing.state import StateBackendConformance
 
-__all__ = ["CacheBackendConformance", "ExecutorConformance", "StateBackendConformance"]
+__all__ = [
+    "CacheBackendConformance",
+    "DurableStateBackendConformance",
+    "ExecutorConformance",
+    "StateBackendConformance",
+]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cascade.graph.model import Graph
-from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment
-from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree
-from cascade.spec.arguments import Found, Slot, find_markers, is_marker
+from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of
+from cascade.graph.reading import read_plain
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
+from cascade.spec.arguments import Found, find_markers, is_marker
 from cascade.spec.compose import as_target
 from cascade.spec.errors import ContractConflictError, SpecError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
@@ -31,7 +32,8 @@ def build_graph(target: object) -> Graph:
 
 def read_tree(target: object) -> Tree:
     """Return the columns that `build_graph` makes the graph of; raises what that does."""
-    return _Builder().build(as_target(target))
+    lazy = as_target(target)
+    return read_plain(lazy) or _Builder().build(lazy)
 
 
 class _Builder:
@@ -56,7 +58,7 @@ class _Builder:
             self._calls[position] = self._call(position)
             # The last one found is looked at last, so that first arguments come first.
             self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
-        return Tree(self._lazies, self._paths, self._calls, self._sequenced, first)
+        return Tree(self._lazies, Structure(self._calls, self._paths, self._sequenced, first))
 
     def _position(self, lazy: LazyResult[Any], parent: StructurePath | None, step: Segment | None) -> int:
         """Return the position of a lazy result; one not met before gets the next, at this place."""
@@ -127,7 +129,7 @@ class _Builder:
         marker = found.marker
         if isinstance(marker, Inject):
             return Injected(marker.name)
-        step = _segment_of(found.slot)
+        step = segment_of(found.slot)
         if isinstance(marker, Router):
             below = path.below(step)
             selector = self._position(marker.selector, below, segment(Place.SELECTOR, 0))
@@ -148,11 +150,6 @@ def _markers_of(lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
     except SpecError as error:
         where = f"in the arguments of task '{lazy.task.name}' at {path}"
         raise SpecError(f"{where}, {error.problem}", error.remedy) from None
-
-
-def _segment_of(slot: Slot) -> Segment:
-    place = Place.ARGUMENT if isinstance(slot.argument, int) else Place.KEYWORD
-    return segment(place, slot.argument, slot.steps)
 
 
 def _injected_defaults(lazy: LazyResult[Any]) -> tuple[tuple[str, str], ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from typing import Any
 
 from cascade.graph.build import build_graph
-from cascade.graph.tree import Call, Choice, Injected, Source, Tree
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree
 from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.compose import CALL_FACTORY
@@ -19,7 +20,7 @@ from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
 from cascade.spec.task import Task
 
-_VERSION = "cascade structure 1"
+_VERSION = b"cascade structure 1"
 
 
 def structure_digest(target: object) -> str:
@@ -35,36 +36,52 @@ def structure_digest(target: object) -> str:
     """
     tree = build_graph(target).tree
     assert tree is not None
-    rows = _Rows()
-    return digest(
-        (_VERSION, tree.target, [rows.row(tree, position) for position in range(len(tree.lazies))])
-    ).hex()
+    rows = StructureRows()
+    whole = sha256(_VERSION + repr((tree.structure.target, len(tree.lazies))).encode())
+    for position in range(len(tree.lazies)):
+        whole.update(rows.row(tree, position))
+    return whole.hexdigest()
 
 
-class _Rows:
+class StructureRows:
     """Makes the digest of each node; what many nodes share is made once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, object] = {}  # by id: tasks and policies, which the tree keeps alive
+        self._known: dict[int, bytes] = {}  # by id: tasks and policies, which the tree keeps alive
+        self._shapes: dict[tuple[object, ...], bytes] = {}
 
     def row(self, tree: Tree, position: int) -> bytes:
-        lazy, call = tree.lazies[position], tree.calls[position]
-        shape = (len(lazy.args), tuple(lazy.kwargs))
-        parts: list[object] = [self._shared(lazy.task, _task), _kind(lazy), shape]
-        if lazy.policies is not NO_POLICIES:
-            parts.append(("policies", self._shared(lazy.policies, _policies)))
-        order = (call.after, tuple(tree.sequenced.get(position, ())), call.conditions, call.amounts)
-        if any(order):
-            parts.append(("order", *order))
-        if call.slots or call.defaults:
-            parts.append(("inputs", tuple(_inputs(lazy, call)), call.defaults))
-        parts.extend(_peculiar(lazy))
-        return digest(tuple(parts))
+        """Return the digest of a node, in which other nodes are told by their positions."""
+        lazy, structure = tree.lazies[position], tree.structure
+        call = structure.calls[position]
+        shape = self.shape(lazy)
+        before = structure.sequenced.get(position, ())
+        if call is NO_CALL and not before and type(lazy) in _COMMON and lazy.task is not CALL_FACTORY:
+            return shape
+        order = (call.after, tuple(before), call.conditions, call.amounts)
+        plain = repr((order, tuple(_inputs(lazy, call)), call.defaults)).encode("utf-8", "surrogatepass")
+        return sha256(shape + plain + b"".join(map(digest, _peculiar(lazy)))).digest()
+
+    def shape(self, lazy: LazyResult[Any]) -> bytes:
+        """Return the digest of what a node is by itself: its task, kind, arity, argument names and policies."""
+        policies = lazy.policies
+        key = (id(lazy.task), type(lazy), len(lazy.args), id(policies), *lazy.kwargs)
+        known = self._shapes.get(key)
+        if known is None:
+            parts = [self._shared(lazy.task, _task), _kind(lazy), (len(lazy.args), tuple(lazy.kwargs))]
+            if policies is not NO_POLICIES:
+                parts.append(("policies", self._shared(policies, _policies)))
+            known = self._shapes[key] = digest(tuple(parts))
+        return known
 
     def _shared(self, value: Any, describe: Any) -> object:
         if id(value) not in self._known:
             self._known[id(value)] = digest(describe(value))
         return self._known[id(value)]
+
+
+_COMMON = (LazyResult, ConfiguredLazyResult)
+"""The kinds of lazy results that have nothing of their own beside their policies."""
 
 
 def _kind(lazy: LazyResult[Any]) -> str:

@@ -120,7 +120,7 @@ class Graph:
         graph._nodes = _TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
         graph._edges = None  # noqa: SLF001
         graph._potential = frozenset()  # noqa: SLF001
-        graph._target = tree.target  # noqa: SLF001
+        graph._target = tree.structure.target  # noqa: SLF001
         return graph
 
     @property
@@ -159,7 +159,7 @@ class Graph:
     def dependencies(self) -> Sequence[Sequence[int]]:
         """Return, for each node, the positions of the nodes that it waits for, potential edges left out."""
         if self.tree is not None:
-            return self.tree.dependencies
+            return self.tree.structure.dependencies()
         positions = self.positions()
         waits: list[list[int]] = [[] for _ in self._nodes]
         for edge in self.edges:
@@ -227,7 +227,7 @@ class _TreeNodes(Sequence[Node]):
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         position = range(len(self))[index]
-        return node_of(self._tree.lazies[position], position, self._tree.paths[position])
+        return node_of(self._tree.lazies[position], position, self._tree.structure.paths[position])
 
 
 def node_of(lazy: LazyResult[Any], position: int, path: StructurePath) -> Node:
@@ -247,9 +247,10 @@ _KINDS: dict[type, NodeType] = {MappedLazyResult: NodeType.MAP, ParamLazyResult:
 
 
 def _edges_of(tree: Tree) -> Iterator[Edge]:
-    for position, call in enumerate(tree.calls):
+    structure = tree.structure
+    for position, call in enumerate(structure.calls):
         target = node_id(position)
-        for before in tree.predecessors(position):
+        for before in structure.predecessors(position):
             yield Edge(node_id(before), target, EdgeType.SEQUENCE)
         for condition in call.conditions:
             yield Edge(node_id(condition), target, EdgeType.CONDITION)

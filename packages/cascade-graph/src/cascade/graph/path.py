@@ -10,6 +10,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from cascade.spec.arguments import Slot
+
 
 class Place(Enum):
     """The kinds of places that a lazy result can stand in."""
@@ -45,10 +47,18 @@ def segment(place: Place, at: int | str, steps: tuple[int, ...] = ()) -> Segment
     return Segment(place, at, steps)
 
 
+def segment_of(slot: Slot) -> Segment:
+    """Return the segment that leads to a slot."""
+    place = Place.ARGUMENT if isinstance(slot.argument, int) else Place.KEYWORD
+    return segment(place, slot.argument, slot.steps)
+
+
 class StructurePath:
     """The root, or a segment below another path. Equal and hashed by its segments; a `str` shows them."""
 
-    __slots__ = ("cached_hash", "parent", "segment")
+    __slots__ = ("cached_digest", "cached_hash", "parent", "segment")
+    cached_digest: bytes
+    """For stores, which set it where they need it: most paths have none."""
 
     def __init__(self, parent: StructurePath | None = None, segment: Segment | None = None) -> None:
         self.parent = parent

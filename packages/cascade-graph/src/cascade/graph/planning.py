@@ -85,10 +85,13 @@ def stages(graph: Graph) -> Plan:
         following = []
         for source in stage:
             for position in dependents[source]:
-                missing[position] -= 1
-                if not missing[position]:
+                left = missing[position] - 1
+                missing[position] = left
+                if not left:
                     following.append(position)
-        stage = sorted(following)
+        if len(following) > 1:
+            following.sort()
+        stage = following
     if sum(map(len, found)) < len(missing) - len(potential):
         raise CycleError(_one_cycle(graph, waits, missing))
     return Plan(graph, found)

@@ -1,21 +1,18 @@
-"""Source: what the text of a function says of its returns, found by where the function's code says it stands.
+"""Source: what the text of a function says of its returns.
 
-A file is parsed as a whole, so that lambdas are found like any other function. Text that is not there or can't be
-parsed shows nothing and is no error. What is kept are pieces of syntax: neither functions nor their values.
+Text that is not there or can't be parsed shows nothing and is no error. What is kept are pieces of syntax: neither
+functions nor their values.
 """
 
 from __future__ import annotations
 
 import ast
-import linecache
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from types import FunctionType
 from weakref import WeakKeyDictionary
 
-FunctionSyntax = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+from cascade.spec.syntax import FunctionSyntax, span_of, syntax_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +52,8 @@ _known: WeakKeyDictionary[FunctionType, tuple[Shown | None]] = WeakKeyDictionary
 
 
 def _read(function: FunctionType) -> Shown | None:
-    code = function.__code__
-    linecache.checkcache(code.co_filename)
-    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    found = _functions_in(text).get((code.co_firstlineno, code.co_name), [])
-    if len(found) > 1:  # lambdas in one line
-        spans = set(code.co_positions())
-        found = [each for each in found if each.span in spans]
-    return found[0] if len(found) == 1 else None
-
-
-@lru_cache(maxsize=8)
-def _functions_in(text: str) -> dict[tuple[int, str], list[Shown]]:
-    """Return what the functions of a file show, by first line, that of a decorator if there is one, and name."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the compiler has told them when the file was imported
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
-    found: dict[tuple[int, str], list[Shown]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda):
-            found.setdefault((node.lineno, "<lambda>"), []).append(_shown(node))
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            line = min(part.lineno for part in (node, *node.decorator_list))
-            found.setdefault((line, node.name), []).append(_shown(node))
-    return found
+    syntax = syntax_of(function)
+    return None if syntax is None else _shown(syntax)
 
 
 def _shown(function: FunctionSyntax) -> Shown:
@@ -96,7 +68,7 @@ def _shown(function: FunctionSyntax) -> Shown:
             returned.append(node.value)
         for name, value in _bindings(node):
             bound.setdefault(name, []).append(value)
-    return Shown(tuple(returned), bound, _span(last))
+    return Shown(tuple(returned), bound, span_of(last))
 
 
 def _own_nodes(function: FunctionSyntax) -> Iterator[ast.AST]:
@@ -128,11 +100,6 @@ def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.expr | Import]]:
         case ast.ImportFrom(module=module, names=aliases, level=level):
             for alias in aliases:
                 yield alias.asname or alias.name, Import(module or "", alias.name, level)
-
-
-def _span(node: ast.AST) -> tuple[int | None, ...]:
-    names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
-    return tuple(getattr(node, name) for name in names)
 
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from cascade.graph.tree import Call, Tree
-from cascade.spec.arguments import Slot, is_marker
+from cascade.graph.plain import PlainStructure
+from cascade.graph.tree import Call, Tree, container_kinds
+from cascade.spec.arguments import is_marker
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
@@ -18,9 +19,28 @@ from cascade.spec.policies import NO_POLICIES, Policies
 
 def structure_key(tree: Tree) -> Hashable:
     """Return the key of a tree's structure: all but its literal values. Takes O(size of the tree)."""
-    rows = tuple(_row(lazy, call) for lazy, call in zip(tree.lazies, tree.calls, strict=True))
-    order = tuple((position, *before) for position, before in tree.sequenced.items())
-    return tree.target, order, rows
+    structure = tree.structure
+    if isinstance(structure, PlainStructure):
+        return _Key((structure.forms, structure.kinds, structure.links))
+    rows = tuple(_row(lazy, call) for lazy, call in zip(tree.lazies, structure.calls, strict=True))
+    order = tuple((position, *before) for position, before in structure.sequenced.items())
+    return _Key((structure.target, order, rows))
+
+
+class _Key:
+    """A structure by value. Its hash, which takes as long as the tree is large, is kept."""
+
+    __slots__ = ("_hash", "_parts")
+
+    def __init__(self, parts: tuple[Hashable, ...]) -> None:
+        self._parts = parts
+        self._hash = hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._hash == other._hash and self._parts == other._parts
 
 
 def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
@@ -57,23 +77,6 @@ def policy_shape(policies: Policies) -> Hashable:
         policies.otherwise is not MISSING,
         len(policies.after),
     )
-
-
-def container_kinds(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
-    """Return the types of the containers on the way to a slot, from the outside.
-
-    `entries` is for the values of each dict that is met, by the dict's id, so that they are listed once for all slots.
-    """
-    at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
-    kinds = []
-    for step in slot.steps:
-        kinds.append(type(at))
-        if type(at) is dict:
-            if id(at) not in entries:
-                entries[id(at)] = list(at.values())
-            at = entries[id(at)]
-        at = at[step]
-    return tuple(kinds)
 
 
 class _ByValue:

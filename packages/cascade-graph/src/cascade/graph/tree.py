@@ -1,14 +1,12 @@
 """A lazy tree as columns: one row per node, everything by position.
 
-Each lazy result is one node, however many places it stands in. The columns other than `lazies` are structure and
-hold no value and no function of the user's.
+Each lazy result is one node, however many places it stands in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
@@ -71,15 +69,22 @@ NO_CALL = Call()
 """The call of all nodes that wait for nothing and have nothing to fill."""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """The nodes of one lazy tree. `sequenced` gives the nodes that a sequence puts before a node."""
+class Structure:
+    """All of a tree but its lazy results, by position: what each node waits for, and where it stands.
 
-    lazies: list[LazyResult[Any]]
-    paths: list[StructurePath]
-    calls: list[Call]
-    sequenced: dict[int, list[int]]
-    target: int
+    `sequenced` gives the nodes that a sequence puts before a node. Holds no value and no function of the user's.
+    """
+
+    def __init__(
+        self, calls: list[Call], paths: list[StructurePath], sequenced: dict[int, list[int]], target: int
+    ) -> None:
+        self.calls = calls
+        self.paths = paths
+        self.sequenced = sequenced
+        self.target = target
+
+    def __len__(self) -> int:
+        return len(self.calls)
 
     def predecessors(self, position: int) -> tuple[int, ...]:
         """Return the nodes that `after` and sequences put before a node, each once."""
@@ -87,9 +92,8 @@ class Tree:
             return ()
         return tuple(dict.fromkeys((*self.calls[position].after, *self.sequenced.get(position, ()))))
 
-    @cached_property
     def dependencies(self) -> list[tuple[int, ...]]:
-        """For each node, all nodes that it may wait for, each once and in the order of its demands."""
+        """Return, for each node, all nodes that it may wait for, each once and in the order of its demands."""
         found: list[tuple[int, ...]] = []
         for position, call in enumerate(self.calls):
             if call is NO_CALL and not self.sequenced:
@@ -99,3 +103,28 @@ class Tree:
             all_of_them = (*self.predecessors(position), *call.conditions, *call.inputs(), *routes)
             found.append(tuple(dict.fromkeys(all_of_them)))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The nodes of one lazy tree: their lazy results and their structure."""
+
+    lazies: list[LazyResult[Any]]
+    structure: Structure
+
+
+def container_kinds(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
+    """Return the types of the containers on the way to a slot, from the outside.
+
+    `entries` is for the values of each dict that is met, by the dict's id, so that they are listed once for all slots.
+    """
+    at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
+    kinds = []
+    for step in slot.steps:
+        kinds.append(type(at))
+        if type(at) is dict:
+            if id(at) not in entries:
+                entries[id(at)] = list(at.values())
+            at = entries[id(at)]
+        at = at[step]
+    return tuple(kinds)

@@ -7,7 +7,7 @@ then by name as written, containers from the left), so the k-th marker of a call
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -71,14 +71,14 @@ def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
             kind = type(value)
             if kind in _interesting:
                 if kind in _markers:
-                    found.append(Found(_slot(argument), value))
+                    found.append(Found(slot_of(argument), value))
                 else:
                     found.extend(Found(Slot(argument, steps), inner) for steps, inner in _search(value))
     return found
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _slot(argument: int | str) -> Slot:
+def slot_of(argument: int | str) -> Slot:
     """Return the slot of a whole argument; calls come in few shapes, so most of these are there already."""
     return Slot(argument)
 
@@ -130,6 +130,15 @@ def _search(root: object) -> list[tuple[tuple[int, ...], object]]:
     return found
 
 
+def has_types(values: Iterable[object], types: Collection[type]) -> bool:
+    """Tell whether one of the values is exactly of one of these types."""
+    # Values are mostly of one type, and counting is faster than looking each one up.
+    met = [*map(type, values)]
+    if not met:
+        return False
+    return met[0] in types or (met.count(met[0]) != len(met) and any(map(types.__contains__, {*met})))
+
+
 def _children(container: Any) -> Iterator[tuple[int, object]]:
     return enumerate(container.values() if type(container) is dict else container)
 
@@ -137,11 +146,11 @@ def _children(container: Any) -> Iterator[tuple[int, object]]:
 def _may_hold_markers(container: Any) -> bool:
     if type(container) is dict:
         _refuse_markers(container, "a dict key", "use it as the value of an entry")
-        return not _interesting.isdisjoint(map(type, container.values()))
+        return has_types(container.values(), _interesting)
     if type(container) in (set, frozenset):
         _refuse_markers(container, "a member of a set", "pass a list")
         return False
-    return not _interesting.isdisjoint(map(type, container))
+    return has_types(container, _interesting)
 
 
 def _refuse_markers(values: Collection[object], place: str, remedy: str) -> None:

@@ -8,14 +8,15 @@ from importlib import import_module
 
 from cascade.spec.errors import PolicyError
 from cascade.spec.policies import check_seconds
-from cascade.spec.protocols import CachedCall, Hit
+from cascade.spec.protocols import CachedCall, CacheKey, Hit
 
 
 @dataclass(frozen=True, slots=True)
 class ByInputs:
     """A value holds for calls of the same task with equal arguments, for `ttl` seconds or for ever.
 
-    `version` sets apart values of different versions of what the task does.
+    A task is the same as long as its code is: see `cascade.spec.code.code_version`. `version` sets apart what the
+    code does not show, a file that the task reads or a model that it asks.
     """
 
     ttl: float | None = None
@@ -25,11 +26,15 @@ class ByInputs:
         if self.ttl is not None and not check_seconds("ByInputs(ttl=...)", self.ttl) > 0:
             raise PolicyError("ByInputs(ttl=0)", "give more than 0 seconds, or None for no limit")
 
-    def key(self, call: CachedCall) -> str | None:
-        """Return a digest of the task, the version and the arguments."""
+    def key(self, call: CachedCall) -> CacheKey | None:
+        """Return the key of the task with its code, of the version, and of each argument.
+
+        Raises:
+            UncacheableError: If an argument has no canonical form; it names the argument and the type.
+        """
         # Loaded at the first key: with what it needs it would be a third of the time that the package takes to import.
-        encoding = import_module("cascade.spec.encoding")
-        key: str = encoding.digest_call(call.task, self.version, call.args, call.kwargs)
+        keys = import_module("cascade.spec.keys")
+        key: CacheKey = keys.key_of_call(call, self.version)
         return key
 
     def known(self, call: CachedCall) -> Hit | None:
@@ -48,7 +53,7 @@ class FileExists:
         """The file itself says how long it holds."""
         return None
 
-    def key(self, call: CachedCall) -> str | None:
+    def key(self, call: CachedCall) -> CacheKey | None:
         """No value is kept: the file is."""
         return None
 

@@ -26,6 +26,16 @@ T = TypeVar("T")
 INPUTS = "cascade.inputs"
 """The resource, filled by the engine in every run, from which the internal task reads."""
 
+IDEMPOTENCY_KEY = "idempotency_key"
+"""The resource, filled by the engine for each call, that is the same text for every attempt at that call.
+
+Retries get the same one, and so does the call when a recorded run is resumed: hand it to services that do a thing once
+per key.
+"""
+
+GIVEN = frozenset({INPUTS, IDEMPOTENCY_KEY})
+"""The resources that the engine fills itself."""
+
 
 class SecretValue(Generic[T]):
     """A value that prints as `***`; `reveal()` gives it. Equal to its value, so that it can be compared with one."""

@@ -1,7 +1,7 @@
 """Canonical digests of values: equal for equal data of equal types, different for all else.
 
-A digest is a sha256 over a type tag and length-prefixed content; that of a container covers its members' digests.
-`1`, `True` and `1.0` differ, the order of a set does not matter, the order of a dict does.
+A digest is a sha256 over typed, length-prefixed content; that of a container covers its members. `1`, `True` and
+`1.0` differ, the order of a set does not matter, the order of a dict does. It is the same in every process.
 """
 
 from __future__ import annotations
@@ -11,36 +11,39 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import hashlib
 import pathlib
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from cascade.spec.errors import UncacheableError
+from cascade.spec import encoders
+from cascade.spec.errors import SpecError, UncacheableError
+from cascade.spec.references import find_loaded
 from cascade.spec.resource import Inject
 
-if TYPE_CHECKING:
-    from cascade.spec.task import Task
+T = TypeVar("T")
 
 
-def digest_call(task: Task[Any], version: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Return the key of a call, in hex: the task itself, a version and the arguments by parameter.
+def register_encoder(kind: type[T], encode: Callable[[T], object]) -> None:
+    """Say what stands for a value of exactly the type `kind` in cache keys: bytes, or any value that has a key.
+
+    Two values that a task may tell apart must be given different stand-ins, the same ones in every process.
+    Registering a type again replaces what was registered.
 
     Raises:
-        UncacheableError: If an argument has no canonical form, or contains itself.
+        SpecError: If `kind` is no type, or one that has a form of its own.
     """
-    bound = task.signature.bind_partial(*args, **kwargs)
-    bound.apply_defaults()
-    arguments = tuple((name, _by_name(task, name, value)) for name, value in sorted(bound.arguments.items()))
-    return digest((task.reference, task.serial, version, arguments)).hex()
+    if not isinstance(kind, type):
+        raise SpecError(f"register_encoder({kind!r}, ...)", "give a type")
+    if kind in _LEAVES or kind in _CONTAINERS:
+        raise SpecError(f"register_encoder({kind.__name__}, ...)", "that type has a form of its own")
+    _registered[kind] = encode
 
 
-def _by_name(task: Task[Any], name: str, value: Any) -> Any:
-    """Return the value of an argument; the keyword arguments of `**kwargs` in an order of their own."""
-    parameter = task.signature.parameters[name]
-    return tuple(sorted(value.items())) if parameter.kind is parameter.VAR_KEYWORD else value
+_registered: dict[type, Callable[[Any], object]] = {}
 
 
 def digest(value: object) -> bytes:
@@ -51,6 +54,9 @@ def digest(value: object) -> bytes:
     Raises:
         UncacheableError: If a part of it has no canonical form, or contains itself.
     """
+    plain = _LEAVES.get(type(value))
+    if plain is not None:
+        return _sha(_framed(type(value).__name__, plain(value)))
     top: list[bytes] = []
     path = [_Open(0, "", iter((value,)), top, sort=False)]
     inside: set[int] = set()
@@ -61,9 +67,9 @@ def digest(value: object) -> bytes:
         for part in level.rest:
             leaf = _LEAVES.get(type(part))
             if leaf is not None:
-                level.digests.append(_sha(type(part).__name__, [leaf(part)]))
+                level.members.append(_framed(type(part).__name__, leaf(part)))
             elif id(part) in known:
-                level.digests.append(known[id(part)])
+                level.members.append(known[id(part)])
             elif id(part) in inside:
                 raise UncacheableError(f"{type(part).__name__} that contains itself")
             else:
@@ -75,10 +81,27 @@ def digest(value: object) -> bytes:
             path.pop()
             if path:
                 inside.discard(level.key)
-                members = sorted(level.digests) if level.sort else level.digests
-                known[level.key] = _sha(level.tag, members)
-                path[-1].digests.append(known[level.key])
-    return top[0]
+                members = sorted(level.members) if level.sort else level.members
+                known[level.key] = _DIGEST + _sha(_framed(level.tag, b""), *members)
+                path[-1].members.append(known[level.key])
+    return _sha(*top)
+
+
+_DIGEST = b"\x00"  # before the digest of a container; a framed leaf begins with the length of its tag
+
+
+def _sha(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _framed(tag: str, content: bytes) -> bytes:
+    name = tag.encode("utf-8", "surrogatepass")
+    if len(name) > _LONGEST_TAG:
+        name = hashlib.sha256(name).digest()
+    return b"%c%b%b%b" % (len(name), name, len(content).to_bytes(8, "big"), content)
+
+
+_LONGEST_TAG = 255
 
 
 class _Open(NamedTuple):
@@ -87,45 +110,82 @@ class _Open(NamedTuple):
     key: int
     tag: str
     rest: Iterator[object]
-    digests: list[bytes]
+    members: list[bytes]
     sort: bool
 
 
 def _open(value: Any) -> _Open:
     kind = type(value)
-    if kind in (list, tuple):
-        return _Open(id(value), kind.__name__, iter(value), [], sort=False)
-    if kind in (set, frozenset):
-        return _Open(id(value), kind.__name__, iter(value), [], sort=True)
-    if kind is dict:
-        return _Open(id(value), "dict", (part for item in value.items() for part in item), [], sort=False)
+    tag, parts = kind.__name__, _CONTAINERS.get(kind)
+    if parts is not None:
+        return _Open(id(value), tag, iter(parts(value)), [], sort=kind in _UNORDERED)
     name = f"{kind.__module__}.{kind.__qualname__}"
+    encode = _registered.get(kind) or encoders.find(kind)
+    if encode is not None:
+        return _Open(id(value), name, iter((_encoded(encode, value, name),)), [], sort=False)
+    if not _is_found(kind):
+        raise UncacheableError(name)
     if isinstance(value, enum.Enum):
-        return _Open(id(value), name, iter((value.name,)), [], sort=False)
-    if isinstance(value, pathlib.PurePath):
-        return _Open(id(value), name, iter((str(value),)), [], sort=False)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-        return _Open(id(value), name, (part for item in parts for part in item), [], sort=False)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _Open(id(value), name, iter(value), [], sort=False)
+        return _Open(id(value), name, iter((value.name, value.value)), [], sort=False)
+    if "__dataclass_fields__" in vars(kind):
+        return _Open(id(value), name, iter(_fields(value, name)), [], sort=False)
+    if isinstance(value, tuple) and hasattr(kind, "_fields") and not getattr(value, "__dict__", None):
+        return _Open(id(value), name, tuple.__iter__(value), [], sort=False)
     raise UncacheableError(name)
 
 
-def _sha(tag: str, members: Iterable[bytes]) -> bytes:
-    hashed = hashlib.sha256()
-    for part in (tag.encode(), *members):
-        hashed.update(len(part).to_bytes(8, "big"))
-        hashed.update(part)
-    return hashed.digest()
+def _is_found(kind: type) -> bool:
+    """Tell whether a class stands where its name says: the name of another tells nothing about it."""
+    return find_loaded(kind.__module__, kind.__qualname__) is kind
+
+
+def _encoded(encode: Callable[[Any], object], value: object, name: str) -> object:
+    try:
+        return encode(value)
+    except UncacheableError:
+        raise
+    except Exception as problem:
+        raise UncacheableError(
+            f"{name}, whose encoder raised {type(problem).__name__}: {problem},"
+        ) from problem
+
+
+def _fields(value: Any, name: str) -> Iterable[object]:
+    """Return the fields of a dataclass by name; one that holds more than its fields has no form."""
+    names = [each.name for each in dataclasses.fields(value)]
+    others = getattr(value, "__dict__", {}).keys() - set(names)
+    cached = all(isinstance(getattr(type(value), each, None), functools.cached_property) for each in others)
+    if isinstance(value, _HOLDERS) or not cached:
+        raise UncacheableError(f"{name} that holds more than its fields")
+    try:
+        return [part for each in names for part in (each, getattr(value, each))]
+    except AttributeError:
+        raise UncacheableError(f"{name} with a field that is not set") from None
 
 
 def _float(value: float) -> bytes:
-    return b"nan" if value != value else struct.pack(">d", value)
+    return _NAN if value != value else struct.pack(">d", value)
 
 
-def _datetime(value: datetime.datetime | datetime.time) -> bytes:
-    return f"{value.isoformat()} {value.fold} {value.tzinfo}".encode()
+_NAN = struct.pack(">Q", 0x7FF8000000000000)  # there are many; none is told from another
+
+
+def _time(value: datetime.datetime | datetime.time) -> bytes:
+    zone = value.tzinfo
+    if zone is None or type(zone) is datetime.timezone:
+        told = repr(zone)
+    else:
+        kind, key = type(zone), getattr(zone, "key", None)
+        if kind.__module__ not in ("zoneinfo", "backports.zoneinfo") or not key:
+            raise UncacheableError(
+                f"{type(value).__name__} with a zone of {kind.__module__}.{kind.__qualname__}"
+            )
+        told = f"zone {key}"
+    return f"{value.replace(tzinfo=None).isoformat()} {value.fold} {told}".encode()
+
+
+def _path(value: pathlib.PurePath) -> bytes:
+    return str(value).encode("utf-8", "surrogatepass")
 
 
 _LEAVES: dict[type, Callable[[Any], bytes]] = {
@@ -133,17 +193,31 @@ _LEAVES: dict[type, Callable[[Any], bytes]] = {
     bool: lambda value: b"1" if value else b"0",
     int: lambda value: value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True),
     float: _float,
-    complex: lambda value: _float(value.real) + b" " + _float(value.imag),
+    complex: lambda value: _float(value.real) + _float(value.imag),
     str: lambda value: value.encode("utf-8", "surrogatepass"),
     bytes: lambda value: value,
     bytearray: bytes,
     decimal.Decimal: lambda value: str(value).encode(),
     fractions.Fraction: lambda value: str(value).encode(),
-    datetime.datetime: _datetime,
-    datetime.time: _datetime,
+    datetime.datetime: _time,
+    datetime.time: _time,
     datetime.date: lambda value: value.isoformat().encode(),
     datetime.timedelta: lambda value: repr(value).encode(),
     uuid.UUID: lambda value: value.bytes,
     range: lambda value: repr(value).encode(),
     Inject: lambda value: value.name.encode(),
+    pathlib.PurePosixPath: _path,
+    pathlib.PureWindowsPath: _path,
+    pathlib.PosixPath: _path,
+    pathlib.WindowsPath: _path,
 }
+
+_CONTAINERS: dict[type, Callable[[Any], Iterable[object]]] = {
+    list: lambda value: value,
+    tuple: lambda value: value,
+    set: lambda value: value,
+    frozenset: lambda value: value,
+    dict: lambda value: (part for item in value.items() for part in item),
+}
+_UNORDERED = (set, frozenset)
+_HOLDERS = (str, bytes, bytearray, int, float, complex, list, tuple, set, frozenset, dict)

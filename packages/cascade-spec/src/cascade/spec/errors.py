@@ -118,19 +118,27 @@ class TaskReferenceError(CascadeError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"task '{self.task}' can't be sent to another process: {self.reference} is not that task; "
+            f"task '{self.task}' can't be found by another process: {self.reference} is not that task; "
             f"define it at the top of a module"
         )
 
 
 @dataclass(eq=False)
 class UncacheableError(CascadeError, TypeError):
-    """A value without a canonical form; a call with it is made without the cache."""
+    """A value without a canonical form; a call with it is made without the cache.
+
+    `argument` is the parameter that it was given for, empty where that is not known.
+    """
 
     kind: str
+    argument: str = ""
 
     def __str__(self) -> str:
-        return f"a {self.kind} has no canonical form; pass plain data, or cache by a policy of your own"
+        where = f"argument '{self.argument}': " if self.argument else ""
+        return (
+            f"{where}a {self.kind} has no canonical form; pass plain data, say what stands for it with "
+            f"register_encoder, or cache by a policy of your own"
+        )
 
 
 @dataclass(eq=False)
@@ -176,3 +184,68 @@ class StoredReferenceError(CascadeError, LookupError):
 
     def __str__(self) -> str:
         return f"stored data names {self.reference}, but {self.problem}; {self.remedy}"
+
+
+@dataclass(eq=False)
+class StoreError(CascadeError, OSError):
+    """A store can't be read or written; `store` is its path or address, without a password."""
+
+    store: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"store {self.store}: {self.problem}"
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """A store that is not there, and is only to be looked at."""
+
+
+@dataclass(eq=False)
+class StoreFormatError(CascadeError, ValueError):
+    """A store that is of another kind, or of a newer version, than what opens it."""
+
+    store: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"store {self.store} {self.problem}; {self.remedy}"
+
+
+@dataclass(eq=False)
+class RunActiveError(CascadeError, OSError):
+    """A run that somebody else drives at this moment."""
+
+    run_id: str
+    store: str
+    driver: str
+
+    def __str__(self) -> str:
+        by = f" by {self.driver}" if self.driver else ""
+        return (
+            f"run '{self.run_id}' in store {self.store} is being driven{by}; "
+            f"wait for its end, or give another run_id"
+        )
+
+
+@dataclass(eq=False)
+class RunNotFoundError(CascadeError, LookupError):
+    """A run that a store does not have."""
+
+    run_id: str
+    store: str
+
+    def __str__(self) -> str:
+        return f"store {self.store} has no run '{self.run_id}'; `cascade runs list` shows those that it has"
+
+
+@dataclass(eq=False)
+class MissingExtraError(CascadeError, ImportError):
+    """A part of the engine whose extra is not installed."""
+
+    used: str
+    extra: str
+
+    def __str__(self) -> str:
+        return f"{self.used} needs an extra: pip install 'cascade-engine[{self.extra}]'"

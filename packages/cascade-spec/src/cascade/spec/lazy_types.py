@@ -29,14 +29,16 @@ class LazyResult(Generic[R_co]):
     Each `with_*`, `run_if` and `after` returns a new lazy result and leaves this one as it was.
     """
 
-    # Made once per node of every round: three stores and nothing else. Policies of its own take another class.
-    # Watched by observatory/benchmarks/bench_lazy_result.py.
+    # Made once per node of every round, by `Task.__call__`: three stores and nothing else. An `__init__` would cost as
+    # much again; policies of its own take another class. Watched by observatory/benchmarks/bench_lazy.py.
     __slots__ = ("__weakref__", "args", "kwargs", "task")
 
-    def __init__(self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.task = task
-        self.args = args
-        self.kwargs = kwargs
+    if TYPE_CHECKING:  # said here, as a task in a class body is taken for a method
+
+        def __init__(self) -> None:
+            self.task: Task[Any]
+            self.args: tuple[Any, ...]
+            self.kwargs: dict[str, Any]
 
     @property
     def policies(self) -> Policies:
@@ -57,15 +59,16 @@ class LazyResult(Generic[R_co]):
         The wait before retry k, counted from 1, is `min(max_delay, delay * backoff ** (k - 1))` seconds, spread to
         both sides by the fraction `jitter`. Only the exceptions of `on` are retried.
         """
-        return self._with(retry=retry_policy(max_attempts, delay, backoff, jitter, max_delay, on))
+        retry = retry_policy(max_attempts, delay, backoff, jitter, max_delay, on)
+        return self._with(self.policies.with_retry(retry))
 
     def with_timeout(self, seconds: float) -> Self:
         """Fail an attempt that takes longer than `seconds` with `TaskTimeoutError`."""
-        return self._with(timeout=check_timeout(seconds))
+        return self._with(self.policies._replace(timeout=check_timeout(seconds)))
 
     def with_cache(self, policy: CachePolicy) -> Self:
         """Take the value from the engine's cache where `policy` finds it there, and put it there where not."""
-        return self._with(cache=check_cache(policy))
+        return self._with(self.policies._replace(cache=check_cache(policy)))
 
     def with_constraints(self, **amounts: object) -> Self:
         """Hold these amounts of the engine's `system_resources` while the call runs; an amount may be lazy.
@@ -78,7 +81,7 @@ class LazyResult(Generic[R_co]):
                 raise PolicyError(
                     f"an amount of {name!r} is {amount!r}", "give a number or a lazy result of one"
                 )
-        return self._with(constraints=constraints(amounts))
+        return self._with(self.policies._replace(constraints=constraints(amounts)))
 
     def run_if(self, condition: LazyResult[object], otherwise: object | Missing = MISSING) -> Self:
         """Run only if `condition` gives something true, and what was asked for before is true as well.
@@ -99,8 +102,7 @@ class LazyResult(Generic[R_co]):
                 f"`otherwise` of task '{self.task.name}' holds a lazy result",
                 "give a value; to choose between two lazy results use cs.Router",
             )
-        kept = self.policies.otherwise if otherwise is MISSING else otherwise
-        return self._with(conditions=(*self.policies.conditions, condition), otherwise=kept)
+        return self._with(self.policies.with_condition(condition, otherwise))
 
     def after(self, *others: LazyResult[object]) -> Self:
         """Start only after all of `others`, without taking their values.
@@ -113,12 +115,10 @@ class LazyResult(Generic[R_co]):
                 raise NotLazyError(
                     f"after of task '{self.task.name}' got {type(other).__name__}", "give lazy results"
                 )
-        return self._with(after=(*self.policies.after, *others))
+        return self._with(self.policies._replace(after=(*self.policies.after, *others)))
 
-    def _with(self, **changes: Any) -> Self:
-        changed: LazyResult[Any] = ConfiguredLazyResult(
-            self.task, self.args, self.kwargs, self.policies._replace(**changes)
-        )
+    def _with(self, policies: Policies) -> Self:
+        changed: LazyResult[Any] = ConfiguredLazyResult(self.task, self.args, self.kwargs, policies)
         return cast("Self", changed)  # subclasses have a `_with` of their own
 
     def truth_error(self) -> LazyUseError:
@@ -151,7 +151,9 @@ class ConfiguredLazyResult(LazyResult[R_co]):
     def __init__(
         self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any], policies: Policies
     ) -> None:
-        super().__init__(task, args, kwargs)
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
         self.policies = policies
 
 
@@ -174,12 +176,14 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
         mapped: tuple[int | str, ...],
         max_concurrency: int | None,
     ) -> None:
-        super().__init__(task, args, kwargs, policies)
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.policies = policies
         self.mapped = mapped
         self.max_concurrency = max_concurrency
 
-    def _with(self, **changes: Any) -> Self:
-        policies = self.policies._replace(**changes)
+    def _with(self, policies: Policies) -> Self:
         return type(self)(self.task, self.args, self.kwargs, policies, self.mapped, self.max_concurrency)
 
 
@@ -194,8 +198,8 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
         """The `ParamContract` or `EnvContract` that this reads."""
         return self.args[0]
 
-    def _with(self, **changes: Any) -> Self:
-        return type(self)(self.task, self.args, self.kwargs, self.policies._replace(**changes))
+    def _with(self, policies: Policies) -> Self:
+        return type(self)(self.task, self.args, self.kwargs, policies)
 
 
 @marker
@@ -209,7 +213,7 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
         super().__init__(last.task, last.args, last.kwargs, last.policies)
         self.members = tuple(members)
 
-    def _with(self, **changes: Any) -> NoReturn:
+    def _with(self, policies: Policies) -> NoReturn:
         raise SpecError(
             "a sequence is no call, so it has no policies",
             "give them to a member; a condition on the first one decides for all that follow it",

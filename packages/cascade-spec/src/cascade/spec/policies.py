@@ -111,7 +111,8 @@ _known_retry_policy = lru_cache(maxsize=256, typed=True)(RetryPolicy)
 class Policies(NamedTuple):
     """All policies of one lazy result. `conditions` and `after` hold lazy results."""
 
-    # A named tuple: three times as fast to change as a frozen dataclass, and chains of policies change it often.
+    # A named tuple: three times as fast to change as a frozen dataclass, and chains of policies change it often. What
+    # loops change in every round has a method that knows the order of the fields; `_replace` costs five times as much.
 
     retry: RetryPolicy | None = None
     timeout: float | None = None
@@ -121,6 +122,19 @@ class Policies(NamedTuple):
     conditions: tuple[object, ...] = ()
     otherwise: object | Missing = MISSING
     after: tuple[object, ...] = ()
+
+    def with_retry(self, retry: RetryPolicy) -> Policies:
+        """Return these policies with another retry policy."""
+        return _new(Policies, (retry, *self[1:]))
+
+    def with_condition(self, condition: object, otherwise: object | Missing) -> Policies:
+        """Return these policies with one more condition; `otherwise` replaces the one before unless it is missing."""
+        retry, timeout, cache, mode, amounts, conditions, before, after = self
+        kept = before if otherwise is MISSING else otherwise
+        return _new(Policies, (retry, timeout, cache, mode, amounts, (*conditions, condition), kept, after))
+
+
+_new = tuple.__new__
 
 
 NO_POLICIES = Policies()

@@ -1,12 +1,14 @@
 """Protocols: what the engine asks of a cache policy, a cache backend, a state backend and a codec.
 
-Each has a default in `cascade.adapters` and a conformance suite in `cascade.testing`.
+Each has a default: policies in `cascade.spec`, the others in `cascade.adapters`. Backends have a conformance suite in
+`cascade.testing`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
@@ -28,6 +30,48 @@ class CachedCall:
     kwargs: dict[str, Any]
 
 
+class PartKind(StrEnum):
+    """What a part of a key tells: code, version, one argument, or the process that a key is good in."""
+
+    CODE = "code"
+    VERSION = "version"
+    ARGUMENT = "argument"
+    PROCESS = "process"
+
+
+class KeyPart(NamedTuple):
+    """One part of a key with its own digest, in hex; `name` is that of an argument's parameter, else empty."""
+
+    kind: PartKind
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """The key of a call: a text that tells it from every other, the task, and the parts that the text was made of.
+
+    Values are found by `digest` alone, which is 64 hex digits in keys that Cascade makes; `task` and `parts` are there
+    to tell what has changed since an entry was made, and `parts` may be empty.
+    """
+
+    digest: str
+    task: str
+    parts: tuple[KeyPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """What a cache knows of a value without looking at it. Times are in seconds of the cache's clock.
+
+    An entry that has expired is no hit; a cache may show it as long as it likes.
+    """
+
+    key: CacheKey
+    stored_at: float
+    expires_at: float | None
+
+
 class CachePolicy(Protocol):
     """Says what the key of a call is and how long a value of it is good."""
 
@@ -35,7 +79,7 @@ class CachePolicy(Protocol):
     def ttl(self) -> float | None:
         """Seconds for which a value is good; `None` means for ever."""
 
-    def key(self, call: CachedCall) -> str | None:
+    def key(self, call: CachedCall) -> CacheKey | None:
         """Return the key of `call`, equal only for calls with equal values; `None` to leave the cache alone.
 
         Raises:
@@ -47,16 +91,23 @@ class CachePolicy(Protocol):
 
 
 class CacheBackend(Protocol):
-    """Where cached values lie. It may forget whatever it likes, and never gives a value past its time."""
+    """Where cached values lie. It may forget whatever it likes, and never gives a value past its time.
 
-    async def get(self, key: str) -> Hit | None:
+    What goes wrong in it is raised, as a `CascadeError` where it can be foreseen: the call is then made without the
+    cache. A value that was damaged in the store is no hit.
+    """
+
+    async def get(self, key: CacheKey) -> Hit | None:
         """Return what was put there last, if it is still good."""
 
-    async def put(self, key: str, value: object, ttl: float | None) -> None:
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep `value` for `ttl` seconds, or as long as there is room."""
 
+    async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
+        """Return what is known of a task's values, the one that was put last first; no value is decoded."""
+
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Let go of files and connections. Closing twice is no error."""
 
 
 class Codec(Protocol):

@@ -7,6 +7,7 @@ module, no lazy module, no descriptor and no metaclass has a say.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,8 @@ from cascade.spec.missing import MISSING
 _DICT_OF_MODULE: Any = vars(ModuleType)["__dict__"]
 _DICT_OF_CLASS: Any = vars(type)["__dict__"]
 _ORDER_OF_CLASS: Any = vars(type)["__mro__"]
+_MODULE_OF_CLASS: Any = vars(type)["__module__"]
+_QUALNAME_OF_CLASS: Any = vars(type)["__qualname__"]
 
 
 def find_loaded(module: str, qualname: str) -> object:
@@ -30,6 +33,24 @@ def find_loaded(module: str, qualname: str) -> object:
     return found
 
 
+def loaded_names(module: str) -> dict[str, object]:
+    """Return what stands at the top of a module that is imported; nothing for another."""
+    found = sys.modules.get(module)
+    names: dict[str, object] = _DICT_OF_MODULE.__get__(found) if issubclass(type(found), ModuleType) else {}
+    return names
+
+
+def reference_of(cls: object) -> tuple[str, str]:
+    """Return the module and the qualified name of a class, without asking its metaclass."""
+    return str(_MODULE_OF_CLASS.__get__(cls)), str(_QUALNAME_OF_CLASS.__get__(cls))
+
+
+def name_of(cls: object) -> str:
+    """Return how a class is written in an error."""
+    module, qualname = reference_of(cls)
+    return qualname if module == "builtins" else f"{module}.{qualname}"
+
+
 def is_class(value: object) -> bool:
     """Tell whether `value` is a class, without asking it."""
     return issubclass(type(value), type)
@@ -39,6 +60,12 @@ def class_order(cls: object) -> tuple[type, ...]:
     """Return a class and its bases in the order of attribute lookup, without asking its metaclass."""
     order: tuple[type, ...] = _ORDER_OF_CLASS.__get__(cls)
     return order
+
+
+def own_attributes(cls: object) -> Mapping[str, Any]:
+    """Return what a class's own body holds, as it stands there."""
+    attributes: Mapping[str, Any] = _DICT_OF_CLASS.__get__(cls)
+    return attributes
 
 
 def own_attribute(cls: object, name: str) -> Any:

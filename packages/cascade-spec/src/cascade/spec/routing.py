@@ -29,7 +29,7 @@ class Router:
                 f"the selector of a router is {type(selector).__name__}",
                 "give a lazy result; for a key known now, pick the route yourself",
             )
-        if not isinstance(routes, Mapping):
+        if type(routes) is not dict and not isinstance(routes, Mapping):  # the test of an ABC takes its time
             raise SpecError(
                 f"a router's routes are {type(routes).__name__}", "give routes={key: lazy result, ...}"
             )

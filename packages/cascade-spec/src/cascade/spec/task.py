@@ -55,8 +55,12 @@ class Task(Generic[R]):
         self.serial = next(_serials)
         self._accepted: set[tuple[int, tuple[str, ...]]] = set()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult[R]:
-        return LazyResult(self, args, kwargs)
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        lazy: LazyResult[R] = LazyResult()
+        lazy.task = self
+        lazy.args = args
+        lazy.kwargs = kwargs
+        return lazy
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Make a task in a class body work as a method: the instance is its first argument."""
@@ -72,7 +76,7 @@ class Task(Generic[R]):
             MapError: If there is no input, or one is no iterable; strings and bytes count as single values.
             MapLengthError: If the inputs have unequal lengths.
         """
-        return self.partial().map(*args, max_concurrency=max_concurrency, **kwargs)
+        return _map(self, (), {}, args, kwargs, max_concurrency)
 
     def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
         """Fix some arguments, the same for each call or item; a lazy one is computed once."""
@@ -198,37 +202,43 @@ class PartialTask(Generic[R]):
 
     def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
         """Call the task once per item with the fixed arguments; as `Task.map`."""
-        task = self.task
-        if not args and not kwargs:
-            raise MapError(
-                f"task '{task.name}' is mapped over nothing", "give an iterable, as in map(x=items)"
-            )
-        if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
-            raise PolicyError(f"map(max_concurrency={max_concurrency!r})", "give a whole number, 1 or more")
-        doubled = self.kwargs.keys() & kwargs.keys()
-        if doubled:
-            raise MapError(
-                f"task '{task.name}' has {sorted(doubled)} both fixed and mapped", "give each argument once"
-            )
-        first = len(self.args)
-        mapped = (*range(first, first + len(args)), *kwargs)
-        inputs = {
-            key: _items(task, key, value)
-            for key, value in zip(mapped, (*args, *kwargs.values()), strict=True)
-        }
-        check_lengths(task, {key: value for key, value in inputs.items() if isinstance(value, list)})
-        return MappedLazyResult(
-            task,
-            (*self.args, *(inputs[first + index] for index in range(len(args)))),
-            {**self.kwargs, **{name: inputs[name] for name in kwargs}},
-            task.policies,
-            mapped,
-            max_concurrency,
+        return _map(self.task, self.args, self.kwargs, args, kwargs, max_concurrency)
+
+
+def _map(
+    task: Task[R],
+    fixed_args: tuple[Any, ...],
+    fixed: dict[str, Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    max_concurrency: int | None,
+) -> MappedLazyResult[R]:
+    if not args and not kwargs:
+        raise MapError(f"task '{task.name}' is mapped over nothing", "give an iterable, as in map(x=items)")
+    if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
+        raise PolicyError(f"map(max_concurrency={max_concurrency!r})", "give a whole number, 1 or more")
+    if fixed and (doubled := fixed.keys() & kwargs.keys()):
+        raise MapError(
+            f"task '{task.name}' has {sorted(doubled)} both fixed and mapped", "give each argument once"
         )
+    for name, value in kwargs.items():
+        kwargs[name] = _items(task, name, value)  # the dict was made for this very call
+    mapped: tuple[int | str, ...] = (*kwargs,)
+    if args:
+        first = len(fixed_args)
+        mapped = (*range(first, first + len(args)), *mapped)
+        fixed_args += tuple(map(_items, itertools.repeat(task), mapped, args))
+    if len(mapped) > 1:
+        inputs = {key: fixed_args[key] if isinstance(key, int) else kwargs[key] for key in mapped}
+        check_lengths(task, {key: value for key, value in inputs.items() if isinstance(value, list)})
+    named = {**fixed, **kwargs} if fixed else kwargs
+    return MappedLazyResult(task, fixed_args, named, task.policies, mapped, max_concurrency)
 
 
 def _items(task: Task[Any], argument: int | str, value: Any) -> object:
     """Return the items as a list of our own; what is only known at run time stays as it is."""
+    if type(value) is list:
+        return value.copy()
     return value if is_marker(value) else as_items(task, argument, value)
 
 
@@ -238,10 +248,10 @@ def as_items(task: Task[Any], argument: int | str, value: Any) -> list[Any]:
     Raises:
         MapError: If it is a single value: no iterable, or a string or bytes.
     """
-    where = f"argument '{task.parameter_at(argument)}' of mapped task '{task.name}'"
     if isinstance(value, (str, bytes, bytearray)):
         raise MapError(
-            f"{where} is a {type(value).__name__}", "give a list; for one value per item use .partial(...)"
+            f"{_place(task, argument)} is a {type(value).__name__}",
+            "give a list; for one value per item use .partial(...)",
         )
     try:
         return list(value)
@@ -249,9 +259,13 @@ def as_items(task: Task[Any], argument: int | str, value: Any) -> list[Any]:
         if hasattr(value, "__iter__"):
             raise
         raise MapError(
-            f"{where} is {type(value).__name__}, not an iterable",
+            f"{_place(task, argument)} is {type(value).__name__}, not an iterable",
             "for the same value in each item use .partial(...)",
         ) from None
+
+
+def _place(task: Task[Any], argument: int | str) -> str:
+    return f"argument '{task.parameter_at(argument)}' of mapped task '{task.name}'"
 
 
 def check_lengths(task: Task[Any], inputs: dict[int | str, list[Any]]) -> None:

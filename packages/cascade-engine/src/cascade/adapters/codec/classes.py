@@ -24,9 +24,16 @@ from typing import Any, TypeAlias, TypeVar
 
 from cascade.spec.errors import StoredReferenceError
 from cascade.spec.missing import MISSING
-from cascade.spec.references import class_attribute, class_order, find_loaded, is_class, own_attribute
+from cascade.spec.references import (
+    class_attribute,
+    class_order,
+    find_loaded,
+    is_class,
+    own_attribute,
+    own_attributes,
+    reference_of,
+)
 
-_QUALNAME: Any = type.__dict__["__qualname__"]
 _SET_BY_TYPING = (
     "__orig_class__"  # what `Box[int](...)` leaves in an instance; it says nothing about the value
 )
@@ -223,18 +230,6 @@ class Shapes:
         return shape
 
 
-def reference_of(cls: object) -> tuple[str, str]:
-    """Return the module and the qualified name of a class, without asking its metaclass."""
-    module = own_attribute(cls, "__module__")
-    return module if type(module) is str else "builtins", str(_QUALNAME.__get__(cls))
-
-
-def name_of(cls: object) -> str:
-    """Return how a class is written in an error."""
-    module, qualname = reference_of(cls)
-    return qualname if module == "builtins" else f"{module}.{qualname}"
-
-
 def missing_reference(module: str, qualname: str) -> StoredReferenceError:
     """Return the error for a name that stored data has and this process has not."""
     if module not in sys.modules:
@@ -301,7 +296,7 @@ def _dataclass_shape(cls: Any) -> DataclassShape:
     all_slots: dict[str, Any] = {}
     derived = {_SET_BY_TYPING}
     for each in reversed(class_order(cls)):
-        for name, value in vars(type)["__dict__"].__get__(each).items():
+        for name, value in own_attributes(each).items():
             if type(value) is MemberDescriptorType:
                 all_slots[name] = value
             elif isinstance(value, functools.cached_property):

@@ -12,6 +12,7 @@ from cascade.spec.errors import DamagedDataError, DataVersionError
 
 _SIZE = 16
 _START = 1 + _SIZE
+_EMPTY = blake2b(digest_size=_SIZE, person=b"cascade data")
 
 
 def seal(version: int, payload: bytes, key: bytes) -> bytes:
@@ -40,8 +41,7 @@ def unseal(known: int, data: bytes, key: bytes) -> memoryview:
 
 
 def _checksum(mark: bytes | memoryview, payload: bytes | memoryview, key: bytes) -> bytes:
-    hashed = blake2b(mark, digest_size=_SIZE, person=b"cascade data")
-    hashed.update(len(key).to_bytes(8, "big"))
-    hashed.update(key)
+    hashed = _EMPTY.copy()  # takes half the time that making one takes
+    hashed.update(b"".join((mark, len(key).to_bytes(8, "big"), key)))
     hashed.update(payload)
     return hashed.digest()

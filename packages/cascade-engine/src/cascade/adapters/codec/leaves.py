@@ -15,8 +15,8 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cascade.adapters.codec.classes import name_of
 from cascade.spec.errors import CodecError, StoredReferenceError
+from cascade.spec.references import name_of
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import copyreg
 import hmac
+import io
 import pickle
+from collections import ChainMap
+from typing import Any, NoReturn
 
+from cascade.adapters.codec.refusals import SECRET
+from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, SpecError
+from cascade.spec.references import name_of
 
 VERSION = 1
 _SIZE = 32
@@ -38,15 +45,18 @@ class PickleCodec:
         """Return the signed pickle of `value` under `key`.
 
         Raises:
-            CodecError: If pickle can't take it.
+            CodecError: If pickle can't take it, or there is a secret in it.
         """
+        written = io.BytesIO()
+        pickler = pickle.Pickler(written, protocol=5)
+        pickler.dispatch_table = _REDUCERS
         try:
-            payload = pickle.dumps(value, protocol=5)
+            pickler.dump(value)
+        except CodecError:
+            raise
         except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as problem:
-            kind = type(value)
-            raise CodecError(
-                f"{kind.__module__}.{kind.__qualname__}", "value", f"pickle can't take it: {problem}"
-            ) from problem
+            raise CodecError(name_of(type(value)), "value", f"pickle can't take it: {problem}") from problem
+        payload = written.getvalue()
         mark = bytes((VERSION,))
         return mark + self._signature(mark, payload, key) + payload
 
@@ -70,3 +80,10 @@ class PickleCodec:
         for part in (mark, len(key).to_bytes(8, "big"), key, payload):
             signed.update(part)
         return signed.digest()
+
+
+def _refuse_secret(secret: SecretValue[Any]) -> NoReturn:
+    raise CodecError(name_of(type(secret)), "something in the value", SECRET)
+
+
+_REDUCERS: ChainMap[type, Any] = ChainMap({SecretValue: _refuse_secret}, copyreg.dispatch_table)

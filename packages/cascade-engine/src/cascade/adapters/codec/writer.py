@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 
-from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes, UnsupportedError, name_of
+from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes, UnsupportedError
 from cascade.adapters.codec.hashing import check_hashed
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
 from cascade.adapters.codec.program import Step
+from cascade.adapters.codec.refusals import LAZY, SECRET
 from cascade.adapters.codec.registered import DataType
 from cascade.spec.arguments import is_marker
 from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError
+from cascade.spec.references import name_of
 
 _PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
 _COUNTED = {
@@ -27,7 +29,6 @@ _COUNTED = {
 }
 _EXACT = frozenset({type(None), bool, float, bytes})
 """The types of which msgpack keeps every value."""
-_NO_VALUE = "store its value: pass it to a task, or return it by itself and it stands for its value"
 
 
 class _Open:
@@ -155,7 +156,7 @@ class Writer:
 
     def _opened_record(self, part: object, kind: type) -> _Open:
         if is_marker(part):
-            raise UnsupportedError(_NO_VALUE)
+            raise UnsupportedError(LAZY)
         module, qualname, shape = self._shapes.of(kind)
         assert not isinstance(shape, EnumShape)
         names = list(shape.names)
@@ -191,7 +192,7 @@ class Writer:
         part = self._part
         remedy = problem.remedy
         if type(part) is SecretValue:
-            remedy = "secrets are never stored: store what was made with it, not the secret"
+            remedy = SECRET
         elif is_marker(part):
-            remedy = _NO_VALUE
+            remedy = LAZY
         return CodecError(name_of(problem.kind or type(part)), self._place(), remedy)

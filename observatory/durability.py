@@ -1,0 +1,372 @@
+"""What durability costs, against `sqlite3` by itself writing and reading the same bytes on the same disk.
+
+The bytes are those of the measured run: its journal notes each batch that it writes, and a bare connection with the
+same journal mode and synchronous setting writes it into a file of its own, by turns with the run. How long a disk
+takes to say that it is done varies from moment to moment; so the turns are short and many.
+"""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cascade as cs
+from cascade.adapters.cache import SqliteCacheBackend
+from cascade.adapters.sqlite import Synchronous, claim, open_connection
+from cascade.adapters.state import Changes, Durability, Journal, Loaded, RecordedState
+from cascade.adapters.state.sqlite import RUNS, SqliteJournal
+from cascade.runtime.caching import SharedCache
+from cascade.spec.protocols import CachedCall, Hit
+from observatory.contest import (
+    FEWEST_REPEATS,
+    Contestants,
+    Run,
+    Side,
+    Stopwatch,
+    Timing,
+    WrongAnswerError,
+)
+from observatory.workloads import BY_NAME, CASCADE, Start, fan_out
+
+SYNCHRONOUS = {Durability.SYNC: Synchronous.FULL, Durability.ASYNC: Synchronous.OFF}
+ROUNDS = {Durability.SYNC: 8, Durability.ASYNC: 100}
+"""Rounds a turn: about 30 ms."""
+FAN_OUT = 1_000
+HITS = 500
+BLOB = "x" * 1_000
+"""What a cached call has for a value: some text of a usual length."""
+
+
+class NotedJournal:
+    """A journal that keeps what is written through it, in memory as well."""
+
+    def __init__(self, journal: Journal, noted: list[Changes]) -> None:
+        self._journal = journal
+        self._noted = noted
+
+    async def open(self) -> Loaded | None:
+        return await self._journal.open()
+
+    async def write(self, changes: Changes) -> None:
+        self._noted.append(changes)
+        await self._journal.write(changes)
+
+    async def close(self) -> None:
+        await self._journal.close()
+
+
+Statements = list[tuple[str, list[tuple[object, ...]]]]
+"""What a bare connection executes in one transaction: a statement, and the rows that it is executed for."""
+
+_INSERT = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE = "DELETE FROM facts WHERE run = ? AND round <= ?"
+_BEGIN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ROUND = "UPDATE runs SET updated = ?, round = ?, target = ? WHERE id = ?"
+_END = "UPDATE runs SET updated = ?, status = ?, error = ? WHERE id = ?"
+
+
+@dataclass(slots=True)
+class BareRuns:
+    """A file like that of the measured runs, written by `sqlite3` alone."""
+
+    connection: sqlite3.Connection
+    run: int = 0
+    rounds_with_facts: set[int] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, path: Path, durability: Durability) -> BareRuns:
+        connection = open_connection(path, synchronous=SYNCHRONOUS[durability])
+        claim(connection, path, RUNS)
+        return cls(connection)
+
+    def statements(self, batches: Iterable[Changes]) -> Statements:
+        """Return what writes the bytes of these batches, with the fewest statements."""
+        now = time.time()
+        made: Statements = []
+        facts: list[tuple[object, ...]] = []
+        for batch in batches:
+            head = batch.head
+            if batch.anew:
+                self.run += 1
+                begun = (
+                    head.status,
+                    head.task or "",
+                    head.round or 0,
+                    now,
+                    now,
+                    "",
+                    head.record or b"",
+                    head.target or b"",
+                )
+                made.append((_BEGIN, [(self.run, f"run {self.run}", *begun)]))
+                self.rounds_with_facts.clear()
+            elif head.round is not None:
+                made.append((_ROUND, [(now, head.round, head.target, self.run)]))
+            elif head.status is not None:
+                made.append((_END, [(now, head.status, head.error, self.run)]))
+            gone = {each for each in self.rounds_with_facts if each <= (batch.rounds or 0)}
+            if gone and batch.rounds is not None:
+                made.append((_DELETE, [(self.run, batch.rounds)]))
+                self.rounds_with_facts -= gone
+            for (frame, node), kind, value, (task, place) in batch.facts:
+                row = (frame.round, frame.digest, node, kind, frame.above, task, place, now, value)
+                facts.append((self.run, *row))
+                self.rounds_with_facts.add(frame.round)
+        return [*made, (_INSERT, facts)] if facts else made
+
+    def write_all(self, batches: Iterable[Statements]) -> None:
+        """Execute and commit each batch."""
+        connection = self.connection
+        for batch in batches:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in batch:
+                if len(rows) == 1:
+                    connection.execute(statement, rows[0])
+                else:
+                    connection.executemany(statement, rows)
+            connection.execute("COMMIT")
+
+
+# Rounds
+
+
+@dataclass(slots=True)
+class RoundTurns:
+    """The turns of a durable countdown and of the bare loop, taken by the countdown itself after every few rounds."""
+
+    timing: Timing
+    bare: BareRuns
+    noted: list[Changes]
+    ends: float
+    began: float = 0.0
+
+    def take(self) -> bool:
+        """End a turn of rounds, give the bare loop its turn, and tell whether there is to be another one."""
+        ours = time.perf_counter() - self.began
+        gc.enable()
+        batches = [self.bare.statements([each]) for each in self.noted]
+        self.noted.clear()
+        limit = _timed(lambda: self.bare.write_all(batches))
+        if len(batches) == self.timing.size:  # not so in the turn that begins the run
+            self.timing.ours.append(ours)
+            self.timing.limit.append(limit)
+        goes_on = len(self.timing.ours) < FEWEST_REPEATS or time.perf_counter() < self.ends
+        gc.collect()
+        gc.disable()
+        self.began = time.perf_counter()
+        return goes_on
+
+
+TURNS: ContextVar[RoundTurns] = ContextVar("TURNS")
+
+
+@cs.task
+def countdown(left: int) -> Any:
+    """Count down for as long as there are turns."""
+    turns = TURNS.get()
+    if left % turns.timing.size == 0 and not turns.take():
+        return 0
+    return countdown(left - 1)
+
+
+async def against_bare_rounds(folder: Path, durability: Durability, seconds: float) -> Timing:
+    """Time the rounds of one durable countdown against a loop that writes and commits the same bytes."""
+    rounds = ROUNDS[durability]
+    timing = Timing(rounds, rounds)
+    noted: list[Changes] = []
+    bare = BareRuns.open(folder / f"bare-rounds-{durability}.db", durability)
+    engine = cs.Engine(state_backend_cls=noting(folder / f"rounds-{durability}.db", durability, noted))
+    token = TURNS.set(RoundTurns(timing, bare, noted, time.perf_counter() + seconds))
+    gc.collect()
+    gc.freeze()
+    try:
+        await engine.run(countdown(1_000_000_000 * rounds), run_id="rounds")
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        TURNS.reset(token)
+        bare.connection.close()
+    return timing
+
+
+def noting(path: Path, durability: Durability, noted: list[Changes]) -> Callable[..., RecordedState]:
+    """Return what makes the state of a run in an SQLite file, and notes what is written there."""
+
+    def make(run_id: str) -> RecordedState:
+        return RecordedState(NotedJournal(SqliteJournal(path, run_id, durability), noted), run_id)
+
+    return make
+
+
+# A fan-out
+
+
+async def against_bare_fan_out(
+    folder: Path, start: Start, durability: Durability, seconds: float, size: int = FAN_OUT
+) -> Timing:
+    """Time a durable fan-out against the same run in memory plus one bare transaction of the same rows.
+
+    The store is there already. From cold the engine is new and so are the tasks; else both engines know the structure.
+    """
+    contestants = Contestants(BY_NAME["fan_out"], size)
+    watch = Stopwatch(contestants)
+    noted: list[Changes] = []
+    bare = BareRuns.open(folder / f"bare-fan-{start}-{durability}.db", durability)
+    state = noting(folder / f"fan-{start}-{durability}.db", durability, noted)
+    timing = Timing(size, contestants.workload.units(size))
+    durable = durable_fan_out(contestants, start, state)
+    in_memory = contestants.ours(start)
+
+    async def turn() -> tuple[float, float]:
+        ours = await watch.time(durable)
+        statements = bare.statements(noted)
+        noted.clear()
+        return ours, await watch.time(in_memory) + _timed(lambda: bare.write_all([statements]))
+
+    for _ in range(3):
+        await turn()
+    gc.collect()
+    gc.freeze()
+    end = time.perf_counter() + seconds
+    while len(timing.ours) < FEWEST_REPEATS or time.perf_counter() < end:
+        ours, limit = await turn()
+        timing.ours.append(ours)
+        timing.limit.append(limit)
+    gc.unfreeze()
+    bare.connection.close()
+    return timing
+
+
+def durable_fan_out(contestants: Contestants, start: Start, state: Callable[..., RecordedState]) -> Side:
+    """Return the side of a fan-out that is recorded, each time under another run id."""
+    known = None if start is Start.COLD else cs.Engine(state_backend_cls=state)
+    tasks = fan_out(CASCADE)
+
+    def prepare(salt: int) -> Run:
+        engine = cs.Engine(state_backend_cls=state) if known is None else known
+        make = fan_out(CASCADE) if known is None else tasks
+
+        async def run() -> object:
+            return await engine.run(make(contestants.size, salt), run_id=f"run {salt}")
+
+        return run
+
+    return prepare
+
+
+# Cache hits
+
+
+@cs.task
+def cached(number: int) -> str:
+    """Return the blob."""
+    return BLOB
+
+
+async def against_bare_select(folder: Path, seconds: float, size: int = HITS) -> dict[str, Timing]:
+    """Time hits in an SQLite cache against selects of the same blobs by a bare connection to the same file.
+
+    `cache hit` is all that a run does for a call that is not made: its key, asking, decoding, and what the run does
+    for any call. `cache hit (asking)` is the key, asking and decoding alone.
+    """
+    path = folder / "cache.db"
+    cache = SqliteCacheBackend(path)
+    engine = cs.Engine(cache_backend=cache)
+    policy = cs.ByInputs()
+    calls = [cached(number).with_cache(policy) for number in range(size)]
+    expected = [BLOB] * size
+    await engine.run(calls)
+    bare = open_connection(path, synchronous=Synchronous.NORMAL)
+    digests = [(digest,) for (digest,) in bare.execute("SELECT digest FROM entry")]
+
+    def select() -> None:
+        for digest in digests:
+            bare.execute("SELECT value FROM entry WHERE digest = ?", digest).fetchone()
+
+    async def run() -> None:
+        lazies = [cached(number).with_cache(policy) for number in range(size)]
+        if await engine.run(lazies) != expected:
+            raise WrongAnswerError("cache hits")
+
+    shared = SharedCache(cache)
+    nobody: Any = None  # asks in the place of a run's call
+
+    async def ask() -> None:
+        for number in range(size):
+            hit = await shared.find(policy, CachedCall(cached, (number,), {}), nobody, _leads_nothing)
+            if not isinstance(hit, Hit) or hit.value != BLOB:
+                raise WrongAnswerError("cache hits")
+
+    timings = {}
+    for name, ours in (("cache hit", run), ("cache hit (asking)", ask)):
+        timing = timings[name] = Timing(size, size)
+        end = time.perf_counter() + seconds
+        await ours()
+        while len(timing.ours) < FEWEST_REPEATS or time.perf_counter() < end:
+            timing.limit.append(_timed(select))
+            with _undisturbed():
+                before = time.perf_counter()
+                await ours()
+                timing.ours.append(time.perf_counter() - before)
+    bare.close()
+    await cache.close()
+    return timings
+
+
+def _leads_nothing(leader: object) -> bool:
+    return False
+
+
+# The clock
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the garbage collector out."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _timed(work: Callable[[], None]) -> float:
+    with _undisturbed():
+        before = time.perf_counter()
+        work()
+        return time.perf_counter() - before
+
+
+# All of it
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """One comparison: its name, what the run finds, a unit, the times, and the most that ours may cost, if any."""
+
+    name: str
+    start: str
+    unit: str
+    timing: Timing
+    target: float | None
+
+
+async def durability(folder: Path, seconds: float) -> AsyncIterator[Durable]:
+    """Give each comparison, with files in `folder`, which is to lie on a disk."""
+    for kept in Durability:
+        target = 1.5 if kept is Durability.SYNC else None
+        timing = await against_bare_rounds(folder, kept, seconds)
+        yield Durable(f"durable round, {kept}", "again", "round", timing, target)
+        for start in Start:
+            timing = await against_bare_fan_out(folder, start, kept, seconds)
+            yield Durable(f"durable fan_out, {kept}", start, "node", timing, target)
+    for name, timing in (await against_bare_select(folder, seconds)).items():
+        yield Durable(name, "again", "hit", timing, 3.0)

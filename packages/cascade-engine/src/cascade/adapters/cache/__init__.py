@@ -1,0 +1,22 @@
+"""Caches: in memory, in an SQLite file, in Redis. What the last two need is loaded when they are first named."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cascade.adapters.cache.memory import InMemoryCacheBackend
+
+if TYPE_CHECKING:
+    from cascade.adapters.cache.redis import RedisCacheBackend
+    from cascade.adapters.cache.sqlite import SqliteCacheBackend
+
+__all__ = ["InMemoryCacheBackend", "RedisCacheBackend", "SqliteCacheBackend"]
+
+_MODULES = {"RedisCacheBackend": "redis", "SqliteCacheBackend": "sqlite"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

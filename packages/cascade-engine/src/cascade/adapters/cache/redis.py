@@ -1,0 +1,132 @@
+"""The cache in Redis: shared by many hosts. Needs the extra `cascade-engine[redis]`.
+
+A value is a hash with its bytes and its times. Of each task, a sorted set holds what was put last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cascade.adapters.cache.stored import decoded, entry_of, parts_as_text, place_of
+from cascade.adapters.codec import DataCodec
+from cascade.adapters.redis import RedisServer
+from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
+
+_SHOWN_AFTER = 3600.0
+"""Seconds for which a value that has expired is still shown as such."""
+
+_KEPT_OF_TASK = 1000
+"""Values of one task that are listed; older ones can be got all the same."""
+
+
+class RedisCacheBackend:
+    """Keeps values in a Redis server, below `prefix`. Redis makes room as its `maxmemory-policy` says.
+
+    `clock` gives seconds that all who share the server agree on. A connection is made at first use.
+
+    Raises:
+        MissingExtraError: If the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        codec: Codec | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        prefix: str = "cascade:cache:",
+    ) -> None:
+        self._server = RedisServer(url)
+        self._codec = DataCodec() if codec is None else codec
+        self._clock = clock
+        self._prefix = prefix
+
+    async def get(self, key: CacheKey) -> Hit | None:
+        """Return a value that is still good and intact.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        async with self._server.client() as client:
+            data, told = await client.hmget(self._value_at(key.digest), "value", "expires_at")
+        if data is None or told is None:
+            return None
+        try:
+            expires = float(told) if told else None
+        except ValueError:
+            return None
+        if expires is not None and not self._clock() < expires:
+            return None
+        return decoded(self._codec, data, key.digest, expires)
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        """Keep a value.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+            StoreError: If the server does not answer.
+        """
+        now = self._clock()
+        expires = None if ttl is None else float(now + ttl)
+        place, listed = self._value_at(key.digest), self._list_at(key.task)
+        fields = {
+            "value": self._codec.encode(value, key=place_of(key.digest, expires)),
+            "expires_at": "" if expires is None else repr(expires),
+            "stored_at": repr(now),
+            "parts": parts_as_text(key),
+        }
+        async with self._server.client() as client, client.pipeline(transaction=True) as pipe:
+            pipe.hset(place, mapping=fields)
+            if ttl is None:
+                pipe.persist(place)
+            else:
+                pipe.pexpire(place, int((ttl + _SHOWN_AFTER) * 1000))
+            pipe.zadd(listed, {_bytes(key.digest): now})
+            pipe.zremrangebyrank(listed, 0, -_KEPT_OF_TASK - 1)
+            await pipe.execute()
+
+    async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
+        """Return what is known of a task's values, the one that was put last first.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        if limit < 1:
+            return []
+        async with self._server.client() as client:
+            digests = await client.zrevrange(self._list_at(task), 0, limit - 1)
+            async with client.pipeline(transaction=False) as pipe:
+                for each in digests:
+                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, "parts", "stored_at", "expires_at")
+                rows = await pipe.execute()
+        return [
+            found
+            for digest, row in zip(digests, rows, strict=True)
+            if None not in row and (found := _entry(digest, task, *row)) is not None
+        ]
+
+    async def close(self) -> None:
+        """Close the connections that were made in the running event loop."""
+        await self._server.close()
+
+    def _value_at(self, digest: str) -> bytes:
+        return _bytes(f"{self._prefix}value:{digest}")
+
+    def _list_at(self, task: str) -> bytes:
+        return _bytes(f"{self._prefix}task:{task}")
+
+
+def _entry(digest: bytes, task: str, parts: bytes, stored_at: bytes, expires_at: bytes) -> CacheEntry | None:
+    try:
+        read: list[Any] = [
+            each.decode("utf-8", "surrogatepass") for each in (digest, parts, stored_at, expires_at)
+        ]
+    except UnicodeDecodeError:
+        return None
+    return entry_of(read[0], task, read[1], read[2], read[3] or None)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,260 @@
+"""The cache in an SQLite file: shared by the processes of one host, kept between them.
+
+Reads are made where they are asked for, since most take less time than it takes to wake a thread; one that would have
+to wait for a writer goes to the writing thread. Puts that come together share a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from cascade.adapters.cache.stored import decoded, entry_of, parts_as_text, place_of
+from cascade.adapters.codec import DataCodec
+from cascade.adapters.sqlite import (
+    Format,
+    Synchronous,
+    claim,
+    is_claimed,
+    open_connection,
+    told,
+    transaction,
+)
+from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
+from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
+
+FORMAT = Format(
+    "Cascade cache",
+    mark=0x43734361,  # "CsCa"
+    version=1,
+    tables=(
+        """CREATE TABLE entry (
+            digest TEXT PRIMARY KEY NOT NULL, task TEXT NOT NULL, parts TEXT NOT NULL, stored_at REAL NOT NULL,
+            expires_at REAL, number INTEGER NOT NULL, size INTEGER NOT NULL, value BLOB NOT NULL
+        )""",
+        "CREATE INDEX entry_of_task ON entry (task, number)",
+        "CREATE INDEX entry_by_age ON entry (number, size)",
+    ),
+)
+
+_GET = "SELECT value, expires_at FROM entry WHERE digest = ?"
+_PUT = (
+    "INSERT OR REPLACE INTO entry (digest, task, parts, stored_at, expires_at, size, value, number)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM entry))"
+)
+_ENTRIES = (
+    "SELECT digest, task, parts, stored_at, expires_at FROM entry WHERE task = ? ORDER BY number DESC LIMIT ?"
+)
+# Sums from the youngest on: what lies beyond the bounds goes.
+_BEYOND = (
+    "SELECT number FROM (SELECT number, row_number() OVER (ORDER BY number DESC) AS rank,"
+    " sum(size) OVER (ORDER BY number DESC) AS total FROM entry) WHERE rank > ? OR total > ? LIMIT 1"
+)
+_TOTALS = "SELECT count(*), total(size) FROM entry"
+_EVICT = "DELETE FROM entry WHERE number <= ?"
+_SHARE = 16
+"""A look at the bounds takes O(entries), so it is made after each 16th part of what they allow or of what is there."""
+
+Row = tuple[Any, ...]
+
+
+class SqliteCacheBackend:
+    """Keeps values in a file, which is made if it is not there; any number of processes may share it.
+
+    At most about `max_entries` values and `max_bytes` of encoded values are kept: what was put the longest ago goes
+    first. `clock` gives seconds that all who share the file agree on. Loss of power may cost the last values.
+    With `create=False` a file that is not there is not made, and nothing is written before the first put.
+
+    Raises:
+        StoreError: If the file can't be opened.
+        StoreNotFoundError: If it is not there, and is not to be made.
+        StoreFormatError: If it is no cache, or was written by a newer version.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        codec: Codec | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        max_entries: int = 1_000_000,
+        max_bytes: int = 4 << 30,
+        create: bool = True,
+    ) -> None:
+        self._path = os.fspath(path)
+        if not create and not Path(self._path).is_file():
+            raise StoreNotFoundError(self._path, "there is no such file")
+        self._codec = DataCodec() if codec is None else codec
+        self._clock = clock
+        self._bounds = (max_entries, max_bytes)
+        self._until_look = (0, 0)  # puts and bytes: the first put looks, however few a process makes
+        self._pending: deque[tuple[Row, Future[None]]] = deque()
+        self._reading = Lock()
+        self._writer = open_connection(self._path, synchronous=Synchronous.NORMAL)
+        try:
+            if create:
+                claim(self._writer, self._path, FORMAT)
+            else:
+                self._check_claimed()
+            self._reader = open_connection(self._path, synchronous=Synchronous.NORMAL)
+        except BaseException:
+            self._writer.close()
+            raise
+        self._reader.execute("PRAGMA busy_timeout = 0")
+        for connection in (self._reader, self._writer):
+            connection.text_factory = _text  # one damaged text must not hide the others
+        # Its thread begins with the first task and ends with the interpreter at the latest.
+        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
+
+    def _check_claimed(self) -> None:
+        with told(self._path):
+            if not is_claimed(self._writer, self._path, FORMAT):
+                raise StoreFormatError(
+                    self._path, f"is empty, and no {FORMAT.name}", "give the path of another file"
+                )
+
+    async def get(self, key: CacheKey) -> Hit | None:
+        """Return a value that is still good and intact.
+
+        Raises:
+            StoreError: If the file can't be read, or stays locked for longer than `BUSY_SECONDS`.
+        """
+        return self._intact(key, await self._read(_fetch_one, _GET, (key.digest,)))
+
+    def look(self, key: CacheKey) -> Hit | None:
+        """Return what `get` does where that takes no waiting; else, and where something is wrong, `None`."""
+        # Once per cached call that is not made: watched by observatory/benchmarks/bench_durability.py.
+        if self._thread is None or not self._reading.acquire(blocking=False):
+            return None
+        try:
+            row = self._reader.execute(_GET, (key.digest,)).fetchone()
+        except sqlite3.Error:
+            return None
+        finally:
+            self._reading.release()
+        return self._intact(key, row)
+
+    def _intact(self, key: CacheKey, row: Any) -> Hit | None:
+        if row is None:
+            return None
+        data, expires = row
+        if not isinstance(data, bytes) or not isinstance(expires, float | None):
+            return None
+        if expires is not None and not self._clock() < expires:
+            return None
+        return decoded(self._codec, data, key.digest, expires)
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        """Keep a value; returns when it is in the file.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+            StoreError: If the file can't be written, or stays locked for longer than `BUSY_SECONDS`.
+        """
+        now = self._clock()
+        expires = None if ttl is None else float(now + ttl)
+        data = self._codec.encode(value, key=place_of(key.digest, expires))
+        row = (key.digest, key.task, parts_as_text(key), now, expires, len(data), data)
+        written: Future[None] = Future()
+        self._pending.append((row, written))
+        self._submit(self._write)
+        await asyncio.wrap_future(written)
+
+    async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
+        """Return what is known of a task's values, the one that was put last first.
+
+        Raises:
+            StoreError: If the file can't be read.
+        """
+        rows = await self._read(_fetch_all, _ENTRIES, (task, limit))
+        found = (entry_of(digest, task, parts, stored, until) for digest, _, parts, stored, until in rows)
+        return [each for each in found if each is not None]
+
+    async def close(self) -> None:
+        """Write what is pending and close the file."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            await asyncio.wrap_future(thread.submit(self._close))
+        finally:
+            thread.shutdown()
+
+    def _close(self) -> None:
+        with self._reading:
+            self._reader.close()
+        self._writer.close()
+
+    def _submit(self, work: Callable[..., Any], *args: object) -> Future[Any]:
+        if self._thread is None:
+            raise StoreError(self._path, "the cache is closed")
+        return self._thread.submit(work, *args)
+
+    async def _read(
+        self, fetch: Callable[[sqlite3.Connection, str, Row], Any], query: str, values: Row
+    ) -> Any:
+        if self._thread is None:
+            raise StoreError(self._path, "the cache is closed")
+        try:
+            with self._reading:
+                return fetch(self._reader, query, values)
+        except sqlite3.OperationalError as problem:
+            code = getattr(problem, "sqlite_errorcode", 0)  # those of the binding itself have none
+            if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise StoreError(self._path, f"{type(problem).__name__}: {problem}") from problem
+        except sqlite3.Error as problem:
+            raise StoreError(self._path, f"{type(problem).__name__}: {problem}") from problem
+        with told(self._path):
+            return await asyncio.wrap_future(self._submit(fetch, self._writer, query, values))
+
+    def _write(self) -> None:
+        """Write all that is pending, in one transaction; in the writing thread."""
+        batch = []
+        while self._pending:
+            row, written = self._pending.popleft()
+            if written.set_running_or_notify_cancel():
+                batch.append((row, written))
+        if not batch:
+            return
+        try:
+            with told(self._path), transaction(self._writer):
+                self._writer.executemany(_PUT, [row for row, _ in batch])
+                self._keep_bounds(len(batch), sum(len(row[-1]) for row, _ in batch))
+        except BaseException as problem:  # noqa: BLE001 - told to each who waits
+            for _, written in batch:
+                written.set_exception(problem)
+        else:
+            for _, written in batch:
+                written.set_result(None)
+
+    def _keep_bounds(self, puts: int, size: int) -> None:
+        """Note what was put; now and then, delete what lies beyond the bounds."""
+        puts_left, size_left = self._until_look
+        self._until_look = (puts_left - puts, size_left - size)
+        if min(self._until_look) > 0:
+            return
+        count, total = self._writer.execute(_TOTALS).fetchone()
+        most, largest = self._bounds
+        if count > most or total > largest:
+            self._writer.execute(_EVICT, self._writer.execute(_BEYOND, self._bounds).fetchone())
+        self._until_look = (min(most, max(count, 1024)) // _SHARE, largest // _SHARE)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _fetch_one(connection: sqlite3.Connection, query: str, values: Row) -> Any:
+    return connection.execute(query, values).fetchone()
+
+
+def _fetch_all(connection: sqlite3.Connection, query: str, values: Row) -> list[Any]:
+    return connection.execute(query, values).fetchall()

@@ -1,0 +1,114 @@
+"""Redis: how the stores reach a server. The client is imported when the first one is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cascade.adapters.urls import address_of
+from cascade.spec.errors import CascadeError, MissingExtraError, SpecError, StoreError
+
+ANSWER_SECONDS = 4.0
+"""How long a server may take to answer: an error has to be told within 5 seconds."""
+
+
+class RedisServer:
+    """A server by its URL, with a client for each event loop; `address` may be shown: it has no user or password.
+
+    Nothing is sent before the first command.
+
+    Raises:
+        MissingExtraError: If the client is not installed.
+        SpecError: If `url` is none of Redis.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.address = address_of(url)
+        self._url = url
+        try:
+            self._redis = import_module("redis")
+            self._asyncio = import_module("redis.asyncio")
+            self._errors = import_module("redis.exceptions")
+        except ModuleNotFoundError as problem:
+            if (problem.name or "").partition(".")[0] != "redis":
+                raise
+            raise MissingExtraError("Redis", "redis") from None
+        try:
+            import_module("redis.connection").parse_url(url)
+        except ValueError:  # whose text may have a part of the password
+            raise SpecError(
+                f"{self.address} is no URL of a Redis server", "write it as redis://host:6379/0"
+            ) from None
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+
+    @property
+    def refused(self) -> type[Exception]:
+        """What a client raises when the server refuses a command."""
+        refused: type[Exception] = self._errors.ResponseError
+        return refused
+
+    @property
+    def unknown_script(self) -> type[Exception]:
+        """What a client raises when the server does not know a script by its digest."""
+        unknown: type[Exception] = self._errors.NoScriptError
+        return unknown
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Any]:
+        """Lend the client of the running loop, for what takes no longer than `ANSWER_SECONDS`.
+
+        Raises:
+            StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
+        """
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = self._connect(self._asyncio, import_module("redis.asyncio.retry"))
+        with self._told():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                yield client
+
+    @contextmanager
+    def blocking_client(self) -> Iterator[Any]:
+        """Lend a client for code that runs in no event loop; it is closed afterwards.
+
+        Raises:
+            StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
+        """
+        with self._told(), self._connect(self._redis, import_module("redis.retry")) as client:
+            yield client
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except CascadeError:
+            raise
+        except (self._errors.TimeoutError, TimeoutError) as problem:
+            raise StoreError(
+                self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
+            ) from problem
+        except (self._errors.RedisError, OSError) as problem:
+            raise StoreError(self.address, f"{type(problem).__name__}: {problem}") from problem
+
+    def _connect(self, package: Any, retries: Any) -> Any:
+        # Once more where a connection of the pool turns out to be dead; a server that is slow is not asked again.
+        backoff = import_module("redis.backoff").NoBackoff()
+        return package.Redis.from_url(
+            self._url,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=retries.Retry(backoff, 1, supported_errors=(self._errors.ConnectionError,)),
+            decode_responses=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connections of the running loop; those of others end with their loops."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            with self._told():
+                await client.aclose()

@@ -1,0 +1,61 @@
+"""State backends: the facts of one run, in memory or beyond the process."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cascade.adapters.state.memory import InMemoryStateBackend
+
+if TYPE_CHECKING:
+    from cascade.adapters.state.catalog import Catalog, FactSummary, Finding, Inspectable, RunSummary
+    from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Journal, Kind, Loaded
+    from cascade.adapters.state.library import inspect_library
+    from cascade.adapters.state.recorded import RecordedState
+    from cascade.adapters.state.redis import RedisJournal, RedisStateBackend
+    from cascade.adapters.state.redis_catalog import RedisCatalog
+    from cascade.adapters.state.runs import SqliteCatalog
+    from cascade.adapters.state.sqlite import SqliteStateBackend
+
+__all__ = [
+    "Catalog",
+    "Changes",
+    "Durability",
+    "Fact",
+    "FactSummary",
+    "Finding",
+    "Head",
+    "InMemoryStateBackend",
+    "Inspectable",
+    "Journal",
+    "Kind",
+    "Loaded",
+    "RecordedState",
+    "RedisCatalog",
+    "RedisJournal",
+    "RedisStateBackend",
+    "RunSummary",
+    "SqliteCatalog",
+    "SqliteStateBackend",
+    "inspect_library",
+]
+
+# Loaded on first use: those who keep nothing need neither a codec nor a database.
+_HOMES = {
+    **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
+    **dict.fromkeys(("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded"), "journal"),
+    "RecordedState": "recorded",
+    "RedisCatalog": "redis_catalog",
+    **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis"),
+    "SqliteCatalog": "runs",
+    "inspect_library": "library",
+    "SqliteStateBackend": "sqlite",
+}
+
+if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name would be found here
+
+    def __getattr__(name):
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{home}"), name)

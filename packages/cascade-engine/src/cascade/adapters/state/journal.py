@@ -1,0 +1,106 @@
+"""Journals: where a durable state backend writes, one whole batch of changes at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, Protocol
+
+from cascade.adapters.state.places import Frame, Place
+from cascade.spec.durable import Call, RunStatus
+
+
+class Durability(StrEnum):
+    """What a commit survives: `SYNC` the loss of power, `ASYNC` the end of the process."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+class Kind(IntEnum):
+    """What a fact says of its node; one of kind `FRAME` says of its frame alone that others lie below it."""
+
+    RESULT = 0
+    SKIP = 1
+    ROUTES = 2
+    SIZE = 3
+    TARGET = 4
+    FRAME = 5
+
+
+class Fact(NamedTuple):
+    """One fact as it is stored. `call` is for those who look at the store, the engine does not read it."""
+
+    place: Place
+    kind: Kind
+    value: bytes
+    call: Call
+
+
+@dataclass(slots=True)
+class Head:
+    """What is stored of the run as a whole; `None` leaves what is there.
+
+    `record` and `target` are what the run was begun with and what its own loop goes on with.
+    """
+
+    status: RunStatus | None = None
+    task: str | None = None
+    record: bytes | None = None
+    round: int | None = None
+    target: bytes | None = None
+    error: str | None = None
+
+    def replace(self, later: Head) -> None:
+        """Take over what a later head says."""
+        for name in self.__slots__:
+            value = getattr(later, name)
+            if value is not None:
+                setattr(self, name, value)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is written as one: applied in this order, it can be applied twice.
+
+    `anew` forgets all that is stored of the run. `rounds` forgets the facts of all rounds up to that one, `frames`
+    those of single frames, `nodes` those of single nodes, and then `facts` are put, each in the place of an earlier
+    one of its place and kind.
+    """
+
+    anew: bool = False
+    rounds: int | None = None
+    frames: list[Frame] = field(default_factory=list)
+    nodes: list[Place] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    head: Head = field(default_factory=Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a journal holds of a run."""
+
+    head: Head
+    facts: list[tuple[Place, Kind, bytes]]
+
+
+class Journal(Protocol):
+    """One run's share of a store. A write is durable and whole when it returns, or has no effect."""
+
+    async def open(self) -> Loaded | None:
+        """Take the run for this journal alone, and return what is stored of it; `None` if nothing is.
+
+        Raises:
+            RunActiveError: If somebody else has taken it and lives.
+            StoreError: If the store can't be read.
+        """
+
+    async def write(self, changes: Changes) -> None:
+        """Write a batch.
+
+        Raises:
+            StoreError: If it can't be written, or the run has been taken by somebody else.
+        """
+
+    async def close(self) -> None:
+        """Let go of the run, and of files and connections."""

@@ -1,0 +1,398 @@
+"""Recorded state: the facts of one run in memory, and in a journal what is to outlive the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cascade.adapters.codec import DataCodec
+from cascade.adapters.codec.frame import seal, unseal
+from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
+from cascade.adapters.state.places import Frame, Place, frame_of, place_of
+from cascade.runtime.targets import decode_target, encode_target
+from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
+from cascade.spec.errors import DamagedDataError, PolicyError, SpecError, StoreError
+from cascade.spec.protocols import Codec
+
+if TYPE_CHECKING:
+    from cascade.runtime.keys import FrameKey, NodeKey
+
+_NOTES = {Note.ROUTES: Kind.ROUTES, Note.SIZE: Kind.SIZE}
+_OWN = Place(Frame(-1, b"", b""), b"")
+"""The place of the run itself: of its record, and of what its own loop goes on with."""
+_NO_CALL = Call("", "")
+_VERSION = 1
+"""The format of what is no value of the user's."""
+
+
+class _Encoded:
+    """A fact as it was loaded, to be decoded when it is first wanted."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class RecordedState:
+    """A durable state backend over any journal.
+
+    Gets read memory, puts are buffered until `commit`, which writes them as one. The facts of the last `keep_rounds`
+    rounds of the run's own loop stay in the store, the current one among them.
+
+    Raises:
+        SpecError: If `run_id` can't be written as UTF-8.
+        PolicyError: If `keep_rounds` is no number of rounds.
+    """
+
+    def __init__(
+        self, journal: Journal, run_id: str, *, codec: Codec | None = None, keep_rounds: int = 1
+    ) -> None:
+        if isinstance(keep_rounds, bool) or not isinstance(keep_rounds, int) or keep_rounds < 1:
+            raise PolicyError(f"keep_rounds={keep_rounds!r}", "give a whole number, 1 or more")
+        self.run_id = run_id
+        try:
+            self._run = run_id.encode()
+        except UnicodeEncodeError:
+            raise SpecError(f"run_id={run_id!r} has half a character", "give an id of whole ones") from None
+        self._journal = journal
+        self._codec: Codec = DataCodec() if codec is None else codec
+        self._keep_rounds = keep_rounds
+        self._facts: dict[bytes, dict[bytes, dict[Kind, Any]]] = {}  # by frame, node and kind
+        self._frames: dict[bytes, Frame] = {}
+        self._below: dict[bytes, set[bytes]] = {}  # by frame, the frames in places of its nodes
+        self._loaded: set[bytes] = set()
+        self._stored: set[bytes] = set()
+        self._has_facts = False  # of the run's own rounds, in the store
+        self._head = Head()
+        self._pending: Pending | None = None
+        self._changes = Changes()
+        self._buffer: dict[bytes, dict[tuple[bytes, Kind], Fact]] = {}  # by frame
+        self._linked: set[bytes] = set()  # frames that the store can find what lies below by
+
+    # Facts for this process
+
+    def put_result(self, key: NodeKey, value: object) -> None:
+        """Note a value."""
+        self._at(place_of(key), key.frame)[Kind.RESULT] = value
+
+    def get_result(self, key: NodeKey) -> Any:
+        """Return a value.
+
+        Raises:
+            KeyError: If there is none.
+            CodecError: If what was loaded can't be read here.
+        """
+        return self._read(key, Kind.RESULT)
+
+    def has_result(self, key: NodeKey) -> bool:
+        """Tell whether there is a value."""
+        return Kind.RESULT in self._known(place_of(key))
+
+    def mark_skipped(self, key: NodeKey, reason: str) -> None:
+        """Note a skip."""
+        self._at(place_of(key), key.frame)[Kind.SKIP] = reason
+
+    def get_skip_reason(self, key: NodeKey) -> str | None:
+        """Return the reason of a skip, or `None`."""
+        reason: str | None = self._find(key, Kind.SKIP)
+        return reason
+
+    def clear(self, frame: FrameKey | None = None) -> None:
+        """Forget a frame and what lies below it, or everything; of the run's own rounds the last ones stay stored."""
+        if frame is None:
+            self._forget_all()
+            self._changes = Changes(anew=True)
+            return
+        own_loop = frame.parent is None
+        stored = self._forget([frame_of(frame).digest], unbuffer=not own_loop)
+        if own_loop:
+            self._forget_rounds(frame.number + 1 - self._keep_rounds)
+        else:
+            self._changes.frames += stored
+
+    # Facts that are kept
+
+    def begin(self, record: RunRecord) -> None:
+        """Forget all, stored facts too, and begin with this record."""
+        self.clear()
+        self._change(Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), round=0))
+
+    def put_record(self, record: RunRecord) -> None:
+        """Replace the record; the run goes on."""
+        self._change(Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), error=""))
+
+    def keep_result(self, key: NodeKey, value: object, call: Call) -> None:
+        """Note a value that is to be kept.
+
+        Raises:
+            CodecError: If the codec refuses it.
+        """
+        place = place_of(key)
+        data = self._codec.encode(value, key=self._bound(place, Kind.RESULT))
+        self._keep(place, key.frame, Kind.RESULT, value, data, call)
+
+    def keep_skip(self, key: NodeKey, reason: str, call: Call) -> None:
+        """Note a skip that is to be kept."""
+        place = place_of(key)
+        self._keep(place, key.frame, Kind.SKIP, reason, self._sealed(reason, place, Kind.SKIP), call)
+
+    def put_note(self, key: NodeKey, note: Note, numbers: tuple[int, ...], call: Call) -> None:
+        """Note numbers beside a node's value."""
+        place, kind = place_of(key), _NOTES[note]
+        self._keep(place, key.frame, kind, numbers, self._sealed(numbers, place, kind), call)
+
+    def get_note(self, key: NodeKey, note: Note) -> tuple[int, ...] | None:
+        """Return what was noted."""
+        numbers: tuple[int, ...] | None = self._find(key, _NOTES[note])
+        return numbers
+
+    def put_target(self, key: NodeKey | None, pending: Pending, call: Call) -> None:
+        """Note what a loop goes on with.
+
+        Raises:
+            CodecError: If the codec refuses a literal of it.
+            TaskReferenceError: If a task of it can't be found by its reference.
+        """
+        place = _OWN if key is None else place_of(key)
+        target = encode_target(pending.target, self._codec, key=self._bound(place, Kind.TARGET))
+        data = self._sealed((pending.round, target), place, Kind.TARGET)
+        if key is None:
+            self._pending = pending
+            self._change(Head(round=pending.round, target=data))
+        else:
+            self._keep(place, key.frame, Kind.TARGET, pending, data, call)
+
+    def get_target(self, key: NodeKey | None) -> Pending | None:
+        """Return what a loop goes on with.
+
+        Raises:
+            CascadeError: If what was loaded can't be read here: it names the module to import first.
+        """
+        if key is not None:
+            pending: Pending | None = self._find(key, Kind.TARGET)
+            return pending
+        if self._pending is None and self._head.target:
+            self._pending = self._decoded(_OWN, Kind.TARGET, self._head.target)
+        return self._pending
+
+    def discard(self, key: NodeKey) -> None:
+        """Forget all facts of a node, stored ones too, and those of the frames in its place."""
+        place = place_of(key)
+        digest = place.frame.digest
+        self._facts.get(digest, {}).pop(place.node, None)
+        self._changes.nodes.append(place)
+        buffered = self._buffer.pop(digest, {})
+        kept = {each: fact for each, fact in buffered.items() if each[0] != place.node}
+        if kept:
+            self._buffer[digest] = kept
+        above = digest + place.node
+        below = [each for each in self._below.get(digest, ()) if self._frames[each].above == above]
+        self._changes.frames += self._forget(below)
+
+    def holds(self, frame: FrameKey) -> bool:
+        """Tell whether facts of a frame were loaded."""
+        return frame_of(frame).digest in self._loaded
+
+    def finish(self, status: RunStatus, error: str) -> None:
+        """Note how the run has ended."""
+        self._change(Head(status, error=error))
+
+    # The journal
+
+    async def open(self) -> RunRecord | None:
+        """Take the run and load its facts; return its record.
+
+        Raises:
+            RunActiveError: If somebody else drives it.
+            StoreError: If the store can't be read.
+        """
+        loaded = await self._journal.open()
+        if loaded is None or not loaded.head.record:
+            return None  # never begun, or cleared and not begun again
+        self._load(loaded)
+        return self._decoded_record(loaded.head.record)
+
+    async def commit(self) -> None:
+        """Write what was put since the last commit.
+
+        Raises:
+            StoreError: If that fails; then nothing of it is stored.
+        """
+        changes, self._changes = self._changes, Changes()
+        changes.facts = [fact for facts in self._buffer.values() for fact in facts.values()]
+        self._stored.update(self._buffer)
+        self._has_facts = self._has_facts or bool(self._buffer)
+        self._buffer = {}
+        if changes != Changes():
+            await self._journal.write(changes)
+
+    async def close(self) -> None:
+        """Let go of the run and of the store."""
+        await self._journal.close()
+
+    def _load(self, loaded: Loaded) -> None:
+        self._head = loaded.head
+        self._has_facts = True
+        for (frame, node), kind, data in loaded.facts:
+            if frame.round != loaded.head.round:  # earlier ones are kept to be looked at
+                continue
+            self._register(frame, None)
+            if kind is Kind.FRAME:
+                self._linked.add(frame.digest)
+            else:
+                self._facts.setdefault(frame.digest, {}).setdefault(node, {})[kind] = _Encoded(data)
+                self._loaded.add(frame.digest)
+        self._stored.update(self._loaded, self._linked)
+
+    # What lies where
+
+    def _known(self, place: Place) -> dict[Kind, Any]:
+        return self._facts.get(place.frame.digest, {}).get(place.node, {})
+
+    def _at(self, place: Place, frame: FrameKey) -> dict[Kind, Any]:
+        digest = place.frame.digest
+        facts = self._facts.get(digest)
+        if facts is None:
+            facts = self._facts[digest] = {}
+            self._register(place.frame, frame)
+        return facts.setdefault(place.node, {})
+
+    def _register(self, frame: Frame, key: FrameKey | None) -> None:
+        """Note below which frames a frame lies."""
+        while True:
+            self._frames[frame.digest] = frame
+            if not frame.above:
+                return
+            below = self._below.setdefault(frame.above[: len(frame.digest)], set())
+            known = frame.digest in below
+            below.add(frame.digest)
+            if known or key is None or key.parent is None:
+                return
+            key = key.parent
+            frame = frame_of(key)
+
+    def _find(self, key: NodeKey, kind: Kind) -> Any:
+        return self._read(key, kind) if kind in self._known(place_of(key)) else None
+
+    def _read(self, key: NodeKey, kind: Kind) -> Any:
+        """Return a fact; what was loaded is decoded when it is first wanted."""
+        place = place_of(key)
+        facts = self._known(place)
+        value = facts[kind]
+        if isinstance(value, _Encoded):
+            value = facts[kind] = self._decoded(place, kind, value.data)
+        return value
+
+    def _decoded(self, place: Place, kind: Kind, data: bytes) -> Any:
+        if kind is Kind.RESULT:
+            return self._codec.decode(data, key=self._bound(place, kind))
+        found = self._unsealed(data, place, kind)
+        if kind is Kind.TARGET:
+            number, target = found
+            return Pending(number, decode_target(target, self._codec, key=self._bound(place, Kind.TARGET)))
+        return found if kind is Kind.SKIP else tuple(found)
+
+    def _decoded_record(self, data: bytes) -> RunRecord:
+        record: RunRecord = self._unsealed(data, _OWN, type_=RunRecord)
+        return record
+
+    def _sealed(self, value: object, place: Place, kind: Kind | None = None) -> bytes:
+        """Return the bytes of what is no value of the user's, bound to their place as those of values are."""
+        return seal(_VERSION, msgspec.msgpack.encode(value), self._bound(place, kind))
+
+    def _unsealed(self, data: bytes, place: Place, kind: Kind | None = None, type_: Any = Any) -> Any:
+        try:
+            return msgspec.msgpack.decode(unseal(_VERSION, data, self._bound(place, kind)), type=type_)
+        except (msgspec.MsgspecError, DamagedDataError) as problem:
+            told = (
+                f"what it holds of run '{self.run_id}' is damaged ({problem}); begin anew with restart=True"
+            )
+            raise StoreError(type(self._journal).__name__, told) from problem
+
+    def _bound(self, place: Place, kind: Kind | None) -> bytes:
+        """Return what binds bytes to their place in the store; those of the run's record are of no kind."""
+        (number, frame, _), node = place
+        number_of_kind = -1 if kind is None else kind
+        return b"%d:%b %d:%b%b:%d" % (len(self._run), self._run, number, frame, node, number_of_kind)
+
+    # The buffer
+
+    def _keep(
+        self, place: Place, frame: FrameKey, kind: Kind, value: object, data: bytes, call: Call
+    ) -> None:
+        self._at(place, frame)[kind] = value
+        self._put(Fact(place, kind, data, call))
+        if frame.parent is not None:
+            self._link(frame.parent)
+
+    def _put(self, fact: Fact) -> None:
+        self._buffer.setdefault(fact.place.frame.digest, {})[fact.place.node, fact.kind] = fact
+
+    def _link(self, frame: FrameKey) -> None:
+        """Keep in whose place a frame stands: who loads what lies below it finds the way up by that.
+
+        A round of the run's own loop stands in nobody's place.
+        """
+        each = frame
+        while each.parent is not None:
+            above = frame_of(each)
+            if above.digest in self._linked:
+                return
+            self._linked.add(above.digest)
+            self._put(Fact(Place(above, b""), Kind.FRAME, b"", _NO_CALL))
+            each = each.parent
+
+    def _change(self, head: Head) -> None:
+        self._head.replace(head)
+        self._changes.head.replace(head)
+
+    def _forget(self, frames: Iterable[bytes], unbuffer: bool = True) -> list[Frame]:
+        """Forget frames and what lies below them; return those of which facts are stored."""
+        stored = []
+        pending = list(frames)
+        while pending:
+            digest = pending.pop()
+            pending.extend(self._below.pop(digest, ()))
+            self._facts.pop(digest, None)
+            if unbuffer:
+                self._buffer.pop(digest, None)
+            self._loaded.discard(digest)
+            self._linked.discard(digest)
+            frame = self._frames.pop(digest, None)
+            if frame is None:
+                continue
+            if frame.above:
+                self._below.get(frame.above[: len(digest)], set()).discard(digest)
+            if digest in self._stored:
+                self._stored.discard(digest)
+                stored.append(frame)
+        return stored
+
+    def _forget_rounds(self, last: int) -> None:
+        if last >= 0:
+            if self._has_facts:
+                self._changes.rounds = last
+                self._has_facts = self._keep_rounds > 1
+            gone = [
+                digest
+                for digest, facts in self._buffer.items()
+                if next(iter(facts.values())).place.frame.round <= last
+            ]
+            for digest in gone:
+                del self._buffer[digest]
+            self._changes.frames = [frame for frame in self._changes.frames if frame.round > last]
+            self._changes.nodes = [place for place in self._changes.nodes if place.frame.round > last]
+
+    def _forget_all(self) -> None:
+        self._facts.clear()
+        self._frames.clear()
+        self._below.clear()
+        self._loaded.clear()
+        self._linked.clear()
+        self._stored.clear()
+        self._buffer.clear()
+        self._head = Head()
+        self._pending = None

@@ -1,0 +1,162 @@
+"""The runs of a Redis server: looked at by their metadata alone."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cascade.adapters.redis import RedisServer
+from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary
+from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.redis_health import inspect_server
+from cascade.adapters.state.redis_layout import (
+    DELETE,
+    PREFIX,
+    RunKeys,
+    Told,
+    as_bytes,
+    as_text,
+    is_value,
+    key_of,
+    name_of,
+    told_field,
+)
+from cascade.spec.durable import RunStatus
+from cascade.spec.errors import RunActiveError, RunNotFoundError, StoreError
+
+_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size")
+_RUNS_AT_ONCE = 500
+
+
+class RedisCatalog:
+    """The runs in a Redis server, below `prefix`, for code that runs in no event loop. No value is sent by the server.
+
+    Raises:
+        MissingExtraError: If the extra `cascade-engine[redis]` is not installed.
+        SpecError: If `url` is none of Redis.
+    """
+
+    def __init__(self, url: str, *, prefix: str = PREFIX) -> None:
+        self._server = RedisServer(url)
+        self._prefix = prefix
+
+    def runs(self) -> list[RunSummary]:
+        """Return all runs, the last updated first.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        found: list[RunSummary] = []
+        with self._server.blocking_client() as client:
+            ids = client.zrevrange(self._keys("").runs, 0, -1)
+            for begin in range(0, len(ids), _RUNS_AT_ONCE):
+                some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
+                with client.pipeline(transaction=False) as pipe:
+                    for run_id in some:
+                        pipe.hmget(self._keys(run_id).head, _HEAD)
+                        pipe.get(self._keys(run_id).lease)
+                    rows = pipe.execute()
+                found += [
+                    self._summary(run_id, head, lease or b"")
+                    for run_id, head, lease in zip(some, rows[::2], rows[1::2], strict=True)
+                    if any(each is not None for each in head)  # deleted since
+                ]
+        return found
+
+    def facts(self, run_id: str) -> list[FactSummary]:
+        """Return what is recorded of a run, in the order of rounds, then of time.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            StoreError: If the server can't be read.
+        """
+        keys = self._keys(run_id)
+        with self._server.blocking_client() as client:
+            if not client.exists(keys.head):
+                raise RunNotFoundError(run_id, self._server.address)
+            frames = client.zrange(keys.frames, 0, -1, withscores=True)
+            with client.pipeline(transaction=False) as pipe:
+                for member, _ in frames:
+                    pipe.hkeys(keys.frame(member))
+                fields = [[each for each in row if _is_shown(each)] for row in pipe.execute()]
+                for (member, _), row in zip(frames, fields, strict=True):
+                    if row:
+                        pipe.hmget(keys.frame(member), [told_field(each) for each in row])
+                told = iter(pipe.execute())
+        found = [
+            self._fact(int(number), field, data)
+            for (_, number), row in zip(frames, fields, strict=True)
+            if row
+            for field, data in zip(row, next(told), strict=True)
+            if data is not None  # deleted since
+        ]
+        return sorted(found, key=lambda fact: (fact.round, fact.at))
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            RunActiveError: If somebody drives it.
+            StoreError: If the server can't be written.
+        """
+        keys = self._keys(run_id)
+        with self._server.blocking_client() as client:
+            answer = client.eval(
+                DELETE.text,
+                5,
+                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs),
+                *(as_bytes(run_id), *keys.around_frame),
+            )
+        if isinstance(answer, bytes):
+            raise RunActiveError(run_id, self._server.address, name_of(answer))
+        if not answer:
+            raise RunNotFoundError(run_id, self._server.address)
+
+    def inspect(self) -> list[Finding]:
+        """Tell the server's version, and what its persistence keeps.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        return inspect_server(self._server)
+
+    def close(self) -> None:
+        """Do nothing: each look has a connection of its own."""
+
+    def _keys(self, run_id: str) -> RunKeys:
+        return RunKeys(self._prefix, run_id)
+
+    def _summary(self, run_id: str, head: list[bytes], lease: bytes) -> RunSummary:
+        try:
+            status, task, number, began, updated, error, facts, size = head
+            return RunSummary(
+                run_id,
+                RunStatus(status.decode()),
+                as_text(task),
+                int(number),
+                float(began),
+                float(updated),
+                as_text(error),
+                name_of(lease),
+                int(facts),
+                int(size),
+            )
+        except (AttributeError, TypeError, ValueError) as problem:
+            raise self._damaged(run_id) from problem
+
+    def _fact(self, number: int, field: bytes, data: bytes) -> FactSummary:
+        try:
+            told = Told.decode(data)
+            return FactSummary(
+                number, as_text(told.task), as_text(told.place), key_of(field)[1], told.at, told.size
+            )
+        except (msgspec.MsgspecError, ValueError) as problem:
+            raise self._damaged("") from problem
+
+    def _damaged(self, run_id: str) -> StoreError:
+        which = f"the run '{run_id}'" if run_id else "a run"
+        return StoreError(self._server.address, f"what is told of {which} is damaged; delete it")
+
+
+def _is_shown(field: bytes) -> bool:
+    return is_value(field) and field[1] != Kind.FRAME

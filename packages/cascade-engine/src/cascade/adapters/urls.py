@@ -1,0 +1,125 @@
+"""URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from cascade.spec.errors import SpecError
+from cascade.spec.protocols import CacheBackend, StateBackend
+
+CACHE_FORMS = "sqlite:///cache.db, sqlite:////absolute/path/cache.db or redis://host:6379/0"
+STATE_FORMS = "sqlite:///runs.db, sqlite:////absolute/path/runs.db or redis://host:6379/0"
+
+if TYPE_CHECKING:
+    from cascade.adapters.state.catalog import Catalog
+
+
+def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
+    """Return the cache that a URL names, opened; who asks for it closes it.
+
+    With `create=False` the file of an SQLite URL is not made: who only looks leaves nothing behind.
+
+    Raises:
+        SpecError: If the URL is of no known form.
+        StoreError: If the file of an SQLite URL can't be opened.
+        StoreNotFoundError: If it is not there, and is not to be made.
+        StoreFormatError: If that file is something else, or of a newer version.
+        MissingExtraError: If the extra for the URL is not installed.
+    """
+    return cache_factory(url, create=create)()
+
+
+def cache_factory(url: str, *, create: bool = True) -> Callable[[], CacheBackend]:
+    """Return what opens the cache that a URL names.
+
+    Raises:
+        SpecError: If the URL is of no known form.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        path = sqlite_path(url, "cache", CACHE_FORMS)
+        return partial(_cache, "cascade.adapters.cache.sqlite", "SqliteCacheBackend", path, create=create)
+    if scheme in REDIS_SCHEMES:
+        return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url)
+    raise SpecError(f"cache={address_of(url)!r} is no URL of a known cache", f"write {CACHE_FORMS}")
+
+
+def catalog_from_url(url: str) -> Catalog:
+    """Return a catalog of the runs in a store that is there.
+
+    Raises:
+        SpecError: If the URL is of no known form.
+        StoreNotFoundError: If there is no such store.
+        StoreFormatError: If it is something else, or of a newer version.
+        StoreError: If it can't be read.
+        MissingExtraError: If the extra for the URL is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    made: Catalog
+    if scheme == "sqlite":
+        made = _named("cascade.adapters.state.runs", "SqliteCatalog")(sqlite_path(url, "state", STATE_FORMS))
+    elif scheme in REDIS_SCHEMES:
+        made = _named("cascade.adapters.state.redis_catalog", "RedisCatalog")(url)
+    else:
+        raise SpecError(f"state={address_of(url)!r} is no URL of a known store", f"write {STATE_FORMS}")
+    return made
+
+
+def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
+    """Return what makes the state backend of a run, given `run_id=`; `options` are those of the backend.
+
+    Raises:
+        SpecError: If the URL is of no known form.
+        MissingExtraError: If the extra for the URL is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        path = sqlite_path(url, "state", STATE_FORMS)
+        return partial(_named("cascade.adapters.state.sqlite", "SqliteStateBackend"), path, **options)
+    if scheme in REDIS_SCHEMES:
+        return partial(_named("cascade.adapters.state.redis", "RedisStateBackend"), url, **options)
+    raise SpecError(
+        f"state={address_of(url)!r} is no URL of a known store", f"write {STATE_FORMS}, or give a backend"
+    )
+
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+def sqlite_path(url: str, setting: str, forms: str) -> str:
+    """Return the path in an SQLite URL; what follows the third slash, so that four slashes begin an absolute one.
+
+    Raises:
+        SpecError: If it has a host, a query, or no path.
+    """
+    found = urlsplit(url)
+    path = unquote(found.path.removeprefix("/"))
+    if found.netloc or found.query or found.fragment or not path or path == ":memory:":
+        raise SpecError(f"{setting}={url!r} names no file", f"write {forms}")
+    return path
+
+
+def _cache(module: str, name: str, given: str, **options: bool) -> CacheBackend:
+    made: CacheBackend = _named(module, name)(given, **options)
+    return made
+
+
+def _named(module: str, name: str) -> Callable[..., Any]:
+    # Loaded when asked for: SQLite and Redis are no part of importing the engine.
+    named: Callable[..., Any] = getattr(import_module(module), name)
+    return named
+
+
+def address_of(url: str) -> str:
+    """Return a URL without user, password and query: what may be shown, however the URL is written."""
+    scheme, _, rest = url.partition("://")
+    head, _, tail = rest.replace("#", "?").partition("?")
+    if not rest and not scheme.isalnum() and "@" not in url:
+        return url  # a path, more likely than a secret
+    if not rest or "@" in tail:
+        return "***"  # a password may stand anywhere in it
+    return f"{scheme}://{head.rpartition('@')[2]}"

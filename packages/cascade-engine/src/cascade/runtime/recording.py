@@ -1,0 +1,387 @@
+"""Recording: a run whose facts outlive it. What is kept, when it is committed, and what is read when it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cascade.adapters.state.places import digest_of
+from cascade.graph.path import StructurePath
+from cascade.runtime.events import SkipReason
+from cascade.runtime.exceptions import RunChangedError
+from cascade.runtime.keys import FrameKey, NodeKey
+from cascade.runtime.records import (
+    PASSING,
+    Differences,
+    code_of,
+    differences,
+    make_record,
+    merged,
+)
+from cascade.runtime.spawning import spawn
+from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
+from cascade.spec.lazy_types import LazyResult, ParamLazyResult
+from cascade.spec.missing import MISSING
+
+if TYPE_CHECKING:
+    from cascade.graph.tree import Choice, Tree
+    from cascade.runtime.frame import Frame
+    from cascade.runtime.jobs import ItemJob, Job
+    from cascade.runtime.mapping import MapRun
+    from cascade.runtime.run import RunOptions
+    from cascade.runtime.strategies import Prepared
+
+Resumed = Callable[[], None]
+
+_STEPS_SHOWN = 6
+"""Of a place the last steps are told in the store: as text, the paths of a deep chain would fill it."""
+
+
+class Recording:
+    """What one run keeps in a durable state backend.
+
+    Facts are put as they come and committed as one batch at a time; what depends on a fact is held back until the
+    commit that has it returns. A run that goes on reads the facts of the frames that it was in.
+    """
+
+    def __init__(self, run_id: str, state: DurableStateBackend, wake_up: Callable[[], None]) -> None:
+        self.state = state
+        self._run_id = run_id
+        self._wake_up = wake_up
+        self._record: RunRecord | None = None
+        self._code: set[tuple[str, str]] = set()
+        self._changed = Differences()
+        self._held: list[Resumed] = []  # until the next commit has returned
+        self._released: deque[Resumed] = deque()
+        self._committing: asyncio.Task[None] | None = None
+        self._dirty = False
+        self.is_resumed = False
+        self._error: BaseException | None = None
+
+    # The life of the run
+
+    async def open(self, tree: Tree, options: RunOptions) -> Pending | None:
+        """Take the run, whose first target has this tree, and return what its loop goes on with, if it is past that.
+
+        Its record is committed before its first call is made: who goes on after a kill in the middle of that one
+        has the same identity, and so gives the same idempotency key.
+
+        Raises:
+            RunActiveError: If somebody else drives it.
+            RunChangedError: If it began as another one, and is not to go on as far as that is compatible.
+            StoreError: If the store can't be read or written.
+        """
+        later = await self._open(tree, options)
+        self._dirty = False
+        await self.state.commit()
+        return later
+
+    async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
+        known = await self.state.open()
+        now = make_record(tree, options.params, None if known is None or options.restart else known.salt)
+        if known is None or options.restart:
+            self._begin(now)
+            return None
+        self._changed = differences(known, now, tree)
+        if self._changed.told and not options.compatible:
+            raise RunChangedError(self._run_id, self._changed.told)
+        later = self.state.get_target(None)  # before anything is put: it may not be readable here
+        if later is not None and (self._changed.nodes or self._changed.inputs):
+            self._begin(now)  # the rounds so far came of another beginning
+            return None
+        self._go_on(merged(known, now) if self._changed.told else known)
+        return later
+
+    def _begin(self, record: RunRecord) -> None:
+        self._changed = Differences()
+        self.state.begin(record)
+        self._note_record(record)
+
+    def _go_on(self, record: RunRecord) -> None:
+        self.is_resumed = True
+        self._replace_record(record)
+
+    def _replace_record(self, record: RunRecord) -> None:
+        self.state.put_record(record)
+        self._note_record(record)
+
+    def _note_record(self, record: RunRecord) -> None:
+        self._record = record
+        self._code = {(each.module, each.qualname) for each in record.code}
+        self._dirty = True
+
+    async def finish(self, error: BaseException | None) -> None:
+        """Commit what is left, with how the run has ended.
+
+        Raises:
+            StoreError: If that fails.
+        """
+        if self._record is None:
+            return  # the run has never become this process's own
+        if self._error is not None:
+            return  # the store has failed before: what it holds is whole, and what came later is lost
+        if error is None:
+            self.state.finish(RunStatus.SUCCEEDED, "")
+        elif isinstance(error, asyncio.CancelledError):
+            self.state.finish(RunStatus.STOPPED, type(error).__name__)
+        else:
+            self.state.finish(RunStatus.FAILED, type(error).__name__)
+        await self.state.commit()
+
+    @property
+    def identity(self) -> str:
+        """The run's id, with what tells it from a run of that id that was begun anew."""
+        salt = b"" if self._record is None else self._record.salt
+        return f"{self._run_id}/{salt.hex()}"
+
+    # Commits
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._committing is not None
+
+    def take_released(self) -> Resumed | None:
+        """Return the next of what was held back and may go on now.
+
+        Raises:
+            StoreError: If a commit has failed.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._released.popleft() if self._released else None
+
+    def hold(self, resumed: Resumed) -> None:
+        """Hold something back until all that was put so far is committed."""
+        self._held.append(resumed)
+
+    def begin_commit(self) -> None:
+        """Commit what was put, unless that is under way: then the next commit has it."""
+        if self._committing is None and self._error is None and (self._held or self._dirty):
+            held, self._held = self._held, []
+            self._dirty = False
+            self._committing = spawn(self._commit(held))
+
+    async def _commit(self, held: list[Resumed]) -> None:
+        try:
+            await self.state.commit()
+        except BaseException as error:  # noqa: BLE001 - raised in the run, which it ends
+            self._error = error
+        else:
+            self._released.extend(held)
+        finally:
+            self._committing = None
+            self._wake_up()
+
+    async def settle(self) -> None:
+        """Wait for the commit that is under way, if one is; it is never left half done."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._committing is not None:
+            try:
+                await asyncio.wait([self._committing])
+            except asyncio.CancelledError as request:
+                cancelled = request
+        if cancelled is not None:
+            raise cancelled
+
+    # What is kept
+
+    def keep_result(self, job: Job, value: object) -> bool:
+        """Note the value of a call; return whether what depends on it has to wait for a commit.
+
+        Raises:
+            CodecError: If it can't be kept.
+        """
+        inner = (
+            job.is_target and job.frame.loop.job is not None
+        )  # the place that it stands in is what is kept
+        if inner or job.task in PASSING:
+            self.state.put_result(job.key, value)
+            return False
+        self.state.keep_result(job.key, value, _call(job))
+        self._dirty = True
+        return not job.is_target
+
+    def keep_plain(self, frame: Frame, node: int, value: object) -> None:
+        """Note the value of a plain call that is not its tree's target.
+
+        Raises:
+            CodecError: If it can't be kept.
+        """
+        key = frame.node_key(node)
+        if frame.lazies[node].task in PASSING:
+            self.state.put_result(key, value)
+            return
+        told = frame.program.told
+        call = told.get(node)
+        if call is None:
+            call = told[node] = Call(frame.lazies[node].task.name, _place(frame.program.paths[node]))
+        self.state.keep_result(key, value, call)
+        self._dirty = True
+
+    def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
+        """Note that the call has returned the target that its loop goes on with.
+
+        Raises:
+            CodecError: If a literal of it can't be kept.
+            TaskReferenceError: If a task of it can't be found by its reference.
+        """
+        place, number = (job.frame.loop.job, job.frame.loop.round + 1) if job.is_target else (job, 0)
+        self.state.put_target(
+            None if place is None else place.key, Pending(number, target), _call(place or job)
+        )
+        self._dirty = True
+
+    def keep_late(self, job: Job, value: object) -> None:
+        """Note what a call gave when the run was stopping already: for a run that goes on, as it stands there.
+
+        Raises:
+            CascadeError: If it can't be kept.
+        """
+        if isinstance(value, LazyResult):
+            self.keep_target(job, value)
+            return
+        while job.is_target and job.frame.loop.job is not None:
+            job = job.frame.loop.job  # what the target of a tree gives is the value of its place
+        self.keep_result(job, value)
+
+    def keep_skip(self, job: Job, reason: str) -> None:
+        """Note why a call was skipped."""
+        self.state.keep_skip(job.key, reason, _call(job))
+        self._dirty = True
+
+    def keep_route(self, job: Job, choice: Choice, route: int | None) -> None:
+        """Note which route a router took.
+
+        Raises:
+            RunChangedError: If it took another one before.
+        """
+        routes = job.frame.program.calls[job.position].choices()
+        before = self.state.get_note(job.key, Note.ROUTES) or (-1,) * len(routes)
+        taken = -1 if route is None else choice.routes.index(route)
+        index = routes.index(choice)
+        self._check(
+            before[index] in (-1, taken),
+            f"the router in task '{job.name}' at {job.where} takes another route",
+        )
+        if before[index] != taken:
+            self.state.put_note(
+                job.key, Note.ROUTES, (*before[:index], taken, *before[index + 1 :]), _call(job)
+            )
+            self._dirty = True
+
+    def _check(self, holds: bool, change: str) -> None:
+        if not holds:
+            raise RunChangedError(self._run_id, (change,))
+
+    # What is read
+
+    def meet(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
+        """Prepare the facts of a frame that opens; return the nodes that are settled by them, and how.
+
+        Only a frame that the run was in before has facts to go on with; they are those of the nodes that have not
+        changed since.
+        """
+        self._note_code(prepared)
+        if not recovered:
+            if self.state.holds(key):
+                self.state.clear(key)
+            return {}
+        program, lazies = prepared.program, prepared.lazies
+        settled: dict[int, SkipReason] = {}
+        changed = self._changed_nodes(key, prepared) if self._changed.told else frozenset()
+        for position in program.order:
+            node = NodeKey(key, program.paths[position])
+            if position in changed:
+                self.state.discard(node)
+            elif self.state.has_result(node):
+                settled[position] = SkipReason.RECOVERED
+            elif reason := self.state.get_skip_reason(node):
+                if (
+                    self.state.get_target(node) is not None
+                ):  # it was called, and the tree in its place was skipped
+                    settled[position] = SkipReason.RECOVERED
+                    continue
+                settled[position] = SkipReason(reason)
+                otherwise = lazies[position].policies.otherwise
+                if reason == SkipReason.CONDITION_FALSE and otherwise is not MISSING:
+                    self.state.put_result(node, otherwise)
+        return settled
+
+    def _changed_nodes(self, key: FrameKey, prepared: Prepared) -> frozenset[int]:
+        """Return the nodes that have changed in code or inputs, or depend on such ones; and all that were skipped.
+
+        Skips are decided anew: what they were decided by may have changed.
+        """
+        program, lazies = prepared.program, prepared.lazies
+        first = key.parent is None and key.number == 0
+        changed: set[int] = set()
+        for position in program.order:
+            call, lazy = program.calls[position], lazies[position]
+            routes = [route for choice in call.choices() for route in choice.routes]
+            if (
+                tuple(lazy.task.reference) in self._changed.tasks
+                or (first and digest_of(program.paths[position]) in self._changed.nodes)
+                or (isinstance(lazy, ParamLazyResult) and lazy.contract.name in self._changed.inputs)
+                or not changed.isdisjoint((*program.inputs[position], *call.conditions, *routes))
+            ):
+                changed.add(position)
+        skipped = {
+            position
+            for position, path in enumerate(program.paths)
+            if self.state.get_skip_reason(NodeKey(key, path)) is not None
+        }
+        return frozenset(changed | skipped)
+
+    def pending(self, job: Job) -> Pending | None:
+        """Return what the loop in the place of a call goes on with, if the run was in it before."""
+        return self.state.get_target(job.key) if job.frame.loop.recovered else None
+
+    def begin_map(self, mapping: MapRun, items: list[ItemJob]) -> set[int]:
+        """Note how many items a map has; return those whose values are there.
+
+        Raises:
+            RunChangedError: If it had more or fewer before.
+        """
+        job = mapping.job
+        before = self.state.get_note(job.key, Note.SIZE)
+        if before is None:
+            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job))
+            self._dirty = True
+            return set()
+        self._check(
+            before == (mapping.size,), f"mapped task '{job.name}' at {job.where} has {mapping.size} items"
+        )
+        return {item.index for item in items if self.state.has_result(item.key)}
+
+    def _note_code(self, prepared: Prepared) -> None:
+        """Add the code of tasks that the run has not met before to its record."""
+        met = {lazy.task for lazy in prepared.lazies} - PASSING
+        if all(tuple(task.reference) in self._code for task in met):
+            return
+        assert self._record is not None
+        new = {each for each in code_of(prepared.lazies) if (each.module, each.qualname) not in self._code}
+        if new:
+            self._replace_record(replace(self._record, code=tuple(sorted({*self._record.code, *new}))))
+
+
+def _call(job: Job) -> Call:
+    texts = job.frame.program.texts
+    text = texts.get(job.position)
+    if text is None:
+        text = texts[job.position] = _place(job.path)
+    return Call(job.name, text)
+
+
+def _place(path: StructurePath) -> str:
+    """Return a place as text, in full only if it is not deep."""
+    steps: list[str] = []
+    each: StructurePath | None = path
+    while each is not None and each.segment is not None and len(steps) < _STEPS_SHOWN:
+        steps.append(str(each.segment))
+        each = each.parent
+    begin = "root" if each is None or each.segment is None else "..."
+    return begin + "".join(reversed(steps))

@@ -1,0 +1,222 @@
+"""Records of runs: what a run was begun with, as digests, and what is different when it is begun again."""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b, scrypt
+from types import FunctionType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from cascade.adapters.state.places import digest_of
+from cascade.graph.hashing import StructureRows, structure_digest
+from cascade.graph.plain import PlainStructure
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
+from cascade.spec.arguments import fill
+from cascade.spec.code import code_version
+from cascade.spec.common import READ_INPUT, SecretValue
+from cascade.spec.compose import CALL_FACTORY, COLLECT
+from cascade.spec.durable import CodeRecord, RunRecord
+from cascade.spec.encoding import digest
+from cascade.spec.errors import UncacheableError
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.missing import MISSING
+from cascade.spec.policies import NO_POLICIES
+from cascade.spec.task import Task, TaskReference
+
+PASSING = frozenset({COLLECT, READ_INPUT})
+"""Cascade's own tasks whose values are never stored: inputs, and what only gathers other values."""
+
+_OWN = PASSING | {CALL_FACTORY}
+_SALT_BYTES = 16
+_NODE_BYTES = 8
+_EMPTY = blake2b(digest_size=_NODE_BYTES)
+
+
+def make_record(tree: Tree, inputs: Mapping[str, object], salt: bytes | None) -> RunRecord:
+    """Return the record of a run whose first target has this tree; the salt is that of an earlier record, if any."""
+    salt = os.urandom(_SALT_BYTES) if salt is None else salt
+    outline, calls = _outline(tree), tree.structure.calls
+    names, shapes = outline.names, outline.shapes
+    nodes = {
+        names[position]: _node(shapes[position], lazy, calls[position], names)
+        for position, lazy in enumerate(tree.lazies)
+    }
+    return RunRecord(
+        tree.lazies[tree.structure.target].task.name,
+        outline.digest,
+        tuple(sorted(code_of(tree.lazies))),
+        dict(_inputs(tree.lazies, inputs, salt)),
+        nodes,
+        salt,
+    )
+
+
+class _Outline(NamedTuple):
+    """What is the same for all trees of one plain structure: digests of its places, of its nodes, and of it all."""
+
+    names: list[bytes]
+    shapes: list[bytes]
+    digest: str
+
+
+_outlines: WeakKeyDictionary[Structure, _Outline] = WeakKeyDictionary()
+
+
+def _outline(tree: Tree) -> _Outline:
+    known = _outlines.get(tree.structure)
+    if known is None:
+        rows, calls = StructureRows(), tree.structure.calls
+        known = _Outline(
+            [digest_of(path) for path in tree.structure.paths],
+            [_shape(rows, lazy, call) for lazy, call in zip(tree.lazies, calls, strict=True)],
+            structure_digest(tree),
+        )
+        if isinstance(
+            tree.structure, PlainStructure
+        ):  # has no inputs, nor other values that its key takes as equal
+            _outlines[tree.structure] = known
+    return known
+
+
+def _shape(rows: StructureRows, lazy: LazyResult[Any], call: Call) -> bytes:
+    shape = rows.shape(lazy)
+    if call is NO_CALL:
+        return shape
+    return shape + repr((call.slots, call.defaults)).encode("utf-8", "surrogatepass")
+
+
+def code_of(lazies: Iterable[LazyResult[Any]]) -> set[CodeRecord]:
+    """Return the code of the tasks that are called, without Cascade's own."""
+    tasks: set[Task[Any]] = {lazy.task for lazy in lazies} - _OWN
+    return {CodeRecord(*task.reference, code_version(task)) for task in tasks}
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What is different between the record of a run and the run as it is asked for now.
+
+    `told` says it in words; `tasks`, `inputs` and `nodes` are references, names and digests of places.
+    """
+
+    told: tuple[str, ...] = ()
+    tasks: frozenset[tuple[str, str]] = frozenset()
+    inputs: frozenset[str] = frozenset()
+    nodes: frozenset[bytes] = frozenset()
+
+
+def differences(before: RunRecord, now: RunRecord, tree: Tree) -> Differences:
+    """Compare the record of a run with what it is to go on as; `tree` is the one that `now` is of."""
+    found = _Found()
+    then = {each[:2]: each.version for each in before.code}
+    current = {each[:2]: each.version for each in merged(before, now).code}
+    for reference in sorted(then):
+        if then[reference] != current[reference]:
+            found.tasks.add(reference)
+            found.told.append(f"the code of task '{'.'.join(reference)}' has changed")
+    for name in sorted(before.inputs.keys() | now.inputs.keys()):
+        if before.inputs.get(name) != now.inputs.get(name):
+            found.inputs.add(name)
+            found.told.append(f"input '{name}' has another value")
+    if before.structure != now.structure:
+        new = [f", task '{'.'.join(each)}' is new" for each in sorted(current.keys() - then.keys())]
+        found.told.append("the structure of the workflow has changed" + "".join(new))
+    for path, lazy, place in zip(tree.structure.paths, tree.lazies, now.nodes, strict=True):
+        if before.nodes.get(place) != now.nodes.get(place):
+            found.nodes.add(place)
+            if before.structure == now.structure:
+                found.told.append(f"task '{lazy.task.name}' at {path} has other arguments")
+    return Differences(
+        tuple(found.told), frozenset(found.tasks), frozenset(found.inputs), frozenset(found.nodes)
+    )
+
+
+def merged(before: RunRecord, now: RunRecord) -> RunRecord:
+    """Return the record of a run that goes on: as it is asked for now, with the code of all that it has met."""
+    code = {each[:2]: each for each in before.code}
+    for reference in code:
+        task = TaskReference(*reference).find()
+        if isinstance(task, Task):
+            code[reference] = CodeRecord(*reference, code_version(task))
+    code.update((each[:2], each) for each in now.code)
+    return replace(now, code=tuple(sorted(code.values())))
+
+
+@dataclass
+class _Found:
+    """Differences while they are gathered."""
+
+    told: list[str] = field(default_factory=list)
+    tasks: set[tuple[str, str]] = field(default_factory=set)
+    inputs: set[str] = field(default_factory=set)
+    nodes: set[bytes] = field(default_factory=set)
+
+
+def _inputs(
+    lazies: Iterable[LazyResult[Any]], inputs: Mapping[str, object], salt: bytes
+) -> Iterator[tuple[str, bytes]]:
+    """Give a digest of each input that is given or that a tree reads.
+
+    They are slow to make, so that finding a value by trying costs some milliseconds for each guess.
+    """
+    values = dict(inputs)  # those that only a later tree reads, too
+    for lazy in lazies:
+        if isinstance(lazy, ParamLazyResult):
+            values[lazy.contract.name] = lazy.contract.read(inputs)
+    for name, value in values.items():
+        plain = value.reveal() if isinstance(value, SecretValue) else value
+        yield name, scrypt(_literal(plain), salt=salt, n=1 << 12, r=8, p=1, dklen=16)
+
+
+def _node(shape: bytes, lazy: LazyResult[Any], call: Call, names: list[bytes]) -> bytes:
+    """Return a digest of what a node is: its task, its literals, and which nodes fill what."""
+    is_common = call is NO_CALL and type(lazy) is LazyResult and lazy.policies is NO_POLICIES
+    if is_common and not lazy.kwargs and _SCALARS.issuperset(map(type, lazy.args)):
+        hashed = _EMPTY.copy()
+        hashed.update(shape + marshal.dumps(lazy.args, _MARSHAL))
+        return hashed.digest()
+    parts = [shape]
+    if isinstance(lazy, ParamLazyResult):  # the values of inputs have digests of their own
+        return blake2b(shape, digest_size=_NODE_BYTES).digest()
+    args, kwargs = lazy.args, lazy.kwargs
+    if call is not NO_CALL:
+        args, kwargs = fill(args, kwargs, call.slots, [_name(source, names) for source in call.sources])
+        parts += [names[each] for each in call.conditions]
+    parts += [_literal(value) for value in args]
+    parts += [_literal(kwargs[name]) for name in sorted(kwargs)]
+    if isinstance(lazy, MappedLazyResult):
+        parts.append(repr(lazy.mapped).encode())
+    if lazy.policies.otherwise is not MISSING:
+        parts.append(_literal(lazy.policies.otherwise))
+    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=_NODE_BYTES).digest()
+
+
+def _name(source: Source, names: list[bytes]) -> object:
+    if isinstance(source, Choice):
+        return "router", names[source.selector], [names[route] for route in source.routes]
+    if isinstance(source, Injected):
+        return "resource", source.resource
+    return names[source]
+
+
+def _literal(value: object) -> bytes:
+    """Return what tells a literal from others: of a function its code, of what has no canonical form its type."""
+    kind = type(value)
+    if kind in _SCALARS or (kind in (list, tuple) and _SCALARS.issuperset(map(type, value))):  # type: ignore[call-overload]
+        plain: Any = value
+        return b"m" + marshal.dumps(plain, _MARSHAL)  # exact, the same in every process, and fast
+    try:
+        return b"d" + digest(value)
+    except UncacheableError:
+        if isinstance(value, FunctionType):
+            return b"f" + digest((value.__module__, value.__qualname__, code_version(Task(value))))
+        name = value if hasattr(value, "__qualname__") else kind
+        return b"t" + digest((kind.__module__, kind.__qualname__, getattr(name, "__qualname__", "")))
+
+
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_MARSHAL = 2
+"""The last format of `marshal` in which equal values have equal bytes, whoever else refers to them."""

@@ -1,0 +1,57 @@
+"""Why a workflow would compute what it would: each node held against a cache, and nothing run.
+
+What is known is followed as a run would: inputs are read, the values of hits make the keys of what comes next, known
+selectors and conditions decide. No task is called; where a value is missing, what hangs on it is unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from cascade.adapters import urls
+from cascade.adapters.solvers.native import NativeSolver
+from cascade.graph.build import build_graph
+from cascade.runtime.checks import check_inputs
+from cascade.runtime.explanation import Explanation
+from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict
+from cascade.runtime.program import compile_program
+from cascade.spec.protocols import CacheBackend
+from cascade.spec.task import Task
+from cascade.spec.workflow import WorkflowSpec, collect
+
+__all__ = ["Answer", "Before", "ItemCount", "Judgement", "Verdict", "explain"]
+
+
+async def explain(
+    target: object,
+    cache: CacheBackend | str,
+    *,
+    params: Mapping[str, object] | None = None,
+    spec: WorkflowSpec | None = None,
+    clock: Callable[[], float] = time.time,
+) -> list[Judgement]:
+    """Tell of each node of a target what a run would find in `cache` and why not, in the plan's order; run nothing.
+
+    `target`, `params` and `spec` are as for `Engine.run`. A cache given by its URL is opened, not made if it is not
+    there, and closed. `clock` is that of the cache. Cached values are decoded to make the keys of what takes them.
+
+    Raises:
+        CascadeError: If the target can't be run, or an input is missing or wrong; as `Engine.run` would.
+        StoreNotFoundError: If the URL is that of a file which is not there.
+        StoreError: If the cache can't be read.
+    """
+    if callable(target) and not isinstance(target, Task):
+        target, spec = collect(target)
+    graph = build_graph(target)
+    inputs = dict(params or {})
+    program = compile_program(graph, NativeSolver().resolve(graph))
+    assert graph.tree is not None
+    check_inputs(graph.tree.lazies, spec, inputs)
+    if not isinstance(cache, str):
+        return await Explanation(graph, program, inputs, Judge(cache, clock)).judgements()
+    backend = urls.cache_from_url(cache, create=False)
+    try:
+        return await Explanation(graph, program, inputs, Judge(backend, clock)).judgements()
+    finally:
+        await backend.close()

@@ -1,0 +1,385 @@
+"""Claims about the caches in files and servers: they keep the contract, and what goes wrong costs the hit alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from support.redis_server import RedisProcess
+
+import cascade as cs
+from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
+from cascade.adapters.sqlite import JournalMode
+from cascade.adapters.urls import cache_from_url
+from cascade.runtime import CacheBypassed, Engine
+from cascade.spec import CacheBackend, CacheEntry, CacheKey, Hit, SpecError, StoreError, StoreFormatError
+from cascade.testing import CacheBackendConformance
+
+KEY = CacheKey("digest", "module.task")
+
+
+class TestInMemory(CacheBackendConformance):
+    def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
+        return InMemoryCacheBackend(clock=clock)
+
+
+class TestSqlite(CacheBackendConformance):
+    @pytest.fixture(autouse=True)
+    def prepare(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "cache.db"
+
+    def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
+        return SqliteCacheBackend(self.path, clock=clock)
+
+    async def damage(self, cache: CacheBackend, key: CacheKey) -> bool:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            query = "SELECT value FROM entry WHERE digest = ?"
+            value = bytearray(connection.execute(query, (key.digest,)).fetchone()[0])
+            value[-1] ^= 1
+            connection.execute("UPDATE entry SET value = ? WHERE digest = ?", (bytes(value), key.digest))
+        return True
+
+
+class TestSqliteWithALog(TestSqlite):
+    """As with an SQLite library whose write-ahead log is safe."""
+
+    @pytest.fixture(autouse=True)
+    def choose_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("cascade.adapters.sqlite.journal_mode", lambda version: JournalMode.WAL)
+
+
+class TestRedis(CacheBackendConformance):
+    @pytest.fixture(autouse=True)
+    def prepare(self, redis_server: RedisProcess) -> None:
+        self.server = redis_server
+        redis_server.ask(b"FLUSHALL")
+
+    def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
+        return RedisCacheBackend(self.server.url, clock=clock)
+
+    async def damage(self, cache: CacheBackend, key: CacheKey) -> bool:
+        with closing(redis.Redis.from_url(self.server.url)) as client:
+            place = f"cascade:cache:value:{key.digest}"
+            value = bytearray(client.hget(place, "value"))  # type: ignore[arg-type]
+            value[-1] ^= 1
+            client.hset(place, "value", bytes(value))
+        return True
+
+
+def bypasses(target: cs.LazyResult[Any], backend: CacheBackend) -> tuple[Any, list[str]]:
+    """Run a target on an engine with a cache; return its value and why the cache was left alone."""
+    heard: list[CacheBypassed] = []
+
+    async def main() -> Any:
+        async with Engine(cache_backend=backend) as engine:
+            engine.bus.subscribe(CacheBypassed, heard.append)
+            try:
+                return await engine.run(target)
+            finally:
+                await backend.close()
+
+    return asyncio.run(main()), [event.reason for event in heard]
+
+
+@cs.task(cache=cs.ByInputs())
+def double(x: Any) -> Any:
+    return x * 2
+
+
+def test_a_url_opens_a_cache_for_a_run(tmp_path: Path, redis_server: RedisProcess) -> None:
+    """`cs.run(..., cache=URL)` keeps values between runs, in a file or in Redis."""
+    calls: list[int] = []
+
+    @cs.task(cache=cs.ByInputs())
+    def count(x: int, url: str) -> int:
+        calls.append(x)
+        return x
+
+    # The task closes over a list, which a key can't see: its values are good in this process only.
+    for url in (f"sqlite:///{tmp_path}/cache.db", redis_server.url):
+        calls.clear()
+        assert [cs.run(count(1, url), cache=url) for _ in range(3)] == [1, 1, 1]
+        assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgres://me:secret@host/db", "cache.db", "sqlite://cache.db", "sqlite:///", "sqlite:///a?b=c", ""],
+)
+def test_a_url_of_no_cache_is_refused(url: str) -> None:
+    """A URL that names no cache is a `SpecError` that tells the known forms, and no password."""
+    with pytest.raises(SpecError, match=r"sqlite:///cache\.db.*redis://host") as caught:
+        cs.run(double(1), cache=url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_extra_that_is_missing_is_named() -> None:
+    """Without the client for Redis, its URL is refused with the command that installs it; all else works."""
+    script = """
+import sys
+sys.modules["redis"] = None
+import cascade as cs
+from cascade.adapters.cache import RedisCacheBackend
+from cascade.spec import MissingExtraError
+try:
+    cs.run(cs.task(abs)(-1), cache="redis://localhost")
+except MissingExtraError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert told == "Redis needs an extra: pip install 'cascade-engine[redis]'\n"
+
+
+def test_a_relative_url_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three slashes begin a path relative to the working directory, four an absolute one."""
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///a.db", f"sqlite:///{tmp_path}/b%20c.db"):
+        asyncio.run(cache_from_url(url).close())
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.db", "b c.db"]
+
+
+def test_the_file_is_its_owners(tmp_path: Path) -> None:
+    """The file of a cache can be read by its owner only."""
+    asyncio.run(SqliteCacheBackend(tmp_path / "cache.db").close())
+    assert stat.S_IMODE((tmp_path / "cache.db").stat().st_mode) == 0o600
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    """A cache of a newer version, and a file of something else, are refused when they are opened."""
+    asyncio.run(SqliteCacheBackend(tmp_path / "cache.db").close())
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreFormatError, match=r"version 99.*use a newer cascade-engine"):
+        SqliteCacheBackend(tmp_path / "cache.db")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    with pytest.raises(StoreFormatError, match="is no Cascade cache"):
+        cs.run(double(1), cache=f"sqlite:///{tmp_path}/other.db")
+
+
+def test_the_file_is_bounded(tmp_path: Path) -> None:
+    """Beyond its bounds, what was put the longest ago makes room."""
+
+    async def main() -> None:
+        for cache in (
+            SqliteCacheBackend(tmp_path / "few.db", max_entries=8),
+            SqliteCacheBackend(tmp_path / "small.db", max_entries=64, max_bytes=8 * 1000),
+        ):
+            for number in range(64):
+                await cache.put(CacheKey(str(number), "t"), b"x" * 950, None)
+            kept = [number for number in range(64) if await cache.get(CacheKey(str(number), "t"))]
+            assert kept == list(range(64 - len(kept), 64))
+            assert 7 <= len(kept) <= 8
+            await cache.close()
+        # A process that puts one value only keeps the bounds too.
+        cache = SqliteCacheBackend(tmp_path / "few.db", max_entries=3)
+        await cache.put(CacheKey("new", "t"), b"x", None)
+        assert [entry.key.digest for entry in await cache.entries("t")] == ["new", "63", "62"]
+        await cache.close()
+
+    asyncio.run(main())
+
+
+def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
+    """A result that has no bytes costs the hit: the run succeeds, and `CacheBypassed` names the type."""
+
+    @cs.task(cache=cs.ByInputs())
+    def make(x: int) -> object:
+        return iter([x])
+
+    value, reasons = bypasses(make(1), SqliteCacheBackend(tmp_path / "cache.db"))
+    assert next(value) == 1
+    assert len(reasons) == 1
+    assert "CodecError" in reasons[0]
+    assert "list_iterator" in reasons[0]
+
+
+def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
+    """Without the server the run succeeds, one event for each call says why, and no password is told."""
+    with RedisProcess(tmp_path) as server:
+        gone = server.url.replace("://", "://me:secret@")
+    value, reasons = bypasses(cs.gather(double(1), double(2)), RedisCacheBackend(gone))
+    assert value == [2, 4]
+    assert len(reasons) == 2
+    assert all(
+        reason.startswith(f"StoreError: store redis://127.0.0.1:{server.port}/0: ") for reason in reasons
+    )
+
+
+def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    """A cache goes on with a server that was started again."""
+
+    async def main() -> None:
+        with RedisProcess(tmp_path) as server:
+            cache = RedisCacheBackend(server.url)
+            await cache.put(KEY, 1, None)
+            server.stop(kill=True)
+            with pytest.raises(StoreError):
+                await cache.get(KEY)
+            server.start()
+            await cache.put(KEY, 2, None)
+            assert await cache.get(KEY) == Hit(2)
+            await cache.close()
+
+    asyncio.run(main())
+
+
+def test_a_file_that_is_locked_costs_the_hits_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another holds the file for longer than one waits, calls are made without the cache, and that is told."""
+    monkeypatch.setattr("cascade.adapters.sqlite.BUSY_SECONDS", 0.05)
+    cache = SqliteCacheBackend(tmp_path / "cache.db")
+    with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        value, reasons = bypasses(double(3), cache)
+    assert value == 6
+    assert len(reasons) == 1
+    assert "locked" in reasons[0]
+
+
+def test_a_reader_waits_for_a_writer(tmp_path: Path) -> None:
+    """A get that meets a writer of another process waits for it beside the event loop."""
+
+    async def main() -> None:
+        cache = SqliteCacheBackend(tmp_path / "cache.db")
+        await cache.put(KEY, 1, None)
+        with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            asking = asyncio.ensure_future(cache.get(KEY))
+            for _ in range(10):
+                await asyncio.sleep(0)  # the loop is free
+            assert not asking.done()
+            other.execute("COMMIT")
+            assert await asking == Hit(1)
+        await cache.close()
+
+    asyncio.run(main())
+
+
+def test_many_processes_may_share_a_file(tmp_path: Path) -> None:
+    """Processes that put into one file at the same time lose nothing and break nothing."""
+    script = """
+import asyncio, sys
+from cascade.adapters.cache import SqliteCacheBackend
+from cascade.spec import CacheKey
+async def main(who):
+    cache = SqliteCacheBackend(sys.argv[1])
+    for number in range(25):
+        await cache.put(CacheKey(f"{who} {number}", "t"), [who, number], None)
+    await cache.close()
+asyncio.run(main(int(sys.argv[2])))
+"""
+    path = tmp_path / "cache.db"
+    running = [subprocess.Popen([sys.executable, "-c", script, str(path), str(who)]) for who in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+
+    async def check() -> None:
+        cache = SqliteCacheBackend(path)
+        for who in range(4):
+            for number in range(25):
+                assert await cache.get(CacheKey(f"{who} {number}", "t")) == Hit([who, number])
+        await cache.close()
+
+    asyncio.run(check())
+
+
+VALUES = {f"key {number}": {"number": number, "text": "value " * number} for number in range(20)}
+
+
+async def fill(cache: CacheBackend) -> None:
+    for digest, value in VALUES.items():
+        await cache.put(CacheKey(digest, "module.task"), value, 1e9)
+
+
+async def check_intact_or_missing(cache: CacheBackend) -> int:
+    """Ask for every value; return how many are hits. None of them is another value."""
+    hits = 0
+    for digest, value in VALUES.items():
+        try:
+            hit = await cache.get(CacheKey(digest, "module.task"))
+        except StoreError:
+            continue
+        assert hit in (None, Hit(value))
+        hits += hit is not None
+    try:
+        entries = await cache.entries("module.task")
+    except StoreError:
+        entries = []
+    assert all(isinstance(entry, CacheEntry) for entry in entries)
+    return hits
+
+
+def test_flipped_bits_in_a_file_never_give_another_value() -> None:
+    """With any of 1,000 bits of the file flipped, each value is intact, a miss, or an error."""
+    source = random.Random(20261121)
+
+    async def main(folder: Path) -> list[int]:
+        cache = SqliteCacheBackend(folder / "cache.db")
+        await fill(cache)
+        await cache.close()
+        whole = (folder / "cache.db").read_bytes()
+        hits = []
+        for _ in range(1000):
+            bit = source.randrange(len(whole) * 8)
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            (folder / "changed.db").write_bytes(changed)
+            try:
+                cache = SqliteCacheBackend(folder / "changed.db")
+            except (StoreError, StoreFormatError):
+                hits.append(0)
+                continue
+            hits.append(await check_intact_or_missing(cache))
+            await cache.close()
+            for name in ("changed.db-journal", "changed.db-wal", "changed.db-shm"):
+                (folder / name).unlink(missing_ok=True)
+        return hits
+
+    in_memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=in_memory if os.access(in_memory, os.W_OK) else None) as folder:
+        hits = asyncio.run(main(Path(folder)))
+    assert sum(hits) > 10_000  # most bits are those of one value, or of none
+
+
+def test_flipped_bits_in_redis_never_give_another_value(redis_server: RedisProcess) -> None:
+    """With any of 1,000 bits of the stored fields flipped, each value is intact, a miss, or an error."""
+    redis_server.ask(b"FLUSHALL")
+    source = random.Random(20261121)
+
+    async def main() -> None:
+        cache = RedisCacheBackend(redis_server.url)
+        await fill(cache)
+        with closing(redis.Redis.from_url(redis_server.url)) as client:
+            for _ in range(1000):
+                digest = source.choice(list(VALUES))
+                place = f"cascade:cache:value:{digest}"
+                field = source.choice(["value", "value", "expires_at", "parts", "stored_at"])
+                whole: Any = client.hget(place, field)
+                bit = source.randrange(len(whole) * 8)
+                changed = bytearray(whole)
+                changed[bit // 8] ^= 1 << bit % 8
+                client.hset(place, field, bytes(changed))
+                hit = await cache.get(CacheKey(digest, "module.task"))
+                assert hit in (None, Hit(VALUES[digest]))
+                assert (
+                    hit is None
+                    or field not in ("value", "expires_at")
+                    or float(bytes(changed)) == float(whole)
+                )
+                await cache.entries("module.task")
+                client.hset(place, field, whole)
+        assert await check_intact_or_missing(cache) == len(VALUES)
+        await cache.close()
+
+    asyncio.run(main())

@@ -1,0 +1,269 @@
+"""Claims about runs that are begun again as others: every difference is refused by name, or kept apart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.resuming import add, count, give, item, noted, play, stopped
+from support.stores import rows_of
+
+import cascade as cs
+from cascade.runtime import RunChangedError
+
+pytestmark = pytest.mark.usefixtures("story")
+
+
+@cs.task
+def asks(name: str) -> Any:
+    """Return a call that reads an input which the first tree does not have."""
+    noted(name)
+    return add("asked", cs.Param("late", default=0), give("slow", 1))
+
+
+@cs.task
+def reads(name: str, value: Any) -> int:
+    noted(name)
+    return 1
+
+
+def refused(url: str, target: object, *told: str, **options: Any) -> None:
+    """Check that a run is refused, that the text names what differs, and that nothing has run or been lost."""
+    rows = rows_of(url)
+    again = play(url, target, **options)
+    assert isinstance(again.error, RunChangedError), again.error
+    for each in told:
+        assert each in str(again.error)
+    assert again.calls == []
+    assert not again.events
+    assert rows_of(url) == rows
+
+
+def test_other_literals_are_refused_by_place(url: str) -> None:
+    """An argument that is another than the run began with is refused, and its task and place are told."""
+    stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
+    refused(url, add("sum", give("a", 1), give("b", 3)), "'give' at root.args.2 has other arguments")
+    refused(url, add("sum", give("a", True), give("b", 2)), "root.args.1")
+    assert play(url, add("sum", give("a", 1), give("b", 2))).calls == ["sum"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        add("sum", give("a", 1)),
+        add("sum", give("a", 1), item(2)),
+        add("sum", give("a", 1), [give("b", 2)]),
+        add("sum", give("a", 1), give("b", 2)).run_if(give("c", 1)),
+        add("sum", give("a", 1), give("b", 2).with_retry()),
+        add("sum", give("a", 1), give("b", 2)).after(give("c")),
+    ],
+    ids=["fewer", "another task", "nesting", "a condition", "a policy", "an order"],
+)
+def test_another_structure_is_refused(url: str, other: Any) -> None:
+    """A structure that is another than the run began with is refused."""
+    stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
+    refused(url, other, "structure of the workflow has changed")
+
+
+@pytest.mark.parametrize("where", ["map", "otherwise", "late round"])
+def test_other_data_is_refused_wherever_it_stands(url: str, where: str) -> None:
+    """Items of a map and `otherwise` are data like arguments, whatever round the run is in."""
+    one, other = {
+        "map": (item.map(x=[1, 2]), item.map(x=[1, 3])),
+        "otherwise": tuple(give("a").run_if(give("item 2", 0), otherwise=each) for each in (1, 2)),
+        "late round": (count(5, "item"), count(6, "item")),
+    }[where]
+    stopped(url, one, "item 2")
+    refused(url, other, "other arguments")
+
+
+@pytest.mark.parametrize("kind", ["param", "env", "secret", "default"])
+def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter, variable or secret with another value is refused by name, and its value is not told."""
+
+    def target() -> Any:
+        given: dict[str, Any] = {
+            "param": partial(cs.Param, "size", type=int),
+            "env": partial(cs.Env, "size", type=int),
+            "secret": partial(cs.Secret, "size", type=int),
+            "default": partial(cs.Param, "size", default=1, type=int),
+        }
+        return add("sum", reads("a", given[kind]()))
+
+    def options(value: int) -> dict[str, Any]:
+        if kind == "env":
+            monkeypatch.setenv("size", str(value))
+            return {}
+        return {} if kind == "default" and value == 1 else {"params": {"size": value}}
+
+    stopped(url, target(), "sum", **options(1))
+    refused(url, target(), "input 'size' has another value", **options(4711))
+    assert "4711" not in str(play(url, target(), **options(4711)).error)
+    again = play(url, target(), **options(1))
+    assert again.calls == ["sum"]
+
+
+def test_an_input_of_a_later_tree_is_refused_too(url: str) -> None:
+    """A parameter that only a tree returned by a task declares is part of what the run began with."""
+
+    def flow() -> Any:
+        cs.Param("late", default=0)
+        return add("sum", asks("asks"))
+
+    stopped(url, flow, "slow", params={"late": 1})
+    refused(url, flow, "input 'late' has another value", params={"late": 2})
+    again = play(url, flow, params={"late": 1})
+    assert (again.value, again.calls) == (2, ["slow", "asked", "sum"])
+
+
+def test_compatible_runs_what_changed_and_what_depends_on_it(url: str) -> None:
+    """With `resume="compatible"`, other arguments run that call and its dependents; the rest is read."""
+
+    def target(b: int) -> Any:
+        return add("sum", add("a2", give("a", 1)), add("b2", give("b", b)))
+
+    stopped(url, target(2), "sum")
+    again = play(url, target(5), resume="compatible")
+    assert again.value == 6
+    assert sorted(again.calls) == ["b", "b2", "sum"]
+    assert play(url, target(5)).calls == []
+    refused(url, target(2), "other arguments")
+
+
+def test_compatible_takes_other_inputs(url: str) -> None:
+    """With `resume="compatible"`, what reads an input that has changed runs again."""
+
+    def target() -> Any:
+        return add("sum", give("a", cs.Param("p", type=int)), give("b", 1), give("last", 0))
+
+    stopped(url, target(), "last", params={"p": 1})
+    again = play(url, target(), params={"p": 2}, resume="compatible")
+    assert (again.value, sorted(again.calls)) == (3, ["a", "last", "sum"])
+
+
+def test_compatible_decides_skips_anew(url: str) -> None:
+    """With `resume="compatible"`, what was skipped because of something that has changed may run."""
+
+    def target(on: int) -> Any:
+        return add("sum", give("maybe", 1).run_if(give("on", on), otherwise=0), give("last", 0))
+
+    stopped(url, target(0), "last")
+    again = play(url, target(1), resume="compatible")
+    assert (again.value, sorted(again.calls)) == (1, ["last", "maybe", "on", "sum"])
+
+
+def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
+    """With `resume="compatible"`, rounds that came of another beginning are not gone on with."""
+    stopped(url, count(5), "round 2")
+    again = play(url, count(3), resume="compatible")
+    assert again.calls == [f"round {left}" for left in (3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize("state", ["stopped", "finished"])
+def test_restart_begins_anew(url: str, state: str) -> None:
+    """With `restart=True` all runs again, as whatever it is now; the facts of before are gone."""
+    target = add("sum", give("a", 1), give("b", 2))
+    if state == "stopped":
+        stopped(url, target, "sum")
+    else:
+        play(url, target)
+    again = play(url, add("sum", give("a", 5)), restart=True)
+    assert (again.value, again.calls) == (5, ["a", "sum"])
+    assert play(url, add("sum", give("a", 5))).calls == []
+    assert rows_of(url) == 2
+
+
+MODULE = """
+import os
+import cascade as cs
+CALLS = []
+def helper(x):
+    return x * {factor}
+@cs.task
+def first(x):
+    CALLS.append("first")
+    return helper(x)
+@cs.task
+def second(x):
+    CALLS.append("second")
+    return x + {plus}
+@cs.task
+def below(x):
+    CALLS.append("below")
+    return x + {below}
+@cs.task
+def returns(x):
+    CALLS.append("returns")
+    return below(x)
+@cs.task
+def made(x):
+    CALLS.append("made")
+    return x + {made}
+def factory(x):
+    return made(x * {factory})
+@cs.task
+def last(*values):
+    CALLS.append("last")
+    if os.environ.get('FAIL'):
+        raise ValueError("stopped")
+    return repr(values)
+def main(url, resume):
+    target = last(first(1), second(1), returns(1), cs.map(factory, x=[1]))
+    try:
+        value = cs.run(target, state=url, run_id="r", resume=resume or None)
+    except cs.CascadeError as error:
+        value = str(error)
+    except ValueError as error:
+        value = str(error)
+    print(",".join(sorted(CALLS)), value, sep="|")
+"""
+SAME = {"factor": 10, "plus": 1, "below": 1, "made": 1, "factory": 1}
+
+
+def run_version(
+    folder: Path, url: str, changed: dict[str, int], resume: str = "", fail: bool = False
+) -> tuple[str, str]:
+    """Run a version of a module in a process of its own; return the calls and what came of it."""
+    (folder / "flow.py").write_text(MODULE.format(**{**SAME, **changed}))
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", "import sys, flow; flow.main(*sys.argv[1:])", url, resume],
+        env={**os.environ, "PYTHONPATH": str(folder), "FAIL": "yes" if fail else ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    calls, _, value = done.stdout.strip().partition("|")
+    return calls, value
+
+
+@pytest.mark.parametrize(
+    ("changed", "named", "runs"),
+    [
+        ({"plus": 2}, "second", "last,second"),
+        ({"factor": 20}, "first", "first,last"),
+        ({"below": 2}, "below", "below,last,returns"),
+        ({"made": 2}, "made", "last,made"),
+        ({"factory": 2}, "root.args.3 has other arguments", "last,made"),
+    ],
+    ids=["a task", "a helper", "a task that a task returns", "a task that a factory calls", "a factory"],
+)
+def test_other_code_is_refused_by_task_and_run_when_compatible(
+    url: str, tmp_path: Path, changed: dict[str, int], named: str, runs: str
+) -> None:
+    """Code that changed between two processes is refused by the task's name; "compatible" runs it and what follows."""
+    every = "below,first,last,made,returns,second"
+    assert run_version(tmp_path, url, {}, fail=True) == (every, "stopped")
+    calls, told = run_version(tmp_path, url, changed)
+    assert calls == ""
+    assert named in told
+    assert "began otherwise" in told
+    fresh = run_version(tmp_path, url.replace("runs.db", "other.db"), changed)
+    resumed = run_version(tmp_path, url, changed, resume="compatible")
+    assert resumed == (runs, fresh[1])
+    assert run_version(tmp_path, url, changed) == ("", fresh[1])

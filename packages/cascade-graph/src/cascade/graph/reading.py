@@ -1,0 +1,181 @@
+"""Reading: the columns of a plain tree, in one loop over its calls.
+
+A large tree that runs once costs mostly its reading. So what is to be known of a call is found out once for all calls
+of its task with arguments of the same types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cascade.graph.plain import Form, Inputs, Link, Listed, PlainStructure
+from cascade.graph.tree import Tree, container_kinds
+from cascade.spec.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of
+from cascade.spec.errors import SpecError
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies import NO_POLICIES
+
+
+class _Shape(NamedTuple):
+    """How a call of some task with arguments of some types is read.
+
+    `kind` is the number of its form, and below 0 if that depends on what its containers hold. `places` are the
+    arguments that are lazy results, `None` if those are all.
+    """
+
+    kind: int
+    slots: tuple[Slot | Listed, ...]
+    places: tuple[int | str, ...] | None
+
+
+class _Inside(NamedTuple):
+    """How a call with containers is read, and its lazy results."""
+
+    kind: int
+    slots: tuple[Slot | Listed, ...]
+    children: list[Any]
+    nested: bool
+
+
+class _Forms:
+    """The forms of one tree, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Form, int] = {}
+        self.samples: list[int] = []
+
+    def shape(self, lazy: LazyResult[Any], position: int) -> _Shape | None:
+        """Return how calls like this one are read; `None` if they are not plain.
+
+        Raises:
+            CallError: If the call does not fit its task's signature.
+        """
+        task, names = lazy.task, tuple(lazy.kwargs)
+        task.check_call(len(lazy.args), names)
+        if task.policies is not NO_POLICIES or task.injected:
+            return None
+        arguments = _arguments(lazy)
+        places = tuple(place for place, value in arguments if type(value) is LazyResult)
+        others = [value for _, value in arguments if type(value) is not LazyResult]
+        if any(map(is_marker, others)):
+            return None
+        if not LOOKED_INTO.isdisjoint(map(type, others)):
+            return _Shape(-1, (), ())
+        slots = tuple(map(slot_of, places))
+        kind = self._number(Form(task.serial, len(lazy.args), names, slots), position)
+        return _Shape(kind, slots, places if names or others else None)
+
+    def inside(self, lazy: LazyResult[Any], position: int) -> _Inside | None:
+        """Return how a call with containers is read; `None` if it is not plain, or wrong."""
+        slots: list[Slot | Listed] = []
+        children: list[Any] = []
+        containers: list[tuple[type, ...]] = []
+        entries: dict[int, list[Any]] = {}
+        for argument, value in _arguments(lazy):
+            if type(value) is LazyResult:
+                slots.append(slot_of(argument))
+                children.append(value)
+            elif type(value) is list and set(map(type, value)) == _LAZY_ALONE:
+                slots.append(Listed(argument, len(value)))
+                children += value
+            elif type(value) in LOOKED_INTO:
+                try:
+                    found = find_markers((value,), {})
+                except SpecError:
+                    return None  # the general way says what is wrong and where
+                for (_, steps), marker in found:
+                    if type(marker) is not LazyResult:
+                        return None
+                    slot = Slot(argument, steps)
+                    slots.append(slot)
+                    children.append(marker)
+                    containers.append(container_kinds(lazy, slot, entries))
+        form = Form(lazy.task.serial, len(lazy.args), tuple(lazy.kwargs), tuple(slots), tuple(containers))
+        return _Inside(self._number(form, position), form.slots, children, bool(containers))
+
+    def _number(self, form: Form, position: int) -> int:
+        number = self.numbers.setdefault(form, len(self.numbers))
+        if number == len(self.samples):
+            self.samples.append(position)
+        return number
+
+
+_LAZY_ALONE = {LazyResult}
+
+
+def _arguments(lazy: LazyResult[Any]) -> list[tuple[int | str, Any]]:
+    return [*enumerate(lazy.args), *lazy.kwargs.items()]
+
+
+def read_plain(target: LazyResult[Any]) -> Tree | None:  # noqa: C901 - a function per node would cost as much
+    """Return the columns of a plain tree; `None` if it is none.
+
+    Raises:
+        CallError: If a call does not fit its task's signature.
+    """
+    # Once per node of every graph that is new: watched by observatory/benchmarks/bench_graphs.py.
+    if type(target) is not LazyResult:
+        return None
+    forms = _Forms()
+    shapes: dict[tuple[object, ...], _Shape] = {}
+    lazies: list[LazyResult[Any]] = [target]
+    positions = {target: 0}
+    links: list[Link] = [None]
+    kinds = [0]
+    pending = [0]
+    size = 1
+    while pending:
+        position = pending.pop()
+        lazy = lazies[position]
+        args, kwargs = lazy.args, lazy.kwargs
+        key = (lazy.task, *map(type, args))
+        if kwargs:
+            key = (*key, *kwargs, *map(type, kwargs.values()))
+        shape = shapes.get(key)
+        if shape is None:
+            shape = forms.shape(lazy, position)
+            if shape is None:
+                return None
+            shapes[key] = shape
+        kind, slots, places = shape
+        children: Sequence[Any] = args
+        nested = False
+        if kind < 0:
+            inside = forms.inside(lazy, position)
+            if inside is None:
+                return None
+            kind, slots, children, nested = inside
+        elif places:
+            children = [args[place] if isinstance(place, int) else kwargs[place] for place in places]
+        kinds[position] = kind
+        if not slots:
+            continue
+        if len(children) == 1:
+            child = children[0]
+            source = positions.get(child)
+            if source is None:
+                source = positions[child] = size
+                lazies.append(child)
+                links.append(None)
+                kinds.append(0)
+                pending.append(size)
+                size += 1
+            links[position] = source if places is None else Inputs(slots, (source,), nested)
+            continue
+        known = size
+        sources = []
+        for child in children:
+            source = positions.get(child)
+            if source is None:
+                source = positions[child] = size
+                lazies.append(child)
+                links.append(None)
+                kinds.append(0)
+                size += 1
+            sources.append(source)
+        links[position] = tuple(sources) if places is None else Inputs(slots, tuple(sources), nested)
+        pending.extend(range(size - 1, known - 1, -1))
+    return Tree(
+        lazies, PlainStructure(tuple(links), tuple(kinds), tuple(forms.numbers), tuple(forms.samples))
+    )

@@ -1,0 +1,135 @@
+"""Durable state: the protocol of a backend that keeps a run's facts beyond the process, and what it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from cascade.spec.protocols import StateBackend
+
+if TYPE_CHECKING:
+    from cascade.spec.lazy_types import LazyResult
+
+
+class Note(StrEnum):
+    """A fact of a node beside its value: which routes its routers took, how many items its map has."""
+
+    ROUTES = "routes"
+    SIZE = "size"
+
+
+class RunStatus(StrEnum):
+    """What became of a recorded run. One that is `RUNNING` and driven by nobody was interrupted."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Call(NamedTuple):
+    """What a recorded fact is told to be of: the task's name, and the node's place as text."""
+
+    task: str
+    place: str
+
+
+class Pending(NamedTuple):
+    """The target that a tail-call loop goes on with, and the number of its round."""
+
+    round: int
+    target: LazyResult[Any]
+
+
+class CodeRecord(NamedTuple):
+    """Which code a task had: where the task is found, and its code version."""
+
+    module: str
+    qualname: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a run was begun with, as digests: a run that is resumed must have been begun with the same.
+
+    `code` covers every task that the run has met, `inputs` holds a digest of each input by its name, `nodes` one of
+    each node of the first tree by the digest of its place. `salt` keeps the digests of inputs from being looked up.
+    """
+
+    target: str
+    structure: str
+    code: tuple[CodeRecord, ...]
+    inputs: dict[str, bytes]
+    nodes: dict[bytes, bytes]
+    salt: bytes
+
+
+@runtime_checkable
+class DurableStateBackend(StateBackend, Protocol):
+    """The facts of one run, kept beyond it: gets read memory, puts are buffered until `commit`.
+
+    The facts are those of `run_id`: who opens them again finds what was committed. What is put by the methods of
+    `StateBackend` is for this process only.
+    """
+
+    async def open(self) -> RunRecord | None:
+        """Take the run for this process and load its facts; return its record, `None` for a run that is new.
+
+        Raises:
+            RunActiveError: If another process, or another run of this one, drives it.
+            StoreError: If the store can't be read or written.
+        """
+
+    def begin(self, record: RunRecord) -> None:
+        """Forget all facts, stored ones too, and begin with this record."""
+
+    def put_record(self, record: RunRecord) -> None:
+        """Replace the record and keep the facts; the run goes on."""
+
+    def keep_result(self, key: Any, value: object, call: Call) -> None:
+        """Note a value that is to be kept.
+
+        Raises:
+            CodecError: If it can't be.
+        """
+
+    def keep_skip(self, key: Any, reason: str, call: Call) -> None:
+        """Note a skip that is to be kept."""
+
+    def put_note(self, key: Any, note: Note, numbers: tuple[int, ...], call: Call) -> None:
+        """Note numbers beside a node's value."""
+
+    def get_note(self, key: Any, note: Note) -> tuple[int, ...] | None:
+        """Return what was noted, if anything was."""
+
+    def put_target(self, key: Any | None, pending: Pending, call: Call) -> None:
+        """Note what the loop in the place of a node goes on with; in that of the run itself if `key` is `None`.
+
+        Raises:
+            CodecError: If a literal of the target can't be kept.
+            TaskReferenceError: If a task of the target can't be found by its reference.
+        """
+
+    def get_target(self, key: Any | None) -> Pending | None:
+        """Return what the loop goes on with, if it was noted."""
+
+    def discard(self, key: Any) -> None:
+        """Forget all facts of a node, stored ones too, and those of the frames in its place."""
+
+    def holds(self, frame: Any) -> bool:
+        """Tell whether facts of a frame were loaded."""
+
+    def finish(self, status: RunStatus, error: str) -> None:
+        """Note how the run has ended: the kind of error if it failed."""
+
+    async def commit(self) -> None:
+        """Make all that was put so far durable, all of it or nothing.
+
+        Raises:
+            StoreError: If the store can't be written, or the run is no longer this process's own.
+        """
+
+    async def close(self) -> None:
+        """Let go of the run and of the store; what was not committed is lost."""

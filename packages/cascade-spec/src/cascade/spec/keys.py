@@ -1,0 +1,82 @@
+"""Cache keys: the task with its code, a version, and each argument, every part with a digest of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from cascade.spec.code import code_of
+from cascade.spec.encoding import digest
+from cascade.spec.errors import UncacheableError
+from cascade.spec.protocols import CachedCall, CacheKey, KeyPart, PartKind
+from cascade.spec.task import Task
+
+
+def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = "") -> CacheKey:
+    """Return the key for a task, a version and what a value depends on, by name; the order of names is no matter.
+
+    For tasks that module and name lead to, and for those inside functions that close over nothing but plain values
+    and code, it is the same in every process. The key of any other task is good in its own process only.
+
+    Raises:
+        UncacheableError: If one of `arguments` has no canonical form; it names the argument and the type.
+    """
+    code = code_of(task)
+    parts = [KeyPart(PartKind.CODE, "", code.version), _version_part(version)]
+    for name in sorted(arguments):
+        try:
+            parts.append(KeyPart(PartKind.ARGUMENT, name, digest(arguments[name]).hex()))
+        except UncacheableError as problem:
+            raise UncacheableError(problem.kind, name) from None
+    if code.is_private:
+        parts.append(KeyPart(PartKind.PROCESS, "", digest((_token(os.getpid()), task.serial)).hex()))
+    told = "".join([f"{kind} {len(name)} {name} {part}" for kind, name, part in parts])
+    return CacheKey(
+        digest(f"{len(code.reference)} {code.reference} {told}").hex(), code.reference, tuple(parts)
+    )
+
+
+@lru_cache(maxsize=256)
+def _version_part(version: str) -> KeyPart:
+    return KeyPart(PartKind.VERSION, "", digest(version).hex())
+
+
+@lru_cache(maxsize=1)
+def _token(process: int) -> str:
+    """Return what no other process has; a fork is another process."""
+    return f"{process} {os.urandom(16).hex()}"
+
+
+def key_of_call(call: CachedCall, version: str = "") -> CacheKey:
+    """Return the key of a call: its arguments by parameter, with defaults filled in.
+
+    Raises:
+        UncacheableError: If an argument has no canonical form; it names the argument and the type.
+    """
+    return make_key(call.task, _bound(call.task, call.args, call.kwargs), version)
+
+
+def _bound(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+    """Return the arguments by parameter, with defaults filled in."""
+    names, parameters = task.positional, task.signature.parameters
+    if not kwargs and len(args) == len(names) == len(parameters):
+        return dict(zip(names, args, strict=True))
+    if len(names) == len(parameters) and len(args) <= len(names) and kwargs.keys() <= set(names[len(args) :]):
+        # What most tasks are; to bind a signature takes longer than to ask a cache.
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        if len(arguments) < len(names):
+            for name, parameter in parameters.items():
+                if name not in arguments and parameter.default is not parameter.empty:
+                    arguments[name] = parameter.default
+        return arguments
+    bound = task.signature.bind_partial(*args, **kwargs)
+    bound.apply_defaults()
+    return {name: _by_name(task, name, value) for name, value in bound.arguments.items()}
+
+
+def _by_name(task: Task[Any], name: str, value: Any) -> Any:
+    """Return the value of an argument; the keyword arguments of `**kwargs` in an order of their own."""
+    parameter = task.signature.parameters[name]
+    return tuple(sorted(value.items())) if parameter.kind is parameter.VAR_KEYWORD else value

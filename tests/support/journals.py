@@ -1,0 +1,70 @@
+"""Journals as others might write them: around a store's own, to watch what is written and to let it fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cascade.adapters.state.journal import Changes, Journal, Loaded
+from cascade.spec import StoreError
+
+Written = Callable[[Changes], object]
+
+
+class WatchedJournal:
+    """Tells of each batch before it is written and when it has been."""
+
+    def __init__(self, journal: Journal, begins: Written | None = None, ends: Written | None = None) -> None:
+        self._journal = journal
+        self._begins = begins
+        self._ends = ends
+
+    async def open(self) -> Loaded | None:
+        return await self._journal.open()
+
+    async def write(self, changes: Changes) -> None:
+        if self._begins is not None:
+            self._begins(changes)
+        await self._journal.write(changes)
+        if self._ends is not None:
+            self._ends(changes)
+
+    async def close(self) -> None:
+        await self._journal.close()
+
+
+class FailingJournal:
+    """Fails at its nth call and, if `stays`, at all later ones; `after` the store has done it, or in its place.
+
+    A call that closes lets go of the store all the same: nobody could take the run again else.
+    """
+
+    def __init__(self, journal: Journal, at: int, *, after: bool = False, stays: bool = False) -> None:
+        self._journal = journal
+        self._left = at
+        self._after = after
+        self._stays = stays
+
+    def _fails(self) -> bool:
+        self._left -= 1
+        return self._left == 0 or (self._stays and self._left < 0)
+
+    async def open(self) -> Loaded | None:
+        fails = self._fails()
+        if fails and not self._after:
+            raise StoreError("failing", "connection lost")
+        loaded = await self._journal.open()
+        if fails:
+            raise StoreError("failing", "connection lost")
+        return loaded
+
+    async def write(self, changes: Changes) -> None:
+        fails = self._fails()
+        if not fails or self._after:
+            await self._journal.write(changes)
+        if fails:
+            raise StoreError("failing", "connection lost")
+
+    async def close(self) -> None:
+        await self._journal.close()
+        if self._fails():
+            raise StoreError("failing", "connection lost")

@@ -1,0 +1,90 @@
+"""A Redis server of the tests' own: on loopback, on a free port, gone when it is closed.
+
+As a plugin it gives the fixture `redis_server`: one server for all tests of a process, with what they left in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+STARTS_WITHIN = 20.0
+"""Seconds for a server to answer; on a busy machine it takes a few."""
+
+
+class RedisProcess:
+    """A running server. With `persistent`, every write is on the disk in `folder` before it is answered."""
+
+    def __init__(self, folder: Path, persistent: bool = False) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.fail(
+                "these tests start a Redis server and found none; remedy: apt-get install redis-server"
+            )
+        self._program = program
+        self._folder = folder
+        self._persistence = ["--appendonly", "yes", "--appendfsync", "always"] if persistent else []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the server, on the same port and folder as before, and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                self._program,
+                *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
+                *("--save", "", "--daemonize", "no", *self._persistence),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + STARTS_WITHIN
+        while self.ask(b"PING") != b"+PONG\r\n":
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                pytest.fail(f"redis-server does not answer on port {self.port}")
+            time.sleep(0.01)
+
+    def ask(self, command: bytes) -> bytes:
+        """Return the answer to a command without arguments, empty if there is none."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                connection.sendall(command + b"\r\n")
+                return connection.recv(4096)
+        except OSError:
+            return b""
+
+    def stop(self, kill: bool = False) -> None:
+        """End the server; with `kill`, as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill() if kill else process.terminate()
+            process.wait()
+
+    def __enter__(self) -> RedisProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RedisProcess:
+    """Return a server that is started with the first test that needs one, without persistence."""
+    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    request.addfinalizer(server.stop)  # noqa: PT021 - a generator that is begun in a test looks left behind by it
+    return server

@@ -1,0 +1,184 @@
+"""Plain trees, large ones too: however many calls are made at once, all is as if they were made one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plain_trees import PlainTree, World, at_hand, changed, plain_trees
+
+import cascade as cs
+from cascade.adapters.state import InMemoryStateBackend
+from cascade.graph import Graph, build_graph, plan, structure_digest
+from cascade.runtime import Engine, Event, MessageBus
+from cascade.spec import CallError
+
+QUICK = settings(
+    max_examples=150,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+BRIEF = settings(QUICK, max_examples=40)
+SALTS = (0, 7, 1_000, 50)
+"""Numbers for trees of one structure that follow each other: read, matched anew, and matched by what was learned."""
+
+
+class OwnState(InMemoryStateBackend):
+    """A state backend that is handed in, so that every fact is recorded: no call is made in a shorter way."""
+
+
+Seen = tuple[object, ...]
+
+
+async def run(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
+    at_hand(world)
+    target = tree.build(salt)
+    try:
+        return "value", await engine.run(target), world.log
+    except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
+        notes = [note.partition(", run ")[0] for note in error.__notes__]
+        return type(error), str(error), notes, world.log
+
+
+def run_all(tree: PlainTree, engine: Engine, trouble: str, at: int) -> list[Seen]:
+    async def main() -> list[Seen]:
+        async with engine:
+            return [await run(engine, tree, salt, World(trouble, at)) for salt in SALTS]
+
+    return asyncio.run(main())
+
+
+def heard() -> Engine:
+    bus = MessageBus()
+    bus.subscribe(Event, lambda event: None)
+    return Engine(bus=bus)
+
+
+@pytest.mark.parametrize("trouble", ["", "raises", "returns a tree", "is slow"])
+@pytest.mark.parametrize("make_engine", [Engine, heard])
+def test_values_errors_and_order_are_those_of_the_general_way(make_engine: Any, trouble: str) -> None:
+    """Each call is made in the same order with the same arguments, and one in trouble means the same."""
+
+    @BRIEF
+    @given(plain_trees(), st.integers(0, 60))
+    def check(tree: PlainTree, at: int) -> None:
+        expected = run_all(tree, Engine(state_backend_cls=OwnState), trouble, at)
+        assert run_all(tree, make_engine(), trouble, at) == expected
+        if trouble in ("", "is slow"):
+            assert [seen[1] for seen in expected] == [tree.value(salt) for salt in SALTS]
+
+    check()
+
+
+@QUICK
+@given(plain_trees())
+def test_a_structure_is_built_once(tree: PlainTree) -> None:
+    """Trees of one structure are told from no other, whichever way they are matched."""
+
+    async def main() -> None:
+        async with Engine() as engine:
+            for salt in SALTS:
+                await run(engine, tree, salt, World())
+            stats = engine.stats()
+            assert (stats.builds, stats.hits) == (1, len(SALTS) - 1)
+
+    asyncio.run(main())
+
+
+@QUICK
+@given(plain_trees(), st.data())
+def test_trees_that_differ_in_one_call_are_told_apart(tree: PlainTree, data: st.DataObject) -> None:
+    """On an engine that has learned one tree, one that differs in a task, an argument or what is shared is itself."""
+    others = [changed(tree, data.draw(st.randoms(use_true_random=False))) for _ in range(6)]
+
+    async def main() -> None:
+        async with Engine() as engine:
+            for salt in SALTS:
+                await run(engine, tree, salt, World())
+            for each in (*others, tree, *others):
+                assert (await run(engine, each, 3, World()))[1] == each.value(3)
+
+    asyncio.run(main())
+
+
+def described(graph: Graph) -> list[object]:
+    return [(node.id, node.name, node.node_type, str(node.structure_path)) for node in graph.nodes]
+
+
+@QUICK
+@given(plain_trees())
+def test_a_plain_tree_has_the_graph_that_it_has_with_a_policy(tree: PlainTree) -> None:
+    """A policy on the target changes neither nodes nor paths nor edges nor the plan."""
+    plain = tree.build()
+    other = plain.with_retry(1)
+    assert described(build_graph(plain)) == described(build_graph(other))
+    assert build_graph(plain).edges == build_graph(other).edges
+    assert build_graph(plain).dependencies() == build_graph(other).dependencies()
+    assert plan(plain) == plan(other)
+    assert structure_digest(plain) == structure_digest(tree.build(5)) != structure_digest(other)
+
+
+def test_a_wrong_call_in_a_known_structure_fails_before_anything_runs() -> None:
+    """However often a large structure has come, a call that does not fit its signature is told before the first one."""
+    made: list[int] = []
+
+    @cs.task
+    def note(value: int) -> int:
+        made.append(value)
+        return value
+
+    @cs.task
+    def count(values: list[int]) -> int:
+        return len(values)
+
+    async def main() -> None:
+        async with Engine() as engine:
+            for _ in range(4):
+                assert await engine.run(count([note(value) for value in range(100)])) == 100
+            made.clear()
+            for wrong in (note(1, 2), note(), note(1, other=2)):
+                with pytest.raises(CallError):
+                    await engine.run(count([note(0), wrong, *(note(value) for value in range(98))]))
+            assert not made
+
+    asyncio.run(main())
+
+
+def test_a_large_tree_gives_the_event_loop_its_turns() -> None:
+    """Between the calls of a large tree, the first time and later, others have their turns."""
+    turns: list[int] = []
+
+    async def tick() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        ticking = asyncio.create_task(tick())
+        async with Engine() as engine:
+            for salt in SALTS:
+                before = len(turns)
+                await engine.run(slow_total([slow(value + salt) for value in range(200)]))
+                assert len(turns) - before > 4
+        ticking.cancel()
+
+    asyncio.run(main())
+
+
+@cs.task
+def slow(value: int) -> int:
+    ends = time.monotonic() + 0.0005
+    while time.monotonic() < ends:
+        pass
+    return value
+
+
+@cs.task
+def slow_total(values: list[int]) -> int:
+    return sum(values)

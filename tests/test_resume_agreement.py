@@ -1,0 +1,193 @@
+"""Random workflows that are recorded, stopped somewhere and resumed: they end as if nobody had stopped them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from descriptions import CAPACITY, CODEC, StoppedError, Workflow, World
+from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
+from hypothesis import strategies as st
+from observation import Observed, params_for, run_in_time
+from support.journals import FailingJournal, WatchedJournal
+from support.stores import SHARED, recorded, url_in
+from workflows import workflows
+
+from cascade.adapters.state.journal import Changes, Journal
+from cascade.graph import CycleError, build_graph
+from cascade.runtime import Engine, MessageBus, SkipReason
+from cascade.runtime.events import Event, RunFinished, Status, TaskExecutionFinished
+from cascade.spec import StoreError
+
+QUICK = settings(
+    max_examples=500,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
+OWN = {"gather", "p", "q"}
+"""Calls whose values are never stored: they gather values, or read inputs."""
+
+
+class How(Enum):
+    """In which way a run is stopped."""
+
+    CALL = "a call raises"
+    EVENT = "it is cancelled at an event"
+    LOST = "a batch is not written, nor any later one"
+    UNTOLD = "a batch is written, and the store tells of an error"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """How a run is stopped, and at the how manieth call, event or batch."""
+
+    how: How
+    at: int
+
+
+STOPS = st.lists(st.builds(Stop, st.sampled_from(How), st.integers(1, 30)), min_size=1, max_size=3)
+
+
+@dataclass
+class Attempt(Observed):
+    """One run of a recorded workflow. `kept` has the names of the calls that the store knows to be made."""
+
+    kept: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] | None = None
+
+    @property
+    def made(self) -> Counter[str]:
+        """The names of the calls that were made and gave something."""
+        return Counter(
+            each.task_name
+            for each in self.events
+            if isinstance(each, TaskExecutionFinished)
+            and each.status is Status.SUCCEEDED
+            and each.task_name not in OWN
+        )
+
+    def write(self, changes: Changes) -> None:
+        self.written = self.made
+
+    def keep(self, changes: Changes) -> None:
+        assert self.written is not None
+        self.kept = self.written
+
+
+def attempt(url: str, target: Any, on_failure: str, stop: Stop | None = None) -> Attempt:
+    """Run a target that is recorded in a store, up to a stop."""
+    at = {} if stop is None else {stop.how: stop.at}
+    seen = Attempt(world=World(stop_at=at.get(How.CALL, 0)))
+
+    def wrap(journal: Journal) -> Journal:
+        watched: Journal = WatchedJournal(journal, seen.write, seen.keep)
+        for how in {How.LOST, How.UNTOLD} & at.keys():  # opening is a call, too
+            watched = FailingJournal(watched, at[how] + 1, after=how is How.UNTOLD, stays=True)
+        return watched
+
+    async def run() -> None:
+        bus = MessageBus()
+        running = asyncio.current_task()
+        assert running is not None
+
+        def note(each: Event) -> None:
+            seen.events.append(each)
+            if len(seen.events) == at.get(How.EVENT) and not isinstance(each, RunFinished):
+                running.cancel()
+
+        bus.subscribe(Event, note)
+        engine = Engine(
+            bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=recorded(url, wrap, codec=CODEC)
+        )
+        before = asyncio.all_tasks()
+        with seen.world.at_hand():
+            try:
+                params = params_for(target)
+                seen.value = await engine.run(target, params=params, run_id="r", on_failure=on_failure)
+            except (Exception, StoppedError, asyncio.CancelledError) as error:  # noqa: BLE001 - is looked at
+                seen.error = error
+        assert asyncio.all_tasks() == before
+
+    run_in_time(run())
+    return seen
+
+
+def was_stopped(seen: Attempt) -> bool:
+    return isinstance(seen.error, (StoppedError, asyncio.CancelledError, StoreError))
+
+
+def resumes(workflow: Workflow, given_stops: list[Stop], on_failure: str) -> None:
+    """Check one workflow: stopped and resumed, it gives what it gives alone, and makes no recorded call again."""
+    target = workflow.build()
+    with tempfile.TemporaryDirectory(dir=SHARED if SHARED.is_dir() else None) as folder:
+        alone = attempt(url_in(Path(folder, "alone")), target, on_failure)
+        assume(not isinstance(alone.error, CycleError))
+        url = url_in(Path(folder, "stopped"))
+        recorded_calls: Counter[str] = Counter()
+        for stop in given_stops:
+            seen = attempt(url, target, on_failure, stop)
+            seen.check_order()
+            recorded_calls += seen.kept
+            if not was_stopped(seen):
+                break
+            event(stop.how.name)
+        last = attempt(url, target, on_failure)
+        last.check_order()
+        assert (type(last.value), last.value) == (type(alone.value), alone.value)
+        if on_failure == "finish":
+            assert last.problems == alone.problems
+        else:  # which of several failures comes first is a matter of time
+            assert last.problems.total() == alone.problems.total()
+        if on_failure == "finish" or not alone.problems:
+            assert last.made + recorded_calls == alone.made
+            check_first(target, alone, last)
+        if alone.error is None:
+            again = attempt(url, target, on_failure)
+            assert again.value == alone.value
+            assert not again.made
+            assert not again.world.calls
+
+
+def check_first(target: Any, alone: Attempt, resumed: Attempt) -> None:
+    """What is told of the first structure is what was told without the stop, or that it was recovered."""
+    told, expected = resumed.told, alone.told
+    for node in build_graph(target).nodes:
+        if node.id not in told or node.name in OWN:
+            continue
+        verdict = told[node.id].verdict
+        assert verdict in (expected[node.id].verdict, SkipReason.RECOVERED), node
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> None:
+    """On any workflow, stopped anywhere, up to three times: values, errors, skips and calls are those of one run."""
+
+    @settings(QUICK, max_examples=250)
+    @given(workflows(), STOPS)
+    def check(workflow: Workflow, given_stops: list[Stop]) -> None:
+        resumes(workflow, given_stops, on_failure)
+
+    check()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped_for_long(on_failure: str) -> None:
+    """On any workflow, stopped anywhere, values, errors, skips and calls are those of one run: on very many."""
+
+    @seed(2026)
+    @settings(SOAK, max_examples=2_500)
+    @given(workflows(size=16), STOPS)
+    def check(workflow: Workflow, given_stops: list[Stop]) -> None:
+        resumes(workflow, given_stops, on_failure)
+
+    check()
