@@ -26,7 +26,7 @@ class BoomError(Exception):
 
 @dataclass
 class World:
-    """What the calls of one run do: `log` has each one's task and arguments. One of them, by number, is in trouble."""
+    """What the calls of one run do: `log` has each one's task and arguments; some of them are in trouble."""
 
     trouble: str = ""
     at: int = -1
@@ -46,6 +46,11 @@ def _task(name: str) -> cs.Task[Any]:
         world = _worlds[0]
         made = len(world.log)
         world.log.append((name, (args, kwargs)))
+        if world.trouble == "returns trees, then raises" and world.at <= made <= world.at + 6:
+            if made % 7 == world.at % 5:
+                raise BoomError(name)
+            if made % 3:
+                return TASKS[0](TASKS[1](made), made)
         if made == world.at:
             if world.trouble == "raises":
                 raise BoomError(name)

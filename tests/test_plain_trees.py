@@ -60,7 +60,7 @@ def heard() -> Engine:
     return Engine(bus=bus)
 
 
-@pytest.mark.parametrize("trouble", ["", "raises", "returns a tree", "is slow"])
+@pytest.mark.parametrize("trouble", ["", "raises", "returns a tree", "returns trees, then raises", "is slow"])
 @pytest.mark.parametrize("make_engine", [Engine, heard])
 def test_values_errors_and_order_are_those_of_the_general_way(make_engine: Any, trouble: str) -> None:
     """Each call is made in the same order with the same arguments, and one in trouble means the same."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,7 +18,8 @@ from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from observation import Observed, params_for, run_in_time
 from support.journals import FailingJournal, WatchedJournal
-from support.stores import SHARED, recorded, url_in
+from support.redis_server import RedisProcess
+from support.stores import SHARED, beside, recorded, url_in
 from workflows import workflows
 
 from cascade.adapters.state.journal import Changes, Journal
@@ -125,13 +128,25 @@ def was_stopped(seen: Attempt) -> bool:
     return isinstance(seen.error, (StoppedError, asyncio.CancelledError, StoreError))
 
 
-def resumes(workflow: Workflow, given_stops: list[Stop], on_failure: str) -> None:
+@contextmanager
+def empty_stores(server: RedisProcess | None) -> Iterator[tuple[str, str]]:
+    """Give the URLs of two stores that have nothing, in files or in a server."""
+    if server is not None:
+        server.ask(b"FLUSHALL")
+        yield server.url, beside(server.url)
+        return
+    with tempfile.TemporaryDirectory(dir=SHARED if SHARED.is_dir() else None) as folder:
+        yield url_in(Path(folder, "alone")), url_in(Path(folder, "stopped"))
+
+
+def resumes(
+    workflow: Workflow, given_stops: list[Stop], on_failure: str, server: RedisProcess | None = None
+) -> None:
     """Check one workflow: stopped and resumed, it gives what it gives alone, and makes no recorded call again."""
     target = workflow.build()
-    with tempfile.TemporaryDirectory(dir=SHARED if SHARED.is_dir() else None) as folder:
-        alone = attempt(url_in(Path(folder, "alone")), target, on_failure)
+    with empty_stores(server) as (first_url, url):
+        alone = attempt(first_url, target, on_failure)
         assume(not isinstance(alone.error, CycleError))
-        url = url_in(Path(folder, "stopped"))
         recorded_calls: Counter[str] = Counter()
         for stop in given_stops:
             seen = attempt(url, target, on_failure, stop)
@@ -175,6 +190,22 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> No
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
         resumes(workflow, given_stops, on_failure)
+
+    check()
+
+
+@pytest.mark.parametrize("examples", [40, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_a_run_in_redis_ends_as_if_it_had_not_been_stopped(
+    on_failure: str, examples: int, redis_server: RedisProcess
+) -> None:
+    """In a server as in files: on any workflow, stopped anywhere, all is as in one run."""
+
+    @seed(2027)
+    @settings(SOAK, max_examples=examples)
+    @given(workflows(), STOPS)
+    def check(workflow: Workflow, given_stops: list[Stop]) -> None:
+        resumes(workflow, given_stops, on_failure, redis_server)
 
     check()
 

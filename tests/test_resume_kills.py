@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import waiting
-from support.stores import url_in
+from support.stores import KINDS, url_in
 
 import cascade as cs
 from cascade.spec import RunActiveError
@@ -35,28 +35,37 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
 KILLABLE = """
 import sys, pathlib
 from support.killable import main
-main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]))
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]), sys.argv[5])
 """
 
 
-def survive(name: str, moments: int, seed: int, folder: Path) -> None:
-    with start(KILLABLE, name, moments, seed, folder) as process:
-        told, errors = process.communicate(timeout=SLOW * max(1, moments // 20))
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest) -> str:
+    """The URL of a server, or nothing for stores in files."""
+    given: str = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    return given
+
+
+def survive(name: str, moments: int, seed: int, folder: Path, server: str) -> None:
+    with start(KILLABLE, name, moments, seed, folder, server) as process:
+        told, errors = process.communicate(timeout=SLOW * max(1, moments // 10))
     assert process.returncode == 0, told + errors
     assert len(told.splitlines()) == moments + 1
 
 
 @pytest.mark.parametrize("name", ["layers", "loop"])
-def test_a_killed_run_goes_on_and_no_recorded_call_is_made_again(name: str, tmp_path: Path) -> None:
-    """Killed at 20 moments, and again while it goes on, a run of 1,000 tasks or a loop ends as if it had not been."""
-    survive(name, 20, 2026, tmp_path)
+def test_a_killed_run_goes_on_and_no_recorded_call_is_made_again(
+    name: str, server: str, tmp_path: Path
+) -> None:
+    """Killed at 10 moments, and again while it goes on, a run of 1,000 tasks or a loop ends as if it had not been."""
+    survive(name, 10, 2026, tmp_path, server)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ["layers", "loop"])
-def test_a_killed_run_goes_on_at_very_many_moments(name: str, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_at_very_many_moments(name: str, server: str, tmp_path: Path) -> None:
     """The same at 200 moments, others each time."""
-    survive(name, 200, random.randrange(2**32), tmp_path)
+    survive(name, 200, random.randrange(2**32), tmp_path, server)
 
 
 WAITING = """

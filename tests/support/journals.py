@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from cascade.adapters.state.journal import Changes, Journal, Loaded
 from cascade.spec import StoreError
@@ -68,3 +70,39 @@ class FailingJournal:
         await self._journal.close()
         if self._fails():
             raise StoreError("failing", "connection lost")
+
+
+class SilentJournal:
+    """Never returns from its nth call, nor from any later one, unless it is cancelled.
+
+    One that `stays` takes so many seconds for its nth call alone, and sees it through, as a thread would.
+    """
+
+    def __init__(self, journal: Journal, at: int, *, stays: float = 0.0) -> None:
+        self._journal = journal
+        self._left = at
+        self._stays = stays
+
+    async def _reach(self) -> None:
+        self._left -= 1
+        if self._left > 0 or (self._stays and self._left):
+            return
+        ends = asyncio.get_running_loop().time() + self._stays
+        if not self._stays:
+            await asyncio.Event().wait()
+        while (left := ends - asyncio.get_running_loop().time()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
+
+    async def open(self) -> Loaded | None:
+        return await self._journal.open()
+
+    async def write(self, changes: Changes) -> None:
+        await self._reach()
+        await self._journal.write(changes)
+
+    async def close(self) -> None:
+        try:
+            await self._reach()
+        finally:
+            await self._journal.close()

@@ -20,14 +20,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import redis
+
 import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal
 from cascade.runtime import Engine
 from support.journals import WatchedJournal
-from support.stores import path_of, recorded, url_in
+from support.stores import is_redis, path_of, recorded, round_of, url_in, values_of
 
 LAYERS, WIDTH, ROUNDS = 50, 20, 400
 LOG = Path("calls.log")
+LEASE_SECONDS = 0.2
+"""In Redis, who goes on with a run waits for so long."""
 
 
 def note(call: str) -> None:
@@ -84,7 +88,7 @@ def run(url: str, name: str, killed_at: int = 0, after: bool = False) -> Any:
         return WatchedJournal(journal, ends=reach) if after else WatchedJournal(journal, begins=reach)
 
     async def main() -> Any:
-        async with Engine(state_backend_cls=recorded(url, wrap)) as engine:
+        async with Engine(state_backend_cls=recorded(url, wrap, lease_seconds=LEASE_SECONDS)) as engine:
             return await engine.run(TARGETS[name](), run_id="r")
 
     value = asyncio.run(main())
@@ -116,16 +120,22 @@ def end(child: int, pipe: int) -> tuple[str, int]:
 
 def kept(url: str) -> set[str]:
     """Return the calls that the store knows to be made."""
-    if not Path(path_of(url)).exists():
+    if not is_there(url):
         return set()
+    found = {match.decode() for value in values_of(url) for match in re.findall(rb"part-\d+-", value)}
+    return found | {f"round-{number}-" for number in range(round_of(url))}
+
+
+def is_there(url: str) -> bool:
+    """Tell whether a store has anything; if it is a file, check that it is whole."""
+    if is_redis(url):
+        with closing(redis.Redis.from_url(url)) as client:
+            return bool(client.keys("cascade:state:head:*"))
+    if not Path(path_of(url)).exists():
+        return False
     with closing(sqlite3.connect(path_of(url))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            return set()
-        values = [value for (value,) in connection.execute("SELECT value FROM facts")]
-        rounds = connection.execute("SELECT max(round) FROM runs").fetchone()[0] or 0
-    found = {match.decode() for value in values for match in re.findall(rb"part-\d+-", value)}
-    return found | {f"round-{number}-" for number in range(rounds)}
+        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def calls() -> list[str]:
@@ -182,19 +192,29 @@ def check_calls(made: list[str], known: set[str]) -> None:
     assert len(set(made)) == len(made)
 
 
-def main(name: str, moments: int, seed: int, folder: Path) -> None:
+def empty(server: str, folder: Path) -> str:
+    """Return the URL of a store that has nothing: in the server, if there is one, or else in a folder of its own."""
+    LOG.unlink(missing_ok=True)
+    if not server:
+        return url_in(folder)
+    with closing(redis.Redis.from_url(server)) as client:
+        client.flushall()
+    return server
+
+
+def main(name: str, moments: int, seed: int, folder: Path, server: str) -> None:
     """Try so many moments of one workflow."""
     chance = random.Random(seed)
     os.chdir(folder)
+    url = empty(server, folder / "alone")
     began = time.monotonic()
-    text, status = end(*begin(lambda: run(url_in(folder / "alone"), name)))
+    text, status = end(*begin(lambda: run(url, name)))
     seconds = time.monotonic() - began
     assert status == 0
     value, writes = eval(text)
     tell(f"{name}: {writes} writes in {seconds:.2f} s, seed {seed}")
     for moment in range(moments):
-        LOG.unlink(missing_ok=True)
-        one_moment(url_in(folder / str(moment)), name, chance, seconds, writes, repr(value))
+        one_moment(empty(server, folder / str(moment)), name, chance, seconds, writes, repr(value))
 
 
 def tell(line: str) -> None:

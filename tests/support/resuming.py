@@ -85,6 +85,33 @@ def count_with_parts(left: int, name: str, *others: Any) -> int | cs.LazyResult[
     return count_with_parts(left - 1, name, give(f"part of {name} {left - 1}")) if left else 7
 
 
+def sixty() -> Any:
+    """Return a run of some 60 nodes with all that is recorded: values, skips, routes, maps, loops."""
+    off = give("off", False)
+    router = cs.Router(give("selector", "x"), {"x": give("route x", 1), "y": give("route y", 2)})
+    chain = give("chain 0", 1)
+    for number in range(1, 12):
+        chain = add(f"chain {number}", chain)
+    wide = [add(f"wide {number}", give_later(f"leaf {number}", number)) for number in range(8)]
+    return add(
+        "end",
+        chain,
+        add("routed", router),
+        give("skipped", 1).run_if(off, otherwise=3),
+        add("loop", count_with_parts(6, "loop")),
+        cs.pipeline(item.map(x=[1, 2, 3]), [total]),
+        *wide,
+    )
+
+
+@cs.task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+WANTED = 1 + 1 + 3 + 7 + 60 + 28
+
+
 @dataclass
 class Seen:
     """What one run showed."""

@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from cascade.adapters.state.journal import Durability, Journal
 from cascade.adapters.state.recorded import RecordedState
+from cascade.adapters.state.redis import RedisJournal
 from cascade.adapters.state.sqlite import SqliteJournal
 from cascade.adapters.urls import STATE_FORMS, sqlite_path
 from cascade.spec.protocols import Codec
+from support.redis_server import RedisProcess
 
 SHARED = Path("/dev/shm")  # files that live for a moment, where there is such a place
-KINDS = ("sqlite",)
+KINDS = ("sqlite", "redis")
+LEASE_SECONDS = 2.0
+"""How long a run in Redis stays taken that nobody drives: for longer than a busy machine holds up an event loop."""
+PAGE = 4096
 
 
 @pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store, of each kind in turn."""
-    assert request.param == "sqlite"
+    given: str = request.getfixturevalue("file_url" if request.param == "sqlite" else "redis_url")
+    return given
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """The URL of a store in a file."""
     return url_in(tmp_path)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisProcess) -> str:
+    """The URL of a store in a server that has nothing else."""
+    redis_server.ask(b"FLUSHALL")
+    return redis_server.url
+
+
+def is_redis(url: str) -> bool:
+    """Tell whether a store is in a server."""
+    return url.startswith("redis:")
+
+
+def beside(url: str) -> str:
+    """Return the URL of another store of the same kind, beside one."""
+    return f"{url.removesuffix('/0')}/1" if is_redis(url) else url.replace("runs.db", "other.db")
 
 
 def url_in(folder: Path) -> str:
@@ -37,8 +67,10 @@ def path_of(url: str) -> str:
     return sqlite_path(url, "state", STATE_FORMS)
 
 
-def journal_of(url: str, run_id: str) -> Journal:
+def journal_of(url: str, run_id: str, lease_seconds: float = LEASE_SECONDS) -> Journal:
     """Return one run's journal in a store; it survives the end of the process."""
+    if is_redis(url):
+        return RedisJournal(url, run_id, Durability.ASYNC, lease_seconds=lease_seconds)
     return SqliteJournal(path_of(url), run_id, Durability.ASYNC)
 
 
@@ -46,12 +78,17 @@ Wrap = Callable[[Journal], Journal]
 
 
 def recorded(
-    url: str, wrap: Wrap | None = None, *, codec: Codec | None = None, keep_rounds: int = 1
+    url: str,
+    wrap: Wrap | None = None,
+    *,
+    codec: Codec | None = None,
+    keep_rounds: int = 1,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Callable[..., RecordedState]:
     """Return what makes the state of a run in a store; `wrap` may put a journal of its own around the store's."""
 
     def make(run_id: str) -> RecordedState:
-        journal = journal_of(url, run_id)
+        journal = journal_of(url, run_id, lease_seconds)
         return RecordedState(
             journal if wrap is None else wrap(journal), run_id, codec=codec, keep_rounds=keep_rounds
         )
@@ -59,19 +96,63 @@ def recorded(
     return make
 
 
+def _client(url: str) -> closing[Any]:
+    return closing(redis.Redis.from_url(url))
+
+
 def rows_of(url: str) -> int:
     """Return how many facts a store holds."""
+    if is_redis(url):
+        return len(values_of(url))
     with closing(sqlite3.connect(path_of(url))) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM facts").fetchone()
     return int(rows)
 
 
+def values_of(url: str) -> list[bytes]:
+    """Return the values of all facts in a store, as they are stored."""
+    if not is_redis(url):
+        with closing(sqlite3.connect(path_of(url))) as connection:
+            return [value for (value,) in connection.execute("SELECT value FROM facts")]
+    with _client(url) as client:
+        frames = [client.hgetall(key) for key in client.keys("cascade:state:frame:*")]
+    return [value for frame in frames for field, value in frame.items() if field[:1] == b"v"]
+
+
+def round_of(url: str) -> int:
+    """Return the round that the one run of a store is in."""
+    if not is_redis(url):
+        with closing(sqlite3.connect(path_of(url))) as connection:
+            return int(connection.execute("SELECT max(round) FROM runs").fetchone()[0] or 0)
+    with _client(url) as client:
+        rounds = [client.hget(key, "round") for key in client.keys("cascade:state:head:*")]
+    return int(*rounds)
+
+
 def size_of(url: str) -> int:
-    """Return how many bytes a store takes."""
+    """Return how many bytes a store takes, in whole pages: a number may have more digits than another."""
+    if is_redis(url):
+        return -(-len(bytes_of(url)) // PAGE) * PAGE
     return Path(path_of(url)).stat().st_size
 
 
 def bytes_of(url: str) -> bytes:
     """Return all that a store has written anywhere."""
+    if is_redis(url):
+        return b"".join(_everything(url))
     path = Path(path_of(url))
     return b"".join(each.read_bytes() for each in path.parent.iterdir() if each.name.startswith(path.name))
+
+
+def _everything(url: str) -> Iterator[bytes]:
+    with _client(url) as client:
+        for key in client.scan_iter():
+            yield key
+            kind = client.type(key)
+            if kind == b"string":
+                yield client.get(key)
+            elif kind == b"hash":
+                yield from (part for field in client.hgetall(key).items() for part in field)
+            else:
+                assert kind == b"zset"
+                yield from client.zrange(key, 0, -1)

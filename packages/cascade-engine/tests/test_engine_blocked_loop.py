@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,3 +104,15 @@ def test_a_task_of_the_same_run_that_waits_counts(recwarn: pytest.WarningsRecord
 
     with pytest.warns(BlockedLoopWarning, match="task 'hold'"):
         cs.run([wait(), hold(LONG), hold(LONG)])
+
+
+def test_the_commit_of_the_run_itself_is_nobody_who_waits(tmp_path: Path) -> None:
+    """A recorded run on a loop that has nothing else to do may hold it like any other."""
+
+    @cs.task
+    def hold(seconds: float) -> None:
+        time.sleep(seconds)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cs.run([hold(LONG) for _ in range(4)], state=f"sqlite:///{tmp_path}/runs.db", run_id="r")

@@ -23,7 +23,6 @@ RUNTIME_NAMES = [
     "InlineTimeoutError",
     "MapItemSkippedError",
     "MessageBus",
-    "MissingExtraError",
     "OnFailure",
     "RequirementError",
     "ResourceAcquired",

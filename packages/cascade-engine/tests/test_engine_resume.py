@@ -431,4 +431,4 @@ def test_resume_without_a_store_is_refused() -> None:
     with pytest.raises(SpecError, match="nothing is recorded"):
         cs.run(give("a"), restart=True)
     with pytest.raises(SpecError, match="nothing is recorded"):
-        cs.run(give("a"), resume="compatible")
+        cs.run(give("a"), run_id="r", resume="compatible")

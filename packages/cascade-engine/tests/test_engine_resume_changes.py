@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.resuming import add, count, give, item, noted, play, stopped
-from support.stores import rows_of
+from support.stores import beside, rows_of
 
 import cascade as cs
 from cascade.runtime import RunChangedError
@@ -42,6 +41,31 @@ def refused(url: str, target: object, *told: str, **options: Any) -> None:
     assert again.calls == []
     assert not again.events
     assert rows_of(url) == rows
+
+
+def made_with(number: int) -> cs.Task[int]:
+    @cs.task
+    def made(name: str) -> int:
+        noted(f"{name} with {number}")
+        return number
+
+    return made
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_one_of_several_tasks_of_one_name_that_has_changed_is_refused(url: str, number: int) -> None:
+    """Tasks that a function makes have one name; each is told by its own code, whatever the others are."""
+    stopped(url, add("sum", made_with(7)("a"), made_with(8)("b")), "sum")
+    other = add("sum", made_with(number)("a"), made_with(8)("b"))
+    refused(url, other, "task 'made' at root.args.1")
+    again = play(url, other, resume="compatible")
+    assert again.value == number + 8
+
+
+def test_tasks_of_one_name_that_have_changed_places_are_refused(url: str) -> None:
+    """Tasks that a function makes are not taken for each other where their code is the same as before in all."""
+    stopped(url, add("sum", made_with(7)("a"), made_with(8)("a")), "sum")
+    refused(url, add("sum", made_with(8)("a"), made_with(7)("a")), "root.args.1", "root.args.2")
 
 
 def test_other_literals_are_refused_by_place(url: str) -> None:
@@ -225,21 +249,40 @@ def main(url, resume):
 SAME = {"factor": 10, "plus": 1, "below": 1, "made": 1, "factory": 1}
 
 
-def run_version(
-    folder: Path, url: str, changed: dict[str, int], resume: str = "", fail: bool = False
-) -> tuple[str, str]:
-    """Run a version of a module in a process of its own; return the calls and what came of it."""
-    (folder / "flow.py").write_text(MODULE.format(**{**SAME, **changed}))
+VERSIONS = """
+import os, sys, cascade, cascade.runtime.recording
+folder, url, *versions = sys.argv[1:]
+sys.path.insert(0, folder)
+sys.dont_write_bytecode = True
+for source, resume, fail in zip(*[iter(versions)] * 3):
+    os.environ["FAIL"] = fail
+    with open(os.path.join(folder, "flow.py"), "w") as file:
+        file.write(source)
+    if child := os.fork():
+        assert not os.waitpid(child, 0)[1]
+        continue
+    import flow
+    flow.main(url, resume)
+    sys.stdout.flush()
+    os._exit(0)
+"""
+Version = tuple[dict[str, int], str, str]
+"""What is changed in a version, how it goes on, and whether it fails."""
+
+
+def run_versions(folder: Path, url: str, *versions: Version) -> list[tuple[str, str]]:
+    """Run versions of a module, each in a process of its own; return the calls and what came of it, for each."""
+    given = [(MODULE.format(**{**SAME, **changed}), *how) for changed, *how in versions]
     done = subprocess.run(
-        [sys.executable, "-B", "-c", "import sys, flow; flow.main(*sys.argv[1:])", url, resume],
-        env={**os.environ, "PYTHONPATH": str(folder), "FAIL": "yes" if fail else ""},
+        [sys.executable, "-c", VERSIONS, folder, url, *(each for version in given for each in version)],
         capture_output=True,
         text=True,
-        check=True,
         timeout=60,
+        check=False,
     )
-    calls, _, value = done.stdout.strip().partition("|")
-    return calls, value
+    assert done.returncode == 0, done.stderr
+    told = [line.partition("|") for line in done.stdout.splitlines()]
+    return [(calls, value) for calls, _, value in told]
 
 
 @pytest.mark.parametrize(
@@ -258,12 +301,18 @@ def test_other_code_is_refused_by_task_and_run_when_compatible(
 ) -> None:
     """Code that changed between two processes is refused by the task's name; "compatible" runs it and what follows."""
     every = "below,first,last,made,returns,second"
-    assert run_version(tmp_path, url, {}, fail=True) == (every, "stopped")
-    calls, told = run_version(tmp_path, url, changed)
+    ((_, fresh),) = run_versions(tmp_path, beside(url), (changed, "", ""))
+    stopped_, (calls, told), resumed, again = run_versions(
+        tmp_path,
+        url,
+        ({}, "", "yes"),
+        (changed, "", ""),
+        (changed, "compatible", ""),
+        (changed, "", ""),
+    )
+    assert stopped_ == (every, "stopped")
     assert calls == ""
     assert named in told
     assert "began otherwise" in told
-    fresh = run_version(tmp_path, url.replace("runs.db", "other.db"), changed)
-    resumed = run_version(tmp_path, url, changed, resume="compatible")
-    assert resumed == (runs, fresh[1])
-    assert run_version(tmp_path, url, changed) == ("", fresh[1])
+    assert resumed == (runs, fresh)
+    assert again == ("", fresh)

@@ -73,7 +73,8 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
     """Open a file, made with mode 0600 if it is not there; transactions begin only where they are told to.
 
     The connection may be used from any thread, from one at a time. `EXTRA` is what `FULL` asks for where the journal
-    is deleted: give `FULL` for safety from loss of power.
+    is deleted: give `FULL` for safety from loss of power. With a write-ahead log `OFF` is made `NORMAL`, which waits
+    for no disk there either and can't damage the file.
 
     Raises:
         StoreError: If it can't be opened, is no database, or is locked for longer than `BUSY_SECONDS`.
@@ -89,6 +90,8 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
             mode = _settle_journal(connection)
             if synchronous is Synchronous.FULL and mode is not JournalMode.WAL:
                 synchronous = Synchronous.EXTRA
+            if synchronous is Synchronous.OFF and mode is JournalMode.WAL:
+                synchronous = Synchronous.NORMAL
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             return connection
         except BaseException:

@@ -98,7 +98,8 @@ def sqlite_path(url: str, setting: str, forms: str) -> str:
     """
     found = urlsplit(url)
     path = unquote(found.path.removeprefix("/"))
-    if found.netloc or found.query or found.fragment or not path or path == ":memory:":
+    is_name = bool(path) and path != ":memory:" and not path.endswith("/") and "\0" not in path
+    if found.netloc or found.query or found.fragment or not is_name:
         raise SpecError(f"{setting}={url!r} names no file", f"write {forms}")
     return path
 

@@ -67,6 +67,7 @@ class Engine:
         max_concurrency: int | None = None,
         preview: Callable[[object], str] | None = None,
     ) -> None:
+        _check_backends(state_backend_cls, cache_backend)
         self.bus = MessageBus() if bus is None else bus
         self.executor: Executor = LocalExecutor() if executor is None else executor
         self.state_backend_cls: StateBackendFactory = state_backend_cls or InMemoryStateBackend
@@ -148,6 +149,7 @@ class Engine:
             raise EngineClosedError
         if callable(target) and not isinstance(target, Task):
             target, spec = collect(target)
+        _check_identity(run_id, resume, restart)
         options = RunOptions(
             dict(params or {}),
             run_id,
@@ -271,6 +273,23 @@ async def _until_done(driver: asyncio.Task[None]) -> bool:
     except asyncio.CancelledError:
         return True  # of one that is cancelled before its first turn, and never begins to run
     return caller.cancelling() > before
+
+
+def _check_identity(run_id: object, resume: object, restart: bool) -> None:
+    if run_id is not None and not (isinstance(run_id, str) and run_id):
+        raise SpecError(f"run_id={run_id!r}", "give a text that is not empty, or none for an id of its own")
+    if resume is not None and restart:
+        raise SpecError(f"resume={resume!r} and restart=True", "give one of them: to go on, or to begin anew")
+    if resume is not None and run_id is None:
+        raise SpecError(f"resume={resume!r} without a run_id", "give the run_id of the run that is to go on")
+
+
+def _check_backends(state: object, cache: object) -> None:
+    forms = "a URL as text (sqlite:///file.db, redis://host:6379/0) in cs.run, or a backend"
+    if state is not None and not callable(state):
+        raise SpecError(f"a state of type {type(state).__name__}", f"give {forms} that is made with run_id=")
+    if cache is not None and not (hasattr(cache, "get") and hasattr(cache, "put")):
+        raise SpecError(f"a cache of type {type(cache).__name__}", f"give {forms}")
 
 
 Word = TypeVar("Word", bound=StrEnum)

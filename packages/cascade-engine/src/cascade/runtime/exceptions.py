@@ -206,16 +206,5 @@ class RunChangedError(CascadeRuntimeError, ValueError):
 _CHANGES_SHOWN = 10
 
 
-@dataclass(eq=False)
-class MissingExtraError(CascadeRuntimeError, ImportError):
-    """A part of the engine whose extra is not installed."""
-
-    used: str
-    extra: str
-
-    def __str__(self) -> str:
-        return f"{self.used} needs an extra: pip install 'cascade-engine[{self.extra}]'"
-
-
 class BlockedLoopWarning(UserWarning):
     """A task held the event loop for long while others waited."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cascade.runtime.run import Run
-    from cascade.runtime.strategies import TailCallLoop
+    from cascade.runtime.tail_calls import TailCallLoop
 
 STARTS_A_LOOK = 32
 """After so many coroutines are made the clock is looked at; after an inline call it always is."""
@@ -118,7 +118,7 @@ class Flight:
             elif not self._call(node, filling):
                 break
             if run.turn_is_over():
-                run.queue(self.serial, 0, self)
+                run.starter.queue(self.serial, 0, self)
                 break
         if started:
             self._unbegun += started
@@ -137,7 +137,7 @@ class Flight:
         if self._values[self._course.program.target] is not _NOTHING:
             self._end()
         elif self._ready:
-            self._run.queue(self.serial, 0, self)
+            self._run.starter.queue(self.serial, 0, self)
 
     def hand_over(self, called: int | None = None) -> None:
         """Let a frame go on from here; `called` is an inline call that has ended and is still to be taken in."""
@@ -153,7 +153,7 @@ class Flight:
             for node, value in enumerate(self._values)
             if value is not _NOTHING and node not in outcomes
         }
-        run.forget_flight(self)
+        run.frames.forget_flight(self)
         frame = self._loop.open_frame(self._course.program, self._lazies, self.serial, settled, under_way)
         self._jobs = {node: Job(frame, node) for node in under_way}
         for node, job in self._jobs.items():
@@ -161,7 +161,7 @@ class Flight:
                 job.note_started()
                 job.began = self._began[node]
         for node, task in flying.items():
-            run.adopt(self._jobs[node], task)
+            run.starter.adopt(self._jobs[node], task)
         for node, outcome in outcomes.items():
             run.complete(self._jobs[node], outcome)
 
@@ -201,7 +201,7 @@ class Flight:
         self._values[node] = value
         self._tasks[node] = None
         if not self._landed:
-            self._run.note_landing(self)
+            self._run.frames.note_landing(self)
         self._landed.append(node)
 
     def _find_unbegun(self) -> None:
@@ -236,7 +236,7 @@ class Flight:
             return not is_target
         self.hand_over(node)
         assert self._jobs is not None
-        run.called(self._jobs[node], value, failure)
+        run.settler.called(self._jobs[node], value, failure)
         return False
 
     def _settle(self, node: int) -> None:
@@ -253,5 +253,5 @@ class Flight:
         return any(type(values[node]) in LAZY_TYPES and node != target for node in self._landed)
 
     def _end(self) -> None:
-        self._run.forget_flight(self)
+        self._run.frames.forget_flight(self)
         self._loop.go_on_with(self._values[self._course.program.target])

@@ -17,8 +17,8 @@ from cascade.spec.missing import MISSING
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:
-    from cascade.runtime.strategies import TailCallLoop
-    from cascade.runtime.stretch import Stretch
+    from cascade.runtime.recorded_calls import Stretch
+    from cascade.runtime.tail_calls import TailCallLoop
 
 
 class Stage(IntEnum):

@@ -18,6 +18,10 @@ ITEMS_A_LOOK = 128
 """After so many plain calls the clock is looked at."""
 
 
+Ordering = Callable[[Any], Any]
+"""What gives an input of a map in an order that is the same in every process."""
+
+
 class Items:
     """The items of one map: the arguments of each call, those that they share computed once.
 
@@ -28,15 +32,20 @@ class Items:
 
     __slots__ = ("_args", "_columns", "_kwargs", "_task", "size")
 
-    def __init__(self, lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        lazy: MappedLazyResult[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        in_order: Ordering | None = None,
+    ) -> None:
         self._task = lazy.task
         self._args = args
         self._kwargs = kwargs
         self._columns: dict[int | str, list[Any]] = {
-            argument: as_items(
-                lazy.task, argument, args[argument] if isinstance(argument, int) else kwargs[argument]
-            )
+            argument: as_items(lazy.task, argument, value if in_order is None else in_order(value))
             for argument in lazy.mapped
+            for value in [args[argument] if isinstance(argument, int) else kwargs[argument]]
         }
         check_lengths(lazy.task, self._columns)
         self.size = len(next(iter(self._columns.values())))
@@ -125,7 +134,7 @@ class MapRun:
     Injections are left for each item to fill.
     """
 
-    def __init__(self, job: Job, items: Items | None = None) -> None:
+    def __init__(self, job: Job, items: Items | None = None, in_order: Ordering | None = None) -> None:
         self.job = job
         self.failed = False
         self.error: BaseException | None = None  # the first of an item's own
@@ -133,7 +142,7 @@ class MapRun:
         self.values: list[Any] | None = None  # of all items, if plain calls have given them
         lazy = job.lazy
         assert isinstance(lazy, MappedLazyResult)
-        self.calls = Items(lazy, *job.arguments(None)) if items is None else items
+        self.calls = Items(lazy, *job.arguments(None), in_order) if items is None else items
         call = job.frame.program.calls[job.position]
         self._injections = [
             (slot, source.resource)

@@ -47,11 +47,13 @@ class Maps:
         run = self._run
         run.reports.started(job)
         try:
-            mapping = MapRun(job)
-            if run.recording is not None:
+            if run.recording is None:
+                mapping = MapRun(job)
+            else:
+                mapping = MapRun(job, in_order=run.recording.in_order)
                 self._recover(run.recording, mapping)
         except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
-            run.fail(job, error)
+            run.settler.fail(job, error)
             return
         self._open[id(mapping)] = mapping
         if run.plain and not run.heard and self._has_plain_items(mapping):
@@ -76,7 +78,7 @@ class Maps:
             self._queue(mapping)
 
     def _has_plain_items(self, mapping: MapRun) -> bool:
-        return not mapping.injects and self._run.is_plain(mapping.job)
+        return not mapping.injects and self._run.starter.is_plain(mapping.job)
 
     def _call(self, mapping: MapRun) -> None:
         """Make the calls of a map's items one after the other, as many as the turn has time for."""
@@ -94,12 +96,12 @@ class Maps:
             item = ItemJob(mapping, index)
             if isinstance(value, LazyResult):
                 mapping.note_running()
-                run.returned(item, value)
+                run.settler.returned(item, value)
             else:
                 run.state.put_result(item.key, value)
         if error is not None:
             mapping.note_running()
-            run.fail_plain(ItemJob(mapping, len(values)), error)
+            run.settler.fail_plain(ItemJob(mapping, len(values)), error)
 
     def _queue(self, mapping: MapRun) -> None:
         """Let a map's next item be started in its turn, if there is one that may."""
@@ -107,7 +109,7 @@ class Maps:
             mapping.queued = True
             frame = mapping.job.frame
             rank = frame.program.rank[mapping.job.position]
-            self._run.queue(frame.serial, rank, mapping)
+            self._run.starter.queue(frame.serial, rank, mapping)
 
     def settle_item(self, mapping: MapRun) -> None:
         """Note that an item is done; with the last one the map has its value."""
@@ -123,11 +125,11 @@ class Maps:
         job = mapping.job
         if mapping.values is not None:
             run.reports.finished(job, Returned(mapping.values))
-            run.succeed(job, mapping.values)
+            run.settler.succeed(job, mapping.values)
             return
         items = mapping.items()
         if mapping.failed:
-            run.reports.finished(job, Failed(mapping.error or run.last_failure))
+            run.reports.finished(job, Failed(mapping.error or run.settler.last_failure))
         else:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))
@@ -135,6 +137,6 @@ class Maps:
             for item in items:
                 run.state.clear(item.frame_key)
         if mapping.failed:
-            run.settle_without_value(job)
+            run.settler.settle_without_value(job)
         else:
-            run.succeed(job, values)
+            run.settler.succeed(job, values)

@@ -24,13 +24,14 @@ LONG = 8
 class PlainMatcher:
     """Gives the lazy results of a tree in the order of its structure, or `None` if it has another one."""
 
-    __slots__ = ("_is_chain", "_is_first", "_is_repeated", "_repeated", "_size", "_stretches")
+    __slots__ = ("_is_chain", "_is_first", "_is_repeated", "_size", "_stretches", "_take_repeated")
 
     def __init__(self, structure: PlainStructure) -> None:
         rows = _Rows(structure)
         self._size = len(structure)
         self._is_chain = all(link is None or type(link) is int for link in structure.links)
-        self._repeated = tuple(rows.repeated)
+        repeated = rows.repeated
+        self._take_repeated = itemgetter(*repeated, *repeated[:1]) if repeated else None
         self._is_first = bytes(rows.is_first)
         self._is_repeated = bytes(not each for each in rows.is_first)
         self._stretches = tuple(_stretches(rows.rows))
@@ -43,9 +44,9 @@ class PlainMatcher:
         if self._is_chain:
             return places
         lazies = places
-        if self._repeated:
+        if self._take_repeated is not None:
             lazies = list(compress(places, self._is_first))
-            known = map(lazies.__getitem__, self._repeated)
+            known = self._take_repeated(lazies)
             if not all(map(is_, compress(places, self._is_repeated), known)):
                 return None
         # Sharing is part of the structure: what were two lazy results are two again.

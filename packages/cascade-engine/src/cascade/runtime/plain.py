@@ -36,11 +36,11 @@ def is_simple(policies: Policies) -> bool:
 class Stopped:
     """Where plain calls could not go on: at `node`, which raised `error` or returned the lazy `value`.
 
-    With no node the turn was over; `begin` is then the place, in the plan's order, of the next call to make. `values`
-    are those known by then, by position; `MISSING` for the others.
+    With no node only the turn was over. `values` are those known by then, by position; `MISSING` for the others.
+    `trees` are the nodes that returned lazy values before this one, with those.
     """
 
-    __slots__ = ("began", "begin", "error", "node", "value", "values")
+    __slots__ = ("began", "error", "node", "trees", "value", "values")
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class Stopped:
         error: BaseException | None,
         value: Any = None,
         began: float = 0.0,
-        begin: int = 0,
+        trees: Sequence[tuple[int, Any]] = (),
     ) -> None:
         self.began = began
-        self.begin = begin
         self.node = node
+        self.trees = trees
         self.values = values
         self.error = error
         self.value = value

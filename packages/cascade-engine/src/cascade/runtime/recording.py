@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from cascade.runtime.records import (
     Differences,
     code_of,
     differences,
+    in_canonical_order,
     make_record,
     merged,
 )
@@ -76,7 +77,11 @@ class Recording:
         """
         later = await self._open(tree, options)
         self._dirty = False
-        await self.state.commit()
+        try:
+            await self.state.commit()
+        except BaseException as error:
+            self._error = error  # nothing more is asked of a store that has failed
+            raise
         return later
 
     async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
@@ -140,9 +145,9 @@ class Recording:
     # Commits
 
     @property
-    def is_committing(self) -> bool:
-        """Whether a commit is under way."""
-        return self._committing is not None
+    def committing(self) -> asyncio.Task[None] | None:
+        """The commit that is under way, if one is."""
+        return self._committing
 
     def take_released(self) -> Resumed | None:
         """Return the next of what was held back and may go on now.
@@ -339,6 +344,15 @@ class Recording:
     def pending(self, job: Job) -> Pending | None:
         """Return what the loop in the place of a call goes on with, if the run was in it before."""
         return self.state.get_target(job.key) if job.frame.loop.recovered else None
+
+    @staticmethod
+    def in_order(value: Any) -> Any:
+        """Return what a map goes over in an order that it has in every process: items are kept by their number.
+
+        Raises:
+            MapError: If it is a set with members that have no canonical form.
+        """
+        return in_canonical_order(value) if isinstance(value, Set) else value
 
     def begin_map(self, mapping: MapRun, items: list[ItemJob]) -> set[int]:
         """Note how many items a map has; return those whose values are there.

@@ -21,10 +21,14 @@ from cascade.spec.common import READ_INPUT, SecretValue
 from cascade.spec.compose import CALL_FACTORY, COLLECT
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding import digest
-from cascade.spec.errors import UncacheableError
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.errors import MapError, UncacheableError
+from cascade.spec.lazy_types import (
+    ConfiguredLazyResult,
+    LazyResult,
+    MappedLazyResult,
+    ParamLazyResult,
+)
 from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES
 from cascade.spec.task import Task, TaskReference
 
 PASSING = frozenset({COLLECT, READ_INPUT})
@@ -70,9 +74,12 @@ def _outline(tree: Tree) -> _Outline:
     known = _outlines.get(tree.structure)
     if known is None:
         rows, calls = StructureRows(), tree.structure.calls
+        hidden = {
+            task: code_version(task) for task in _tasks(tree.lazies) if task.reference.find() is not task
+        }
         known = _Outline(
             [digest_of(path) for path in tree.structure.paths],
-            [_shape(rows, lazy, call) for lazy, call in zip(tree.lazies, calls, strict=True)],
+            [_shape(rows, lazy, call, hidden) for lazy, call in zip(tree.lazies, calls, strict=True)],
             structure_digest(tree),
         )
         if isinstance(
@@ -82,17 +89,28 @@ def _outline(tree: Tree) -> _Outline:
     return known
 
 
-def _shape(rows: StructureRows, lazy: LazyResult[Any], call: Call) -> bytes:
-    shape = rows.shape(lazy)
-    if call is NO_CALL:
+def _shape(rows: StructureRows, lazy: LazyResult[Any], call: Call, hidden: Mapping[Task[Any], str]) -> bytes:
+    shape = rows.call(lazy)  # policies say how a call is made and not what it gives
+    if lazy.task in hidden:  # of tasks inside functions many may have one name
+        shape += hidden[lazy.task].encode()
+    if not call.slots and not call.defaults:
         return shape
     return shape + repr((call.slots, call.defaults)).encode("utf-8", "surrogatepass")
 
 
 def code_of(lazies: Iterable[LazyResult[Any]]) -> set[CodeRecord]:
-    """Return the code of the tasks that are called, without Cascade's own."""
-    tasks: set[Task[Any]] = {lazy.task for lazy in lazies} - _OWN
-    return {CodeRecord(*task.reference, code_version(task)) for task in tasks}
+    """Return the code of the tasks that are called, without Cascade's own; of tasks of one name as one."""
+    versions: dict[TaskReference, set[str]] = {}
+    for task in _tasks(lazies):
+        versions.setdefault(task.reference, set()).add(code_version(task))
+    return {
+        CodeRecord(*reference, each.pop() if len(each) == 1 else digest(tuple(sorted(each))).hex())
+        for reference, each in versions.items()
+    }
+
+
+def _tasks(lazies: Iterable[LazyResult[Any]]) -> set[Task[Any]]:
+    return {lazy.task for lazy in lazies} - _OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +191,8 @@ def _inputs(
 
 def _node(shape: bytes, lazy: LazyResult[Any], call: Call, names: list[bytes]) -> bytes:
     """Return a digest of what a node is: its task, its literals, and which nodes fill what."""
-    is_common = call is NO_CALL and type(lazy) is LazyResult and lazy.policies is NO_POLICIES
+    is_leaf = call is NO_CALL or not (call.slots or call.defaults or call.conditions)
+    is_common = is_leaf and type(lazy) in _COMMON and lazy.policies.otherwise is MISSING
     if is_common and not lazy.kwargs and _SCALARS.issuperset(map(type, lazy.args)):
         hashed = _EMPTY.copy()
         hashed.update(shape + marshal.dumps(lazy.args, _MARSHAL))
@@ -202,6 +221,21 @@ def _name(source: Source, names: list[bytes]) -> object:
     return names[source]
 
 
+def in_canonical_order(members: Iterable[object]) -> list[object]:
+    """Return the members of a set in an order that does not depend on their hashes, which differ between processes.
+
+    Raises:
+        MapError: If one of them has no canonical form.
+    """
+    try:
+        return sorted(members, key=digest)
+    except UncacheableError as problem:
+        raise MapError(
+            f"a set with a {problem.kind} in it has no order that lasts",
+            "give a list, or say what stands for its members with register_encoder",
+        ) from problem
+
+
 def _literal(value: object) -> bytes:
     """Return what tells a literal from others: of a function its code, of what has no canonical form its type."""
     kind = type(value)
@@ -217,6 +251,7 @@ def _literal(value: object) -> bytes:
         return b"t" + digest((kind.__module__, kind.__qualname__, getattr(name, "__qualname__", "")))
 
 
+_COMMON = (LazyResult, ConfiguredLazyResult)
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _MARSHAL = 2
 """The last format of `marshal` in which equal values have equal bytes, whoever else refers to them."""

@@ -18,7 +18,7 @@ from cascade.runtime.program import Program
 from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
-    from cascade.runtime.strategies import TailCallLoop
+    from cascade.runtime.tail_calls import TailCallLoop
 
 
 class Turning(NamedTuple):

@@ -6,16 +6,28 @@ Slower than code written for the structure, but there at once and of any size.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.plain import PlainStructure
 from cascade.runtime.plain import LAZY_TYPES, Lazies, Stopped
 from cascade.runtime.program import Program
-from cascade.runtime.stretches import arguments, stretches
+from cascade.runtime.stretches import arguments, links_by_place, part, stretches
+from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.runtime.run import Run
+
+_END = attrgetter("end")
+
+
+class Paused:
+    """The type of `PAUSED`: the event loop is to have its turn before the next call."""
+
+
+PAUSED = Paused()
 
 
 class Table:
@@ -25,68 +37,103 @@ class Table:
     """A table of so many calls looks at the clock after each one, so that a call that takes long is known by name."""
     CALLS_A_LOOK = 32
     """A larger one does so after this many calls."""
+    SHORT_CALLS_A_LOOK = 128
+    """And after this many where those before took so little that these won't take a turn."""
+    SHORT_SECONDS = 0.001
+    """What calls between two looks may take for more of them to be made before the next."""
 
-    __slots__ = ("_calls_a_look", "_links", "_program", "_stretches")
+    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches")
 
-    def __init__(self, program: Program, structure: PlainStructure) -> None:
+    def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
         self._program = program
-        self._links = structure.links
-        self._stretches = tuple(stretches(structure, program.order))
-        self._calls_a_look = 1 if len(program) <= self.SMALL else self.CALLS_A_LOOK
+        self._links = links_by_place(structure, program.order)
+        self._looks_each_time = len(program) <= self.SMALL
+        longest = 1 if self._looks_each_time else self.SHORT_CALLS_A_LOOK
+        self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
 
-    def call(self, lazies: Lazies, run: Run, values: list[Any], begin: int) -> Any:
-        """Make the calls in the plan's order, from place `begin` on, and return the target's value.
+    def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:
+        """Make the calls in the plan's order and return the target's value, which is the last.
 
-        `values` are those known, `MISSING` for the others; they are filled. Returns a `Stopped` at a call that raises
-        or gives a lazy result, and when the run's turn is over.
+        `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
+        `Stopped` at a call that raises or gives a lazy result, and `PAUSED` when the run's turn is over.
         """
-        order, target, links = self._program.order, self._program.target, self._links
-        clock, ends, calls_a_look = time.monotonic, run.turn_ends, self._calls_a_look
-        place = begin
-        for call, end in self._stretches:
-            while place < end:
-                nodes = order[place : min(place + calls_a_look, end)]
-                stopped = call(nodes, links, lazies, values)
-                if stopped is not None and stopped.error is not None:
-                    return stopped
-                now = clock()
-                if now > ends and calls_a_look == 1:
-                    run.note_overrun(lazies[nodes[0]].task, now)
-                if stopped is not None:
-                    return stopped.value if stopped.node == target else stopped
-                place += len(nodes)
-                if now > ends and place < len(order):
-                    return Stopped(None, values, None, begin=place)
-        return values[target]
+        clock, ends, short, size = time.monotonic, run.turn_ends, self.SHORT_SECONDS, len(self._program)
+        place, now, long = len(values), clock(), True
+        index = bisect_right(self._stretches, place, key=_END)
+        while place < size:
+            stretch = whole = self._stretches[index]
+            if (long and whole.end - place > self.CALLS_A_LOOK) or place > whole.begin:
+                end = min(whole.end, place + self.CALLS_A_LOOK)
+                stretch = part(whole, self._program.order, self._links, place, end)
+            try:
+                has_lazy = stretch.make_calls(stretch, lazies, values)
+            except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+                del values[stretch.end - 1 :]  # after an interrupt that came behind the last call
+                return self.stopped(values, error, stretch.begin)
+            before, now = now, clock()
+            if now > ends and self._looks_each_time:
+                run.note_overrun(lazies[stretch.first].task, now)
+            place = stretch.end
+            if has_lazy and (place < size or len(values) < size):
+                return self.stopped(values, None, stretch.begin)
+            if now > ends and place < size:
+                return PAUSED
+            long = now - before > short
+            index += place == whole.end
+        return values[-1]
 
-    def call_heard(self, lazies: Lazies, run: Run, values: list[Any], begin: int, serial: int) -> Any:
+    def call_heard(self, lazies: Lazies, run: Run, values: list[Any], serial: int) -> Any:
         """Make the calls as `call` does, and tell of each; `serial` is the tree's number in its run."""
         # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
         reports, clock, ends, target = run.reports, time.monotonic, run.turn_ends, self._program.target
         suffix = f"@{serial}" if serial else ""
-        for node in islice(self._program.order, begin, None):
+        calls = zip(self._program.order, self._links, strict=True)
+        for node, link in islice(calls, len(values), None) if values else calls:
             lazy = lazies[node]
             task_id, name = f"n{node}{suffix}", lazy.task.name
             began = clock()
             reports.plain_started(task_id, name)
             try:
-                args, kwargs = arguments(self._links[node], lazy, values)
+                args, kwargs = arguments(link, lazy, values)
                 value = lazy.task.func(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
-                return Stopped(node, values, error, None, began)
+                return self.stopped(values, error, len(values), began)
             now = clock()
             if now > ends:
                 run.note_overrun(lazy.task, now)
+            values.append(value)
             if type(value) in LAZY_TYPES and node != target:
-                return Stopped(node, values, None, value, began)
-            values[node] = value
+                return self.stopped(values, None, len(values) - 1, began)
             reports.plain_finished(task_id, name, now - began, value)
             if now > ends and node != target:
-                return Stopped(None, values, None, begin=self._program.rank[node] + 1)
-        return values[target]
+                return PAUSED
+        return values[-1]
+
+    def stopped(
+        self, values: list[Any], error: BaseException | None = None, begin: int = 0, began: float = 0.0
+    ) -> Stopped:
+        """Return where the calls stopped: at all lazy results from a place on, and at the next call if that raised.
+
+        A lazy result keeps no call from being made that does not need its value, so there may be several.
+        """
+        order = self._program.order
+        known: list[Any] = [MISSING] * len(order)
+        trees = []
+        for place, value in enumerate(values):
+            if place >= begin and type(value) in LAZY_TYPES:
+                trees.append((order[place], value))
+            else:
+                known[order[place]] = value
+        if error is not None:
+            return Stopped(order[len(values)], known, error, None, began, trees)
+        node, value = trees.pop() if trees else (None, None)
+        return Stopped(node, known, None, value, began, trees)
 
 
-def make_table(program: Program) -> Table | None:
-    """Return the table of a structure; `None` if it has calls that are not plain."""
+def make_table(program: Program, again: bool = False) -> Table | None:
+    """Return the table of a structure; `None` if it has calls that are not plain.
+
+    One for a structure that comes `again` takes longer to make and less to call.
+    """
     structure = program.structure
-    return Table(program, structure) if isinstance(structure, PlainStructure) else None
+    return Table(program, structure, again) if isinstance(structure, PlainStructure) else None

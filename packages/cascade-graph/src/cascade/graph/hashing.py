@@ -48,7 +48,8 @@ class StructureRows:
 
     def __init__(self) -> None:
         self._known: dict[int, bytes] = {}  # by id: tasks and policies, which the tree keeps alive
-        self._shapes: dict[tuple[object, ...], bytes] = {}
+        self._calls: dict[tuple[object, ...], bytes] = {}
+        self._shapes: dict[tuple[bytes, int], bytes] = {}
 
     def row(self, tree: Tree, position: int) -> bytes:
         """Return the digest of a node, in which other nodes are told by their positions."""
@@ -63,15 +64,23 @@ class StructureRows:
         return sha256(shape + plain + b"".join(map(digest, _peculiar(lazy)))).digest()
 
     def shape(self, lazy: LazyResult[Any]) -> bytes:
-        """Return the digest of what a node is by itself: its task, kind, arity, argument names and policies."""
-        policies = lazy.policies
-        key = (id(lazy.task), type(lazy), len(lazy.args), id(policies), *lazy.kwargs)
-        known = self._shapes.get(key)
+        """Return the digest of what a node is by itself: what is called, and its policies."""
+        policies, call = lazy.policies, self.call(lazy)
+        if policies is NO_POLICIES:
+            return call
+        known = self._shapes.get((call, id(policies)))
         if known is None:
-            parts = [self._shared(lazy.task, _task), _kind(lazy), (len(lazy.args), tuple(lazy.kwargs))]
-            if policies is not NO_POLICIES:
-                parts.append(("policies", self._shared(policies, _policies)))
-            known = self._shapes[key] = digest(tuple(parts))
+            parts = (call, self._shared(policies, _policies))
+            known = self._shapes[call, id(policies)] = digest(parts)
+        return known
+
+    def call(self, lazy: LazyResult[Any]) -> bytes:
+        """Return the digest of what is called: the task, the kind of call, arity and argument names."""
+        key = (id(lazy.task), type(lazy), len(lazy.args), *lazy.kwargs)
+        known = self._calls.get(key)
+        if known is None:
+            shape = (len(lazy.args), tuple(lazy.kwargs))
+            known = self._calls[key] = digest((self._shared(lazy.task, _task), _kind(lazy), shape))
         return known
 
     def _shared(self, value: Any, describe: Any) -> object:

@@ -101,7 +101,10 @@ class CacheBackend(Protocol):
         """Return what was put there last, if it is still good."""
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep `value` for `ttl` seconds, or as long as there is room."""
+        """Keep `value` for `ttl` seconds, or as long as there is room.
+
+        What is kept is the value as it is now: encode it before the first `await`, after which others may change it.
+        """
 
     async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
         """Return what is known of a task's values, the one that was put last first; no value is decoded."""

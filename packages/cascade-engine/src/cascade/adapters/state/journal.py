@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol
 
 from cascade.adapters.state.places import Frame, Place
 from cascade.spec.durable import Call, RunStatus
+from cascade.spec.errors import PolicyError
+
+ANSWER_SECONDS = 4.5
+"""How long a journal may take to answer: an error has to be told within 5 seconds."""
 
 
 class Durability(StrEnum):
@@ -15,6 +19,19 @@ class Durability(StrEnum):
 
     SYNC = "sync"
     ASYNC = "async"
+
+    @classmethod
+    def of(cls, given: str) -> Durability:
+        """Return the durability of this name.
+
+        Raises:
+            PolicyError: If there is none.
+        """
+        try:
+            return cls(given)
+        except ValueError:
+            known = ", ".join(repr(each.value) for each in cls)
+            raise PolicyError(f"unknown durability {given!r}", f"use one of {known}") from None
 
 
 class Kind(IntEnum):
@@ -85,7 +102,12 @@ class Loaded:
 
 
 class Journal(Protocol):
-    """One run's share of a store. A write is durable and whole when it returns, or has no effect."""
+    """One run's share of a store. A write is durable and whole when it returns, or has no effect.
+
+    Each call ends within `ANSWER_SECONDS`, with a `StoreError` if the store does not answer; only `open` may wait
+    longer, for somebody else's claim on the run to end. A call that takes longer is cancelled. It gives up then, or is
+    seen through, as what a thread has begun has to be, and ends as if it had not been cancelled.
+    """
 
     async def open(self) -> Loaded | None:
         """Take the run for this journal alone, and return what is stored of it; `None` if nothing is.

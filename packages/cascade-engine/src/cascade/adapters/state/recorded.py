@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.codec.frame import seal, unseal
-from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
+from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.places import Frame, Place, frame_of, place_of
 from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
@@ -19,10 +20,14 @@ from cascade.spec.protocols import Codec
 if TYPE_CHECKING:
     from cascade.runtime.keys import FrameKey, NodeKey
 
+T = TypeVar("T")
+
 _NOTES = {Note.ROUTES: Kind.ROUTES, Note.SIZE: Kind.SIZE}
 _OWN = Place(Frame(-1, b"", b""), b"")
 """The place of the run itself: of its record, and of what its own loop goes on with."""
 _NO_CALL = Call("", "")
+_MOMENT = 0.1
+"""Seconds for a journal that has not answered before to let go of the run."""
 _VERSION = 1
 """The format of what is no value of the user's."""
 
@@ -70,6 +75,7 @@ class RecordedState:
         self._pending: Pending | None = None
         self._changes = Changes()
         self._buffer: dict[bytes, dict[tuple[bytes, Kind], Fact]] = {}  # by frame
+        self._patience = ANSWER_SECONDS
         self._linked: set[bytes] = set()  # frames that the store can find what lies below by
 
     # Facts for this process
@@ -209,7 +215,7 @@ class RecordedState:
             RunActiveError: If somebody else drives it.
             StoreError: If the store can't be read.
         """
-        loaded = await self._journal.open()
+        loaded = await self._answer(self._journal.open(), None)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
         self._load(loaded)
@@ -227,11 +233,34 @@ class RecordedState:
         self._has_facts = self._has_facts or bool(self._buffer)
         self._buffer = {}
         if changes != Changes():
-            await self._journal.write(changes)
+            await self._answer(self._journal.write(changes), self._patience)
 
     async def close(self) -> None:
-        """Let go of the run and of the store."""
-        await self._journal.close()
+        """Let go of the run and of the store.
+
+        Raises:
+            StoreError: If that fails.
+        """
+        await self._answer(self._journal.close(), self._patience)
+
+    async def _answer(self, call: Awaitable[T], seconds: float | None) -> T:
+        """Return what a call of the journal gives, which is waited for no longer than so many seconds.
+
+        Raises:
+            StoreError: If it takes longer; later calls are waited for only for a moment.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        requests = task.cancelling()
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await call
+        except TimeoutError as problem:
+            self._patience = _MOMENT
+            raise StoreError(type(self._journal).__name__, "the store does not answer in time") from problem
+        if task.cancelling() > requests:  # the call was seen through; who waits for it is to end all the same
+            raise asyncio.CancelledError
+        return answer
 
     def _load(self, loaded: Loaded) -> None:
         self._head = loaded.head

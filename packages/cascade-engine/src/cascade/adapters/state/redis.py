@@ -10,8 +10,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from secrets import token_hex
 from typing import Any
 
@@ -71,6 +71,7 @@ class RedisStateBackend(RecordedState):
     Raises:
         MissingExtraError: If the extra is not installed.
         SpecError: If `url` is none of Redis.
+        PolicyError: If there is no such durability, or a lease is to last no time.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class RedisStateBackend(RecordedState):
         prefix: str = PREFIX,
     ) -> None:
         journal = RedisJournal(
-            url, run_id, Durability(durability), lease_seconds=lease_seconds, prefix=prefix
+            url, run_id, Durability.of(durability), lease_seconds=lease_seconds, prefix=prefix
         )
         super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
 
@@ -211,7 +212,7 @@ class RedisJournal:
 
     async def _load(self) -> Loaded | None:
         keys = self._keys
-        async with self._server.client() as client, client.pipeline(transaction=False) as pipe:
+        async with self._client() as client, client.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.head)
             pipe.zscore(keys.runs, as_bytes(self._run_id))
             pipe.zrange(keys.frames, 0, -1, withscores=True)
@@ -237,7 +238,7 @@ class RedisJournal:
     async def _facts(self, members: list[bytes]) -> Any:
         for begin in range(0, len(members), _FRAMES_AT_ONCE):
             some = members[begin : begin + _FRAMES_AT_ONCE]
-            async with self._server.client() as client, client.pipeline(transaction=False) as pipe:
+            async with self._client() as client, client.pipeline(transaction=False) as pipe:
                 for member in some:
                     pipe.hgetall(self._keys.frame(member))
                 hashes = await pipe.execute()
@@ -285,17 +286,26 @@ class RedisJournal:
         """
         keys = list(keys)
         given = (len(keys), *keys, *arguments)
+        async with self._client() as client:
+            try:
+                return await self._send(client, ("EVALSHA", script.digest, *given), on_disk)
+            except self._server.unknown_script:
+                return await self._send(client, ("EVAL", script.text, *given), on_disk)
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Any]:
+        """Lend the server's client, and note whether the server answers: one that does not is not asked to let go.
+
+        Raises:
+            StoreError: If it does not.
+        """
         try:
             async with self._server.client() as client:
-                try:
-                    answer = await self._send(client, ("EVALSHA", script.digest, *given), on_disk)
-                except self._server.unknown_script:
-                    answer = await self._send(client, ("EVAL", script.text, *given), on_disk)
+                yield client
         except StoreError:
             self._is_silent = True
             raise
         self._is_silent = False
-        return answer
 
     async def _send(self, client: Any, command: tuple[object, ...], on_disk: bool) -> Any:
         if not on_disk:
@@ -314,7 +324,7 @@ class RedisJournal:
 
     async def _can_ask_disk(self) -> bool:
         """Tell whether the server has an append-only file and says when a write has reached it."""
-        async with self._server.client() as client:
+        async with self._client() as client:
             try:
                 await client.execute_command("WAITAOF", 1, 0, 1)
             except self._server.refused:

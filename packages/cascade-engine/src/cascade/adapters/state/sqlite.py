@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,7 @@ from cascade.adapters.state.places import Frame, Place
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.turns import turn_of
 from cascade.spec.durable import RunStatus
-from cascade.spec.errors import PolicyError, RunActiveError, StoreError
+from cascade.spec.errors import RunActiveError, StoreError
 from cascade.spec.protocols import Codec
 
 T = TypeVar("T")
@@ -80,12 +81,7 @@ class SqliteStateBackend(RecordedState):
         keep_rounds: int = 1,
         codec: Codec | None = None,
     ) -> None:
-        try:
-            wanted = Durability(durability)
-        except ValueError:
-            known = ", ".join(repr(each.value) for each in Durability)
-            raise PolicyError(f"unknown durability {durability!r}", f"use one of {known}") from None
-        journal = SqliteJournal(path, run_id, wanted)
+        journal = SqliteJournal(path, run_id, Durability.of(durability))
         super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
 
 
@@ -154,21 +150,13 @@ class SqliteJournal:
                 writer.shutdown()
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
-        """Do something in the writer's thread; once it has begun it is waited for, also when cancelled."""
+        """Do something in the writer's thread; it is seen through, also when cancelled."""
         if self._writer is None:
             raise StoreError(str(self._path), "is not open")
         doing = asyncio.get_running_loop().run_in_executor(self._writer, work)
-        cancelled: asyncio.CancelledError | None = None
         while not doing.done():
-            try:
-                await asyncio.shield(doing)
-            except asyncio.CancelledError as request:
-                cancelled = request
-            except BaseException:  # noqa: BLE001 - raised again below, from what was done
-                break
-        if cancelled is not None:
-            doing.exception()
-            raise cancelled
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([doing])
         return doing.result()
 
     def _open(self) -> Loaded | None:
@@ -182,6 +170,10 @@ class SqliteJournal:
                 self._path, synchronous=Synchronous.FULL if safe else Synchronous.OFF
             )
             claim(self._connection, self._path, RUNS)
+            if not os.access(
+                self._path, os.W_OK
+            ):  # SQLite tells it with the first commit, when calls were made
+                raise StoreError(str(self._path), "is read-only here")
             with told(self._path):
                 loaded = self._read(self._connection)
                 if not safe:
@@ -225,6 +217,7 @@ class SqliteJournal:
         with self._turn.taken(wait), told(self._path), transaction(self._connection):
             now = time.time()
             run = self._head(self._connection, changes, now)
+            assert run is not None
             if changes.rounds is not None:
                 self._connection.execute(
                     "DELETE FROM facts WHERE run = ? AND round <= ?", (run, changes.rounds)
@@ -246,7 +239,7 @@ class SqliteJournal:
             self._connection.executemany(_PUT, rows[whole:])
         self._run = run
 
-    def _head(self, connection: sqlite3.Connection, changes: Changes, now: float) -> int:
+    def _head(self, connection: sqlite3.Connection, changes: Changes, now: float) -> int | None:
         """Write the run's own row; return its number."""
         head = changes.head
         if changes.anew or self._run is None:
@@ -254,8 +247,8 @@ class SqliteJournal:
                 "DELETE FROM facts WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
             )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
-            (number,) = connection.execute(
-                "INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            return connection.execute(
+                "INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._run_id,
                     head.status or RunStatus.RUNNING,
@@ -267,8 +260,7 @@ class SqliteJournal:
                     head.record or b"",
                     head.target or b"",
                 ),
-            ).fetchone()
-            return int(number)
+            ).lastrowid
         connection.execute(
             """UPDATE runs SET updated = ?, status = coalesce(?, status), task = coalesce(?, task),
                 round = coalesce(?, round), error = coalesce(?, error), record = coalesce(?, record),

@@ -55,7 +55,7 @@ class Stretch:
     def _lie_ready(self) -> None:
         if self._ranks and not self.lies_ready:
             self.lies_ready = True
-            self._run.queue(self._frame.serial, self._ranks[0], self)
+            self._run.starter.queue(self._frame.serial, self._ranks[0], self)
 
     def go_on(self) -> Job | None:
         """Make calls until there are no more, the turn is over or one has to go the general way; return the last."""
@@ -66,7 +66,7 @@ class Stretch:
             nodes = [frame.program.order[rank] for rank in ranks]
             ranks.clear()
             for node in nodes:
-                run.queue(frame.serial, frame.program.rank[node], Job(frame, node))
+                run.starter.queue(frame.serial, frame.program.rank[node], Job(frame, node))
             return None
         program, lazies, calls = frame.program, frame.lazies, frame.program.calls
         keep, clock = self._recording.keep_plain, time.monotonic
@@ -100,11 +100,11 @@ class Stretch:
                     continue
             self._hold(kept)
             self._lie_ready()
-            return run.called_in_stretch(Job(frame, node), value, failure, now)
+            return run.settler.called_in_stretch(Job(frame, node), value, failure, now)
         self._hold(kept)
         self._lie_ready()
-        return None if node < 0 else run.note_called(Job(frame, node), now)
+        return None if node < 0 else run.starter.note_called(Job(frame, node), now)
 
     def _hold(self, kept: list[int]) -> None:
         if kept:
-            self._recording.hold(partial(self._run.settle_stretch, self._frame, kept))
+            self._recording.hold(partial(self._run.frames.settle_stretch, self._frame, kept))

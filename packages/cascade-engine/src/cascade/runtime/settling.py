@@ -1,0 +1,250 @@
+"""Settling: what calls bring about: values, failures, next targets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cascade.adapters.cache.memory import InMemoryCacheBackend
+from cascade.runtime.events import SkipReason
+from cascade.runtime.exceptions import MapItemSkippedError
+from cascade.runtime.frame import Frame
+from cascade.runtime.jobs import ItemJob, Job
+from cascade.runtime.mapping import CalledItems, MapRun
+from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.plain import Stopped
+from cascade.runtime.reports import told
+from cascade.runtime.spawning import spawn
+from cascade.runtime.tail_calls import TailCallLoop
+from cascade.spec.errors import CascadeError
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+
+if TYPE_CHECKING:
+    from cascade.runtime.caching import Lead
+    from cascade.runtime.recording import Recording
+    from cascade.runtime.run import Run
+
+
+class Settler:
+    """Takes in how the calls of one run have ended, and lets their places have that for a value."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.failures: list[Exception] = []
+        self.filing: set[asyncio.Task[None]] = set()
+        self.filed: deque[Job] = deque()
+
+    def take(self, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Returned):
+            self.returned(job, outcome.value)
+        elif isinstance(outcome, Known):
+            self._run.reports.skipped(job, SkipReason.CACHE_HIT)
+            self.succeed(job, outcome.value)
+        else:
+            if not job.started:
+                self._run.reports.started(job)
+            self.fail(job, outcome.error)
+
+    def take_over(self, frame: Frame, node: int, stopped: Stopped) -> None:
+        """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
+        job = Job(frame, node)
+        job.note_started()
+        job.began = stopped.began
+        if isinstance(stopped.value, CalledItems):
+            self._run.maps.take_over(MapRun(job, stopped.value.items), stopped.value)
+        elif stopped.error is not None and isinstance(job.lazy, MappedLazyResult):
+            self.fail(job, stopped.error)  # its inputs are at fault, and a retry is for its items
+        else:
+            self.called(job, stopped.value, stopped.error)
+
+    def called(self, job: Job, value: object, failure: BaseException | None) -> None:
+        """Take in a plain call that gave `value`, or failed."""
+        if failure is None:
+            self.returned(job, value)
+        else:
+            self.fail_plain(job, failure)
+
+    def called_in_stretch(self, job: Job, value: object, failure: BaseException | None, ended: float) -> Job:
+        """Take in a plain call of a stretch that has to go the general way."""
+        job.note_started()
+        self._run.starter.called_at = ended
+        if failure is None:
+            self.returned(job, value)
+        else:
+            self.fail(job, failure)
+        return job
+
+    def returned(self, job: Job, value: object) -> None:
+        if self._run.recording is not None:
+            self._returned_recorded(self._run.recording, job, value)
+            return
+        self._run.reports.finished(job, Returned(value))
+        if not isinstance(value, LazyResult):
+            self.succeed(job, value)
+            return
+        if not job.is_target:
+            self._run.frames.queue_loop(
+                TailCallLoop(self._run, job, value)
+            )  # not begun here: trees may nest without end
+            return
+        try:
+            job.frame.loop.next_round(job, value)
+        except BaseException as error:
+            job.frame.loop.give_up()
+            if not isinstance(error, CascadeError):
+                raise
+            self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
+
+    def _returned_recorded(self, recording: Recording, job: Job, value: object) -> None:
+        """Take in what a call has returned: it is recorded first, and what depends on it waits for the commit."""
+        waits = True
+        try:
+            if isinstance(value, LazyResult):
+                recording.keep_target(job, value)
+            else:
+                waits = recording.keep_result(job, value)
+        except CascadeError as error:
+            self.fail(job, error)
+            return
+        self._run.reports.finished(job, Returned(value))
+        if not isinstance(value, LazyResult):
+            self._succeeded(job, value, waits)
+        elif job.is_target:
+            job.frame.loop.begin_round(job, value)
+            recording.hold(partial(self.advance, job.frame.loop))
+        else:
+            recording.hold(partial(self._run.frames.queue_loop, TailCallLoop(self._run, job, value)))
+
+    def advance(self, loop: TailCallLoop) -> None:
+        """Let a loop run its next rounds; a tree that can't be run fails the call in whose place it stands."""
+        try:
+            loop.advance()
+        except CascadeError as error:
+            if loop.job is not None:
+                self.fail_unreported(loop.job, error)
+            elif self._run.options.finish and self._run.frames.announced:
+                self.failures.append(error)
+                self._run.ended = True
+            else:
+                self._run.stop(error)
+        except BaseException:
+            loop.give_up()
+            raise
+
+    def settle_loop(self, loop: TailCallLoop, value: object) -> None:
+        """A loop has its value: that is the value of its place."""
+        if loop.job is not None:
+            self.succeed(loop.job, value)
+            return
+        self._run.ended = True
+        self._run.value = value
+        if loop.lead is not None:
+            self._file(loop.lead, value)
+            loop.lead = None
+
+    def settle_skipped_place(self, job: Job, reason: str | None) -> None:
+        if reason is None or reason == SkipReason.UPSTREAM_FAILED:
+            self.settle_without_value(job)
+        elif isinstance(job, ItemJob):
+            self.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
+        else:
+            if self._run.recording is None:
+                self._run.state.mark_skipped(job.key, reason)
+            else:
+                self._run.recording.keep_skip(job, reason)
+            self.settle_without_value(job)
+
+    def succeed(self, job: Job, value: object) -> None:
+        waits = False
+        if self._run.recording is None:
+            self._run.state.put_result(job.key, value)
+        else:
+            try:
+                waits = self._run.recording.keep_result(job, value)
+            except CascadeError as error:
+                self.fail_unreported(job, error)
+                return
+        self._succeeded(job, value, waits)
+
+    def _succeeded(self, job: Job, value: object, waits: bool) -> None:
+        is_filed = job.lead is not None
+        if job.lead is not None:
+            self._file(job.lead, value)
+            job.lead = None
+        if (
+            waits and self._run.recording is not None and not isinstance(job, ItemJob)
+        ):  # a map waits, with all its items
+            self._run.recording.hold(partial(self.settle, job))
+        elif is_filed and type(self._run.engine.cache.backend) is not InMemoryCacheBackend:
+            # The cache takes the value in its first turn: before that nobody gets to change it.
+            asyncio.get_running_loop().call_soon(self._let_go, job)
+        else:
+            self.settle(job)
+
+    def _let_go(self, job: Job) -> None:
+        self.filed.append(job)
+        self._run.wake_up()
+
+    def fail_plain(self, job: Job, error: BaseException) -> None:
+        """Take in what a plain call raised: its first attempt, if there may be others."""
+        retry = job.policies.retry
+        if retry is not None and isinstance(error, retry.on):
+            job.started = True
+            self._run.starter.begin_step(job, error)
+        else:
+            self.fail(job, error)
+
+    def fail(self, job: Job, error: BaseException) -> None:
+        self._run.reports.finished(job, Failed(error))
+        self.fail_unreported(job, error)
+
+    def fail_unreported(self, job: Job, error: BaseException) -> None:
+        """Take in a failure of a call that has told of its own end already, or has just done so."""
+        self._record_failure(job, error)
+        if isinstance(job, ItemJob) and job.mapping.error is None:
+            job.mapping.error = error
+        if not self._run.ended:
+            self.settle_without_value(job)
+
+    def _record_failure(self, job: Job, error: BaseException) -> None:
+        self._run.reports.annotate(error, job)
+        if self._run.options.finish and isinstance(error, Exception):
+            self.failures.append(error)
+        else:
+            if job.lead is not None:
+                job.lead.give_up()
+            self._run.stop(error)
+
+    def settle_without_value(self, job: Job) -> None:
+        if job.lead is not None:
+            job.lead.give_up()
+            job.lead = None
+        if isinstance(job, ItemJob):
+            job.mapping.failed = True
+        self.settle(job)
+
+    def settle(self, job: Job) -> None:
+        if isinstance(job, ItemJob):
+            self._run.maps.settle_item(job.mapping)
+        else:
+            job.frame.settle(job.position)
+            self._run.frames.absorb(job.frame)
+
+    def _file(self, lead: Lead, value: object) -> None:
+        """Put a value into the cache, beside the run and before its end."""
+        filing = spawn(self._put(lead, value))
+        self.filing.add(filing)
+        filing.add_done_callback(self.filing.discard)
+
+    async def _put(self, lead: Lead, value: object) -> None:
+        try:
+            await lead.succeed(value)
+        except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
+            self._run.reports.uncached(lead.leader, told(error))
+
+    @property
+    def last_failure(self) -> Exception:
+        """The failure that came last, of those that a run goes on after."""
+        return self.failures[-1]
