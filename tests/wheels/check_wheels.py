@@ -165,7 +165,7 @@ def test_engine_alone_runs(wheels: Wheels, tmp_path: Path) -> None:
     assert cs.run(target) == 6
     assert refusal("cli") == "cs.cli needs cascade-cli: pip install cascade-cli"
     """)
-    assert installed(venv) == {"cascade-spec", "cascade-graph", "cascade-engine", "networkx"}
+    assert installed(venv) == {"cascade-spec", "cascade-graph", "cascade-engine", "msgspec", "networkx"}
 
 
 def test_cli_has_a_command(wheels: Wheels, tmp_path: Path) -> None:
