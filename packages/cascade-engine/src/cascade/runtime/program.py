@@ -10,7 +10,6 @@ from cascade.graph.path import StructurePath
 from cascade.graph.plain import PlainStructure
 from cascade.graph.planning import Plan
 from cascade.graph.tree import NO_CALL, Call, Injected, Structure, Tree
-from cascade.spec.durable import Call as Told
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies import NO_POLICIES
 
@@ -33,8 +32,7 @@ class Program:
         self.target = structure.target
         self.texts: dict[
             int, str
-        ] = {}  # places as a store tells them, by position: made where they are wanted
-        self.told: dict[int, Told] = {}  # the same with the names of plain calls
+        ] = {}  # places as a store tells them, by position; made where they are wanted
 
     def __len__(self) -> int:
         return len(self.structure)

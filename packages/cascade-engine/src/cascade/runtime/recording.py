@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cascade.runtime.frame import Frame
     from cascade.runtime.jobs import ItemJob, Job
     from cascade.runtime.mapping import MapRun
+    from cascade.runtime.program import Program
     from cascade.runtime.run import RunOptions
     from cascade.runtime.strategies import Prepared
 
@@ -220,11 +221,8 @@ class Recording:
         if frame.lazies[node].task in PASSING:
             self.state.put_result(key, value)
             return
-        told = frame.program.told
-        call = told.get(node)
-        if call is None:
-            call = told[node] = Call(frame.lazies[node].task.name, _place(frame.program.paths[node]))
-        self.state.keep_result(key, value, call)
+        task = frame.lazies[node].task
+        self.state.keep_result(key, value, Call(task.name, _text(frame.program, node)))
         self._dirty = True
 
     def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
@@ -383,11 +381,15 @@ class Recording:
 
 
 def _call(job: Job) -> Call:
-    texts = job.frame.program.texts
-    text = texts.get(job.position)
+    return Call(job.name, _text(job.frame.program, job.position))
+
+
+def _text(program: Program, position: int) -> str:
+    """Return the place of a node as text, made once for all runs of a structure."""
+    text = program.texts.get(position)
     if text is None:
-        text = texts[job.position] = _place(job.path)
-    return Call(job.name, text)
+        text = program.texts[position] = _place(program.paths[position])
+    return text
 
 
 def _place(path: StructurePath) -> str:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from cascade.graph.build import build_graph
-from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree, container_kinds
 from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.compose import CALL_FACTORY
@@ -125,17 +125,8 @@ def _inputs(lazy: LazyResult[Any], call: Call) -> Iterable[object]:
 
 
 def _containers(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[str, ...]:
-    """Return the kinds of containers on the way to a slot."""
-    at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
-    kinds = []
-    for step in slot.steps:
-        kinds.append(type(at).__name__)
-        if type(at) is dict:
-            if id(at) not in entries:
-                entries[id(at)] = list(at.values())
-            at = entries[id(at)]
-        at = at[step]
-    return tuple(kinds)
+    """Return the kinds of containers on the way to a slot, by name."""
+    return tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
 
 
 def _source(source: Source) -> object:
