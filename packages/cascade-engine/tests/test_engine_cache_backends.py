@@ -62,9 +62,9 @@ class TestSqliteWithALog(TestSqlite):
 
 class TestRedis(CacheBackendConformance):
     @pytest.fixture(autouse=True)
-    def prepare(self, redis_server: RedisProcess) -> None:
-        self.server = redis_server
-        redis_server.ask(b"FLUSHALL")
+    def prepare(self, each_redis_server: RedisProcess) -> None:
+        self.server = each_redis_server
+        each_redis_server.ask(b"FLUSHALL")
 
     def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
         return RedisCacheBackend(self.server.url, clock=clock)

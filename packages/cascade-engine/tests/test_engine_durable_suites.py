@@ -47,9 +47,9 @@ class TestSqlite(DurableStateBackendConformance):
 
 class TestRedis(DurableStateBackendConformance):
     @pytest.fixture(autouse=True)
-    def prepare(self, redis_server: RedisProcess) -> None:
-        self.url = redis_server.url
-        redis_server.ask(b"FLUSHALL")
+    def prepare(self, each_redis_server: RedisProcess) -> None:
+        self.url = each_redis_server.url
+        each_redis_server.ask(b"FLUSHALL")
 
     def make_backend(self, run_id: str = "run") -> DurableStateBackend:
         return RedisStateBackend(self.url, run_id=run_id, lease_seconds=0.2)
