@@ -1,7 +1,9 @@
 """Capacity: what an engine shares among its calls, taken all or nothing, first come first served.
 
-A call of a run that itself runs inside a task may use what that task holds, and comes first for the rest: others
-may be waiting for just that.
+A call of a run that itself runs inside a task borrows: it may use what that task holds, and comes before others for the
+rest. What fits for a borrower is granted whoever else waits: one before it may be waiting for just what this one's
+lenders hold, and they end only after it. A large borrower can be overtaken so, but not for ever: only tasks that hold
+something already start borrowers, and nobody else gets what it waits for.
 """
 
 from __future__ import annotations
@@ -98,11 +100,8 @@ class _Request:
         self.grant = grant
 
 
-_Place = tuple[bool, int]
-"""A place in the queue: borrowers come before the others (`False` before `True`), then the first who came."""
-
-_Kind = tuple[bool, frozenset[Name]]
-"""Requests that wait in one line: of borrowers or others, for amounts of the same names."""
+_Line = tuple[Lease | None, frozenset[Name]]
+"""Requests for amounts of the same names: of all who borrow from one lease, or (`None`) of all who don't borrow."""
 
 
 class Capacity:
@@ -112,33 +111,33 @@ class Capacity:
         self.totals = dict(totals)
         self._pool: dict[Name, Amount] = dict(totals)
         self._tickets = itertools.count()
-        # Where the first of a line can't be served, none behind it can: only the first ones are looked at.
-        self._lines: dict[_Kind, OrderedDict[_Place, _Request]] = {}
+        # By the order of coming. Where the first of a line can't be served, none behind it can: its lenders are the
+        # same, and so are the names. So only the first ones are looked at.
+        self._lines: dict[_Line, OrderedDict[int, _Request]] = {}
 
     def request(
         self, needs: Needs, parent: Lease | None, grant: Callable[[Lease], None]
     ) -> Callable[[], None]:
         """Call `grant` with a lease as soon as there is one, perhaps at once; return what withdraws the request."""
-        borrows = self._lends_through(parent)
-        place = (not borrows, next(self._tickets))
-        kind = (not borrows, frozenset(needs))
-        self._lines.setdefault(kind, OrderedDict())[place] = _Request(needs, parent, grant)
+        ticket = next(self._tickets)
+        kind = (self._lender(parent), frozenset(needs))
+        self._lines.setdefault(kind, OrderedDict())[ticket] = _Request(needs, parent, grant)
         self.serve()
 
         def withdraw() -> None:
             line = self._lines.get(kind)
-            if line is not None and line.pop(place, None) is not None:
+            if line is not None and line.pop(ticket, None) is not None:
                 if not line:
                     del self._lines[kind]
                 self.serve()
 
         return withdraw
 
-    def _lends_through(self, lease: Lease | None) -> bool:
-        """Tell whether the holder of a lease holds some of this capacity, with other engines' in between or not."""
+    def _lender(self, lease: Lease | None) -> Lease | None:
+        """Return the nearest holder's lease of this capacity, with other engines' in between or not."""
         while lease is not None and lease.capacity is not self:
             lease = lease.parent
-        return lease is not None
+        return lease
 
     def take_back(self, name: Name, amount: Amount) -> None:
         """Put into the pool what a lease held; `serve` hands it on."""
@@ -161,22 +160,26 @@ class Capacity:
             raise
 
     def serve(self) -> None:
-        """Grant what fits; nobody overtakes one who came before for the same thing. Takes O(lines + grants)."""
+        """Grant what fits. Takes O(lines + grants).
+
+        Borrowers come first, and each that fits is served. Of the others nobody overtakes one who came before for the
+        same thing, borrower or not.
+        """
         contended: set[Name] = set()  # names that somebody waits for
-        first = [(next(iter(line)), kind) for kind, line in self._lines.items()]
-        heapq.heapify(first)  # no two places are equal
+        first = [(line[0] is None, next(iter(requests)), line) for line, requests in self._lines.items()]
+        heapq.heapify(first)  # no two tickets are equal
         while first:
-            place, kind = heapq.heappop(first)
-            line = self._lines[kind]
-            request = line[place]
-            if not contended.isdisjoint(request.needs) or not self._fits(request):
+            others, ticket, line = heapq.heappop(first)
+            requests = self._lines[line]
+            request = requests[ticket]
+            if (others and not contended.isdisjoint(request.needs)) or not self._fits(request):
                 contended.update(request.needs)
                 continue
-            del line[place]
-            if line:
-                heapq.heappush(first, (next(iter(line)), kind))
+            del requests[ticket]
+            if requests:
+                heapq.heappush(first, (others, next(iter(requests)), line))
             else:
-                del self._lines[kind]
+                del self._lines[line]
             lease = Lease(self, request.parent, request.needs)
             lease.take(request.needs, self._pool)
             request.grant(lease)
