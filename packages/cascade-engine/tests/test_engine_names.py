@@ -20,6 +20,7 @@ RUNTIME_NAMES = [
     "EngineLoopError",
     "Event",
     "Executor",
+    "IdempotencyKeyError",
     "InlineTimeoutError",
     "MapItemSkippedError",
     "MessageBus",

@@ -49,6 +49,22 @@ class RouteNotFoundError(CascadeRuntimeError, LookupError):
 
 
 @dataclass(eq=False)
+class IdempotencyKeyError(CascadeRuntimeError, TypeError):
+    """A task asks for its idempotency key, and one of its arguments has no form that could go into the key."""
+
+    task: str
+    argument: str
+    kind: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' asks for its idempotency key, and its argument '{self.argument}' can't go into "
+            f"the key: a {self.kind} has no canonical form; pass plain data, say what stands for it with "
+            f"register_encoder, or inject it as a resource"
+        )
+
+
+@dataclass(eq=False)
 class MapItemSkippedError(CascadeRuntimeError, LookupError):
     """An item of a map has no value, because what it called was skipped."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import Node, node_of
@@ -88,12 +87,6 @@ class Job:
     def resources(self) -> list[str]:
         """The names of the resources that the call takes."""
         return self.frame.program.resources[self.position]
-
-    def idempotency_key(self, run: str) -> str:
-        """Return 32 characters that name this call of a run: the same for retries, and when the run is resumed."""
-        return hashlib.blake2b(
-            f"{run}/{self.key}".encode("utf-8", "surrogatepass"), digest_size=16
-        ).hexdigest()
 
     def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments; without `resources`, injections stay as they are."""

@@ -85,6 +85,7 @@ class Run:
         self.error: BaseException | None = None
         self.value: Any = None
         self.ended = False
+        self._salt: bytes | None = None
         self._driver: asyncio.Task[Any] | None = None
         self._loop: TailCallLoop | None = None
         self._began = 0.0
@@ -117,7 +118,11 @@ class Run:
     @property
     def identity(self) -> str:
         """What tells this run from all others, and from one of its name that was begun before it and not resumed."""
-        return self.run_id if self.recording is None else self.recording.identity
+        if self.recording is not None:
+            return self.recording.identity
+        if self._salt is None:
+            self._salt = os.urandom(16)
+        return f"{self.run_id}/{self._salt.hex()}"
 
     def begin(self, target: object) -> bool:
         """Make the plain calls of the first turn; tell whether that was the whole run, so that none is to be driven.

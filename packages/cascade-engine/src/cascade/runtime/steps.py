@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.caching import Lead
@@ -59,7 +60,7 @@ class PlainStep:
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
-    __slots__ = ("_failed", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
+    __slots__ = ("_failed", "_key", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
 
     def __init__(self, run: Run, job: Job, lease: Lease | None, failed: Exception | None = None) -> None:
         self._run = run
@@ -68,6 +69,7 @@ class Step:
         self._lease = lease
         self._releasing = False
         self._stopped = False
+        self._key: str | None = None
         # The run's context as this call's own copy has it; without resources nothing can become newer.
         self._known = run.context.copy() if job.resources and not run.engine.is_inline(job.lazy) else None
 
@@ -132,7 +134,7 @@ class Step:
         lease = await self._take_lease()
         given = {INPUTS: run.resources.values[INPUTS]}
         if IDEMPOTENCY_KEY in job.resources:
-            given[IDEMPOTENCY_KEY] = job.idempotency_key(run.identity)
+            given[IDEMPOTENCY_KEY] = self._idempotency_key()
         stack = ResourceStack(given, run.reports.resource)
         try:
             if not job.started:
@@ -156,6 +158,15 @@ class Step:
         finally:
             if lease is not None:
                 lease.release()
+
+    def _idempotency_key(self) -> str:
+        """Return the key of the call, made before its first attempt: that may change what it was given."""
+        if self._key is None:
+            made: str = import_module("cascade.runtime.idempotency").idempotency_key(
+                self.job, self._run.identity
+            )
+            self._key = made
+        return self._key
 
     async def _release(self, stack: ResourceStack, failure: BaseException | None) -> list[BaseException]:
         self._releasing = True

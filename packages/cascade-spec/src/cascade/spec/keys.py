@@ -55,10 +55,10 @@ def key_of_call(call: CachedCall, version: str = "") -> CacheKey:
     Raises:
         UncacheableError: If an argument has no canonical form; it names the argument and the type.
     """
-    return make_key(call.task, _bound(call.task, call.args, call.kwargs), version)
+    return make_key(call.task, bound_arguments(call.task, call.args, call.kwargs), version)
 
 
-def _bound(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+def bound_arguments(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
     """Return the arguments by parameter, with defaults filled in."""
     names, parameters = task.positional, task.signature.parameters
     if not kwargs and len(args) == len(names) == len(parameters):
