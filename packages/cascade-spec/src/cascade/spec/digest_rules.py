@@ -1,0 +1,15 @@
+"""The version of the rules by which digests are made, of code, arguments, structures and inputs.
+
+Whatever is compared with a digest of an earlier process says by which rules that one was made. What was made under
+other rules is told so, and never taken for a change of code.
+"""
+
+DIGEST_RULES = 2
+"""The rules of this version: raise it when the same code or the same value gets another digest than before."""
+
+_MADE_BY = {1: "Cascade 0.1"}
+
+
+def made_by(rules: int) -> str:
+    """Return the name of the version whose rules these are."""
+    return _MADE_BY.get(rules) or ("this version" if rules == DIGEST_RULES else "another version of Cascade")
