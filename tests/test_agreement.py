@@ -24,6 +24,7 @@ from workflows import workflows
 
 from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
+from cascade.runtime.events import TaskSkipped
 
 QUICK = settings(
     max_examples=500,
@@ -311,6 +312,32 @@ def test_engine_agrees_with_the_reference_for_long(make_engine: MakeEngine) -> N
     @given(workflows(size=16), st.integers(0, 2**32))
     def check(workflow: Workflow, chance: int) -> None:
         agree(workflow, make_engine, chance)
+
+    check()
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_a_handed_in_state_backend_is_told_of_every_skip(on_failure: str) -> None:
+    """Whatever listeners hear of why calls were not made, the backend was told of the same."""
+
+    @settings(QUICK, max_examples=60)
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        marked: Counter[str] = Counter()
+
+        class Telling(DictState):
+            def mark_skipped(self, key: Hashable, reason: str) -> None:
+                marked[str(reason)] += 1
+                super().mark_skipped(key, reason)
+
+        seen = observe(
+            workflow.build(),
+            lambda bus: Engine(bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=Telling),
+            on_failure=on_failure,
+        )
+        heard = Counter(str(event.reason) for event in seen.events if isinstance(event, TaskSkipped))
+        heard.pop(SkipReason.CACHE_HIT.value, None)  # that one has a value
+        assert heard - marked == Counter()  # what stands in the place of a call may be marked there once more
 
     check()
 

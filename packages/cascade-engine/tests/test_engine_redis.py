@@ -22,7 +22,14 @@ from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
 from cascade.adapters.state.places import Frame, Place
 from cascade.adapters.state.redis import RedisJournal
 from cascade.adapters.urls import address_of
-from cascade.spec import MissingExtraError, RunActiveError, SpecError, StoreError, StoreFormatError
+from cascade.spec import (
+    MissingExtraError,
+    RunActiveError,
+    RunLostError,
+    SpecError,
+    StoreError,
+    StoreFormatError,
+)
 from cascade.spec.durable import Call, RunStatus
 from cascade.spec.errors import RunNotFoundError
 
@@ -86,6 +93,49 @@ def test_who_has_lost_the_run_can_not_write(url: str) -> None:
         await new.close()
 
     asyncio.run(main())
+
+
+def test_who_has_lost_the_run_is_told_also_when_the_other_one_has_ended(url: str) -> None:
+    """A driver that wakes up after the one that took its run over has gone is told who that was, by a typed error."""
+
+    async def main() -> None:
+        old, new = journal(url), journal(url)
+        await old.open()
+        await old.write(BEGUN)
+        with closing(redis.Redis.from_url(url)) as client:
+            client.delete("cascade:state:lease:run")
+        await new.open()
+        await new.write(Changes(facts=[fact(1)]))
+        await new.close()
+        with pytest.raises(RunLostError, match=r"has been taken over by process .*is not recorded") as caught:
+            await old.write(Changes(facts=[fact(2)]))
+        assert caught.value.run_id == "run"
+        assert caught.value.driver.startswith(f"process {os.getpid()} on ")
+        await old.close()
+        last = journal(url)
+        assert await last.open() is not None
+        await last.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_was_taken_over_says_so_whatever_else_became_of_it(url: str, fails: bool) -> None:
+    """A run that ends after another process took it over and ended it raises that, or notes it on its own error."""
+
+    @cs.task
+    def lose() -> int:
+        with closing(redis.Redis.from_url(url)) as client:
+            client.set("cascade:state:owner:run", b"token process 7 on elsewhere")
+            client.delete("cascade:state:lease:run")
+        if fails:
+            raise ValueError("bad row")
+        return 1
+
+    with pytest.raises(ValueError if fails else RunLostError) as caught:
+        cs.run(lose(), state=url, run_id="run")
+    told = [str(caught.value), *getattr(caught.value, "__notes__", ())]
+    assert any("has been taken over by process 7 on elsewhere" in each for each in told)
 
 
 def test_a_lease_that_ran_out_unseen_is_taken_again(url: str) -> None:

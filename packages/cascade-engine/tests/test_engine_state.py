@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -14,6 +16,7 @@ from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.state import InMemoryStateBackend
 from cascade.graph import CycleError, Edge, Graph, Node, NodeType, Plan
 from cascade.runtime import Engine
+from cascade.runtime.events import TaskSkipped
 
 
 class Ledger(InMemoryStateBackend):
@@ -44,6 +47,59 @@ def ledger() -> type[Ledger]:
     return OwnLedger
 
 
+def skips_and_events(ledger: type[Ledger], target: Any, **settings: Any) -> tuple[list[str], list[str]]:
+    """Return the reasons of skips that the backend was told of, and those that listeners were."""
+    events: list[cs.Event] = []
+    bus = cs.MessageBus()
+    bus.subscribe(TaskSkipped, events.append)
+
+    async def main() -> None:
+        async with Engine(state_backend_cls=ledger, bus=bus) as engine:
+            with suppress(Exception):
+                await engine.run(target, **settings)
+
+    asyncio.run(main())
+    (made,) = ledger.made
+    return sorted(reason for _, reason in made.skips), sorted(str(event.reason) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "reasons"),
+    [
+        (
+            lambda: add(cs.Router(selector=give("a"), routes={"a": give(1), "b": add(give(2), 3)}), 4),
+            {},
+            ["Pruned_UnselectedRoute"] * 2,
+        ),
+        (lambda: give(give(1).run_if(give(False), otherwise=2)), {}, ["ConditionFalse"]),
+        (lambda: give(add(give(1), 2).run_if(give(False), otherwise=3)), {}, ["ConditionFalse", "NotNeeded"]),
+        (
+            lambda: give(give(0).run_if(give(False))),
+            {},
+            ["ConditionFalse", "UpstreamSkipped_Data"],
+        ),
+        (lambda: [fail(), give(give(1))], {}, ["RunStopped"] * 3),
+        (lambda: [add(fail(), 1), give(1)], {"on_failure": "finish"}, ["UpstreamFailed"] * 2),
+        (
+            lambda: give(back(lambda: add(give(1).run_if(give(False), otherwise=2), 3))),
+            {},
+            ["ConditionFalse"],
+        ),
+        (
+            lambda: back.map(factory=[lambda: give(add(1, 1).run_if(give(False), otherwise=2))]),
+            {},
+            ["ConditionFalse"],
+        ),
+    ],
+)
+def test_a_backend_is_told_why_a_node_has_no_value(
+    ledger: type[Ledger], make: Callable[[], Any], settings: dict[str, Any], reasons: list[str]
+) -> None:
+    """Each skip that listeners hear of is marked in the backend: those that are pruned, not needed or stopped too."""
+    told, heard = skips_and_events(ledger, make(), **settings)
+    assert told == heard == reasons
+
+
 class Witness:
     """An executor of a user's own: it notes each call and makes it at once."""
 
@@ -55,6 +111,21 @@ class Witness:
         assert node.callable_obj is not None
         value = node.callable_obj(*args, **kwargs)
         return await value if asyncio.iscoroutine(value) else value
+
+
+@cs.task
+def give(value: object) -> object:
+    return value
+
+
+@cs.task
+def fail() -> None:
+    raise ValueError
+
+
+@cs.task
+def back(factory: Callable[[], Any]) -> Any:
+    return factory()
 
 
 @cs.task

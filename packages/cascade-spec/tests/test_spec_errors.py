@@ -31,6 +31,7 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.StoredReferenceError("module.Thing", "it is gone", "a remedy"), LookupError),
     (errors.MissingExtraError("Redis", "redis"), ImportError),
     (errors.StoreError("runs.db", "disk full"), OSError),
+    (errors.RunLostError("runs.db", "the run 'r' has been taken over", "r", "process 1"), OSError),
     (errors.StoreNotFoundError("runs.db", "there is no such file"), FileNotFoundError),
     (errors.StoreFormatError("runs.db", "is no store", "a remedy"), ValueError),
     (errors.RunActiveError("nightly", "runs.db", "process 1"), OSError),

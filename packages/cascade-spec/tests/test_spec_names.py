@@ -56,6 +56,7 @@ SPEC_NAMES = [
     "RetryPolicy",
     "Router",
     "RunActiveError",
+    "RunLostError",
     "RunNotFoundError",
     "RunStatus",
     "Scope",

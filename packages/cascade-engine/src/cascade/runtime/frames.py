@@ -7,6 +7,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.capacity import CONCURRENCY
 from cascade.runtime.checks import check_inputs, check_structure
 from cascade.runtime.events import RunStarted, SkipReason
@@ -37,6 +38,7 @@ class Frames:
         self.flights: dict[int, Flight] = {}
         self.landed: deque[Flight] = deque()
         self.announced = False
+        self._tells_state = type(run.state) is not InMemoryStateBackend  # nobody looks into the built-in one
         self._made = 0
 
     def may_announce_later(self, program: Program) -> bool:
@@ -131,10 +133,16 @@ class Frames:
         Those of a recorded run's last one stay, and those that a run which goes on after a failure begins with.
         """
         for node, reason in frame.left_out():
-            self._run.reports.skipped(Job(frame, node), reason)
+            self.skip(frame, node, reason)
         del self.open[frame.serial]
         if self._run.recording is None or not last or (frame.loop.job is not None and self._settles(frame)):
             self._run.state.clear(frame.key)
+
+    def skip(self, frame: Frame, node: int, reason: SkipReason) -> None:
+        """Tell of a node that is never called; the state backend, if it is not the built-in one, is told too."""
+        if self._tells_state:
+            self._run.state.mark_skipped(frame.node_key(node), reason)
+        self._run.reports.skipped(Job(frame, node), reason)
 
     def _settles(self, frame: Frame) -> bool:
         """Tell whether what became of a frame's target is what becomes of its place, and no failure."""

@@ -128,7 +128,7 @@ class Recording:
         if self._record is None:
             return  # the run has never become this process's own
         if self._error is not None:
-            return  # the store has failed before: what it holds is whole, and what came later is lost
+            raise self._error  # the store has failed before: what it holds is whole, and what came later is lost
         if error is None:
             self.state.finish(RunStatus.SUCCEEDED, "")
         elif isinstance(error, asyncio.CancelledError):

@@ -315,8 +315,12 @@ class Run:
                 except asyncio.CancelledError as cancelled:
                     self.stop(cancelled)
             error = doing.exception()
-            if error is not None and self.error is None:
+            if error is None or error is self.error:
+                continue
+            if self.error is None:
                 self.error = error
+            else:
+                note_others(self.error, [error])  # that of the store is told, whatever else has failed
 
     def _report_unfinished(self) -> None:
         """Tell what became of calls that nobody waits for any more, and which never started."""
@@ -328,7 +332,7 @@ class Run:
             loop.open_paused()
         for frame in self.frames.open.values():
             for node in frame.never_started():
-                self.reports.skipped(Job(frame, node), SkipReason.RUN_STOPPED)
+                self.frames.skip(frame, node, SkipReason.RUN_STOPPED)
 
     def _open_loops(self) -> list[TailCallLoop]:
         waiting = self.starter.waiting_loops()

@@ -202,6 +202,20 @@ class StoreNotFoundError(StoreError, FileNotFoundError):
 
 
 @dataclass(eq=False)
+class RunLostError(StoreError):
+    """A run that somebody else has taken over while this process drove it; `driver` says who, as far as is known.
+
+    What this process has done since its last commit is not recorded.
+    """
+
+    run_id: str
+    driver: str
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; what was done here since the last commit is not recorded"
+
+
+@dataclass(eq=False)
 class StoreFormatError(CascadeError, ValueError):
     """A store that is of another kind, or of a newer version, than what opens it."""
 

@@ -42,7 +42,7 @@ from cascade.adapters.state.redis_layout import (
 )
 from cascade.runtime.spawning import spawn
 from cascade.spec.durable import RunStatus
-from cascade.spec.errors import PolicyError, RunActiveError, StoreError, StoreFormatError
+from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError, StoreFormatError
 from cascade.spec.protocols import Codec
 
 LEASE_SECONDS = 10.0
@@ -149,7 +149,7 @@ class RedisJournal:
             self._asks_disk,
         )
         if answer != 1:
-            raise StoreError(self._server.address, self._lost_to(answer))
+            raise self._lost_to(answer)
 
     async def close(self) -> None:
         """Let go of the lease and of the connections."""
@@ -161,7 +161,8 @@ class RedisJournal:
                 self._renewing = None
             if was_open and not self._is_silent:
                 with suppress(StoreError):  # all is written; without an answer the lease ends by itself
-                    await self._call(RELEASE, [self._keys.owner, self._keys.lease], [self._holder])
+                    keys = self._keys
+                    await self._call(RELEASE, [keys.owner, keys.lease, keys.head], [self._holder])
         finally:
             await self._server.close()
 
@@ -203,10 +204,16 @@ class RedisJournal:
                 if answer != 1:
                     return
 
-    def _lost_to(self, owner: bytes) -> str:
+    def _lost_to(self, owner: bytes) -> StoreError:
+        address, run_id = self._server.address, self._run_id
         if owner:
-            return f"the run '{self._run_id}' has been taken over by {name_of(owner)}"
-        return f"it does not know any more who drives the run '{self._run_id}': its data was deleted or lost"
+            driver = name_of(owner)
+            return RunLostError(
+                address, f"the run '{run_id}' has been taken over by {driver}", run_id, driver
+            )
+        return StoreError(
+            address, f"it does not know any more who drives the run '{run_id}': its data was deleted or lost"
+        )
 
     # Reading
 

@@ -2,8 +2,8 @@
 
 Of each run there are: `head`, a hash with what is stored of the run as a whole; `frames`, a sorted set of its frames
 by their rounds; for each of those a hash `frame` with the values of its nodes, each beside what is told of it; `owner`,
-who opened the run last; and `lease`, who drives it, which times out. `runs` is a sorted set of all runs, by when each
-was written last.
+who opened the run last, which stays when the run is not driven any more; and `lease`, who drives it, which times out.
+`runs` is a sorted set of all runs, by when each was written last.
 """
 
 from __future__ import annotations
@@ -190,11 +190,13 @@ return 1
 """)
 
 RELEASE = Script("""
--- KEYS: owner, lease. ARGV: holder.
-for _, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[1] then
-    redis.call('DEL', key)
-  end
+-- KEYS: owner, lease, head. ARGV: holder.
+-- The owner of a run stays: who has lost the run to this one is told so, however late.
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('DEL', KEYS[2])
+end
+if redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('DEL', KEYS[1])
 end
 return 1
 """)
