@@ -19,6 +19,7 @@ from cascade.cli.tracebacks import render, trim
 from cascade.runtime import MessageBus, UnknownParamError
 from cascade.runtime.api import RunSettings, engine_for, run_options
 from cascade.spec import CascadeError, InputError, LazyResult, Resource, WorkflowSpec
+from cascade.spec.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
 
@@ -102,18 +103,16 @@ def _is_asked_wrong(error: Exception) -> bool:
 def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:
     """Write to stderr why the command failed: a line and its notes for a plain error, a traceback for any other."""
     trim(error)
-    text = (
-        "\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]) if is_plain(error) else render(error)
-    )
+    text = "\n".join([f"Error: {message_of(error)}", *notes_of(error)]) if is_plain(error) else render(error)
     if form is LogFormat.JSON:
-        write_json({"level": "error", "event": "CommandFailed", "error": str(error), "text": text})
+        write_json({"level": "error", "event": "CommandFailed", "error": message_of(error), "text": text})
     else:
         typer.echo(text.rstrip("\n"), err=True)
 
 
 def is_plain(error: BaseException) -> bool:
     """Tell whether a trimmed error is Cascade's own, with no code of the user's behind it: its text says it all."""
-    return isinstance(error, CascadeError) and error.__traceback__ is None
+    return is_error(error, CascadeError) and error.__traceback__ is None
 
 
 def show(value: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
+from cascade.spec.error_text import error_text, is_error, put_traceback
+
 _OURS = (
     "asyncio",
     "cascade.adapters",
@@ -28,15 +30,18 @@ def trim(error: BaseException) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        current.__traceback__ = _trimmed(current.__traceback__)
+        put_traceback(current, _trimmed(current.__traceback__))
         pending += (current.__cause__, current.__context__)
-        if isinstance(current, BaseExceptionGroup):
+        if is_error(current, BaseExceptionGroup):
             pending.extend(current.exceptions)
 
 
 def render(error: BaseException) -> str:
-    """Return the traceback of `error` as Python prints it, with its notes."""
-    return "".join(traceback.format_exception(error))
+    """Return the traceback of `error` as Python prints it, with its notes; without them if those can't be had."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - an exception may raise from its own attributes
+        return "".join([*traceback.format_tb(error.__traceback__), error_text(error)])
 
 
 def _trimmed(entry: TracebackType | None) -> TracebackType | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cascade.adapters import urls
@@ -12,6 +12,7 @@ from cascade.runtime.bus import MessageBus
 from cascade.runtime.engine import Engine
 from cascade.runtime.exceptions import RunningLoopError
 from cascade.runtime.protocols import CacheBackend, Executor, StateBackendFactory
+from cascade.spec.blocks import async_block
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
@@ -58,7 +59,7 @@ async def arun(target: object, **settings: Unpack[RunSettings]) -> Any:
         return await engine.run(target, **run_options(settings))
 
 
-@asynccontextmanager
+@async_block
 async def engine_for(settings: RunSettings, bus: MessageBus | None = None) -> AsyncIterator[Engine]:
     """Open an engine for one run with these settings, and close what it is given by URL with it.
 
@@ -123,8 +124,48 @@ def run(target: object, **settings: Unpack[RunSettings]) -> Any:
     Raises:
         RunningLoopError: If an event loop runs already: use `await cs.arun(target)` there.
     """
+    if _loop_is_running():
+        raise RunningLoopError
+    outcome = _Outcome()
+    asyncio.run(outcome.of(arun(target, **settings)))
+    return outcome.take()
+
+
+def _loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(arun(target, **settings))
-    raise RunningLoopError
+        return False
+    return True
+
+
+class _Outcome:
+    """What a coroutine gave or raised, kept beside its task.
+
+    `asyncio.run` asks for the `repr` of its task, and so for that of what the task ended with: it may be long to make,
+    or raise.
+    """
+
+    def __init__(self) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    async def of(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Await `work`. A cancellation is left to `asyncio.run`, which knows whether that was Ctrl-C."""
+        try:
+            self._value = await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised outside of the loop
+            self._error = error
+
+    def take(self) -> Any:
+        """Return the value, or raise the error; keep neither."""
+        value, error = self._value, self._error
+        self._value = self._error = None
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error  # its traceback has this frame: they would be a cycle

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cascade.runtime.events import Event
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError
 
 E = TypeVar("E", bound=Event)
@@ -54,15 +56,40 @@ class MessageBus:
         return bool(self._handlers_of(event_type) if found is None else found)
 
     def publish(self, event: Event) -> None:
-        """Hand over an event. What a handler raises is logged, and neither stops the run nor the other handlers."""
+        """Hand over an event. What a handler raises is logged, and neither stops the run nor the other handlers.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: If a handler raised it; when all handlers have been called.
+        """
+        interrupt = self.deliver(event)
+        if interrupt is not None:
+            raise interrupt
+
+    def deliver(self, event: Event) -> BaseException | None:
+        """Hand over an event as `publish` does; return what `publish` would raise."""
+        # Once per event of every run: watched by observatory/benchmarks/bench_events.py.
+        interrupt: BaseException | None = None
         found = self._listening.get(type(event))
         for handler in self._handlers_of(type(event)) if found is None else found:
             try:
                 handler(event)
-            except Exception:
-                _logger.exception("a subscriber failed on %s", type(event).__name__)
+            except (KeyboardInterrupt, SystemExit) as error:
+                interrupt = error if interrupt is None else interrupt
+            except BaseException as error:  # noqa: BLE001 - CancelledError among them: no handler can be cancelled
+                log_failure(_logger, f"a subscriber failed on {type(event).__name__}", error)
+        return interrupt
 
     def _handlers_of(self, event_type: type[Event]) -> tuple[Callable[[Any], object], ...]:
         wanted = (self._handlers.get(cls, ()) for cls in event_type.__mro__)
         found = self._listening[event_type] = tuple(handler for each in wanted for handler in each)
         return found
+
+
+def log_failure(logger: logging.Logger, message: str, error: BaseException) -> None:
+    """Log what code of the user's raised beside a run, with its traceback if that can be had."""
+    try:
+        traceback.format_exception(error)
+    except BaseException:  # noqa: BLE001 - the attributes of an exception may be the user's own code
+        logger.error("%s: %s", message, error_text(error))
+    else:
+        logger.error(message, exc_info=error)

@@ -129,7 +129,9 @@ class Maps:
             return
         items = mapping.items()
         if mapping.failed:
-            run.reports.finished(job, Failed(mapping.error or run.settler.last_failure))
+            run.reports.finished(
+                job, Failed(run.settler.last_failure if mapping.error is None else mapping.error)
+            )
         else:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))

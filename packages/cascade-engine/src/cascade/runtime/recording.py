@@ -24,6 +24,7 @@ from cascade.runtime.records import (
 )
 from cascade.runtime.spawning import spawn
 from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
+from cascade.spec.error_text import is_error
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 
@@ -131,7 +132,7 @@ class Recording:
             raise self._error  # the store has failed before: what it holds is whole, and what came later is lost
         if error is None:
             self.state.finish(RunStatus.SUCCEEDED, "")
-        elif isinstance(error, asyncio.CancelledError):
+        elif is_error(error, asyncio.CancelledError):
             self.state.finish(RunStatus.STOPPED, type(error).__name__)
         else:
             self.state.finish(RunStatus.FAILED, type(error).__name__)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cascade.runtime.bus import MessageBus
+from cascade.runtime.bus import MessageBus, log_failure
 from cascade.runtime.events import (
     CacheBypassed,
     ResourceAcquired,
@@ -24,6 +24,7 @@ from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome
 from cascade.spec.arguments import find_markers
 from cascade.spec.compose import COLLECT
+from cascade.spec.error_text import add_note, error_text, notes_of
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 
@@ -53,7 +54,7 @@ class Reports:
         """A run has ended; one whose target could not be run has never begun."""
         if self._run_started and self._bus.hears(RunFinished):
             status = Status.SUCCEEDED if error is None else Status.FAILED
-            self._bus.publish(RunFinished(self._run_id, status, duration, _told(error)))
+            self._bus.publish(RunFinished(self._run_id, status, duration, _text(error)))
 
     def started(self, job: Job) -> None:
         """A call begins."""
@@ -83,7 +84,7 @@ class Reports:
         duration = time.monotonic() - job.began
         if isinstance(outcome, Failed):
             event = TaskExecutionFinished(
-                self._run_id, job.task_id, job.name, Status.FAILED, duration, _told(outcome.error)
+                self._run_id, job.task_id, job.name, Status.FAILED, duration, error_text(outcome.error)
             )
         else:
             shown = self._shown(outcome.value)
@@ -98,8 +99,8 @@ class Reports:
             return None
         try:
             return self._preview(value)
-        except Exception:
-            _logger.exception("the preview of a result failed")
+        except Exception as error:  # noqa: BLE001 - the user's own code
+            log_failure(_logger, "the preview of a result failed", error)
             return None
 
     def skipped(self, job: Job, reason: SkipReason) -> None:
@@ -118,7 +119,7 @@ class Reports:
             if self._bus.hears(ResourceAcquired):
                 self._bus.publish(ResourceAcquired(self._run_id, resource.name, resource.scope))
         elif self._bus.hears(ResourceReleased):
-            self._bus.publish(ResourceReleased(self._run_id, resource.name, resource.scope, _told(error)))
+            self._bus.publish(ResourceReleased(self._run_id, resource.name, resource.scope, _text(error)))
 
     def annotate(self, error: BaseException, job: Job) -> None:
         """Note on an error which task raised it, where in the tree and in which run."""
@@ -127,9 +128,9 @@ class Reports:
     def note_place(self, error: BaseException, name: str, where: object) -> None:
         """Note on an error the task of this name, its place and the run."""
         note = f"in task '{name}' at {where}, run {self._run_id}"
-        notes = getattr(error, "__notes__", [])
+        notes = notes_of(error)
         if note not in notes and len(notes) < MAX_NOTES:
-            error.add_note(note)
+            add_note(error, note)
 
 
 def _target_names(target: LazyResult[Any]) -> tuple[str, ...]:
@@ -140,13 +141,5 @@ def _target_names(target: LazyResult[Any]) -> tuple[str, ...]:
     return (target.task.name,)
 
 
-def _told(error: BaseException | None) -> str | None:
-    return None if error is None else told(error)
-
-
-def told(error: BaseException) -> str:
-    """Return how an error is told in events: its type and its text, if that can be had."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - the text of an error may be the user's own code
-        return type(error).__name__
+def _text(error: BaseException | None) -> str | None:
+    return None if error is None else error_text(error)

@@ -19,6 +19,7 @@ from cascade.runtime.exceptions import (
 )
 from cascade.runtime.spawning import spawn
 from cascade.spec.common import GIVEN, INPUTS
+from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback
 from cascade.spec.resource import Resource, Scope
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
@@ -129,13 +130,13 @@ class ResourceStack:
             trace = None if failure is None else failure.__traceback__
             error = await _release(resource, generator, failure)
             if failure is not None:
-                failure.__traceback__ = trace  # the way through the provider is no part of the failure
+                put_traceback(failure, trace)  # the way through the provider is no part of the failure
             self.values.pop(resource.name, None)
             self._announce(resource, error, False)
             if error is not None:
-                error.add_note(f"while releasing resource '{resource.name}'")
+                add_note(error, f"while releasing resource '{resource.name}'")
                 errors.append(error)
-                failure = failure or error
+                failure = error if failure is None else failure
         return errors
 
 
@@ -159,14 +160,14 @@ async def _release(resource: Resource, generator: Any, failure: BaseException | 
 
 def _is_wrapped(failure: BaseException | None, error: BaseException) -> bool:
     """Tell whether `error` is what Python makes of a `StopIteration` that a generator lets out."""
-    stops = isinstance(failure, (StopIteration, StopAsyncIteration))
+    stops = failure is not None and is_error(failure, (StopIteration, StopAsyncIteration))
     return stops and type(error) is RuntimeError and error.__cause__ is failure
 
 
 def note_others(error: BaseException, others: Iterable[BaseException]) -> None:
     """Note on an error what releases raised after it."""
     for other in others:
-        error.add_note(f"and then: {other!r} {' '.join(getattr(other, '__notes__', ()))}")
+        add_note(error, " ".join([f"and then: {error_text(other)}", *notes_of(other)]))
 
 
 class RunResources:

@@ -327,7 +327,9 @@ class Run:
         for job, outcome in self._completed:
             self._abandon(job, outcome)
         for mapping in self.maps.unfinished():
-            self.reports.finished(mapping.job, Failed(self.error or asyncio.CancelledError()))
+            self.reports.finished(
+                mapping.job, Failed(asyncio.CancelledError() if self.error is None else self.error)
+            )
         for loop in self._open_loops():
             loop.open_paused()
         for frame in self.frames.open.values():

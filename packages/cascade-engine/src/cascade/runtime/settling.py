@@ -15,9 +15,9 @@ from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.plain import Stopped
-from cascade.runtime.reports import told
 from cascade.runtime.spawning import spawn
 from cascade.runtime.tail_calls import TailCallLoop
+from cascade.spec.error_text import error_text, is_error
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
@@ -93,7 +93,7 @@ class Settler:
             job.frame.loop.next_round(job, value)
         except BaseException as error:
             job.frame.loop.give_up()
-            if not isinstance(error, CascadeError):
+            if not is_error(error, CascadeError):
                 raise
             self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
 
@@ -190,7 +190,7 @@ class Settler:
     def fail_plain(self, job: Job, error: BaseException) -> None:
         """Take in what a plain call raised: its first attempt, if there may be others."""
         retry = job.policies.retry
-        if retry is not None and isinstance(error, retry.on):
+        if retry is not None and is_error(error, retry.on):
             job.started = True
             self._run.starter.begin_step(job, error)
         else:
@@ -210,7 +210,7 @@ class Settler:
 
     def _record_failure(self, job: Job, error: BaseException) -> None:
         self._run.reports.annotate(error, job)
-        if self._run.options.finish and isinstance(error, Exception):
+        if self._run.options.finish and is_error(error, Exception):
             self.failures.append(error)
         else:
             if job.lead is not None:
@@ -242,7 +242,7 @@ class Settler:
         try:
             await lead.succeed(value)
         except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
-            self._run.reports.uncached(lead.leader, told(error))
+            self._run.reports.uncached(lead.leader, error_text(error))
 
     @property
     def last_failure(self) -> Exception:

@@ -19,10 +19,10 @@ from cascade.runtime.events import TaskBlocked, TaskRetrying
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.reports import told
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
+from cascade.spec.error_text import error_text, is_error
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
@@ -106,7 +106,7 @@ class Step:
         if isinstance(found, Lead):
             self.job.lead = found
             if found.problem is not None:
-                self._run.reports.uncached(self.job, told(found.problem))
+                self._run.reports.uncached(self.job, error_text(found.problem))
             return None
         return found
 
@@ -122,7 +122,7 @@ class Step:
                 return await self._attempt()
             except retry.on as error:
                 attempt += 1
-                hopeless = self._stopped or isinstance(error, RouteNotFoundError)
+                hopeless = self._stopped or is_error(error, RouteNotFoundError)
                 if attempt > retry.max_attempts or hopeless:
                     raise
                 wait = retry.wait_before(attempt, random.random)
@@ -226,7 +226,7 @@ class Step:
     def _report_retry(self, attempt: int, max_attempts: int, wait: float, error: Exception) -> None:
         job, run = self.job, self._run
         if run.bus.hears(TaskRetrying):
-            told = f"{type(error).__name__}: {error}"
+            told = error_text(error)
             run.bus.publish(
                 TaskRetrying(run.run_id, job.task_id, job.name, attempt, max_attempts, wait, told)
             )

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from cascade.spec import encoders
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError, UncacheableError
 from cascade.spec.references import find_loaded
 from cascade.spec.resource import Inject
@@ -146,9 +147,7 @@ def _encoded(encode: Callable[[Any], object], value: object, name: str) -> objec
     except UncacheableError:
         raise
     except Exception as problem:
-        raise UncacheableError(
-            f"{name}, whose encoder raised {type(problem).__name__}: {problem},"
-        ) from problem
+        raise UncacheableError(f"{name}, whose encoder raised {error_text(problem)},") from problem
 
 
 def _fields(value: Any, name: str) -> Iterable[object]:

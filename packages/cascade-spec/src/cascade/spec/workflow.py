@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from cascade.spec.blocks import block
 from cascade.spec.errors import ContractConflictError
 
 
@@ -42,7 +42,7 @@ class WorkflowSpec:
         if known != contract:
             raise ContractConflictError(str(known), str(contract))
 
-    @contextmanager
+    @block
     def active(self) -> Iterator[WorkflowSpec]:
         """Collect what is declared inside the `with` block, in this context only."""
         token = _active.set(self)

@@ -1,0 +1,62 @@
+"""The text and the notes of an exception that somebody else wrote.
+
+An exception may refuse attributes, or raise from `__str__`, `__repr__` or `__class__`. Nothing here lets such an
+exception disturb the run that it ends: all that tells of an error goes through these functions.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, TypeGuard, TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+def error_text(error: BaseException) -> str:
+    """Return the class and the text of an exception; the class alone if it has no text that can be had."""
+    name = _name(error)
+    try:
+        text = str(error)
+        return f"{name}: {str.__str__(text)}" if text else name
+    except BaseException:  # noqa: BLE001 - `__str__` is the user's own code, and may raise whatever there is
+        return name
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of an exception without its class; the class if it has no text that can be had."""
+    try:
+        return str.__str__(str(error)) or _name(error)
+    except BaseException:  # noqa: BLE001 - as above
+        return _name(error)
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """Return the notes of an exception; none if what it has in their place is no list of texts."""
+    try:
+        notes: Any = getattr(error, "__notes__", ())
+        return [str.__str__(note) for note in notes if isinstance(note, str)] if type(notes) is list else []
+    except BaseException:  # noqa: BLE001 - the attribute may be the user's own code
+        return []
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Put a note on an exception; one that refuses it stays as it is."""
+    with suppress(BaseException):  # a frozen dataclass refuses the attribute; `__notes__` may be no list
+        BaseException.add_note(error, note)
+
+
+def is_error(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> TypeGuard[E]:
+    """Tell whether an exception is of one of these classes, as `except` does: its `__class__` is not asked."""
+    return issubclass(type(error), kinds)
+
+
+def put_traceback(error: BaseException, trace: Any) -> None:
+    """Set the traceback of an exception, also of one that refuses attributes."""
+    BaseException.with_traceback(error, trace)
+
+
+def _name(error: BaseException) -> str:
+    try:
+        return str.__str__(type(error).__name__)
+    except BaseException:  # noqa: BLE001 - a metaclass may be the user's own code
+        return "BaseException"
