@@ -51,6 +51,9 @@ HOSTILE = [
     "\ud800",
     "naïve 任务 🚀",
     "click n0 href 'javascript:alert(1)'",
+    "direction LR",
+    "the direction   TB of x",
+    "subgraph direction direction RL",
 ]
 
 EDGES = [Edge("a", "b", edge_type, "") for edge_type in EdgeType]
@@ -146,6 +149,14 @@ def test_mermaid_labels_are_escaped(name: str) -> None:
     for label, otherwise in ((node["node"], " "), (edge["edge"], None)):
         assert label is None or MERMAID_LABEL.fullmatch(label)
         assert decoded(label) == (expected(name) or otherwise)
+
+
+@pytest.mark.parametrize("way", ["TB", "BT", "RL", "LR", "TD"])
+@pytest.mark.parametrize("blank", [" ", "  ", "\t", "\u00a0", "\n"])
+def test_a_mermaid_label_is_no_direction(way: str, blank: str) -> None:
+    """Mermaid reads a line that holds `direction LR` anywhere as that statement, so no line of ours does."""
+    drawn = to_mermaid(picture(f"in direction{blank}{way} of travel"))
+    assert not re.search(rf"direction\s+{way}", drawn)
 
 
 def decoded(label: str | None) -> str | None:

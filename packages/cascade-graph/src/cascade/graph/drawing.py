@@ -70,10 +70,11 @@ def escape_mermaid(text: str) -> str:
     """Return text for a quoted Mermaid label: lines joined by breaks, all but plain characters as `#code;`.
 
     Quotes, brackets, HTML, Markdown (a dot or dash may make a list) and Mermaid's own codes lose their meaning. So
-    does the colon: Mermaid takes
-    a line with `style` and a colon for a style, and eats a semicolon.
+    does the colon: Mermaid takes a line with `style` and a colon for a style, and eats a semicolon. So does the blank
+    after `direction`: Mermaid takes a line with `direction LR` anywhere in it, in quotes too, for that statement.
     """
-    return "<br/>".join("".join(map(_mermaid_character, line)) for line in text.splitlines())
+    plain = "<br/>".join("".join(map(_mermaid_character, line)) for line in text.splitlines())
+    return plain.replace("direction ", f"direction#{ord(' ')};")
 
 
 def escape_dot(text: str) -> str:
