@@ -151,6 +151,17 @@ def test_a_plan_is_a_list_of_stages() -> None:
     assert repr(made) == "<Plan of 3 nodes in 3 stages>"
 
 
+def test_a_printed_plan_is_a_table() -> None:
+    """`print(cs.plan(x))` shows each node with its stage, and what it waits for; many names are counted."""
+    nodes = [Node("a", "load a\nfile"), Node("b", "sum"), *(Node(str(n), "n") for n in range(8))]
+    edges = [Edge("a", "b"), *(Edge(str(n), "b") for n in range(8))]
+    lines = str(stages(Graph(nodes, edges, "b"))).splitlines()
+    assert lines[0].split() == ["STAGE", "NODE", "TASK", "KIND", "WAITS", "FOR"]
+    assert lines[1] == "1      a     load a file  task"
+    assert lines[-1] == "2      b     sum          task  a, 0, 1, 2, 3, 4 and 3 more"
+    assert len(lines) == 11
+
+
 def test_equal_trees_give_equal_plans() -> None:
     """A plan depends on the structure alone."""
     assert plan(f(f(1), f(2))) == plan(f(f(3), f(4)))

@@ -19,6 +19,8 @@ NAMES = [
     "Graph",
     "GraphError",
     "Node",
+    "NodePolicies",
+    "NodeRetry",
     "NodeType",
     "Plan",
     "StructurePath",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from cascade.graph import (
     Graph,
     GraphError,
     Node,
+    NodePolicies,
+    NodeRetry,
     NodeType,
     StructurePath,
     build_graph,
@@ -58,6 +61,17 @@ def structure_paths() -> st.SearchStrategy[StructurePath]:
     return st.lists(segments(), max_size=4).map(path)
 
 
+def node_policies() -> st.SearchStrategy[NodePolicies]:
+    seconds = st.none() | st.integers(0, 9) | st.floats(0, 9)
+    factor = st.floats(0, 1)
+    names = st.lists(st.text(max_size=3), max_size=2).map(tuple)
+    retry = st.builds(NodeRetry, st.integers(0, 9), seconds, factor, factor, seconds, names)
+    whole = st.none() | st.integers(1, 9)
+    return st.builds(
+        NodePolicies, st.none() | retry, seconds, st.none() | st.text(), names, st.booleans(), whole
+    )
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     ids = draw(st.lists(st.text(), min_size=1, max_size=6, unique=True))
@@ -75,6 +89,7 @@ def graphs(draw: st.DrawFn) -> Graph:
             structure_path=draw(st.none() | structure_paths()),
             mode=draw(st.none() | st.sampled_from(Mode)),
             tco_cycle_id=draw(st.none() | st.text()),
+            policies=draw(node_policies()),
         )
         for each in ids
     ]
@@ -106,6 +121,28 @@ def test_a_loaded_graph_can_be_planned_and_drawn() -> None:
     assert stages(loaded) == stages(graph)
     assert to_mermaid(loaded) == to_mermaid(graph)
     assert to_dot(loaded) == to_dot(graph)
+
+
+def test_policies_are_shown_and_written() -> None:
+    """A node shows the policies of its call, and they come back: numbers and names, a wait without an end as null."""
+    retry = cs.RetryPolicy(2, delay=1.5, max_delay=math.inf, on=(OSError, ValueError))
+    lazy = (
+        f(f.map([1], max_concurrency=3).with_timeout(math.inf))
+        .with_cache(cs.ByInputs())
+        .with_timeout(5)
+        .with_constraints(gpu=1, memory=f())
+        .run_if(f(), otherwise=None)
+    )
+    lazy = cs.task(retry=retry)(f.func)(lazy)
+    graph = build_graph(lazy)
+    shown = [node.policies for node in from_json(to_json(graph)).nodes]
+    assert shown == [node.policies for node in graph.nodes]
+    assert [policies for policies in shown if policies != NodePolicies()] == [
+        NodePolicies(retry=NodeRetry(2, 1.5, 1.0, 0.0, None, ("OSError", "ValueError"))),
+        NodePolicies(timeout=5, cache="ByInputs", constraints=("gpu", "memory"), otherwise=True),
+        NodePolicies(max_concurrency=3),
+    ]
+    json.loads(to_json(graph), parse_constant=pytest.fail)
 
 
 def test_an_empty_graph_comes_back() -> None:
@@ -141,14 +178,15 @@ def test_the_size_is_linear() -> None:
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
-    data = json.loads(to_json(build_graph(cs.task(mode="thread")(f.func)(1, [f()]))))
+    lazy = cs.task(mode="thread", retry=2)(f.func)(1, [f()])
+    data = json.loads(to_json(build_graph(lazy)))
     change(data)
     return json.dumps(data)
 
 
 BROKEN: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("no version", lambda data: data.pop("version"), "the graph has no field 'version'"),
-    ("another version", lambda data: data.update(version=2), "schema version 2, and this Cascade reads 1"),
+    ("another version", lambda data: data.update(version=1), "schema version 1, and this Cascade reads 2"),
     (
         "a true version",
         lambda data: data.update(version=True),
@@ -182,6 +220,22 @@ BROKEN: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
         "a potential target",
         lambda data: data["nodes"][0].update(type="potential"),
         "node 'n0' is potential, so it takes potential edges only",
+    ),
+    ("no policies", lambda data: data["nodes"][1].pop("policies"), r"nodes\[1\] has no field 'policies'"),
+    (
+        "a retry no object",
+        lambda data: data["nodes"][0]["policies"].update(retry=3),
+        r"'retry' of 'policies' of nodes\[0\] must be an object or null",
+    ),
+    (
+        "a delay of text",
+        lambda data: data["nodes"][0]["policies"]["retry"].update(delay="1"),
+        r"'delay' of 'retry' of 'policies' of nodes\[0\] must be a whole number or a number or null",
+    ),
+    (
+        "a constraint no name",
+        lambda data: data["nodes"][0]["policies"].update(constraints=[1]),
+        r"'constraints' of 'policies' of nodes\[0\] must hold strings only",
     ),
     ("unknown mode", lambda data: data["nodes"][0].update(mode="gpu"), r"'mode' of nodes\[0\] is 'gpu'"),
     (

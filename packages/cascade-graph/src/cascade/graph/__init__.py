@@ -11,6 +11,7 @@ from cascade.graph.drawing import Format, to_dot, to_mermaid, visualize
 from cascade.graph.errors import CycleError, GraphError, UnknownFormatError
 from cascade.graph.hashing import structure_digest
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
+from cascade.graph.node_policies import NodePolicies, NodeRetry
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
 from cascade.graph.potential import with_tail_calls
@@ -28,6 +29,8 @@ __all__ = [
     "Graph",
     "GraphError",
     "Node",
+    "NodePolicies",
+    "NodeRetry",
     "NodeType",
     "Plan",
     "StructurePath",

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, overload
 
 from cascade.graph.errors import GraphError
+from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, node_policies
 from cascade.graph.path import PathTable, StructurePath
 from cascade.graph.tree import Choice, Tree
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
@@ -49,7 +50,7 @@ class Node:
     """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand.
 
     `tco_cycle_id` is the same for all nodes whose tasks may lead to each other by tail calls for ever, and `None` for
-    the others; `with_tail_calls` finds it.
+    the others; `with_tail_calls` finds it. `policies` are the picture of those that the call is made under.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Node:
     task: Task[Any] | None = None
     mode: Mode | None = None
     tco_cycle_id: str | None = None
+    policies: NodePolicies = NO_NODE_POLICIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:
         node.task,
         node.mode,
         node.tco_cycle_id,
+        node.policies,
     )
 
 
@@ -235,7 +238,9 @@ def node_of(lazy: LazyResult[Any], position: int, path: StructurePath) -> Node:
     task = lazy.task
     kind = _KINDS.get(type(lazy), NodeType.TASK)
     name = lazy.contract.name if isinstance(lazy, ParamLazyResult) else task.name
-    return Node(node_id(position), name, kind, task.func, path, task, lazy.policies.mode)
+    bound = lazy.max_concurrency if isinstance(lazy, MappedLazyResult) else None
+    policies = node_policies(lazy.policies, bound)
+    return Node(node_id(position), name, kind, task.func, path, task, lazy.policies.mode, None, policies)
 
 
 def node_id(position: int) -> str:

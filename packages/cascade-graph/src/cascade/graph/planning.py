@@ -9,11 +9,18 @@ from cascade.graph.build import build_graph
 from cascade.graph.errors import CycleError
 from cascade.graph.model import Graph, Node
 
+PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
+"""What the columns of a plan's table are."""
+
+_SHOWN = 6
+"""Node ids that a line lists; a task that gathers thousands has their number in place of the others."""
+
 
 class Plan(Sequence[list[Node]]):
     """Stages of nodes that may run at the same time, each stage after those it waits for.
 
-    `order` holds the same as positions in `graph.nodes`; it ranks the nodes that are ready at one time.
+    Printed, it is a table. `order` holds the same as positions in `graph.nodes`; it ranks the nodes that are ready at
+    one time.
     """
 
     __slots__ = ("_stages", "graph", "order")
@@ -44,6 +51,22 @@ class Plan(Sequence[list[Node]]):
 
     def __hash__(self) -> int:
         return hash(self._stages)
+
+    def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Give the number of the stage, id, task and kind of each node, and the ids of those that it waits for."""
+        waits = self.graph.dependencies()
+        ids = [node.id for node in self.graph.nodes]
+        positions = iter(self.order)
+        for number, stage in enumerate(self, start=1):
+            for node in stage:
+                sources = _listed([ids[source] for source in waits[next(positions)]])
+                yield str(number), node.id, " ".join(node.name.split()), node.node_type.value, sources
+
+    def __str__(self) -> str:
+        """Return a table: a line for each node, in the order in which they would run."""
+        rows = [PLAN_HEADER, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.order)} nodes in {len(self)} stages>"
@@ -95,6 +118,11 @@ def stages(graph: Graph) -> Plan:
     if sum(map(len, found)) < len(missing) - len(potential):
         raise CycleError(_one_cycle(graph, waits, missing))
     return Plan(graph, found)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = len(ids) - _SHOWN
+    return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _one_cycle(graph: Graph, waits: Sequence[Sequence[int]], missing: list[int]) -> tuple[str, ...]:

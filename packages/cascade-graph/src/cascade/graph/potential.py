@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType, node_id
+from cascade.graph.node_policies import node_policies
 from cascade.graph.static_analysis import tail_calls
 from cascade.spec.task import Task
 
@@ -54,7 +55,15 @@ def _new_nodes(graph: Graph, tasks: list[Task[Any]]) -> Iterator[Node]:
     taken = graph.positions()
     free = (name for name in map(node_id, count(len(graph))) if name not in taken)
     for task in tasks:
-        yield Node(next(free), task.name, NodeType.POTENTIAL, task.func, task=task, mode=task.policies.mode)
+        yield Node(
+            next(free),
+            task.name,
+            NodeType.POTENTIAL,
+            task.func,
+            task=task,
+            mode=task.policies.mode,
+            policies=node_policies(task.policies),
+        )
 
 
 def _edges(nodes: list[Node], calls: _Calls) -> Iterator[Edge]:

@@ -1,22 +1,24 @@
 """Serialisation: a graph's picture as JSON, and back.
 
-Written are names, kinds, structure paths and edges with their labels, among them the keys of routes; no function,
-no argument's value and no input's value or default. Structure paths are one table in which each row continues
-another, so a deep chain takes a row per node. Reading imports and calls nothing.
+Written are names, kinds, structure paths, policies and edges with their labels, among them the keys of routes; no
+function, no argument's value, no amount and no input's value or default. Structure paths are one table in which each
+row continues another, so a deep chain takes a row per node. Reading imports and calls nothing.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from enum import Enum
 from typing import Any, TypeVar
 
 from cascade.graph.errors import GraphError
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
+from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetry
 from cascade.graph.path import PathTable, Place, Segment, StructurePath
 from cascade.spec.policies import Mode
 
-VERSION = 1
+VERSION = 2
 """The version of the schema, which `from_json` must find in what it reads."""
 
 _Kind = TypeVar("_Kind", bound=Enum)
@@ -33,6 +35,7 @@ def to_json(graph: Graph) -> str:
             "path": table.row_of(node.structure_path),
             "mode": None if node.mode is None else node.mode.value,
             "tco_cycle_id": node.tco_cycle_id,
+            "policies": None if node.policies == NO_NODE_POLICIES else asdict(node.policies),
         }
         for node in graph.nodes
     ]
@@ -102,7 +105,40 @@ def _read_node(row: object, where: str, paths: list[StructurePath]) -> Node:
         structure_path=_row(paths, _field(row, "path", where, int, type(None)), "path", where),
         mode=None if mode is None else _kind(row, "mode", where, Mode),
         tco_cycle_id=_field(row, "tco_cycle_id", where, str, type(None)),
+        policies=_read_policies(_field(row, "policies", where, dict, type(None)), f"'policies' of {where}"),
     )
+
+
+def _read_policies(row: dict[str, Any] | None, where: str) -> NodePolicies:
+    if row is None:
+        return NO_NODE_POLICIES
+    retry = _field(row, "retry", where, dict, type(None))
+    return NodePolicies(
+        retry=None if retry is None else _read_retry(retry, f"'retry' of {where}"),
+        timeout=_field(row, "timeout", where, int, float, type(None)),
+        cache=_field(row, "cache", where, str, type(None)),
+        constraints=_names(row, "constraints", where),
+        otherwise=_field(row, "otherwise", where, bool),
+        max_concurrency=_field(row, "max_concurrency", where, int, type(None)),
+    )
+
+
+def _read_retry(row: dict[str, Any], where: str) -> NodeRetry:
+    return NodeRetry(
+        max_attempts=_field(row, "max_attempts", where, int),
+        delay=_field(row, "delay", where, int, float, type(None)),
+        backoff=_field(row, "backoff", where, int, float),
+        jitter=_field(row, "jitter", where, int, float),
+        max_delay=_field(row, "max_delay", where, int, float, type(None)),
+        on=_names(row, "on", where),
+    )
+
+
+def _names(row: object, name: str, where: str) -> tuple[str, ...]:
+    found = _field(row, name, where, list)
+    if not all(type(each) is str for each in found):
+        raise GraphError(f"'{name}' of {where} must hold strings only")
+    return tuple(found)
 
 
 def _read_edge(row: object, where: str) -> Edge:
@@ -149,5 +185,7 @@ _JSON_NAMES = {
     list: "an array",
     str: "a string",
     int: "a whole number",
+    float: "a number",
+    bool: "true or false",
     type(None): "null",
 }
