@@ -20,8 +20,8 @@ class WatchedJournal:
         self._begins = begins
         self._ends = ends
 
-    async def open(self) -> Loaded | None:
-        return await self._journal.open()
+    async def open(self, anew: bool = False) -> Loaded | None:
+        return await self._journal.open(anew)
 
     async def write(self, changes: Changes) -> None:
         if self._begins is not None:
@@ -50,11 +50,11 @@ class FailingJournal:
         self._left -= 1
         return self._left == 0 or (self._stays and self._left < 0)
 
-    async def open(self) -> Loaded | None:
+    async def open(self, anew: bool = False) -> Loaded | None:
         fails = self._fails()
         if fails and not self._after:
             raise StoreError("failing", "connection lost")
-        loaded = await self._journal.open()
+        loaded = await self._journal.open(anew)
         if fails:
             raise StoreError("failing", "connection lost")
         return loaded
@@ -94,8 +94,8 @@ class SilentJournal:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(left)
 
-    async def open(self) -> Loaded | None:
-        return await self._journal.open()
+    async def open(self, anew: bool = False) -> Loaded | None:
+        return await self._journal.open(anew)
 
     async def write(self, changes: Changes) -> None:
         await self._reach()

@@ -62,7 +62,7 @@ def test_a_sound_store_is_counted(cascade: Call, store: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     for line in (
         "ok store sqlite:///runs.db",
-        "ok store version 1 of 1",
+        "ok store version 2 of 2",
         "ok store integrity ok",
         "ok runs 1, 0 driven now, 0 interrupted",
     ):

@@ -173,13 +173,14 @@ def test_a_lease_is_renewed(url: str) -> None:
 HOLDER = """
 import asyncio, sys
 from cascade.adapters.state import RedisStateBackend
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import Call, RunRecord
 from cascade.testing.keys import node_at
 
 async def main():
     state = RedisStateBackend(sys.argv[1], run_id="run", lease_seconds=1.0)
     await state.open()
-    state.begin(RunRecord("task", "", (), {}, {}, b""))
+    state.begin(RunRecord("task", "", (), {}, {}, b"", DIGEST_RULES))
     state.keep_result(node_at(), "kept", Call("task", "root"))
     await state.commit()
     state.keep_result(node_at(1), "lost", Call("task", "root"))
@@ -341,10 +342,10 @@ def test_a_store_of_another_version_is_refused(url: str) -> None:
 
     async def main() -> None:
         with closing(redis.Redis.from_url(url)) as client:
-            client.set("cascade:state:format", 2)
+            client.set("cascade:state:format", 3)
             one = journal(url)
             with pytest.raises(
-                StoreFormatError, match=r"is a store of runs of version 2.*use a newer cascade-engine"
+                StoreFormatError, match=r"is a store of runs of version 3.*use a newer cascade-engine"
             ):
                 await one.open()
             await one.close()

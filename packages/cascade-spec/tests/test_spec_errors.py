@@ -36,6 +36,7 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.StoreFormatError("runs.db", "is no store", "a remedy"), ValueError),
     (errors.RunActiveError("nightly", "runs.db", "process 1"), OSError),
     (errors.RunNotFoundError("nightly", "runs.db"), LookupError),
+    (errors.RunRulesError("nightly", "Cascade 0.1"), ValueError),
 ]
 
 

@@ -58,6 +58,7 @@ SPEC_NAMES = [
     "RunActiveError",
     "RunLostError",
     "RunNotFoundError",
+    "RunRulesError",
     "RunStatus",
     "Scope",
     "Secret",

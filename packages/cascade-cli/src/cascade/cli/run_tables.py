@@ -11,6 +11,7 @@ from typing import Any
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
 from cascade.cli.text_table import shown, text_table
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
 
 INTERRUPTED = "interrupted"
 """What a run is called that has not ended and that nobody drives."""
@@ -54,6 +55,7 @@ def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
         ("updated", local_time(run.updated)),
         ("error", shown(run.error)),
         ("driven by", shown(run.driver)),
+        ("recorded by", "" if run.rules == DIGEST_RULES else f"{made_by(run.rules)}: it can't go on"),
         ("size", size_text(run.size)),
         ("facts", str(len(facts))),
     ]

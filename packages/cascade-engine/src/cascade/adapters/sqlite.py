@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
@@ -43,12 +44,18 @@ class Synchronous(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a kind of store writes: its mark (`application_id`), its version (`user_version`) and its tables."""
+    """What a kind of store writes: its mark (`application_id`), its version (`user_version`) and its tables.
+
+    `steps` are by version: the statements that bring a file of that version to the next one. `views` are by version
+    too: the temporary views that let a file of that version be read as if it were of this one, and not be written.
+    """
 
     name: str
     mark: int
     version: int
     tables: tuple[str, ...]
+    steps: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    views: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 OLDEST = (3, 35, 0)
@@ -101,10 +108,11 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
 
 
 @contextmanager
-def looking(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+def looking(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Connection]:
     """Open a file that is there for reading only, and close it at the end; any error in between is told of the file.
 
     A transaction that a killed process has left half written is taken back, as whoever opens the file next does it.
+    A file of an older version is read as if it were of this one, and stays as it is.
 
     Raises:
         StoreNotFoundError: If there is no such file.
@@ -119,10 +127,17 @@ def looking(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
             if _needs_recovery(connection):
                 connection.close()
                 connection = _connect(path, "rw")
-                connection.execute("PRAGMA query_only = on")
+            _make_views(connection, wanted)
+            connection.execute("PRAGMA query_only = on")
             yield connection
         finally:
             connection.close()
+
+
+def _make_views(connection: sqlite3.Connection, wanted: Format) -> None:
+    connection.execute("BEGIN")  # from the first look on, the file stays as it is then
+    for statement in wanted.views.get(pragma(connection, "user_version"), ()):
+        connection.execute(statement)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -134,7 +149,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _needs_recovery(connection: sqlite3.Connection) -> bool:
     """Tell whether a file can't be read before something in it is taken back, which takes more than reading."""
     try:
-        connection.execute("PRAGMA user_version").fetchone()
+        pragma(connection, "user_version")
     except sqlite3.OperationalError as problem:
         if problem.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
@@ -153,11 +168,11 @@ def _make_private(path: str) -> None:
 def _settle_journal(connection: sqlite3.Connection) -> JournalMode:
     """Set the journal that this library is safe with; another than DELETE only if nobody is in the way."""
     wanted = journal_mode(sqlite3.sqlite_version_info)
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    mode = pragma(connection, "journal_mode")
     if mode == wanted:
         return wanted
     try:
-        (mode,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+        mode = pragma(connection, f"journal_mode = {wanted}")
     except sqlite3.OperationalError:
         if wanted is JournalMode.DELETE:
             raise
@@ -169,7 +184,9 @@ def _settle_journal(connection: sqlite3.Connection) -> JournalMode:
 
 
 def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: Format) -> None:
-    """Make the tables in an empty file; check that any other file has them.
+    """Make the tables in an empty file; check that any other file has them, and bring those of an older version up.
+
+    All of it is one transaction: a file is of one version or of the other.
 
     Raises:
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
@@ -177,10 +194,14 @@ def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: 
     """
     with told(path), transaction(connection):
         if not is_claimed(connection, path, wanted):
-            for statement in wanted.tables:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {wanted.mark}")
-            connection.execute(f"PRAGMA user_version = {wanted.version}")
+            statements = [*wanted.tables, f"PRAGMA application_id = {wanted.mark}"]
+        elif (version := pragma(connection, "user_version")) == wanted.version:
+            return
+        else:
+            statements = [each for step in range(version, wanted.version) for each in wanted.steps[step]]
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {wanted.version}")
 
 
 def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: Format) -> bool:
@@ -190,12 +211,10 @@ def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wan
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
     """
     path = os.fspath(path)
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if not tables and not mark and not version:
+    mark, version = pragma(connection, "application_id"), pragma(connection, "user_version")
+    if not mark and not version and not select(connection, "SELECT 1 FROM sqlite_master LIMIT 1"):
         return False
-    if mark != wanted.mark:
+    if mark != wanted.mark or version < 1:
         raise StoreFormatError(path, f"is no {wanted.name}", "give the path of another file")
     if version > wanted.version:
         raise StoreFormatError(
@@ -204,6 +223,21 @@ def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wan
             "use a newer cascade-engine, or another file",
         )
     return True
+
+
+def select(connection: sqlite3.Connection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
+    """Return all rows of a query.
+
+    A cursor that is left half read, as one is whose row can't be read, would keep the file locked.
+    """
+    with closing(connection.execute(query, parameters)) as cursor:
+        return cursor.fetchall()
+
+
+def pragma(connection: sqlite3.Connection, told: str) -> Any:
+    """Return what a pragma tells, after it was set if `told` sets it."""
+    ((value,),) = select(connection, f"PRAGMA {told}")
+    return value
 
 
 @contextmanager

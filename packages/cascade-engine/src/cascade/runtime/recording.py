@@ -23,8 +23,10 @@ from cascade.runtime.records import (
     merged,
 )
 from cascade.runtime.spawning import spawn
+from cascade.spec.digest_rules import made_by
 from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
 from cascade.spec.error_text import is_error
+from cascade.spec.errors import RunRulesError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 
@@ -75,6 +77,7 @@ class Recording:
         Raises:
             RunActiveError: If somebody else drives it.
             RunChangedError: If it began as another one, and is not to go on as far as that is compatible.
+            RunRulesError: If another version of Cascade has recorded it.
             StoreError: If the store can't be read or written.
         """
         later = await self._open(tree, options)
@@ -87,11 +90,13 @@ class Recording:
         return later
 
     async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
-        known = await self.state.open()
-        now = make_record(tree, options.params, None if known is None or options.restart else known.salt)
-        if known is None or options.restart:
+        known = await (self.state.open(anew=True) if options.restart else self.state.open())
+        now = make_record(tree, options.params, None if known is None else known.salt)
+        if known is None:
             self._begin(now)
             return None
+        if known.rules != now.rules:
+            raise RunRulesError(self._run_id, made_by(known.rules))
         self._changed = differences(known, now, tree)
         if self._changed.told and not options.compatible:
             raise RunChangedError(self._run_id, self._changed.told)

@@ -19,6 +19,7 @@ from cascade.spec.arguments import fill
 from cascade.spec.code import code_version
 from cascade.spec.common import READ_INPUT, SecretValue
 from cascade.spec.compose import CALL_FACTORY, COLLECT
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding import digest
 from cascade.spec.errors import MapError, UncacheableError
@@ -56,6 +57,7 @@ def make_record(tree: Tree, inputs: Mapping[str, object], salt: bytes | None) ->
         dict(_inputs(tree.lazies, inputs, salt)),
         nodes,
         salt,
+        DIGEST_RULES,
     )
 
 

@@ -215,6 +215,30 @@ class DurableStateBackendConformance(DurableFacts):
         """A stored value in which a bit was changed is a `CascadeError`, never another value."""
         self._check_unreadable(self.damage)
 
+    def test_a_run_is_begun_anew_whatever_is_stored(self) -> None:
+        """Opened anew, a run has no record and no facts; what was stored of it, damaged too, is gone for good."""
+
+        def keep(backend: DurableStateBackend) -> None:
+            for number in range(10):
+                backend.keep_result(node_at(number), number, CALL)
+
+        async def check() -> None:
+            await self._begun(keep)
+            await asyncio.to_thread(self.damage, "run")
+            backend = self.make_backend()
+            assert await backend.open(anew=True) is None
+            backend.begin(record("anew"))
+            assert not any(backend.has_result(node_at(number)) for number in range(10))
+            backend.keep_result(node_at(0), "anew", CALL)
+            await backend.commit()
+            await backend.close()
+            backend = await self._opened(record("anew"))
+            assert [number for number in range(10) if backend.has_result(node_at(number))] == [0]
+            assert backend.get_result(node_at(0)) == "anew"
+            await backend.close()
+
+        run_check(check)
+
     def test_a_swapped_value_is_an_error(self) -> None:
         """A stored value that stands in the place of another is a `CascadeError`, never that one's value."""
         self._check_unreadable(self.swap)

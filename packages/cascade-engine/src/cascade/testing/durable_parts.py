@@ -8,6 +8,7 @@ from typing import Any
 
 from cascade.graph.path import ROOT
 from cascade.runtime.keys import FrameKey, NodeKey
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import (
     Call,
     CodeRecord,
@@ -159,6 +160,7 @@ def record(target: str = "target") -> RunRecord:
         {"name": b"\x00\xff", "": b""},
         {b"\x00" * 16: b"\xff" * 16, b"": b""},
         b"\xfesalt",
+        DIGEST_RULES,
     )
 
 

@@ -56,6 +56,7 @@ class RunRecord:
 
     `code` covers every task that the run has met, `inputs` holds a digest of each input by its name, `nodes` one of
     each node of the first tree by the digest of its place. `salt` keeps the digests of inputs from being looked up.
+    `rules` is the version of the rules that all these digests were made by.
     """
 
     target: str
@@ -64,6 +65,7 @@ class RunRecord:
     inputs: dict[str, bytes]
     nodes: dict[bytes, bytes]
     salt: bytes
+    rules: int
 
 
 @runtime_checkable
@@ -74,11 +76,15 @@ class DurableStateBackend(StateBackend, Protocol):
     `StateBackend` is for this process only.
     """
 
-    async def open(self) -> RunRecord | None:
+    async def open(self, anew: bool = False) -> RunRecord | None:
         """Take the run for this process and load its facts; return its record, `None` for a run that is new.
+
+        With `anew` the run is to begin anew: nothing that is stored of it is read, however damaged it is, and `begin`
+        is called next.
 
         Raises:
             RunActiveError: If another process, or another run of this one, drives it.
+            RunRulesError: If another version has recorded it, by other rules for digests.
             StoreError: If the store can't be read or written.
         """
 

@@ -244,6 +244,21 @@ class RunActiveError(CascadeError, OSError):
 
 
 @dataclass(eq=False)
+class RunRulesError(CascadeError, ValueError):
+    """A run that another version of Cascade has recorded, by digests that this one can't compare with its own."""
+
+    run_id: str
+    recorded_by: str
+
+    def __str__(self) -> str:
+        return (
+            f"run '{self.run_id}' was recorded by {self.recorded_by}, and this version makes its digests by other "
+            f"rules: it can't go on. Give restart=True to begin anew, or another run_id; `cascade runs show` still "
+            f"shows it"
+        )
+
+
+@dataclass(eq=False)
 class RunNotFoundError(CascadeError, LookupError):
     """A run that a store does not have."""
 

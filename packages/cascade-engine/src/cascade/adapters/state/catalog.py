@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from cascade.adapters.state.journal import Kind
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import RunStatus
 
 
@@ -14,7 +15,8 @@ class RunSummary:
     """One run of a store. `began` and `updated` are seconds since the epoch; `error` is the kind of error, if any.
 
     `driver` says who drives the run at this moment; it is empty for a run that nobody drives. One that has the status
-    `running` and no driver was interrupted.
+    `running` and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of
+    other rules than `DIGEST_RULES` can be looked at, and can't go on.
     """
 
     run_id: str
@@ -27,6 +29,7 @@ class RunSummary:
     driver: str
     facts: int
     size: int
+    rules: int = DIGEST_RULES
 
     @property
     def is_interrupted(self) -> bool:

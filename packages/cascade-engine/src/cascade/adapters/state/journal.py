@@ -58,7 +58,8 @@ class Fact(NamedTuple):
 class Head:
     """What is stored of the run as a whole; `None` leaves what is there.
 
-    `record` and `target` are what the run was begun with and what its own loop goes on with.
+    `record` and `target` are what the run was begun with and what its own loop goes on with, `rules` the version of the
+    rules by which the digests in them are made.
     """
 
     status: RunStatus | None = None
@@ -67,6 +68,7 @@ class Head:
     round: int | None = None
     target: bytes | None = None
     error: str | None = None
+    rules: int | None = None
 
     def replace(self, later: Head) -> None:
         """Take over what a later head says."""
@@ -109,8 +111,10 @@ class Journal(Protocol):
     seen through, as what a thread has begun has to be, and ends as if it had not been cancelled.
     """
 
-    async def open(self) -> Loaded | None:
+    async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run for this journal alone, and return what is stored of it; `None` if nothing is.
+
+        With `anew` what is stored is not read, since the first write is to forget it, and `None` is returned.
 
         Raises:
             RunActiveError: If somebody else has taken it and lives.

@@ -13,8 +13,9 @@ from cascade.adapters.codec.frame import seal, unseal
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.places import Frame, Place, frame_of, place_of
 from cascade.runtime.targets import decode_target, encode_target
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
-from cascade.spec.errors import DamagedDataError, PolicyError, SpecError, StoreError
+from cascade.spec.errors import DamagedDataError, PolicyError, RunRulesError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
@@ -124,11 +125,15 @@ class RecordedState:
     def begin(self, record: RunRecord) -> None:
         """Forget all, stored facts too, and begin with this record."""
         self.clear()
-        self._change(Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), round=0))
+        self._change(
+            Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), round=0, rules=record.rules)
+        )
 
     def put_record(self, record: RunRecord) -> None:
         """Replace the record; the run goes on."""
-        self._change(Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), error=""))
+        self._change(
+            Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), error="", rules=record.rules)
+        )
 
     def keep_result(self, key: NodeKey, value: object, call: Call) -> None:
         """Note a value that is to be kept.
@@ -208,16 +213,19 @@ class RecordedState:
 
     # The journal
 
-    async def open(self) -> RunRecord | None:
-        """Take the run and load its facts; return its record.
+    async def open(self, anew: bool = False) -> RunRecord | None:
+        """Take the run and load its facts; return its record. With `anew`, take it and leave all else to `begin`.
 
         Raises:
             RunActiveError: If somebody else drives it.
+            RunRulesError: If its digests are made by other rules.
             StoreError: If the store can't be read.
         """
-        loaded = await self._answer(self._journal.open(), None)
+        loaded = await self._answer(self._journal.open(anew), None)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
+        if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
+            raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
         self._load(loaded)
         return self._decoded_record(loaded.head.record)
 

@@ -117,8 +117,10 @@ class RedisJournal:
         self._is_open = False
         self._is_silent = False
 
-    async def open(self) -> Loaded | None:
+    async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run's lease, which is waited for as long as it lasts, and read what is stored of the run.
+
+        With `anew` nothing is read: it is to be forgotten.
 
         Raises:
             RunActiveError: If another process, or another run of this one, renews the lease.
@@ -130,7 +132,7 @@ class RedisJournal:
         self._renewing = spawn(self._renew())
         if self._durability is Durability.SYNC:
             self._asks_disk = await self._can_ask_disk()
-        return await self._load()
+        return None if anew else await self._load()
 
     async def write(self, changes: Changes) -> None:
         """Write a batch by one script.
@@ -236,6 +238,7 @@ class RedisJournal:
                 int(head[b"round"]),
                 head[b"target"],
                 as_text(head[b"error"]),
+                int(head.get(b"rules", 1)),
             )
             members = [member for member, number in frames if number == loaded.round]
             return Loaded(loaded, [fact async for fact in self._facts(members)])

@@ -23,7 +23,7 @@ from cascade.adapters.state.redis_layout import (
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import RunActiveError, RunNotFoundError, StoreError
 
-_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size")
+_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
 _RUNS_AT_ONCE = 500
 
 
@@ -128,7 +128,7 @@ class RedisCatalog:
 
     def _summary(self, run_id: str, head: list[bytes], lease: bytes) -> RunSummary:
         try:
-            status, task, number, began, updated, error, facts, size = head
+            status, task, number, began, updated, error, facts, size, rules = head
             return RunSummary(
                 run_id,
                 RunStatus(status.decode()),
@@ -140,6 +140,7 @@ class RedisCatalog:
                 name_of(lease),
                 int(facts),
                 int(size),
+                int(rules or 1),
             )
         except (AttributeError, TypeError, ValueError) as problem:
             raise self._damaged(run_id) from problem

@@ -19,8 +19,8 @@ from cascade.adapters.state.places import Frame, Place
 PREFIX = "cascade:state:"
 """What all keys of the store begin with, unless it is told otherwise."""
 
-FORMAT = 1
-"""The version of all this."""
+FORMAT = 2
+"""The version of all this. In version 1, that of Cascade 0.1, a head has no `rules`, which means 1."""
 
 ABOVE = b"a"
 """The field of a frame's hash that says in whose place the frame stands."""
@@ -165,7 +165,7 @@ class Script:
 TAKE = Script("""
 -- KEYS: format, lease, owner. ARGV: format, holder, milliseconds.
 local version = redis.call('GET', KEYS[1])
-if not version then
+if not version or version == '1' then  -- a store of version 1 is one of version 2 already, but for its mark
   redis.call('SET', KEYS[1], ARGV[1])
 elseif version ~= ARGV[1] then
   return {'format', version}

@@ -22,6 +22,8 @@ from cascade.adapters.sqlite import (
     journal_mode,
     looking,
     open_connection,
+    pragma,
+    select,
     told,
     transaction,
 )
@@ -47,7 +49,8 @@ _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
 
 _HEADS = (
-    "SELECT id, run_id, status, task, round, began, updated, error, length(record) + length(target) FROM runs"
+    "SELECT id, run_id, status, task, round, began, updated, error, rules, length(record) + length(target)"
+    " FROM runs"
 )
 
 
@@ -120,19 +123,14 @@ class SqliteCatalog:
         ]
         with told(self._path):
             driven = any(FileLease(lock_path(self._path, run_id)).is_held() for run_id in names)
-        with looking(self._path) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        with looking(self._path, RUNS) as connection:
+            version, mode = pragma(connection, "user_version"), pragma(connection, "journal_mode")
             sound = _integrity(connection, driven)
         return [Finding("store version", f"{version} of {RUNS.version}"), _journal(mode), sound]
 
     def _select(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        with looking(self._path) as connection:
-            return (
-                connection.execute(query, parameters).fetchall()
-                if is_claimed(connection, self._path, RUNS)
-                else []
-            )
+        with looking(self._path, RUNS) as connection:
+            return select(connection, query, parameters) if is_claimed(connection, self._path, RUNS) else []
 
     def _rows(self, number: int) -> Iterator[tuple[Any, ...]]:
         """Give the facts of a run, by place."""
@@ -158,7 +156,7 @@ class SqliteCatalog:
     def _summary(self, head: tuple[Any, ...], facts: int, size: int) -> RunSummary | None:
         """Return the summary of a run; `None` for one that is gone in the meantime."""
         while True:
-            number, run_id, status, task, rounds, began, updated, error, own = head
+            number, run_id, status, task, rounds, began, updated, error, rules, own = head
             try:
                 with told(self._path):
                     driver = FileLease(lock_path(self._path, run_id)).holder()
@@ -173,6 +171,7 @@ class SqliteCatalog:
                     driver,
                     facts,
                     own + size,
+                    int(rules),
                 )
             except (AttributeError, TypeError, ValueError) as problem:
                 raise self._damaged("a run") from problem
@@ -217,7 +216,7 @@ def _integrity(connection: sqlite3.Connection, driven: bool) -> Finding:
         ends = time.monotonic() + CHECK_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > ends, 10_000)
     try:
-        problems = [text for (text,) in connection.execute("PRAGMA integrity_check(10)")]
+        problems = [text for (text,) in select(connection, "PRAGMA integrity_check(10)")]
     except sqlite3.DatabaseError as problem:
         if problem.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             late = f"not checked: it takes more than {CHECK_SECONDS:g} s, and runs are being driven"

@@ -20,6 +20,7 @@ from cascade.adapters.sqlite import (
     Synchronous,
     claim,
     open_connection,
+    select,
     told,
     transaction,
 )
@@ -37,19 +38,29 @@ T = TypeVar("T")
 RUNS = Format(
     name="store of runs",
     mark=0x43534452,
-    version=1,
+    version=2,
     tables=(
         """CREATE TABLE runs (
             id INTEGER PRIMARY KEY, run_id TEXT UNIQUE NOT NULL, status TEXT NOT NULL, task TEXT NOT NULL,
             round INTEGER NOT NULL, began REAL NOT NULL, updated REAL NOT NULL, error TEXT NOT NULL,
-            record BLOB NOT NULL, target BLOB NOT NULL)""",
+            record BLOB NOT NULL, target BLOB NOT NULL,
+            rules INTEGER NOT NULL DEFAULT 1, owner TEXT NOT NULL DEFAULT '')""",
         """CREATE TABLE facts (
             run INTEGER NOT NULL, round INTEGER NOT NULL, frame BLOB NOT NULL, node BLOB NOT NULL,
             kind INTEGER NOT NULL, above BLOB NOT NULL, task TEXT NOT NULL, place TEXT NOT NULL,
             at REAL NOT NULL, value BLOB NOT NULL,
             UNIQUE (run, round, frame, node, kind))""",
     ),
+    # Cascade 0.1 wrote version 1. A step and the views for it say the same, one to write and one to look.
+    steps={
+        1: (
+            "ALTER TABLE runs ADD COLUMN rules INTEGER NOT NULL DEFAULT 1",
+            "ALTER TABLE runs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+        ),
+    },
+    views={1: ("CREATE TEMP VIEW runs AS SELECT *, 1 AS rules, '' AS owner FROM main.runs",)},
 )
+"""`rules` are those of the run's digests; `owner` is who drives the run, or did so last."""
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT = f"INSERT OR REPLACE INTO facts VALUES {_ROW}"
@@ -98,15 +109,15 @@ class SqliteJournal:
         self._connection: sqlite3.Connection | None = None
         self._run: int | None = None
 
-    async def open(self) -> Loaded | None:
-        """Lock the run and read its rows.
+    async def open(self, anew: bool = False) -> Loaded | None:
+        """Lock the run and read its rows, unless they are to be forgotten.
 
         Raises:
             RunActiveError: If another process, or another run of this one, has it.
             StoreError: If the file can't be read, is no store of runs, or is one of a newer version.
         """
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cascade-state")
-        return await self._in_writer(self._open)
+        return await self._in_writer(lambda: self._open(anew))
 
     async def write(self, changes: Changes) -> None:
         """Write a batch as one transaction.
@@ -159,7 +170,7 @@ class SqliteJournal:
                 await asyncio.wait([doing])
         return doing.result()
 
-    def _open(self) -> Loaded | None:
+    def _open(self, anew: bool) -> Loaded | None:
         with told(self._path):
             holder = self._lease.take()
         if holder is not None:
@@ -175,20 +186,22 @@ class SqliteJournal:
             ):  # SQLite tells it with the first commit, when calls were made
                 raise StoreError(str(self._path), "is read-only here")
             with told(self._path):
-                loaded = self._read(self._connection)
+                loaded = None if anew else self._read(self._connection)
                 if not safe:
                     self._connection.execute("PRAGMA busy_timeout = 0")
             return loaded
 
     def _read(self, connection: sqlite3.Connection) -> Loaded | None:
-        row = connection.execute(
-            "SELECT id, status, task, record, round, target, error FROM runs WHERE run_id = ?",
+        rows = select(
+            connection,
+            "SELECT id, status, task, record, round, target, error, rules FROM runs WHERE run_id = ?",
             (self._run_id,),
-        ).fetchone()
-        if row is None:
+        )
+        if not rows:
             return None
-        self._run, status, *rest = row
-        facts = connection.execute(
+        self._run, status, *rest = rows[0]
+        facts = select(
+            connection,
             "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
             (self._run, rest[2]),
         )
@@ -248,7 +261,8 @@ class SqliteJournal:
             )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
             return connection.execute(
-                "INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                """INSERT INTO runs (run_id, status, task, round, began, updated, error, record, target, rules)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     self._run_id,
                     head.status or RunStatus.RUNNING,
@@ -259,13 +273,17 @@ class SqliteJournal:
                     head.error or "",
                     head.record or b"",
                     head.target or b"",
+                    head.rules or 0,
                 ),
             ).lastrowid
         connection.execute(
             """UPDATE runs SET updated = ?, status = coalesce(?, status), task = coalesce(?, task),
                 round = coalesce(?, round), error = coalesce(?, error), record = coalesce(?, record),
-                target = coalesce(?, target) WHERE id = ?""",
-            (now, head.status, head.task, head.round, head.error, head.record, head.target, self._run),
+                target = coalesce(?, target), rules = coalesce(?, rules) WHERE id = ?""",
+            (
+                *(now, head.status, head.task, head.round, head.error, head.record, head.target, head.rules),
+                self._run,
+            ),
         )
         return self._run
 
