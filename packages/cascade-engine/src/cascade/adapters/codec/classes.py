@@ -1,4 +1,4 @@
-"""User classes as data: enums, dataclasses and named tuples, taken apart and put together again.
+"""User classes as data: enums, dataclasses, attrs classes, models and named tuples, taken apart and put together again.
 
 Nothing of the class itself runs: not its `__new__`, `__init__`, `__post_init__` or `__setattr__`, no property, and
 nothing of its metaclass. What the class looks like is read from its dictionaries, and values are
@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 import sys
 from dataclasses import dataclass
-from types import (
-    FunctionType,
-    GetSetDescriptorType,
-    MemberDescriptorType,
-    SimpleNamespace,
-    WrapperDescriptorType,
-)
+from types import FunctionType, SimpleNamespace, WrapperDescriptorType
 from typing import Any, TypeAlias, TypeVar
 
+from cascade.adapters.codec.instances import CACHED_HASH, Layout, dictionary_of, layout_of, make_bare
+from cascade.adapters.codec.models import ModelShape, StructShape, model_shape, struct_shape
+from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.errors import StoredReferenceError
 from cascade.spec.missing import MISSING
 from cascade.spec.references import (
@@ -30,25 +26,8 @@ from cascade.spec.references import (
     find_loaded,
     is_class,
     own_attribute,
-    own_attributes,
     reference_of,
 )
-
-_SET_BY_TYPING = (
-    "__orig_class__"  # what `Box[int](...)` leaves in an instance; it says nothing about the value
-)
-
-
-class UnsupportedError(Exception):
-    """A class or an instance that can't be data, and the remedy. Who knows its place tells the user.
-
-    `kind` is its class, where that is not the class of the value at that place.
-    """
-
-    def __init__(self, remedy: str, kind: type | None = None) -> None:
-        super().__init__(remedy)
-        self.remedy = remedy
-        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +83,12 @@ class EnumShape:
 
 @dataclass(frozen=True, slots=True)
 class DataclassShape:
-    """A dataclass: its fields, and where their values are. `slots` has what is not in the instance's dictionary."""
+    """A dataclass or a class of attrs: its fields, and where their values are."""
 
     cls: Any
     names: tuple[str, ...]
-    slots: dict[str, Any]
-    other_slots: dict[str, Any]
-    dictionary: Any
-    derived: frozenset[str]
+    layout: Layout
+    caches_hash: bool
 
     KIND = "dataclass"
 
@@ -121,31 +98,14 @@ class DataclassShape:
         Raises:
             UnsupportedError: If the instance holds more than its fields.
         """
-        held: dict[str, object] = {} if self.dictionary is None else self.dictionary.__get__(value)
-        more = held.keys() - self.derived - set(self.names)
-        more |= {name for name, slot in self.other_slots.items() if _read_slot(slot, value) is not MISSING}
-        if more:
-            told = ", ".join(map(repr, sorted(more)))
-            raise UnsupportedError(f"declare {told} as fields, or register the type with DataType")
-        found = {}
-        for name in self.names:
-            part = _read_slot(self.slots[name], value) if name in self.slots else held.get(name, MISSING)
-            if part is not MISSING:
-                found[name] = part
-        return found
+        return self.layout.read(value, self.names)
 
     def build(self, values: dict[str, object]) -> object:
         """Return an instance with these values in its fields."""
-        made = object.__new__(self.cls)
-        held = None if self.dictionary is None else self.dictionary.__get__(made)
-        for name, value in values.items():
-            slot = self.slots.get(name)
-            if slot is not None:
-                slot.__set__(made, value)
-            elif held is None:
-                raise ValueError(f"no room for the field {name!r}")
-            else:
-                held[name] = value
+        made = make_bare(self.cls)
+        self.layout.fill(made, values)
+        if self.caches_hash:
+            object.__setattr__(made, CACHED_HASH, None)
         return made
 
 
@@ -176,8 +136,8 @@ class NamedTupleShape:
         return tuple.__new__(self.cls, values)
 
 
-Shape: TypeAlias = EnumShape | DataclassShape | NamedTupleShape
-_Shape = TypeVar("_Shape", EnumShape, DataclassShape, NamedTupleShape)
+Shape: TypeAlias = EnumShape | DataclassShape | NamedTupleShape | ModelShape | StructShape
+_Shape = TypeVar("_Shape", EnumShape, DataclassShape, NamedTupleShape, ModelShape, StructShape)
 
 
 class Shapes:
@@ -225,7 +185,7 @@ class Shapes:
         except UnsupportedError:
             shape = None
         if shape is None:
-            raise _changed(module, qualname, "it is no enum, dataclass or named tuple any more")
+            raise _changed(module, qualname, "it is no class whose values are data any more")
         self._known[module, qualname] = shape
         return shape
 
@@ -265,8 +225,9 @@ def hash_is_pythons_own(cls: type) -> bool:
 
 def _is_pythons_own(method: object) -> bool:
     if type(method) is FunctionType:
-        # The methods that `@dataclass` writes come from no file.
-        return method is enum.Enum.__hash__ or method.__code__.co_filename == "<string>"
+        # The methods that `@dataclass` and attrs write come from no file.
+        file = method.__code__.co_filename
+        return method is enum.Enum.__hash__ or file == "<string>" or file.startswith("<attrs generated ")
     return type(method) is WrapperDescriptorType
 
 
@@ -275,49 +236,31 @@ def _shape(cls: Any) -> Shape:
         raise UnsupportedError("register the type with DataType: data can't bring back a class with __del__")
     if issubclass(cls, enum.Enum):
         return EnumShape(cls, own_attribute(cls, "_member_map_"))
-    if type(own_attribute(cls, "__dataclass_fields__")) is dict:
-        return _dataclass_shape(cls)
+    names = _fields_of(cls)
+    if names is not None:
+        make_bare(cls)
+        return DataclassShape(cls, names, layout_of(cls, names), _caches_hash(cls))
+    shape = model_shape(cls) or struct_shape(cls)
+    if shape is not None:
+        return shape
     if issubclass(cls, tuple):
         for each in class_order(cls):
             names = own_attribute(each, "_fields")
             if type(names) is tuple and own_attribute(each, "_make") is not MISSING:
-                return NamedTupleShape(cls, names, _dictionary_of(cls))
+                return NamedTupleShape(cls, names, dictionary_of(cls))
     raise UnsupportedError("pass plain data, a dataclass or an enum, or register the type with DataType")
 
 
-def _dataclass_shape(cls: Any) -> DataclassShape:
-    try:
-        object.__new__(cls)
-    except TypeError:
-        raise UnsupportedError("register the type with DataType: it is more than a dataclass") from None
-    # `fields` asks its argument for this one attribute; a class might answer through its metaclass.
-    declared: Any = SimpleNamespace(__dataclass_fields__=own_attribute(cls, "__dataclass_fields__"))
-    names = tuple(each.name for each in dataclasses.fields(declared))
-    all_slots: dict[str, Any] = {}
-    derived = {_SET_BY_TYPING}
-    for each in reversed(class_order(cls)):
-        for name, value in own_attributes(each).items():
-            if type(value) is MemberDescriptorType:
-                all_slots[name] = value
-            elif isinstance(value, functools.cached_property):
-                derived.add(name)
-    slots = {name: slot for name in names if type(slot := class_attribute(cls, name)) is MemberDescriptorType}
-    others = {name: slot for name, slot in all_slots.items() if slot is not slots.get(name)}
-    return DataclassShape(cls, names, slots, others, _dictionary_of(cls), frozenset(derived))
+def _fields_of(cls: Any) -> tuple[str, ...] | None:
+    """Return the names of the fields of a dataclass or a class of attrs; `None` of another class."""
+    if type(own_attribute(cls, "__dataclass_fields__")) is dict:
+        # `fields` asks its argument for this one attribute; a class might answer through its metaclass.
+        declared: Any = SimpleNamespace(__dataclass_fields__=own_attribute(cls, "__dataclass_fields__"))
+        return tuple(each.name for each in dataclasses.fields(declared))
+    described = own_attribute(cls, "__attrs_attrs__")
+    return tuple(each.name for each in described) if isinstance(described, tuple) else None
 
 
-def _dictionary_of(cls: Any) -> Any:
-    """Return Python's own descriptor of the instance's dictionary; `None` if instances have none."""
-    found = class_attribute(cls, "__dict__")
-    if found is MISSING:
-        return None
-    if type(found) is not GetSetDescriptorType:
-        raise UnsupportedError("register the type with DataType: it has a __dict__ of its own")
-    return found
-
-
-def _read_slot(slot: Any, value: object) -> object:
-    try:
-        return slot.__get__(value)
-    except AttributeError:
-        return MISSING
+def _caches_hash(cls: Any) -> bool:
+    method = class_attribute(cls, "__hash__")
+    return type(method) is FunctionType and CACHED_HASH in method.__code__.co_names

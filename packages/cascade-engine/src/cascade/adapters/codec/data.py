@@ -14,9 +14,10 @@ from cascade.adapters.codec.plain import is_plain
 from cascade.adapters.codec.reader import Reader
 from cascade.adapters.codec.registered import DataType
 from cascade.adapters.codec.writer import Writer
-from cascade.spec.errors import DamagedDataError, SpecError
+from cascade.spec.errors import CodecError, DamagedDataError, SpecError
+from cascade.spec.references import name_of
 
-VERSION = 1
+VERSION = 2
 """The format that this release writes; it reads this one and all before it."""
 
 _PLAIN, _PROGRAM = b"\x00", b"\x01"
@@ -27,12 +28,14 @@ class DataCodec:
 
     Knows `None`, `bool`, `int` of any size, `float`, `complex`, `str`, `bytes`, `bytearray`, `list`, `tuple`, `dict`,
     `set`, `frozenset`, `range`, dates, times, time spans and time zones, `Decimal`, `Fraction`, `UUID`, paths,
-    members of enums and combinations of flags, dataclasses, named tuples, and the `types` it is given. Exact types
-    only: a subclass is no such value. What comes back is of the same type and equal, and a container that stands in
-    many places does so again. Values of any depth are written and read without recursion.
+    `Counter`, `OrderedDict`, `defaultdict` and `deque`, members of enums and combinations of flags, dataclasses, named
+    tuples, classes of attrs, models of pydantic, structs of msgspec, arrays and scalars of NumPy, frames, series,
+    indexes, columns and scalars of pandas, and the `types` it is given. Exact types only: a subclass is no such value.
+    What comes back is of the same type and equal, and a container that stands in many places does so again. Values of
+    any depth are written and read without recursion.
 
-    Classes are stored by module and qualified name, and found among modules that are imported already. Enums,
-    dataclasses and named tuples are put together without their `__new__`, `__init__` or `__post_init__`.
+    Classes are stored by module and qualified name, and found among modules that are imported already. They are put
+    together without their `__new__`, `__init__`, `__post_init__` and validators.
 
     Raises:
         SpecError: If two of the types have the same name or type, or one is a type that the codec knows itself.
@@ -66,7 +69,11 @@ class DataCodec:
             except (OverflowError, UnicodeEncodeError, RecursionError):
                 pass  # not so plain: a number beyond 64 bits, lone surrogates, or hardly any stack left
         steps = Writer(self._shapes, self._by_type).write(value)
-        return seal(VERSION, _PROGRAM + msgspec.msgpack.encode(steps), key)
+        try:
+            return seal(VERSION, _PROGRAM + msgspec.msgpack.encode(steps), key)
+        except ValueError as problem:
+            remedy = f"split it: a part may have up to 4 GiB ({problem})"
+            raise CodecError(name_of(type(value)), "a part of the value", remedy) from problem
 
     def decode(self, data: bytes, *, key: bytes) -> object:
         """Return the value of bytes that `encode` made under this key.

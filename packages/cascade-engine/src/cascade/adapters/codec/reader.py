@@ -13,14 +13,16 @@ from cascade.adapters.codec.classes import (
     EnumShape,
     NamedTupleShape,
     Shapes,
-    UnsupportedError,
     changed_fields,
     missing_member,
 )
 from cascade.adapters.codec.hashing import check_hashed
+from cascade.adapters.codec.kinds import kind_named, unpack
 from cascade.adapters.codec.leaves import LEAF_NAMED, PLAIN
+from cascade.adapters.codec.models import ModelShape, StructShape
 from cascade.adapters.codec.program import Step
 from cascade.adapters.codec.registered import DataType
+from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.errors import DamagedDataError, StoredReferenceError
 
 _PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
@@ -119,6 +121,31 @@ class Reader:
             raise ValueError("a field that is none")
         return shape.build(dict(zip(given, self._take(len(given)), strict=True)))
 
+    def _model(self, operand: list[Any]) -> object:
+        module, qualname, names, set_, given = operand
+        shape = self._shapes.find(module, qualname, ModelShape)
+        if list(shape.names) != names:
+            raise changed_fields(shape, names)
+        if not set(set_) <= set(names):
+            raise ValueError("a field that is none")
+        *values, extra, private = self._take(len(set_) + 2)
+        return shape.build(dict(zip(set_, values, strict=True)), given, extra, private)
+
+    def _struct(self, operand: list[Any]) -> object:
+        module, qualname, names = operand
+        shape = self._shapes.find(module, qualname, StructShape)
+        if list(shape.names) != names:
+            raise changed_fields(shape, names)
+        return shape.build(dict(zip(names, self._take(len(names)), strict=True)))
+
+    def _kind(self, operand: list[Any]) -> object:
+        name, head, count = operand
+        kind = kind_named(name)
+        parts = self._take(count)
+        if kind.hashed is not None:
+            self._check_hashed(kind.hashed(parts))
+        return unpack(kind, head, parts)
+
     def _namedtuple(self, operand: list[Any]) -> object:
         module, qualname, names = operand
         shape = self._shapes.find(module, qualname, NamedTupleShape)
@@ -165,6 +192,9 @@ class Reader:
         Step.BUILD_DATACLASS: _dataclass,
         Step.BUILD_NAMEDTUPLE: _namedtuple,
         Step.BUILD_REGISTERED: _registered_value,
+        Step.BUILD_KIND: _kind,
+        Step.BUILD_MODEL: _model,
+        Step.BUILD_STRUCT: _struct,
     }
     _MEMBERS: ClassVar[dict[int, Callable[[Any, Any], object]]] = {
         Step.MEMBER: _member,

@@ -7,6 +7,7 @@ import hmac
 import io
 import pickle
 from collections import ChainMap
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from cascade.adapters.codec.refusals import SECRET
@@ -18,6 +19,8 @@ VERSION = 1
 _SIZE = 32
 _START = 1 + _SIZE
 _SHORTEST_KEY = 16
+_DEEPEST = 100
+"""Levels down to which the part at fault is looked for."""
 
 
 class PickleCodec:
@@ -55,7 +58,8 @@ class PickleCodec:
         except CodecError:
             raise
         except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as problem:
-            raise CodecError(name_of(type(value)), "value", f"pickle can't take it: {problem}") from problem
+            culprit, path = _culprit(value)
+            raise CodecError(name_of(type(culprit)), path, f"pickle can't take it: {problem}") from problem
         payload = written.getvalue()
         mark = bytes((VERSION,))
         return mark + self._signature(mark, payload, key) + payload
@@ -80,6 +84,39 @@ class PickleCodec:
         for part in (mark, len(key).to_bytes(8, "big"), key, payload):
             signed.update(part)
         return signed.digest()
+
+
+def _culprit(value: object) -> tuple[object, str]:
+    """Return the deepest part of a value that pickle refuses by itself, and how it is written."""
+    path = "value"
+    for _ in range(_DEEPEST):
+        refused = next((each for each in _parts(value) if not _is_taken(each[1])), None)
+        if refused is None:
+            break
+        way, value = refused
+        path = way.replace("{}", path)
+    return value, path
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for number, (key, part) in enumerate(value.items()):
+            yield f"list({{}})[{number}]", key
+            yield f"{{}}[{key!r}]" if type(key) in (str, int) else f"{{}}[entry {number}]", part
+    elif isinstance(value, set | frozenset):
+        yield from ((f"list({{}})[{number}]", part) for number, part in enumerate(value))
+    elif isinstance(value, list | tuple):
+        yield from ((f"{{}}[{number}]", part) for number, part in enumerate(value))
+    else:
+        yield from ((f"{{}}.{name}", part) for name, part in getattr(value, "__dict__", {}).items())
+
+
+def _is_taken(part: object) -> bool:
+    try:
+        pickle.dumps(part, protocol=5)
+    except Exception:  # noqa: BLE001 - whatever pickle or a value's own code raises, it is not taken
+        return False
+    return True
 
 
 def _refuse_secret(secret: SecretValue[Any]) -> NoReturn:

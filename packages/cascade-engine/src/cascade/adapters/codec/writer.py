@@ -9,15 +9,19 @@ from typing import Any
 
 import msgspec
 
-from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes, UnsupportedError
-from cascade.adapters.codec.hashing import check_hashed
+from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes
+from cascade.adapters.codec.hashing import Parts, check_hashed, numbered, way_to
+from cascade.adapters.codec.kinds import Kind, kind_of
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
+from cascade.adapters.codec.models import ModelShape, StructShape
 from cascade.adapters.codec.program import Step
 from cascade.adapters.codec.refusals import LAZY, SECRET
 from cascade.adapters.codec.registered import DataType
+from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.arguments import is_marker
 from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError
+from cascade.spec.missing import MISSING
 from cascade.spec.references import name_of
 
 _PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
@@ -46,16 +50,17 @@ class _Open:
         self.places = places
         self.begun = 0
 
-    def place(self) -> str:
-        """Return how the part that was begun last is written after the value's own path."""
+    def way(self) -> str:
+        """Return how the part that was begun last is written in terms of the value itself, which is `{}`."""
         at = self.begun - 1
         if self.places:
-            return list(self.places)[at]
+            return "{}" + list(self.places)[at]
         if type(self.value) is dict:
             key = list(self.value)[at // 2]
-            told = repr(key) if type(key) in PLAIN else f"entry {at // 2}"
-            return f"[{told}]" if at % 2 else f".keys()[{at // 2}]"
-        return f"[{at}]"
+            if at % 2 == 0:
+                return f"list({{}})[{at // 2}]"
+            return f"{{}}[{key!r}]" if type(key) in PLAIN else f"{{}}[entry {at // 2}]"
+        return f"list({{}})[{at}]" if type(self.value) in (set, frozenset) else f"{{}}[{at}]"
 
 
 class Writer:
@@ -69,6 +74,7 @@ class Writer:
         self._inside: set[int] = set()
         self._path: list[_Open] = []
         self._part: object = None  # what was looked at last: the culprit, if it is refused
+        self._hashed: Parts = []  # of what was looked at last: the culprit may be among them
 
     def write(self, value: object) -> list[object]:
         """Return the steps.
@@ -152,7 +158,18 @@ class Writer:
         if registered is not None:
             data = registered.encode(part)
             return _Open(part, int(Step.BUILD_REGISTERED), registered.name, (data,), (" as data",))
+        known = kind_of(kind)
+        if known is not None:
+            return self._opened_kind(part, known)
         return self._opened_record(part, kind)
+
+    def _opened_kind(self, part: object, kind: Kind) -> _Open:
+        head, parts, places = kind.pack(part)
+        if kind.hashed is not None:
+            _, *labels = hashed = kind.hashed(parts)
+            ways = [f"{{}}{places[0]}", *(f"{{}}[{number}]" for number in range(len(labels)))]
+            self._check_hashed(hashed, list(zip(ways, hashed, strict=True)))
+        return _Open(part, int(Step.BUILD_KIND), [kind.name, head, len(parts)], parts, places)
 
     def _opened_record(self, part: object, kind: type) -> _Open:
         if is_marker(part):
@@ -165,13 +182,29 @@ class Writer:
             places = [f".{name}" for name in names]
             return _Open(part, int(Step.BUILD_NAMEDTUPLE), [module, qualname, names], values, places)
         found = shape.read(part)
-        operand = [module, qualname, names, list(found)]
         places = [f".{name}" for name in found]
+        if isinstance(shape, StructShape):
+            return _Open(part, int(Step.BUILD_STRUCT), [module, qualname, names], found.values(), places)
+        operand = [module, qualname, names, list(found)]
+        if isinstance(shape, ModelShape):
+            operand.append(shape.given(part))
+            more = shape.read_more(part)
+            return _Open(
+                part,
+                int(Step.BUILD_MODEL),
+                operand,
+                [*found.values(), *more.values()],
+                [*places, *(f".{name}" for name in more)],
+            )
         return _Open(part, int(Step.BUILD_DATACLASS), operand, found.values(), places)
 
-    def _check_hashed(self, values: Iterable[object]) -> None:
+    def _check_hashed(self, values: Iterable[object], parts: Parts | None = None) -> None:
         if not PLAIN.issuperset(map(type, values)):
-            check_hashed(values, self._shapes, self._registered)
+            try:
+                check_hashed(values, self._shapes, self._registered)
+            except UnsupportedError:
+                self._hashed = numbered(values) if parts is None else parts
+                raise
 
     def _unless_pushed(self, parts: Iterable[object]) -> Iterable[object]:
         """Write all the parts in one step if msgpack has them all; else return them."""
@@ -186,13 +219,20 @@ class Writer:
         return ()
 
     def _place(self) -> str:
-        return "value" + "".join(each.place() for each in self._path[1:] if each.begun)
+        place = "value"
+        for each in self._path[1:]:
+            if each.begun:
+                place = each.way().replace("{}", place)
+        return place
 
     def _refusal(self, problem: UnsupportedError) -> CodecError:
-        part = self._part
-        remedy = problem.remedy
+        part, place, remedy = self._part, self._place(), problem.remedy
+        if problem.culprit is not MISSING:
+            part = problem.culprit
+            way = way_to(part, self._hashed, self._shapes)
+            place = f"a part of {place}" if way is None else way.replace("{}", place)
         if type(part) is SecretValue:
             remedy = SECRET
         elif is_marker(part):
             remedy = LAZY
-        return CodecError(name_of(problem.kind or type(part)), self._place(), remedy)
+        return CodecError(name_of(type(part)), place, remedy)
