@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -16,10 +17,12 @@ from stores_of_0_1 import workflow
 from support.stores import is_redis, path_of
 
 import cascade as cs
+from cascade.adapters.cache import SqliteCacheBackend
 from cascade.adapters.state import RunSummary, SqliteCatalog
-from cascade.adapters.urls import catalog_from_url
+from cascade.adapters.urls import cache_from_url, catalog_from_url
 from cascade.cli import main
-from cascade.spec import RunRulesError, StoreError
+from cascade.runtime import Engine, TaskExecutionFinished
+from cascade.spec import Hit, RunRulesError, StoreError
 
 OLD = Path(workflow.__file__).parent
 RUNS = [*workflow.TARGETS]
@@ -146,6 +149,86 @@ def test_the_command_line_refuses_an_old_run(old: str, capsys: pytest.CaptureFix
     assert "was recorded by Cascade 0.1" in " ".join(told.split())
     assert "changed" not in told
     assert "Traceback" not in told
+
+
+@pytest.fixture
+def old_cache(url: str) -> Iterator[str]:
+    """The URL of a cache of version 1, of each kind in turn."""
+    if is_redis(url):
+        with closing(redis.Redis.from_url(url)) as client:
+            fill(client)
+            yield url
+    else:
+        path = Path(path_of(url)).with_name("cache.db")
+        shutil.copy(OLD / "cache.db", path)
+        yield f"sqlite:///{path}"
+
+
+async def computed(cache: str) -> list[str]:
+    """Return the tasks that are called with a cache."""
+    heard: list[str] = []
+    backend = cache_from_url(cache)
+    try:
+        async with Engine(cache_backend=backend) as engine:
+            engine.bus.subscribe(TaskExecutionFinished, lambda event: heard.append(event.task_name))
+            assert await engine.run(workflow.caching()) == 130
+    finally:
+        await backend.close()
+    return sorted(heard)
+
+
+CACHED = ["cached", "cached", "cached_for_long"]
+
+
+def test_old_cached_values_miss(old_cache: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the version before has cached is computed anew, once; `why` names that version, and no change of code."""
+    target = "stores_of_0_1.workflow:caching"
+    assert cascade("why", target, "--cache", old_cache) == 0
+    told = capsys.readouterr().out
+    assert told.count("miss: stored by Cascade 0.1") == len(CACHED)
+    assert "changed" not in told
+    assert asyncio.run(computed(old_cache)) == [*CACHED, "total"]
+    assert asyncio.run(computed(old_cache)) == ["total"]
+    assert cascade("why", target, "--cache", old_cache) == 0
+    told = capsys.readouterr().out
+    assert (told.count("hit: "), told.count("miss")) == (len(CACHED), 0)
+
+
+def test_old_cached_values_miss_whatever_their_keys(old_cache: str) -> None:
+    """An entry of the version before is no hit for a policy of one's own either, whose keys are the same as then."""
+
+    async def main() -> None:
+        backend = cache_from_url(old_cache)
+        old = [
+            entry for name in set(CACHED) for entry in await backend.entries(f"stores_of_0_1.workflow.{name}")
+        ]
+        assert [entry.rules for entry in old] == [1] * len(CACHED)
+        for entry in old:
+            assert await backend.get(entry.key) is None
+            await backend.put(entry.key, "new", None)
+            assert await backend.get(entry.key) == Hit("new")
+        await backend.close()
+
+    asyncio.run(main())
+
+
+def test_looking_leaves_an_old_cache_as_it_is(tmp_path: Path) -> None:
+    """A cache file of the version before that is only looked at stays what it is, until the first put."""
+    path = Path(shutil.copy(OLD / "cache.db", tmp_path / "cache.db"))
+    before = path.read_bytes()
+
+    async def main() -> None:
+        backend = SqliteCacheBackend(path, create=False)
+        task = "stores_of_0_1.workflow.cached"
+        (first, *_) = await backend.entries(task)
+        assert await backend.get(first.key) is None
+        assert await asyncio.to_thread(path.read_bytes) == before
+        await backend.put(first.key, 5, None)
+        assert await backend.get(first.key) == Hit(5)
+        assert [entry.rules for entry in await backend.entries(task)] == [2, 1]
+        await backend.close()
+
+    asyncio.run(main())
 
 
 def test_a_file_is_brought_up_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, Sqli
 from cascade.adapters.sqlite import JournalMode
 from cascade.adapters.urls import cache_from_url
 from cascade.runtime import CacheBypassed, Engine
+from cascade.runtime.differences import Change, KeyDifference
+from cascade.runtime.why import Verdict, explain
 from cascade.spec import CacheBackend, CacheEntry, CacheKey, Hit, SpecError, StoreError, StoreFormatError
 from cascade.testing import CacheBackendConformance
 
@@ -112,6 +114,55 @@ def test_a_url_opens_a_cache_for_a_run(tmp_path: Path, redis_server: RedisProces
         calls.clear()
         assert [cs.run(count(1, url), cache=url) for _ in range(3)] == [1, 1, 1]
         assert calls == [1]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_ttl_that_is_added_later_holds_for_what_is_stored(
+    kind: str, mapped: bool, tmp_path: Path, redis_server: RedisProcess
+) -> None:
+    """A policy's time to live counts from when a value was put, also if it was put for longer or for ever."""
+    redis_server.ask(b"FLUSHALL")
+    now = [1000.0]
+    calls: list[int] = []
+
+    def clock() -> float:
+        return now[0]
+
+    @cs.task
+    def count(x: int) -> int:
+        calls.append(x)
+        return x
+
+    def call(ttl: float | None) -> cs.LazyResult[Any]:
+        return (count.map(x=[1]) if mapped else count(1)).with_cache(cs.ByInputs(ttl=ttl))
+
+    async def main(backend: CacheBackend) -> None:
+        async with Engine(cache_backend=backend) as engine:
+
+            async def calls_of(ttl: float | None) -> int:
+                before = len(calls)
+                await engine.run(call(ttl))
+                (judgement,) = await explain(call(ttl), backend, clock=clock)
+                assert judgement.verdict is Verdict.HIT  # as it is now
+                return len(calls) - before
+
+            assert [await calls_of(ttl) for ttl in (None, 10, 1000)] == [1, 0, 0]
+            now[0] += 10
+            assert (await explain(call(10), backend, clock=clock))[0].answer.differences == (
+                KeyDifference(Change.EXPIRED),
+            )
+            assert [await calls_of(ttl) for ttl in (None, 10.5, 10, 10)] == [0, 0, 1, 0]
+            now[0] += 5
+            assert [await calls_of(ttl) for ttl in (None, 5.5, 5)] == [0, 0, 1]
+        await backend.close()
+
+    make: dict[str, Callable[[], CacheBackend]] = {
+        "memory": lambda: InMemoryCacheBackend(clock=clock),
+        "sqlite": lambda: SqliteCacheBackend(tmp_path / "cache.db", clock=clock),
+        "redis": lambda: RedisCacheBackend(redis_server.url, clock=clock),
+    }
+    asyncio.run(main(make[kind]()))
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,10 @@ def _reason(difference: KeyDifference, answer: Answer) -> str:
             return f"expired {local_time(answer.expires_at)}"
         case Change.PROCESS:
             return "made in another process, where alone it holds"
+        case Change.CLOCK:
+            return "stored at a later time than now: the clock was set back"
+        case Change.RULES:
+            return f"stored by {difference.name}, which made its keys by other rules"
         case Change.VALUE:
             return "the value can't be read"
     return f"{difference.change.value} changed"

@@ -78,7 +78,8 @@ class SharedCache:
         if self._look is None or type(policy) is not ByInputs:
             return None
         key = policy.key(call)
-        return None if key is None or key.digest in self.leads else self._look(key)
+        hit = None if key is None or key.digest in self.leads else self._look(key)
+        return hit if hit is None or hit.is_good_for(policy.ttl) else None
 
     async def find(
         self, policy: CachePolicy, call: CachedCall, leader: Job, leads_itself: Callable[[Job], bool]
@@ -113,7 +114,7 @@ class SharedCache:
             except BaseException:
                 lead.give_up()
                 raise
-            if hit is None:
+            if hit is None or not hit.is_good_for(policy.ttl):
                 return lead
             lead.found(hit)
             return hit

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.protocols import CacheEntry, CacheKey, KeyPart, PartKind
 
 
@@ -13,8 +14,9 @@ class Change(StrEnum):
     """What is other than it was when an entry was made.
 
     `PROCESS`: the task closes over what a key can't tell, so that its values are good in one process only.
-    `KEY`: the keys differ in what their parts don't tell, those of a policy of one's own say. `VALUE`: nothing of the
-    key, but the value can't be read.
+    `KEY`: the keys differ in what their parts don't tell, those of a policy of one's own say. `CLOCK`: the entry was
+    made later than now, before the clock was set back. `RULES`: another version of Cascade made it, by other rules for
+    digests. `VALUE`: nothing of the key, but the value can't be read.
     """
 
     CODE = "code"
@@ -23,12 +25,18 @@ class Change(StrEnum):
     PROCESS = "process"
     KEY = "key"
     EXPIRED = "expired"
+    CLOCK = "clock"
+    RULES = "rules"
     VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDifference:
-    """One reason why an entry is no hit; `name` is the parameter where an argument is the reason, else empty."""
+    """One reason why an entry is no hit.
+
+    `name` is the parameter where an argument is the reason, the version that made the entry where its rules are, else
+    empty.
+    """
 
     change: Change
     name: str = ""
@@ -37,11 +45,17 @@ class KeyDifference:
 def key_differences(entry: CacheEntry, key: CacheKey, now: float) -> list[KeyDifference]:
     """Return why `entry` is no hit for `key` at the time `now`; nothing, if it is one.
 
-    Code and version come first, then the arguments by name. An argument that only one of the two has counts.
+    Code and version come first, then the arguments by name. An argument that only one of the two has counts. Digests of
+    other rules tell nothing of what has changed.
     """
+    if entry.rules != DIGEST_RULES:
+        return [KeyDifference(Change.RULES, made_by(entry.rules))]
     if entry.key.digest == key.digest:
-        expired = entry.expires_at is not None and now >= entry.expires_at
-        return [KeyDifference(Change.EXPIRED)] if expired else []
+        if entry.expires_at is None:
+            return []
+        if now >= entry.expires_at:
+            return [KeyDifference(Change.EXPIRED)]
+        return [KeyDifference(Change.CLOCK)] if now < entry.stored_at else []
     old, new = _by_place(entry.key.parts), _by_place(key.parts)
     changed = [
         place for place in sorted(old.keys() | new.keys(), key=_order) if old.get(place) != new.get(place)
@@ -53,11 +67,12 @@ def closest(entries: Iterable[CacheEntry], key: CacheKey, now: float) -> CacheEn
     """Return the entry that differs from `key` in the fewest ways, the first of several; `None` if there is none.
 
     A task that was mapped has an entry for each item; the one to compare with is that of the nearest call. One of the
-    very key is the closest, expired or not.
+    very key is the closest, expired or not; one of other rules for digests is farther than any.
     """
 
-    def distance(entry: CacheEntry) -> tuple[bool, int]:
-        return entry.key.digest != key.digest, len(key_differences(entry, key, now))
+    def distance(entry: CacheEntry) -> tuple[bool, bool, int]:
+        other_rules = entry.rules != DIGEST_RULES
+        return other_rules, entry.key.digest != key.digest, len(key_differences(entry, key, now))
 
     return min(entries, key=distance, default=None)
 

@@ -116,7 +116,7 @@ class Judge:
             StoreError: If the cache can't be read.
         """
         answer, key, hit = await self._look_up(policy, call)
-        return await self._dated(answer, key, call.task), hit
+        return await self._dated(answer, key, call.task, policy.ttl), hit
 
     async def items(
         self, policy: CachePolicy, task: Task[Any], items: Items
@@ -137,7 +137,11 @@ class Judge:
         if first is None:
             return Answer(Verdict.HIT), ItemCount(items.size, items.size, None), Hit(values)
         index, answer, key = first
-        return await self._dated(answer, key, task), ItemCount(items.size, len(values), index), None
+        return (
+            await self._dated(answer, key, task, policy.ttl),
+            ItemCount(items.size, len(values), index),
+            None,
+        )
 
     async def _look_up(
         self, policy: CachePolicy, call: CachedCall
@@ -155,13 +159,18 @@ class Judge:
             kept = isinstance(policy, FileExists)
             return Answer(Verdict.MISSING if kept else Verdict.NOT_CACHED), None, None
         hit = await self._cache.get(key)
+        if hit is not None and not hit.is_good_for(policy.ttl):
+            hit = None
         return Answer(Verdict.MISS if hit is None else Verdict.HIT), key, hit
 
-    async def _dated(self, answer: Answer, key: CacheKey | None, task: Task[Any]) -> Answer:
-        """Return the answer with the entry that it rests on."""
+    async def _dated(
+        self, answer: Answer, key: CacheKey | None, task: Task[Any], ttl: float | None
+    ) -> Answer:
+        """Return the answer with the entry that it rests on, and the time that it is good for under this `ttl`."""
         if key is None:
             return answer
-        now, entries = self._clock(), await self._entries_of(key.task)
+        now = self._clock()
+        entries = [_limited(entry, ttl) for entry in await self._entries_of(key.task)]
         if answer.verdict is Verdict.HIT:
             entry = next((each for each in entries if each.key.digest == key.digest), None)
         else:
@@ -181,6 +190,15 @@ class Judge:
         if task not in self._entries:
             self._entries[task] = await self._cache.entries(task, ENTRIES)
         return self._entries[task]
+
+
+def _limited(entry: CacheEntry, ttl: float | None) -> CacheEntry:
+    ends = [
+        each
+        for each in (entry.expires_at, None if ttl is None else entry.stored_at + ttl)
+        if each is not None
+    ]
+    return replace(entry, expires_at=min(ends, default=None))
 
 
 def failure(error: Exception) -> Answer:

@@ -204,6 +204,42 @@ class CacheBackendConformance:
 
         self._run(check)
 
+    def test_a_hit_tells_its_age(self) -> None:
+        """The age of a hit is the seconds since it was put; so who takes it for a shorter time can tell."""
+
+        async def check(cache: CacheBackend, clock: _Clock) -> None:
+            await cache.put(_key("key"), 1, None)
+            await cache.put(_key("other"), 1, 100)
+            clock.now += 8
+            for key in ("key", "other"):
+                hit = await cache.get(_key(key))
+                assert hit is not None
+                assert hit.age == 8
+                assert (hit.is_good_for(None), hit.is_good_for(8), hit.is_good_for(8.5)) == (
+                    True,
+                    False,
+                    True,
+                )
+
+        self._run(check)
+
+    def test_a_value_of_the_future_does_not_hold(self) -> None:
+        """When the clock is set back, a value with a time to live is no hit until it is reached; one without is."""
+
+        async def check(cache: CacheBackend, clock: _Clock) -> None:
+            await cache.put(_key("key"), 1, 10)
+            await cache.put(_key("ever"), 2, None)
+            for back in (1, 100, 899):
+                clock.now -= back
+                assert await cache.get(_key("key")) is None
+                assert await cache.get(_key("ever")) == Hit(2)
+            clock.now += 1001
+            assert await cache.get(_key("key")) == Hit(1)
+            clock.now += 9
+            assert await cache.get(_key("key")) is None
+
+        self._run(check)
+
     def test_putting_again_prolongs(self) -> None:
         """A value that is put again holds for its time from then on."""
 

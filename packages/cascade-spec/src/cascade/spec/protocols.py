@@ -6,9 +6,11 @@ Each has a default: policies in `cascade.spec`, the others in `cascade.adapters`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from cascade.spec.digest_rules import DIGEST_RULES
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
@@ -16,9 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A value that was found, so that `None` is a value like any other."""
+    """A value that was found, so that `None` is a value like any other.
+
+    `age` is how many seconds ago it was put, by the cache's clock; `None` where that is not known.
+    """
 
     value: object
+    age: float | None = field(default=None, compare=False, repr=False)
+
+    def is_good_for(self, ttl: float | None) -> bool:
+        """Tell whether the value is young enough for who takes it for `ttl` seconds, whatever it was put with.
+
+        One that was put later than now, before the clock was set back, is not: nobody knows how old it is.
+        """
+        return ttl is None or self.age is None or 0 <= self.age < ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +77,14 @@ class CacheKey:
 class CacheEntry:
     """What a cache knows of a value without looking at it. Times are in seconds of the cache's clock.
 
-    An entry that has expired is no hit; a cache may show it as long as it likes.
+    An entry that has expired is no hit; a cache may show it as long as it likes. `rules` is the version of the rules by
+    which its key was made; one of other rules than `DIGEST_RULES` is no hit either.
     """
 
     key: CacheKey
     stored_at: float
     expires_at: float | None
+    rules: int = DIGEST_RULES
 
 
 class CachePolicy(Protocol):
@@ -92,6 +107,9 @@ class CachePolicy(Protocol):
 
 class CacheBackend(Protocol):
     """Where cached values lie. It may forget whatever it likes, and never gives a value past its time.
+
+    Nor does it give one with a time that was put later than now: its clock was set back since. A hit tells its age, so
+    that a time to live that a policy gets later holds for what is stored already.
 
     What goes wrong in it is raised, as a `CascadeError` where it can be foreseen: the call is then made without the
     cache. A value that was damaged in the store is no hit.

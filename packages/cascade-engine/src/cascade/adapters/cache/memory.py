@@ -8,13 +8,14 @@ from collections.abc import Callable
 from heapq import nlargest
 from typing import NamedTuple
 
+from cascade.spec.missing import MISSING
 from cascade.spec.protocols import CacheEntry, CacheKey, Hit
 
 
 class _Kept(NamedTuple):
     entry: CacheEntry
     number: int
-    hit: Hit | None
+    value: object
 
 
 class InMemoryCacheBackend:
@@ -29,21 +30,22 @@ class InMemoryCacheBackend:
     async def get(self, key: CacheKey) -> Hit | None:
         """Return a value that is still good; of one that is not, only its entry is kept."""
         kept = self._entries.get(key.digest)
-        if kept is None:
+        if kept is None or kept.value is MISSING:
             return None
-        expires = kept.entry.expires_at
-        if expires is not None and self._clock() >= expires:
-            self._entries[key.digest] = kept._replace(hit=None)
+        now, entry = self._clock(), kept.entry
+        if entry.expires_at is not None and not entry.stored_at <= now < entry.expires_at:
+            if now >= entry.expires_at:
+                self._entries[key.digest] = kept._replace(value=MISSING)
             return None
         self._entries.move_to_end(key.digest)
-        return kept.hit
+        return Hit(kept.value, now - entry.stored_at)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep a value; the one that was not asked for the longest makes room."""
         now = self._clock()
         self._puts += 1
         entry = CacheEntry(key, now, None if ttl is None else now + ttl)
-        self._entries[key.digest] = _Kept(entry, self._puts, Hit(value))
+        self._entries[key.digest] = _Kept(entry, self._puts, value)
         self._entries.move_to_end(key.digest)
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)

@@ -9,13 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cascade.adapters.cache.stored import decoded, entry_of, parts_as_text, place_of
+from cascade.adapters.cache.stored import entry_of, hit_of, parts_as_text, place_of
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.redis import RedisServer
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
 _SHOWN_AFTER = 3600.0
 """Seconds for which a value that has expired is still shown as such."""
+
+_TOLD = ("parts", "stored_at", "expires_at", "rules")
+"""What is told of a value. Those that Cascade 0.1 has put have no `rules`."""
 
 _KEPT_OF_TASK = 1000
 """Values of one task that are listed; older ones can be got all the same."""
@@ -50,16 +54,14 @@ class RedisCacheBackend:
             StoreError: If the server does not answer.
         """
         async with self._server.client() as client:
-            data, told = await client.hmget(self._value_at(key.digest), "value", "expires_at")
-        if data is None or told is None:
+            data, *times = await client.hmget(self._value_at(key.digest), "value", "stored_at", "expires_at")
+        if data is None or None in times:
             return None
         try:
-            expires = float(told) if told else None
+            stored, expires = (float(each) if each else None for each in times)
         except ValueError:
             return None
-        if expires is not None and not self._clock() < expires:
-            return None
-        return decoded(self._codec, data, key.digest, expires)
+        return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep a value.
@@ -68,14 +70,15 @@ class RedisCacheBackend:
             CodecError: If the codec does not know a part of the value.
             StoreError: If the server does not answer.
         """
-        now = self._clock()
+        now = float(self._clock())
         expires = None if ttl is None else float(now + ttl)
         place, listed = self._value_at(key.digest), self._list_at(key.task)
         fields = {
-            "value": self._codec.encode(value, key=place_of(key.digest, expires)),
+            "value": self._codec.encode(value, key=place_of(key.digest, now, expires)),
             "expires_at": "" if expires is None else repr(expires),
             "stored_at": repr(now),
             "parts": parts_as_text(key),
+            "rules": str(DIGEST_RULES),
         }
         async with self._server.client() as client, client.pipeline(transaction=True) as pipe:
             pipe.hset(place, mapping=fields)
@@ -99,12 +102,12 @@ class RedisCacheBackend:
             digests = await client.zrevrange(self._list_at(task), 0, limit - 1)
             async with client.pipeline(transaction=False) as pipe:
                 for each in digests:
-                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, "parts", "stored_at", "expires_at")
+                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, _TOLD)
                 rows = await pipe.execute()
         return [
             found
-            for digest, row in zip(digests, rows, strict=True)
-            if None not in row and (found := _entry(digest, task, *row)) is not None
+            for digest, (*row, rules) in zip(digests, rows, strict=True)
+            if None not in row and (found := _entry(digest, task, *row, rules or b"1")) is not None
         ]
 
     async def close(self) -> None:
@@ -118,14 +121,12 @@ class RedisCacheBackend:
         return _bytes(f"{self._prefix}task:{task}")
 
 
-def _entry(digest: bytes, task: str, parts: bytes, stored_at: bytes, expires_at: bytes) -> CacheEntry | None:
+def _entry(digest: bytes, task: str, *told: bytes) -> CacheEntry | None:
     try:
-        read: list[Any] = [
-            each.decode("utf-8", "surrogatepass") for each in (digest, parts, stored_at, expires_at)
-        ]
+        read: list[Any] = [each.decode("utf-8", "surrogatepass") for each in (digest, *told)]
     except UnicodeDecodeError:
         return None
-    return entry_of(read[0], task, read[1], read[2], read[3] or None)
+    return entry_of(read[0], task, read[1], read[2], read[3] or None, read[4])
 
 
 def _bytes(text: str) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cascade.adapters.cache.stored import decoded, entry_of, parts_as_text, place_of
+from cascade.adapters.cache.stored import entry_of, hit_of, parts_as_text, place_of
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.sqlite import (
     Format,
@@ -25,33 +25,41 @@ from cascade.adapters.sqlite import (
     claim,
     is_claimed,
     open_connection,
+    pragma,
+    select,
     told,
     transaction,
 )
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
 FORMAT = Format(
     "Cascade cache",
     mark=0x43734361,  # "CsCa"
-    version=1,
+    version=2,
     tables=(
         """CREATE TABLE entry (
             digest TEXT PRIMARY KEY NOT NULL, task TEXT NOT NULL, parts TEXT NOT NULL, stored_at REAL NOT NULL,
-            expires_at REAL, number INTEGER NOT NULL, size INTEGER NOT NULL, value BLOB NOT NULL
+            expires_at REAL, number INTEGER NOT NULL, size INTEGER NOT NULL, value BLOB NOT NULL,
+            rules INTEGER NOT NULL DEFAULT 1
         )""",
         "CREATE INDEX entry_of_task ON entry (task, number)",
         "CREATE INDEX entry_by_age ON entry (number, size)",
     ),
+    # Cascade 0.1 wrote version 1. What it has put is no hit any more, and is told as what it is.
+    steps={1: ("ALTER TABLE entry ADD COLUMN rules INTEGER NOT NULL DEFAULT 1",)},
 )
+"""`rules` are those by which the digest was made."""
 
-_GET = "SELECT value, expires_at FROM entry WHERE digest = ?"
+_GET = "SELECT value, stored_at, expires_at FROM entry WHERE digest = ?"
 _PUT = (
-    "INSERT OR REPLACE INTO entry (digest, task, parts, stored_at, expires_at, size, value, number)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM entry))"
+    "INSERT OR REPLACE INTO entry (digest, task, parts, stored_at, expires_at, size, value, rules, number)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM entry))"
 )
 _ENTRIES = (
-    "SELECT digest, task, parts, stored_at, expires_at FROM entry WHERE task = ? ORDER BY number DESC LIMIT ?"
+    "SELECT digest, task, parts, stored_at, expires_at, {rules} FROM entry WHERE task = ?"
+    " ORDER BY number DESC LIMIT ?"
 )
 # Sums from the youngest on: what lies beyond the bounds goes.
 _BEYOND = (
@@ -60,6 +68,8 @@ _BEYOND = (
 )
 _TOTALS = "SELECT count(*), total(size) FROM entry"
 _EVICT = "DELETE FROM entry WHERE number <= ?"
+_SIZE = 5
+"""Where the size stands in a row that is put."""
 _SHARE = 16
 """A look at the bounds takes O(entries), so it is made after each 16th part of what they allow or of what is there."""
 
@@ -100,6 +110,7 @@ class SqliteCacheBackend:
         self._reading = Lock()
         self._writer = open_connection(self._path, synchronous=Synchronous.NORMAL)
         try:
+            self._is_older = False
             if create:
                 claim(self._writer, self._path, FORMAT)
             else:
@@ -120,6 +131,7 @@ class SqliteCacheBackend:
                 raise StoreFormatError(
                     self._path, f"is empty, and no {FORMAT.name}", "give the path of another file"
                 )
+            self._is_older = pragma(self._writer, "user_version") < FORMAT.version
 
     async def get(self, key: CacheKey) -> Hit | None:
         """Return a value that is still good and intact.
@@ -135,7 +147,7 @@ class SqliteCacheBackend:
         if self._thread is None or not self._reading.acquire(blocking=False):
             return None
         try:
-            row = self._reader.execute(_GET, (key.digest,)).fetchone()
+            row = _fetch_one(self._reader, _GET, (key.digest,))
         except sqlite3.Error:
             return None
         finally:
@@ -145,12 +157,7 @@ class SqliteCacheBackend:
     def _intact(self, key: CacheKey, row: Any) -> Hit | None:
         if row is None:
             return None
-        data, expires = row
-        if not isinstance(data, bytes) or not isinstance(expires, float | None):
-            return None
-        if expires is not None and not self._clock() < expires:
-            return None
-        return decoded(self._codec, data, key.digest, expires)
+        return hit_of(self._codec, self._clock(), key.digest, *row)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep a value; returns when it is in the file.
@@ -159,10 +166,10 @@ class SqliteCacheBackend:
             CodecError: If the codec does not know a part of the value.
             StoreError: If the file can't be written, or stays locked for longer than `BUSY_SECONDS`.
         """
-        now = self._clock()
+        now = float(self._clock())
         expires = None if ttl is None else float(now + ttl)
-        data = self._codec.encode(value, key=place_of(key.digest, expires))
-        row = (key.digest, key.task, parts_as_text(key), now, expires, len(data), data)
+        data = self._codec.encode(value, key=place_of(key.digest, now, expires))
+        row = (key.digest, key.task, parts_as_text(key), now, expires, len(data), data, DIGEST_RULES)
         written: Future[None] = Future()
         self._pending.append((row, written))
         self._submit(self._write)
@@ -174,8 +181,8 @@ class SqliteCacheBackend:
         Raises:
             StoreError: If the file can't be read.
         """
-        rows = await self._read(_fetch_all, _ENTRIES, (task, limit))
-        found = (entry_of(digest, task, parts, stored, until) for digest, _, parts, stored, until in rows)
+        rows = await self._read(_fetch_entries, _ENTRIES, (task, limit))
+        found = (entry_of(digest, task, *rest) for digest, _, *rest in rows)
         return [each for each in found if each is not None]
 
     async def close(self) -> None:
@@ -225,15 +232,22 @@ class SqliteCacheBackend:
         if not batch:
             return
         try:
+            self._bring_up()
             with told(self._path), transaction(self._writer):
                 self._writer.executemany(_PUT, [row for row, _ in batch])
-                self._keep_bounds(len(batch), sum(len(row[-1]) for row, _ in batch))
+                self._keep_bounds(len(batch), sum(row[_SIZE] for row, _ in batch))
         except BaseException as problem:  # noqa: BLE001 - told to each who waits
             for _, written in batch:
                 written.set_exception(problem)
         else:
             for _, written in batch:
                 written.set_result(None)
+
+    def _bring_up(self) -> None:
+        """Bring a file of an older version, which was opened to be looked at only, to this one: it is written now."""
+        if self._is_older:
+            claim(self._writer, self._path, FORMAT)
+            self._is_older = False
 
     def _keep_bounds(self, puts: int, size: int) -> None:
         """Note what was put; now and then, delete what lies beyond the bounds."""
@@ -256,5 +270,7 @@ def _fetch_one(connection: sqlite3.Connection, query: str, values: Row) -> Any:
     return connection.execute(query, values).fetchone()
 
 
-def _fetch_all(connection: sqlite3.Connection, query: str, values: Row) -> list[Any]:
-    return connection.execute(query, values).fetchall()
+def _fetch_entries(connection: sqlite3.Connection, query: str, values: Row) -> list[Any]:
+    # Looked at each time: a file that was opened for looking may be brought up by others meanwhile.
+    is_older = pragma(connection, "user_version") < FORMAT.version
+    return select(connection, query.format(rules=1 if is_older else "rules"), values)
