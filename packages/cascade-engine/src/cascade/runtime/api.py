@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cascade.adapters import urls
+from cascade.adapters.executors.guard import check_not_loading
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.engine import Engine
 from cascade.runtime.exceptions import RunningLoopError
@@ -66,7 +67,9 @@ async def engine_for(settings: RunSettings, bus: MessageBus | None = None) -> As
     Raises:
         SpecError: If a URL is none, or settings don't go together.
         StoreError: If the store of the cache can't be opened.
+        UnguardedMainError: If a worker process loads the script that this is called in.
     """
+    check_not_loading()
     async with AsyncExitStack() as closing:
         cache = settings.get("cache")
         if isinstance(cache, str):

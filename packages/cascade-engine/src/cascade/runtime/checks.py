@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.executors.locations import check_reference
 from cascade.graph.tree import Call, Injected
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_needs
 from cascade.spec.common import GIVEN, ParamContract
-from cascade.spec.errors import SpecError, TaskReferenceError
+from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies import NO_POLICIES, Mode
 from cascade.spec.workflow import WorkflowSpec
@@ -36,8 +37,8 @@ def check_structure(
             declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
             lazy.contract.read(inputs)
         mode = engine.mode_of(lazy)
-        if mode is Mode.PROCESS and lazy.task.reference.find() is not lazy.task:
-            raise TaskReferenceError(lazy.task.name, str(lazy.task.reference))
+        if mode is Mode.PROCESS:
+            check_reference(lazy.task)
         if lazy.policies is not NO_POLICIES:
             if lazy.policies.timeout is not None and mode is Mode.INLINE:
                 raise InlineTimeoutError(lazy.task.name)

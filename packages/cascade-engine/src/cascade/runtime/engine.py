@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import copy_context
 from enum import StrEnum
 from types import TracebackType
@@ -17,6 +18,7 @@ from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.state.memory import InMemoryStateBackend
+from cascade.graph.model import Node
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
@@ -79,6 +81,9 @@ class Engine:
         self._owned_executor = self.executor if executor is None else None
         self._owned_cache = self.cache.backend if cache_backend is None else None
         self._local = self.executor if type(self.executor) is LocalExecutor else None
+        self._admission: Callable[[Node], AbstractAsyncContextManager[object]] | None = getattr(
+            self.executor, "admission", None
+        )
         # Only the built-in executor may be bypassed: one that builds on it sees every call.
         self._calls_inline = type(self.executor) is LocalExecutor
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
@@ -220,6 +225,10 @@ class Engine:
     def runs_on_loop(self, lazy: LazyResult[Any]) -> bool:
         """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
         return self._calls_inline and self.mode_of(lazy) in (None, Mode.INLINE)
+
+    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
+        """Wait for the worker that a call needs, where the executor tells of that apart from the call."""
+        return nullcontext() if self._admission is None else self._admission(node)
 
     def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
         """Warn, once per task and at its second offence, if it held the loop for long while others waited."""

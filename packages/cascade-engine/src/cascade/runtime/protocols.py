@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from cascade.graph.model import Graph, Node
 from cascade.graph.planning import Plan
 from cascade.spec.protocols import CacheBackend, CachePolicy, StateBackend
 
-__all__ = ["CacheBackend", "CachePolicy", "Executor", "Solver", "StateBackend", "StateBackendFactory"]
+__all__ = [
+    "AdmittingExecutor",
+    "CacheBackend",
+    "CachePolicy",
+    "Executor",
+    "Solver",
+    "StateBackend",
+    "StateBackendFactory",
+]
 
 
 class Solver(Protocol):
@@ -30,6 +39,16 @@ class Executor(Protocol):
         """Call `node.callable_obj` and return its value, or raise what it raises.
 
         When cancelled it returns only after the call has really ended.
+        """
+
+
+class AdmittingExecutor(Executor, Protocol):
+    """An executor whose calls may have to wait for a worker. A call, its duration and its timeout begin after that."""
+
+    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
+        """Wait until a worker is free for a call, and keep it; the next `execute` in the same context has it.
+
+        `execute` must also work without: for a call that is made by other means, or by a class that builds on this one.
         """
 
 

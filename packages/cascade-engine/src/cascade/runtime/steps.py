@@ -137,17 +137,13 @@ class Step:
             given[IDEMPOTENCY_KEY] = self._idempotency_key()
         stack = ResourceStack(given, run.reports.resource)
         try:
-            if not job.started:
-                run.reports.started(job)
             if lease is not None and not run.engine.is_inline(job.lazy):
                 held.set(lease)  # one that needs nothing passes on what is held around it
             try:
-                await run.resources.provide(job.resources, stack, run.context)
-                if self._stopped:  # a provider has swallowed the cancellation
-                    raise asyncio.CancelledError
-                self._adopt_context()
-                args, kwargs = job.arguments(stack.values)
-                value = await self._execute(args, kwargs)
+                async with run.engine.admission(job.node):
+                    if not job.started:
+                        run.reports.started(job)
+                    value = await self._in_time(stack)
             except BaseException as error:
                 note_others(error, await self._release(stack, error))
                 raise
@@ -200,20 +196,29 @@ class Step:
         wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
         return await run.engine.capacity.acquire(needs, run.lender, lambda: self._report_blocked(wanted))
 
-    async def _execute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        job = self.job
-        work = self._run.engine.executor.execute(job.node, args, kwargs)
-        seconds = job.policies.timeout
+    async def _in_time(self, stack: ResourceStack) -> Any:
+        """Open what the call takes and make it; end both when its time is over."""
+        seconds = self.job.policies.timeout
         if seconds is None:
-            return await (self._watched(work) if self._run.engine.is_inline(job.lazy) else work)
+            return await self._call(stack)
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await work
+                return await self._call(stack)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise TaskTimeoutError(job.name, seconds) from None
+            raise TaskTimeoutError(self.job.name, seconds) from None
+
+    async def _call(self, stack: ResourceStack) -> Any:
+        job, run = self.job, self._run
+        await run.resources.provide(job.resources, stack, run.context)
+        if self._stopped:  # a provider has swallowed the cancellation
+            raise asyncio.CancelledError
+        self._adopt_context()
+        args, kwargs = job.arguments(stack.values)
+        work = run.engine.executor.execute(job.node, args, kwargs)
+        return await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
 
     async def _watched(self, work: Awaitable[Any]) -> Any:
         """Make an inline call, which holds the loop until it is done."""

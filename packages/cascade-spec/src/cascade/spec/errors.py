@@ -20,9 +20,18 @@ class CascadeError(Exception):
 
 
 def _rebuild(cls: type[CascadeError], args: tuple[object, ...], facts: dict[str, object]) -> CascadeError:
-    error = cls.__new__(cls, *args)
+    native: type = (
+        cls  # the builtin class that it is laid out as; the first `__new__` in order may be another one's
+    )
+    while native.__flags__ & _HEAP_TYPE and native.__base__ is not None:
+        native = native.__base__
+    error: CascadeError = native.__new__(cls, *args)
     error.__dict__.update(facts)
     return error
+
+
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that a `class` statement makes."""
 
 
 @dataclass(eq=False)
@@ -115,12 +124,10 @@ class TaskReferenceError(CascadeError, TypeError):
 
     task: str
     reference: str
+    problem: str = "it is not that task; define it at the top of a module"
 
     def __str__(self) -> str:
-        return (
-            f"task '{self.task}' can't be found by another process: {self.reference} is not that task; "
-            f"define it at the top of a module"
-        )
+        return f"task '{self.task}' can't be found by another process as {self.reference}: {self.problem}"
 
 
 @dataclass(eq=False)

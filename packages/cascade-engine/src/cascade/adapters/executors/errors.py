@@ -1,0 +1,90 @@
+"""Errors of calls that are made in another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.spec.errors import CascadeError
+
+
+@dataclass(eq=False)
+class RemoteError(CascadeError, RuntimeError):
+    """A task in another process raised an exception that can't be sent here.
+
+    `kind` is its type with the module, `text` what it says, `trace` its traceback there.
+    """
+
+    task: str
+    kind: str
+    text: str
+    trace: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.kind}: {self.text}" if self.text else self.kind
+        return f"task '{self.task}' raised {said} in another process; that exception can't be pickled"
+
+
+@dataclass(eq=False)
+class BoundaryError(CascadeError, TypeError):
+    """Something can't go to or come from another process; `what` says what it is, `kind` and `text` why."""
+
+    task: str
+    what: str
+    kind: str
+    text: str
+    trace: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} of task '{self.task}' can't be sent between processes ({self.kind}: {self.text}); "
+            f'pass data that can be pickled, or write @cs.task(mode="thread")'
+        )
+
+
+@dataclass(eq=False)
+class WorkerLoadError(CascadeError, ImportError):
+    """Another process can't import the module of a task, or does not find the task there."""
+
+    task: str
+    reference: str
+    problem: str
+    trace: str = ""
+
+    def __str__(self) -> str:
+        return f"task '{self.task}' can't be loaded as {self.reference} in another process: {self.problem}"
+
+
+@dataclass(eq=False)
+class UnguardedMainError(CascadeError, RuntimeError):
+    """A file that starts a run as soon as it is imported, so that other processes would run it again."""
+
+    file: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} starts a run when another process imports it for its tasks; "
+            f'put what it runs below `if __name__ == "__main__":`'
+        )
+
+
+@dataclass(eq=False)
+class WorkerDiedError(CascadeError, RuntimeError):
+    """The process that made a call ended without an answer: it crashed, or somebody killed it.
+
+    `exit_code` is negative for a signal, as in `subprocess`; `task` is empty where it died before any call.
+    """
+
+    task: str
+    exit_code: int | None
+
+    def __str__(self) -> str:
+        code = self.exit_code
+        how = (
+            "without an exit code"
+            if code is None
+            else f"by signal {-code}"
+            if code < 0
+            else f"with exit code {code}"
+        )
+        during = f"during a call of task '{self.task}'" if self.task else "while it started"
+        return f"a worker process ended {how} {during}; a retry gets another process"

@@ -1,0 +1,101 @@
+"""Places: which calls may use the workers of a pool at one time, first come first served.
+
+A call that has a place may start a run of its own and wait for it. The calls of that run may have the waiting call's
+place, one at a time: so they never wait for a worker that waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future
+
+
+class Place:
+    """The right to use one worker; `used` says whether a call has begun in it.
+
+    `lender` is the place that this one is inside of, `borrower` the one inside this one.
+    """
+
+    __slots__ = ("borrower", "is_over", "lender", "used", "waiting")
+
+    def __init__(self, lender: Place | None = None) -> None:
+        self.lender = lender
+        self.borrower: Place | None = None
+        self.waiting: deque[Request] = deque()
+        self.used = False
+        self.is_over = False
+
+
+class Request(Future[Place]):
+    """The promise of a place. A future of threads, as the pool may serve several event loops."""
+
+
+class Places:
+    """The places of one pool."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: deque[Request] = deque()
+        self._lock = threading.Lock()
+
+    async def take(self, lender: Place | None = None) -> Place:
+        """Wait for a place; `lender` is the one that the call has, in this pool, that the caller is a part of."""
+        with self._lock:
+            place = self._find(lender)
+            if place is not None:
+                return place
+            request = Request()
+            self._waiting.append(request)
+            if lender is not None:
+                lender.waiting.append(request)
+        try:
+            return await asyncio.wrap_future(request)
+        except asyncio.CancelledError:
+            if not request.cancel():  # it was granted at the same moment
+                self.give_back(request.result())
+            raise
+
+    def give_back(self, place: Place) -> None:
+        """Let the next one have a place."""
+        with self._lock:
+            request, granted = self._pass_on(place)
+        if request is not None:
+            request.set_result(granted)  # wakes an event loop, so not under the lock
+
+    def _find(self, lender: Place | None) -> Place | None:
+        if self._free:
+            self._free -= 1
+            return Place()
+        if lender is None or lender.borrower is not None or lender.is_over:
+            return None
+        lender.borrower = Place(lender)
+        return lender.borrower
+
+    def _pass_on(self, place: Place) -> tuple[Request | None, Place]:
+        """Return who gets the place next, and what he gets."""
+        place.is_over = True
+        lender, borrower = place.lender, place.borrower
+        if borrower is not None:
+            # The call ends before one that it has started: that one stands in its place from now on.
+            borrower.lender = lender
+            if lender is not None:
+                lender.borrower = borrower
+            return None, borrower
+        request = _next_of(self._waiting if lender is None else lender.waiting)
+        granted = Place(lender)
+        if lender is not None:
+            lender.borrower = None if request is None else granted
+        elif request is None:
+            self._free += 1
+        return request, granted
+
+
+def _next_of(waiting: deque[Request]) -> Request | None:
+    """Return the first request that nobody has cancelled and that was not granted by another way."""
+    while waiting:
+        request = waiting.popleft()
+        if not (request.done() or request.running()) and request.set_running_or_notify_cancel():
+            return request
+    return None

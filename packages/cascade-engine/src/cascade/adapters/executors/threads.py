@@ -1,0 +1,67 @@
+"""Threads: calls beside the event loop, in a pool of its own."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from cascade.adapters.executors.places import Place, Places
+from cascade.adapters.executors.waiting import ended, outcome
+
+_BORROWERS = 10_000
+"""No bound: a call that borrows its place has a thread beside the one that lends it, and waits."""
+
+
+class ThreadCalls:
+    """Makes calls in `size` threads. May serve several event loops at once."""
+
+    def __init__(self, size: int | None = None) -> None:
+        size = size or min(32, (os.cpu_count() or 1) + 4)  # what `ThreadPoolExecutor` takes
+        self._places = Places(size)
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="cascade")
+        self._more: ThreadPoolExecutor | None = None  # for calls in borrowed places
+        # The place of the call that the current code is a part of: threads get a copy of their caller's context.
+        self._place: ContextVar[Place | None] = ContextVar("cascade_thread", default=None)
+
+    @asynccontextmanager
+    async def admission(self) -> AsyncIterator[Place]:
+        """Wait for a thread; the next `call` in this context has it."""
+        place = await self._places.take(self._place.get())
+        token = self._place.set(place)
+        try:
+            yield place
+        finally:
+            self._place.reset(token)
+            self._places.give_back(place)
+
+    async def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function in a thread, with a copy of this context; when cancelled, return after it has ended."""
+        place = self._place.get()
+        if place is None or place.used:
+            async with self.admission() as place:
+                return await self._call(place, func, args, kwargs)
+        return await self._call(place, func, args, kwargs)
+
+    async def _call(
+        self, place: Place, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        place.used = True
+        context = contextvars.copy_context()
+        threads = self._threads if place.lender is None else self._extra()
+        return await ended(threads.submit(context.run, outcome, func, args, kwargs))
+
+    def _extra(self) -> ThreadPoolExecutor:
+        if self._more is None:
+            self._more = ThreadPoolExecutor(_BORROWERS, thread_name_prefix="cascade-nested")
+        return self._more
+
+    def close(self) -> None:
+        """End the threads, all calls of which have ended."""
+        self._threads.shutdown()
+        if self._more is not None:
+            self._more.shutdown()

@@ -1,0 +1,45 @@
+"""Waiting: an event loop waits for work in another thread until that has really ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+Outcome = tuple[bool, Any]
+"""Whether a call gave a value, and the value or the exception: a future can't carry every exception."""
+
+
+async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None) -> Any:
+    """Wait until work has ended, also when cancelled meanwhile; return its value or raise its exception.
+
+    `stop` is called when that happens: it makes the work end soon, and may be called again.
+    """
+    waiting = asyncio.wrap_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError as request:
+            if work.cancel() or waiting.cancelled():  # it had not begun
+                raise
+            cancelled = request
+            if stop is not None:
+                stop()
+        except BaseException:  # noqa: BLE001 - raised again below, from the finished work
+            break
+    if cancelled is not None:
+        raise cancelled
+    succeeded, result = work.result()
+    if succeeded:
+        return result
+    raise result
+
+
+def outcome(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    """Call a function; return what it gives or raises."""
+    try:
+        return True, func(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - carried to the loop's thread and raised there
+        return False, error
