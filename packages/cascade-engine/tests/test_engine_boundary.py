@@ -17,7 +17,6 @@ import pytest
 import cascade as cs
 from cascade.adapters.executors.errors import BoundaryError, RemoteError, WorkerDiedError, WorkerLoadError
 from cascade.adapters.executors.local import LocalExecutor
-from cascade.graph import build_graph
 from cascade.runtime import TaskTimeoutError
 
 MODULE = '''
@@ -107,8 +106,7 @@ def make(name):
     if name == "unicode":
         return UnicodeDecodeError("utf-8", b"abc", 0, 1, "broken")
     if name == "timeout":
-        from cascade.graph import build_graph
-from cascade.runtime import TaskTimeoutError
+        from cascade.runtime import TaskTimeoutError
         return TaskTimeoutError("inner", 2.0)
     if name == "store":
         from cascade.spec.errors import StoreNotFoundError
@@ -267,20 +265,7 @@ def facts_of(error: BaseException) -> object:
 @pytest.mark.parametrize("name", HOME)
 def test_an_exception_comes_home_as_it_was(there: Any, name: str) -> None:
     """Type, text, arguments and attributes of an exception are those that it had in the other process."""
-
-    async def main() -> BaseException | None:
-        executor = LocalExecutor(processes=1)
-        call = there.fail(name)
-        try:
-            await executor.execute(build_graph(call).nodes[0], call.args, call.kwargs)
-        except Exception as error:
-            return error
-        finally:
-            await executor.close()
-        return None
-
-    error = asyncio.run(main())
-    assert error is not None
+    [error] = failures_of(there.fail(name), there.good())
     assert facts_of(error) == facts_of(there.make(name))
 
 

@@ -1,1 +1,11 @@
-"""Executors: they make calls."""
+"""Executors: they make calls. These are the errors of calls that are made in another process."""
+
+from cascade.adapters.executors.errors import (
+    BoundaryError,
+    RemoteError,
+    UnguardedMainError,
+    WorkerDiedError,
+    WorkerLoadError,
+)
+
+__all__ = ["BoundaryError", "RemoteError", "UnguardedMainError", "WorkerDiedError", "WorkerLoadError"]

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from cascade.adapters.executors.locations import Location
+from cascade.spec.error_text import message_of
 
 
 class Setup(NamedTuple):
@@ -56,15 +57,10 @@ def tell(error: BaseException, skip: int = 0) -> Told:
     """Return an exception as text, without the first frames of its traceback. Nothing that it does gets out of here."""
     cls = type(error)
     return Told(
-        f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."), _text(error), _trace(error, skip)
+        f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
+        message_of(error),
+        _trace(error, skip),
     )
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str.__str__(str(error))
-    except BaseException as problem:  # noqa: BLE001 - a user's `__str__` may do anything
-        return f"<its text can't be shown: {type(problem).__name__}>"
 
 
 def _trace(error: BaseException, skip: int) -> str:

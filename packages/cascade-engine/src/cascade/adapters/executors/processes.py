@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 from cascade.adapters.executors.places import Places
 from cascade.adapters.executors.waiting import Outcome, ended
@@ -17,14 +16,24 @@ from cascade.adapters.executors.workers import Worker
 from cascade.spec.task import Task
 
 
-class _Admitted:
-    """A call that has a worker, which knows its task."""
+class _Admission:
+    """Has a worker in a `with` block, and shows it to what is called in there."""
 
-    __slots__ = ("used", "worker")
+    __slots__ = ("_calls", "_task", "_token", "used", "worker")
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, calls: ProcessCalls, task: Task[Any]) -> None:
+        self._calls = calls
+        self._task = task
         self.used = False
+
+    async def __aenter__(self) -> Self:
+        self.worker = await self._calls.take_worker(self._task)
+        self._token = self._calls.admitted.set(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._calls.admitted.reset(self._token)
+        self._calls.give_back(self.worker)
 
 
 class ProcessCalls:
@@ -36,28 +45,32 @@ class ProcessCalls:
         self._idle: list[Worker] = []
         # A thread for each worker: it encodes, waits and decodes, while the event loop goes on.
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="cascade-process")
-        self._admitted: ContextVar[_Admitted | None] = ContextVar("cascade_process", default=None)
+        self.admitted: ContextVar[_Admission | None] = ContextVar("cascade_process", default=None)
         # Without `close` the workers see that we are gone; this spares them a warning about a process left behind.
         self._finalizer = weakref.finalize(self, _kill_all, self._idle)
 
-    @asynccontextmanager
-    async def admission(self, task: Task[Any]) -> AsyncIterator[_Admitted]:
+    def admission(self, task: Task[Any]) -> _Admission:
         """Wait for a worker that has started and has imported the task; the next `call` in this context has it."""
+        return _Admission(self, task)
+
+    async def take_worker(self, task: Task[Any]) -> Worker:
+        """Wait for a worker that knows a task."""
         place = await self._places.take()
+        worker = self._idle.pop() if self._idle else Worker()
+        worker.place = place
         try:
-            worker = self._idle.pop() if self._idle else Worker()
-            admitted = _Admitted(worker)
-            token = self._admitted.set(admitted)
-            try:
-                if not worker.has_loaded(task):
-                    await self._converse(worker, worker.load, task)
-                yield admitted
-            finally:
-                self._admitted.reset(token)
-                if worker.lives:
-                    self._idle.append(worker)
-        finally:
-            self._places.give_back(place)
+            if not worker.has_loaded(task):
+                await self._converse(worker, worker.load, task)
+        except BaseException:
+            self.give_back(worker)
+            raise
+        return worker
+
+    def give_back(self, worker: Worker) -> None:
+        """Let the next call have a worker, or its place if it has ended."""
+        if worker.lives:
+            self._idle.append(worker)
+        self._places.give_back(worker.place)
 
     async def call(self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make a call in a worker; when cancelled, kill the worker.
@@ -68,14 +81,14 @@ class ProcessCalls:
             WorkerDiedError: If the worker ends without an answer.
             WorkerLoadError: If the worker can't find the task.
         """
-        admitted = self._admitted.get()
+        admitted = self.admitted.get()
         if admitted is None or admitted.used:
             async with self.admission(task) as admitted:
                 return await self._call(admitted, task, args, kwargs)
         return await self._call(admitted, task, args, kwargs)
 
     async def _call(
-        self, admitted: _Admitted, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, admitted: _Admission, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         admitted.used = True
         return await self._converse(admitted.worker, admitted.worker.call, task, args, kwargs)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,6 +14,27 @@ from cascade.adapters.executors.waiting import ended, outcome
 
 _BORROWERS = 10_000
 """No bound: a call that borrows its place has a thread beside the one that lends it, and waits."""
+
+
+class Admission:
+    """Has a place in a `with` block, and shows it to what is called in there."""
+
+    # No generator with a decorator, which sets the traceback of what passes through: a frozen exception refuses that.
+
+    __slots__ = ("_place", "_places", "_shown", "_token")
+
+    def __init__(self, places: Places, shown: ContextVar[Place | None]) -> None:
+        self._places = places
+        self._shown = shown
+
+    async def __aenter__(self) -> Place:
+        self._place = await self._places.take(self._shown.get())
+        self._token = self._shown.set(self._place)
+        return self._place
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shown.reset(self._token)
+        self._places.give_back(self._place)
 
 
 class ThreadCalls:
@@ -28,16 +48,9 @@ class ThreadCalls:
         # The place of the call that the current code is a part of: threads get a copy of their caller's context.
         self._place: ContextVar[Place | None] = ContextVar("cascade_thread", default=None)
 
-    @asynccontextmanager
-    async def admission(self) -> AsyncIterator[Place]:
+    def admission(self) -> Admission:
         """Wait for a thread; the next `call` in this context has it."""
-        place = await self._places.take(self._place.get())
-        token = self._place.set(place)
-        try:
-            yield place
-        finally:
-            self._place.reset(token)
-            self._places.give_back(place)
+        return Admission(self._places, self._place)
 
     async def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function in a thread, with a copy of this context; when cancelled, return after it has ended."""

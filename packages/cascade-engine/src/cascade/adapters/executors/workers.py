@@ -6,7 +6,6 @@ no other; `kill` ends it from any thread.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
@@ -28,7 +27,9 @@ from cascade.adapters.executors.errors import (
 )
 from cascade.adapters.executors.locations import main_location, odd_locations
 from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, Told, tell
+from cascade.adapters.executors.places import Place
 from cascade.adapters.executors.waiting import Outcome
+from cascade.spec.error_text import add_note
 from cascade.spec.task import Task, TaskReference
 
 _BOOT = (
@@ -46,9 +47,10 @@ _END_SECONDS = 5.0
 
 
 class Worker:
-    """One process, started by the first request."""
+    """One process, started by the first request. `place` is the one that it is used in."""
 
     def __init__(self) -> None:
+        self.place = Place()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection | None = None
@@ -243,8 +245,7 @@ def _refusal(task: Task[Any], what: str, told: Told) -> BaseException:
 def _noted(error: BaseException, trace: str) -> BaseException:
     """Say on an error which way it came through another process: frames can't be sent, so that is text."""
     if trace:
-        with contextlib.suppress(Exception):  # an exception may refuse notes
-            error.add_note(f"in another process:\n{trace}")
+        add_note(error, f"in another process:\n{trace}")
     return error
 
 
