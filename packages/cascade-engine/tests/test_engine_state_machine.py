@@ -29,7 +29,7 @@ from cascade.testing.executor import give
 from cascade.testing.keys import item_of, path_of, round_at, round_of_run
 
 CALL = Call("task", "root")
-RECORD = RunRecord("task", "", (), {}, {}, b"")
+RECORD = RunRecord("task", "", (), {}, {}, b"", 2)
 
 Facts = dict[tuple[NodeKey, str], Any]
 """The dict that a backend is held against: by node, and what the fact is."""
@@ -122,7 +122,10 @@ class InMemoryMachine(PlainMachine):
 
 
 class DurableMachine(PlainMachine):
-    """What a durable one can do besides: `next` is what a commit stores, `stored` what the last one stored."""
+    """What a durable one can do besides: `next` is what a commit stores, `stored` what the last one stored.
+
+    `later` is what is provisional, `apart` the frames that are to be forgotten when that is made final.
+    """
 
     def __init__(self, make: Callable[[], DurableStateBackend]) -> None:
         super().__init__(make)
@@ -130,6 +133,8 @@ class DurableMachine(PlainMachine):
         self.next: Facts = {}
         self.stored: Facts = {}
         self.stored_round = 0
+        self.later: Facts = {}
+        self.apart: list[FrameKey] = []
         assert self.runner.run(self.backend.open()) is None
         self.backend.begin(RECORD)
         self.commit()
@@ -140,30 +145,73 @@ class DurableMachine(PlainMachine):
 
     def forget(self, gone: Callable[[NodeKey], bool]) -> None:
         super().forget(gone)
-        for each in [each for each in self.next if gone(each[0])]:
+        for facts in (self.next, self.later):
+            for each in [each for each in facts if gone(each[0])]:
+                del facts[each]
+
+    def put(self, key: NodeKey, what: str, value: object, provisional: bool) -> None:
+        self.facts[key, what] = value
+        if provisional:
+            self.later[key, what] = value
+        else:
+            self.next[key, what] = value
+            self.later.pop((key, what), None)
+
+    def is_apart(self, frame: FrameKey) -> bool:
+        """Tell whether a frame lies in or above one that is forgotten provisionally: nothing is put there then."""
+        return any(lies_in(frame, each) or lies_in(each, frame) for each in self.apart)
+
+    @rule(frame=frames, place=places, value=numbers, provisional=st.booleans())
+    def keep_result(self, frame: int, place: int, value: int, provisional: bool) -> None:
+        key = self.node(frame, place)
+        if not self.is_apart(key.frame):
+            self.backend.keep_result(key, value, CALL, provisional=provisional)
+            self.put(key, "result", value, provisional)
+
+    @rule(frame=frames, place=places, provisional=st.booleans())
+    def keep_skip(self, frame: int, place: int, provisional: bool) -> None:
+        key = self.node(frame, place)
+        if not self.is_apart(key.frame):
+            self.backend.keep_skip(key, "kept", CALL, provisional=provisional)
+            self.put(key, "skip", "kept", provisional)
+
+    @rule(frame=frames, place=places, note=st.sampled_from(Note), value=numbers, provisional=st.booleans())
+    def put_note(self, frame: int, place: int, note: Note, value: int, provisional: bool) -> None:
+        key = self.node(frame, place)
+        if not self.is_apart(key.frame):
+            self.backend.put_note(key, note, (value, -1), CALL, provisional=provisional)
+            self.put(key, note, (value, -1), provisional)
+
+    @rule(frame=st.sampled_from([1, 1, 2, 3, 4, 5]))
+    def clear_provisionally(self, frame: int) -> None:
+        gone = frames_of(self.round)[frame]
+        self.backend.clear(gone, provisional=True)
+        for facts in (self.facts, self.later):
+            for each in [each for each in facts if lies_in(each[0].frame, gone)]:
+                del facts[each]
+        self.apart.append(gone)
+
+    @rule()
+    def keep_provisional(self) -> None:
+        self.backend.keep_provisional()
+        for each in [each for each in self.next if any(lies_in(each[0].frame, gone) for gone in self.apart)]:
             del self.next[each]
+        self.next.update(self.later)
+        self.later.clear()
+        self.apart.clear()
 
-    @rule(frame=frames, place=places, value=numbers)
-    def keep_result(self, frame: int, place: int, value: int) -> None:
-        key = self.node(frame, place)
-        self.backend.keep_result(key, value, CALL)
-        self.facts[key, "result"] = self.next[key, "result"] = value
-
-    @rule(frame=frames, place=places)
-    def keep_skip(self, frame: int, place: int) -> None:
-        key = self.node(frame, place)
-        self.backend.keep_skip(key, "kept", CALL)
-        self.facts[key, "skip"] = self.next[key, "skip"] = "kept"
-
-    @rule(frame=frames, place=places, note=st.sampled_from(Note), value=numbers)
-    def put_note(self, frame: int, place: int, note: Note, value: int) -> None:
-        key = self.node(frame, place)
-        self.backend.put_note(key, note, (value, -1), CALL)
-        self.facts[key, note] = self.next[key, note] = (value, -1)
+    @rule(frame=st.sampled_from([1, 1, 1, 2, 3, 4, 5]))
+    def clear_frame(self, frame: int) -> None:
+        if not self.is_apart(frames_of(self.round)[frame]):
+            gone = frames_of(self.round)[frame]
+            self.backend.clear(gone)
+            self.forget(lambda key: lies_in(key.frame, gone))
 
     @rule(frame=frames, place=places)
     def discard(self, frame: int, place: int) -> None:
         node = self.node(frame, place)
+        if self.is_apart(node.frame):
+            return
         self.backend.discard(node)
         self.forget(lambda key: key == node or stands_for(key.frame, node))
 
@@ -174,12 +222,14 @@ class DurableMachine(PlainMachine):
         self.backend.put_target(None, Pending(self.round + 1, give(self.round)), CALL)
         self.backend.clear(round_of_run(self.round))
         self.forget(lambda key: True)
+        self.apart.clear()
         self.round += 1
 
     @rule()
     def begin(self) -> None:
         self.backend.begin(RECORD)
         self.forget(lambda key: True)
+        self.apart.clear()
         self.round = 0
 
     @rule()
@@ -192,6 +242,8 @@ class DurableMachine(PlainMachine):
         self.runner.run(self.backend.close())
         self.backend = self.make()
         assert self.runner.run(self.backend.open()) == RECORD
+        self.later.clear()
+        self.apart.clear()
         self.facts, self.next, self.round = dict(self.stored), dict(self.stored), self.stored_round
         pending = self.backend.get_target(None)
         assert (None if pending is None else pending.round) == (self.round or None)

@@ -12,6 +12,7 @@ from cascade.spec.durable import (
 from cascade.spec.errors import RunActiveError, StoreError
 from cascade.testing.durable_facts import DurableFacts
 from cascade.testing.durable_parts import CALL, check_refused, record, run_check
+from cascade.testing.durable_provisional import DurableProvisional
 from cascade.testing.keys import item_of, node_at, round_of_run
 
 _MANY = 10_000
@@ -36,7 +37,7 @@ _RUN_IDS = [
 ]
 
 
-class DurableStateBackendConformance(DurableFacts):
+class DurableStateBackendConformance(DurableFacts, DurableProvisional):
     """Tests for a `DurableStateBackend`, those for a `StateBackend` among them.
 
     Subclass it and say in `make_backend` how to make a backend. Within one test all of them are on the same store,

@@ -74,6 +74,10 @@ class DurableStateBackend(StateBackend, Protocol):
 
     The facts are those of `run_id`: who opens them again finds what was committed. What is put by the methods of
     `StateBackend` is for this process only.
+
+    What is put or cleared with `provisional=True` can be read at once, as all else, but is not committed before
+    `keep_provisional` has made it final: until then who opens the run again finds what was there without it. It is
+    what rests on a resource that may still undo it. A later fact in the same place takes its place, provisional or not.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:
@@ -94,23 +98,25 @@ class DurableStateBackend(StateBackend, Protocol):
     def put_record(self, record: RunRecord) -> None:
         """Replace the record and keep the facts; the run goes on."""
 
-    def keep_result(self, key: Any, value: object, call: Call) -> None:
-        """Note a value that is to be kept.
+    def keep_result(self, key: Any, value: object, call: Call, *, provisional: bool = False) -> None:
+        """Note a value that is to be kept as it is now.
 
         Raises:
             CodecError: If it can't be.
         """
 
-    def keep_skip(self, key: Any, reason: str, call: Call) -> None:
+    def keep_skip(self, key: Any, reason: str, call: Call, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
 
-    def put_note(self, key: Any, note: Note, numbers: tuple[int, ...], call: Call) -> None:
+    def put_note(
+        self, key: Any, note: Note, numbers: tuple[int, ...], call: Call, *, provisional: bool = False
+    ) -> None:
         """Note numbers beside a node's value."""
 
     def get_note(self, key: Any, note: Note) -> tuple[int, ...] | None:
         """Return what was noted, if anything was."""
 
-    def put_target(self, key: Any | None, pending: Pending, call: Call) -> None:
+    def put_target(self, key: Any | None, pending: Pending, call: Call, *, provisional: bool = False) -> None:
         """Note what the loop in the place of a node goes on with; in that of the run itself if `key` is `None`.
 
         Raises:
@@ -121,6 +127,12 @@ class DurableStateBackend(StateBackend, Protocol):
     def get_target(self, key: Any | None) -> Pending | None:
         """Return what the loop goes on with, if it was noted."""
 
+    def clear(self, frame: Any | None = None, *, provisional: bool = False) -> None:
+        """Forget what lies below `frame`, or everything.
+
+        Provisionally only for this process, with all that is provisional there; in the store once that is made final.
+        """
+
     def discard(self, key: Any) -> None:
         """Forget all facts of a node, stored ones too, and those of the frames in its place."""
 
@@ -129,6 +141,9 @@ class DurableStateBackend(StateBackend, Protocol):
 
     def finish(self, status: RunStatus, error: str) -> None:
         """Note how the run has ended: the kind of error if it failed."""
+
+    def keep_provisional(self) -> None:
+        """Make all that is provisional final: the next commit has it."""
 
     async def commit(self) -> None:
         """Make all that was put so far durable, all of it or nothing.

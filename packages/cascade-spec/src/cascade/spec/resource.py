@@ -36,12 +36,16 @@ class Inject:
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """A provider and how it is to be used; `requires` gives the resource for each parameter that is injected."""
+    """A provider and how it is to be used; `requires` gives the resource for each parameter that is injected.
+
+    What calls do with an `atomic` one counts as done only after its release without an error.
+    """
 
     func: ResourceFunction
     name: str
     scope: Scope
     requires: dict[str, str] = field(repr=False)
+    atomic: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -53,18 +57,29 @@ class Resource:
 def resource(func: ResourceFunction, /) -> Resource: ...
 @overload
 def resource(
-    *, name: str | None = None, scope: str | Scope = Scope.RUN
+    *, name: str | None = None, scope: str | Scope = Scope.RUN, atomic: bool = False
 ) -> Callable[[ResourceFunction], Resource]: ...
 def resource(
-    func: ResourceFunction | None = None, /, *, name: str | None = None, scope: str | Scope = Scope.RUN
+    func: ResourceFunction | None = None,
+    /,
+    *,
+    name: str | None = None,
+    scope: str | Scope = Scope.RUN,
+    atomic: bool = False,
 ) -> Resource | Callable[[ResourceFunction], Resource]:
     """Make a resource of a generator function; its name is the function's unless given.
+
+    With `atomic=True` what calls do with it counts as done only after its release without an error: use it where a
+    failure undoes what was done, as a database transaction does. A recorded run that goes on makes such calls again.
 
     A parameter whose default is `cs.inject(...)` gets that resource, which is then opened first and closed last.
 
     Raises:
-        SpecError: If it is no generator function, has a parameter that nothing fills, or the scope is unknown.
+        SpecError: If it is no generator function, has a parameter that nothing fills, the scope is unknown, or
+            `atomic` is no truth value.
     """
+    if not isinstance(atomic, bool):
+        raise SpecError(f"@cs.resource(atomic={atomic!r})", "give True or False")
 
     def wrap(func: ResourceFunction) -> Resource:
         plain = inspect.unwrap(func)
@@ -72,7 +87,8 @@ def resource(
             raise SpecError(
                 f"@cs.resource on {func!r}, which is no generator function", "yield the resource once"
             )
-        return Resource(func, name or func.__name__, _parse_scope(scope), _injected_parameters(func))
+        requires = _injected_parameters(func)
+        return Resource(func, name or func.__name__, _parse_scope(scope), requires, atomic)
 
     return wrap if func is None else wrap(func)
 

@@ -12,6 +12,7 @@ from cascade.adapters.codec import DataCodec
 from cascade.adapters.codec.frame import seal, unseal
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.places import Frame, Place, frame_of, place_of
+from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
 from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
@@ -75,7 +76,8 @@ class RecordedState:
         self._head = Head()
         self._pending: Pending | None = None
         self._changes = Changes()
-        self._buffer: dict[bytes, dict[tuple[bytes, Kind], Fact]] = {}  # by frame
+        self._buffer: Facts = {}
+        self._provisional = Provisional()
         self._patience = ANSWER_SECONDS
         self._linked: set[bytes] = set()  # frames that the store can find what lies below by
 
@@ -107,13 +109,18 @@ class RecordedState:
         reason: str | None = self._find(key, Kind.SKIP)
         return reason
 
-    def clear(self, frame: FrameKey | None = None) -> None:
+    def clear(self, frame: FrameKey | None = None, *, provisional: bool = False) -> None:
         """Forget a frame and what lies below it, or everything; of the run's own rounds the last ones stay stored."""
         if frame is None:
             self._forget_all()
             self._changes = Changes(anew=True)
             return
         own_loop = frame.parent is None
+        if provisional:
+            self._set_apart(
+                frame_of(frame).digest, frame.number + 1 - self._keep_rounds if own_loop else None
+            )
+            return
         stored = self._forget([frame_of(frame).digest], unbuffer=not own_loop)
         if own_loop:
             self._forget_rounds(frame.number + 1 - self._keep_rounds)
@@ -135,7 +142,7 @@ class RecordedState:
             Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), error="", rules=record.rules)
         )
 
-    def keep_result(self, key: NodeKey, value: object, call: Call) -> None:
+    def keep_result(self, key: NodeKey, value: object, call: Call, *, provisional: bool = False) -> None:
         """Note a value that is to be kept.
 
         Raises:
@@ -143,24 +150,30 @@ class RecordedState:
         """
         place = place_of(key)
         data = self._codec.encode(value, key=self._bound(place, Kind.RESULT))
-        self._keep(place, key.frame, Kind.RESULT, value, data, call)
+        self._keep(Fact(place, Kind.RESULT, data, call), key.frame, value, provisional)
 
-    def keep_skip(self, key: NodeKey, reason: str, call: Call) -> None:
+    def keep_skip(self, key: NodeKey, reason: str, call: Call, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
         place = place_of(key)
-        self._keep(place, key.frame, Kind.SKIP, reason, self._sealed(reason, place, Kind.SKIP), call)
+        fact = Fact(place, Kind.SKIP, self._sealed(reason, place, Kind.SKIP), call)
+        self._keep(fact, key.frame, reason, provisional)
 
-    def put_note(self, key: NodeKey, note: Note, numbers: tuple[int, ...], call: Call) -> None:
+    def put_note(
+        self, key: NodeKey, note: Note, numbers: tuple[int, ...], call: Call, *, provisional: bool = False
+    ) -> None:
         """Note numbers beside a node's value."""
         place, kind = place_of(key), _NOTES[note]
-        self._keep(place, key.frame, kind, numbers, self._sealed(numbers, place, kind), call)
+        fact = Fact(place, kind, self._sealed(numbers, place, kind), call)
+        self._keep(fact, key.frame, numbers, provisional)
 
     def get_note(self, key: NodeKey, note: Note) -> tuple[int, ...] | None:
         """Return what was noted."""
         numbers: tuple[int, ...] | None = self._find(key, _NOTES[note])
         return numbers
 
-    def put_target(self, key: NodeKey | None, pending: Pending, call: Call) -> None:
+    def put_target(
+        self, key: NodeKey | None, pending: Pending, call: Call, *, provisional: bool = False
+    ) -> None:
         """Note what a loop goes on with.
 
         Raises:
@@ -172,9 +185,14 @@ class RecordedState:
         data = self._sealed((pending.round, target), place, Kind.TARGET)
         if key is None:
             self._pending = pending
-            self._change(Head(round=pending.round, target=data))
+            head = Head(round=pending.round, target=data)
+            if provisional:
+                self._provisional.head = head
+            else:
+                self._provisional.head = Head()
+                self._change(head)
         else:
-            self._keep(place, key.frame, Kind.TARGET, pending, data, call)
+            self._keep(Fact(place, Kind.TARGET, data, call), key.frame, pending, provisional)
 
     def get_target(self, key: NodeKey | None) -> Pending | None:
         """Return what a loop goes on with.
@@ -195,6 +213,7 @@ class RecordedState:
         digest = place.frame.digest
         self._facts.get(digest, {}).pop(place.node, None)
         self._changes.nodes.append(place)
+        self._provisional.drop(place)
         buffered = self._buffer.pop(digest, {})
         kept = {each: fact for each, fact in buffered.items() if each[0] != place.node}
         if kept:
@@ -210,6 +229,21 @@ class RecordedState:
     def finish(self, status: RunStatus, error: str) -> None:
         """Note how the run has ended."""
         self._change(Head(status, error=error))
+
+    def keep_provisional(self) -> None:
+        """Make all that is provisional final."""
+        later, self._provisional = self._provisional, Provisional()
+        if later.rounds is not None:
+            self._forget_rounds(later.rounds)
+        for digest, frame in later.frames.items():
+            self._buffer.pop(digest, None)
+            self._linked.discard(digest)
+            if digest in self._stored:
+                self._stored.discard(digest)
+                self._changes.frames.append(frame)
+        for digest, facts in later.facts.items():
+            self._buffer.setdefault(digest, {}).update(facts)
+        self._change(later.head)
 
     # The journal
 
@@ -357,12 +391,15 @@ class RecordedState:
 
     # The buffer
 
-    def _keep(
-        self, place: Place, frame: FrameKey, kind: Kind, value: object, data: bytes, call: Call
-    ) -> None:
-        self._at(place, frame)[kind] = value
-        self._put(Fact(place, kind, data, call))
-        if frame.parent is not None:
+    def _keep(self, fact: Fact, frame: FrameKey, value: object, provisional: bool) -> None:
+        self._at(fact.place, frame)[fact.kind] = value
+        if provisional:
+            self._provisional.put(fact)
+        else:
+            self._put(fact)
+            if self._provisional.facts:
+                self._provisional.drop(fact.place, fact.kind)
+        if frame.parent is not None:  # what lies below it says nothing of itself, and so is never provisional
             self._link(frame.parent)
 
     def _put(self, fact: Fact) -> None:
@@ -396,6 +433,7 @@ class RecordedState:
             self._facts.pop(digest, None)
             if unbuffer:
                 self._buffer.pop(digest, None)
+                self._provisional.facts.pop(digest, None)
             self._loaded.discard(digest)
             self._linked.discard(digest)
             frame = self._frames.pop(digest, None)
@@ -408,18 +446,37 @@ class RecordedState:
                 stored.append(frame)
         return stored
 
+    def _set_apart(self, top: bytes, last_round: int | None) -> None:
+        """Forget a frame and what lies below it for this process, and for the store once that is final.
+
+        Of a round of the run's own loop the facts are forgotten with all rounds up to `last_round`.
+        """
+        later = self._provisional
+        pending = [top]
+        while pending:
+            digest = pending.pop()
+            pending.extend(self._below.pop(digest, ()))
+            self._facts.pop(digest, None)
+            self._loaded.discard(digest)
+            frame = self._frames.pop(digest, None)
+            if frame is not None and frame.above:
+                self._below.get(frame.above[: len(digest)], set()).discard(digest)
+            if last_round is not None:
+                continue  # the last rounds stay stored, to be looked at
+            later.facts.pop(digest, None)
+            if frame is not None and (digest in self._stored or digest in self._buffer):
+                later.frames[digest] = frame
+        if last_round is not None and last_round >= 0:
+            later.rounds = last_round
+            later.drop_rounds(last_round)
+
     def _forget_rounds(self, last: int) -> None:
         if last >= 0:
+            self._provisional.drop_rounds(last)
             if self._has_facts:
                 self._changes.rounds = last
                 self._has_facts = self._keep_rounds > 1
-            gone = [
-                digest
-                for digest, facts in self._buffer.items()
-                if next(iter(facts.values())).place.frame.round <= last
-            ]
-            for digest in gone:
-                del self._buffer[digest]
+            drop_rounds(self._buffer, last)
             self._changes.frames = [frame for frame in self._changes.frames if frame.round > last]
             self._changes.nodes = [place for place in self._changes.nodes if place.frame.round > last]
 
@@ -431,5 +488,6 @@ class RecordedState:
         self._linked.clear()
         self._stored.clear()
         self._buffer.clear()
+        self._provisional = Provisional()
         self._head = Head()
         self._pending = None
