@@ -202,7 +202,7 @@ def test_a_cancelled_commit_is_seen_through_and_ends(file_url: str) -> None:
     async def main() -> None:
         state = SqliteStateBackend(path_of(file_url), run_id="r")
         assert await state.open() is None
-        state.begin(RunRecord("task", "", (), {}, {}, b""))
+        state.begin(RunRecord("task", "", (), {}, {}, b"", 2))
         committing = asyncio.ensure_future(state.commit())
         await asyncio.sleep(0)
         committing.cancel()
