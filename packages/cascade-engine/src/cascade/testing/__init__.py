@@ -1,6 +1,7 @@
-"""Testing: what a state backend, a cache backend or an executor must do, as tests that anybody can run.
+"""Testing: conformance suites for backends and executors, and tools to test workflows with.
 
-Each suite is a class of plain tests: subclass it, say how to make the thing, and let pytest collect the subclass.
+A suite says what a state backend, a cache backend or an executor must do, as tests that anybody can run. It is a class
+of plain tests: subclass it, say how to make the thing, and let pytest collect the subclass.
 
     class TestMyStateBackend(StateBackendConformance):
         def make_backend(self) -> StateBackend:
@@ -10,11 +11,19 @@ Each suite is a class of plain tests: subclass it, say how to make the thing, an
 from cascade.testing.cache import CacheBackendConformance
 from cascade.testing.durable import DurableStateBackendConformance
 from cascade.testing.executor import ExecutorConformance
+from cascade.testing.failing import FailingCache, Failure, failing_state
 from cascade.testing.state import StateBackendConformance
+from cascade.testing.virtual_time import VirtualTimeError, VirtualTimeLoop, run_in_virtual_time
 
 __all__ = [
     "CacheBackendConformance",
     "DurableStateBackendConformance",
     "ExecutorConformance",
+    "FailingCache",
+    "Failure",
     "StateBackendConformance",
+    "VirtualTimeError",
+    "VirtualTimeLoop",
+    "failing_state",
+    "run_in_virtual_time",
 ]
