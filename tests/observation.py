@@ -61,7 +61,7 @@ class Observed:
         """The names of the tasks whose attempts were repeated, once for each time."""
         return Counter(event.task_name for event in self.events if isinstance(event, TaskRetrying))
 
-    async def watch(self, engine: Engine, target: LazyResult[Any], on_failure: str) -> None:
+    async def watch(self, engine: Engine, target: LazyResult[Any], on_failure: Any) -> None:
         """Run a target and keep what comes out; nothing may be left running."""
         before = asyncio.all_tasks()
         with self.world.at_hand():

@@ -30,6 +30,7 @@ import pytest
 import cascade
 from cascade import graph, runtime, spec
 from cascade.runtime import Event, SkipReason
+from cascade.runtime.settings import ENGINE_SETTINGS, RUN_SETTINGS
 from cascade.spec import CascadeError
 
 ROOT = Path(__file__).parents[1]
@@ -290,7 +291,7 @@ def parameters_of(call: Any) -> list[tuple[str, Any, object]]:
     return [
         (each.name, each.kind, each.default)
         for each in inspect.signature(call).parameters.values()
-        if each.name != "self"
+        if each.name != "self" and each.annotation != "Never"  # which is there to refuse what is unknown
     ]
 
 
@@ -298,7 +299,7 @@ def parameters_of(call: Any) -> list[tuple[str, Any, object]]:
 def test_the_signatures_of_the_reference_are_those_of_the_code(package: str) -> None:
     """A signature in a heading has the parameters of the code, of the same kinds and with the same defaults.
 
-    `...` as a default stands for one that can't be written there.
+    `...` as a default stands for one that can't be written there, `**settings` for all in the table of settings.
     """
     module, *_ = modules_below(package)
     for heading in HEADING.finditer(prose(reference(PACKAGES[package]))):
@@ -311,6 +312,9 @@ def test_the_signatures_of_the_reference_are_those_of_the_code(package: str) -> 
         namespace: dict[str, Any] = {**vars(spec), **vars(graph), **vars(runtime)}
         exec(f"written = lambda {found['parameters']}: ...", namespace)
         written, real = parameters_of(namespace["written"]), parameters_of(value)
+        if "**settings" in found["parameters"]:
+            written = [each for each in written if each[0] != "settings"]
+            real = [each for each in real if each[0] not in RUN_SETTINGS]
         assert [each[:2] for each in written] == [each[:2] for each in real], heading["text"]
         for (parameter, _, shown), (_, _, default) in zip(written, real, strict=True):
             if shown is ...:
@@ -326,6 +330,18 @@ def rows(page: str, after: str) -> list[list[str]]:
     table = re.search(r"\n\|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text)
     assert table is not None
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]
+
+
+def test_the_tables_of_settings_are_those_of_the_code() -> None:
+    """The tables of the reference have every setting of a run and of an engine, and nothing else."""
+    of_runs = {
+        name for row in rows("runtime.md", "### `arun(target, **settings)`") for name in CODE.findall(row[0])
+    }
+    of_engines = {
+        name for row in rows("runtime.md", "### `Engine(**settings)`") for name in CODE.findall(row[0])
+    }
+    assert of_engines == set(ENGINE_SETTINGS)
+    assert of_runs - {"Engine"} == set(RUN_SETTINGS) - of_engines
 
 
 def below(cls: type[Any]) -> Iterator[type[Any]]:

@@ -86,7 +86,7 @@ class Attempt(Observed):
         self.kept = self.written
 
 
-def attempt(url: str, target: Any, on_failure: str, stop: Stop | None = None) -> Attempt:
+def attempt(url: str, target: Any, on_failure: Any, stop: Stop | None = None) -> Attempt:
     """Run a target that is recorded in a store, up to a stop."""
     at = {} if stop is None else {stop.how: stop.at}
     seen = Attempt(world=World(stop_at=at.get(How.CALL, 0)))

@@ -127,7 +127,7 @@ ROUNDS = st.lists(
 ).map(tuple)
 
 
-def watched(target: Any, on_failure: str, heard: bool) -> Observed:
+def watched(target: Any, on_failure: Any, heard: bool) -> Observed:
     """Run a target on an engine that has run others of its structure."""
     seen = Observed()
 

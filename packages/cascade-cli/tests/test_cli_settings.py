@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend, SqliteCatalog
 from cascade.cli import cli
+from cascade.runtime import MessageBus, RunStarted
+from cascade.runtime.settings import RUN_SETTINGS, row_of
+from cascade.spec import UnknownSettingError
 
 Call = Callable[..., Any]
 Write = Callable[[str, str], Path]
@@ -68,21 +72,40 @@ def test_a_command_records_its_run(call: Call, store: Path) -> None:
     assert ids(store) == ["one"]
 
 
-def test_without_an_id_each_run_is_one_of_its_own(call: Call, store: Path) -> None:
-    """With `--state` alone a run is recorded under an id that nobody else has."""
+def test_without_an_id_each_run_is_one_of_its_own_and_is_told(call: Call, store: Path) -> None:
+    """With `--state` alone a run is recorded under an id that nobody else has, and one line says which and where."""
     app = cli(workflow)
-    for _ in range(2):
-        assert call(app, *STATE, "--second", "2").out == "3\n"
-    assert len(set(ids(store))) == 2
+    told = [call(app, *STATE, "--second", "2") for _ in range(2)]
+    assert {outcome.out for outcome in told} == {"3\n"}
+    lines = {line for outcome in told for line in outcome.err.splitlines()}
+    assert lines == {f"run {each} is recorded in sqlite:///runs.db" for each in ids(store)}
+    assert len(lines) == 2
+    outcome = call(app, *STATE, "--second", "2", "--log-format", "json")
+    record = json.loads(outcome.err)
+    assert (record["event"], record["run_id"] in ids(store)) == ("RunRecorded", True)
 
 
-def test_without_a_store_nothing_is_recorded(call: Call, store: Path) -> None:
-    """`--run-id` alone names the run in the log, and leaves no file."""
-    outcome = call(
-        cli(workflow), "--second", "2", "--run-id", "mine", "--log-level", "info", "--log-format", "json"
-    )
-    assert {json.loads(line)["run_id"] for line in outcome.err.splitlines()} == {"mine"}
+def test_an_id_that_is_given_is_not_told(call: Call) -> None:
+    """Who names a run knows its name: nothing is written to stderr."""
+    assert call(cli(workflow), *STATE, "--run-id", "one", "--second", "2").err == ""
+    assert call(cli(workflow, state="sqlite:///runs.db", run_id="two"), "--second", "2").err == ""
+
+
+def test_a_store_that_is_not_there_is_told_without_its_password(call: Call) -> None:
+    """What is told of a store that does not answer holds no password, and not that the run is recorded there."""
+    outcome = call(cli(workflow), "--state", "redis://me:secret@localhost:1/0", "--second", "2")
+    assert "localhost:1" in outcome.told
+    assert "secret" not in outcome.err
+    assert "is recorded" not in outcome.err
+
+
+def test_an_id_without_a_store_is_refused(call: Call, store: Path) -> None:
+    """`--run-id` names a run that can go on, so without a store it is a usage error."""
+    outcome = call(cli(workflow), "--second", "2", "--run-id", "mine")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--run-id without a store; give its URL, --state sqlite:///runs.db" in outcome.told
     assert not store.exists()
+    assert call(cli(workflow, run_id="mine"), "--second", "2").out == "3\n"
 
 
 def test_settings_given_in_code_are_those_of_the_command(call: Call, store: Path) -> None:
@@ -175,6 +198,10 @@ def test_a_cache_is_kept_between_commands(call: Call, store: Path) -> None:
         (("--state", "runs.db"), "sqlite:///runs.db"),
         (("--state", "sqlite://runs.db"), "sqlite:///"),
         (("--state", "ftp://here/runs.db"), "sqlite:///runs.db"),
+        (("--run-id", "one"), "--run-id without a store"),
+        (("--executor", "dask"), "'inline', 'threads', 'threads:8', 'processes' or 'processes:8'"),
+        (("--max-concurrency", "0"), "--max-concurrency"),
+        (("--on-failure", "ignore"), "--on-failure"),
         (("--restart",), "--restart without a store"),
         (("--resume", "exact"), "--resume without a store"),
         (("--durability", "sync"), "--durability without a store"),
@@ -218,7 +245,7 @@ def test_an_error_is_an_object_with_log_format_json(call: Call) -> None:
 
 def test_a_parameter_can_not_have_the_name_of_a_setting() -> None:
     """A parameter whose option would be one of the command's own is refused where the command is made."""
-    for name in ("state", "run_id", "resume", "restart", "durability", "keep_rounds", "cache"):
+    for name in (each for each in RUN_SETTINGS if row_of(each).flag is not None):
 
         def named(name: str = name) -> cs.LazyResult[Any]:
             return give(cs.Param(name))
@@ -237,8 +264,58 @@ def test_store_options_stand_before_or_after_the_target(cascade: Call, write: Wr
     assert ids(path.with_name("runs.db")) == ["one"]
 
 
+@cs.task
+def fail(text: str) -> None:
+    calls.append(text)
+    raise ValueError(text)
+
+
+def test_what_does_not_depend_on_a_failure_is_finished_if_asked_for(call: Call) -> None:
+    """`--on-failure finish` runs all that does not depend on what failed, and tells of every failure."""
+    app = cli([fail("one"), fail("two")])
+    assert call(app).code == 1
+    assert calls == ["one"]
+    outcome = call(app, "--on-failure", "finish")
+    assert (outcome.code, calls) == (1, ["one", "one", "two"])
+    assert "ValueError: one" in outcome.err
+    assert "ValueError: two" in outcome.err
+
+
+def test_the_command_line_chooses_the_executor(call: Call) -> None:
+    """`--executor` and `--max-concurrency` are settings like any other, and win over what the script says."""
+
+    @cs.task
+    def where() -> str:
+        return threading.current_thread().name
+
+    app = cli(where(), executor="inline", max_concurrency=3)
+    assert call(app, "--executor", "threads:1", "--max-concurrency", "1").out.startswith("cascade")
+    assert call(app).out == f"{threading.current_thread().name}\n"
+
+
+def test_a_command_tells_the_bus_that_it_is_given(call: Call) -> None:
+    """`cs.cli(bus=...)` hears each run once, beside the log, however often the command is called."""
+    bus = MessageBus()
+    told: list[RunStarted] = []
+    bus.subscribe(RunStarted, told.append)
+    app = cli(workflow, bus=bus)
+    for _ in range(2):
+        outcome = call(app, "--second", "2", "--log-level", "info")
+        assert sum("of add started" in line for line in outcome.err.splitlines()) == 1
+    assert len(told) == 2
+
+
+def test_every_setting_of_a_run_is_one_of_a_command() -> None:
+    """`cs.cli` takes what `cs.run` takes; another keyword is refused with the nearest one."""
+    with pytest.raises(UnknownSettingError, match=r"cs\.cli has no setting 'sate'; did you mean 'state'\?"):
+        cli(workflow, sate="sqlite:///s.db")  # type: ignore[call-arg]
+    nothing: Any = dict.fromkeys(name for name in RUN_SETTINGS if name != "on_failure")
+    cli(workflow, **nothing)
+
+
 def test_help_lists_the_options_for_the_store(call: Call) -> None:
     """`--help` shows them, in a panel of their own."""
     helped = call(cli(workflow), "--help").helped
-    for flag in ("--state", "--run-id", "--resume", "--restart", "--durability", "--keep-rounds", "--cache"):
-        assert flag in helped
+    for name in RUN_SETTINGS:
+        if row_of(name).flag is not None:
+            assert f"--{name.replace('_', '-')}" in helped

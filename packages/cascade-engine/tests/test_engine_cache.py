@@ -260,7 +260,7 @@ def test_a_leader_cancelled_in_its_tail_does_not_take_others_along(play: Any, co
 @pytest.mark.parametrize("wrapped", [False, True], ids=["target", "argument"])
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
 def test_a_chain_that_breaks_does_not_take_others_along(
-    play: Any, counter: Counter, on_failure: str, wrapped: bool
+    play: Any, counter: Counter, on_failure: Any, wrapped: bool
 ) -> None:
     """When a later round of a cached chain can't be run or fails, the key is free for others."""
     broken = [True]

@@ -15,7 +15,7 @@ from cascade.runtime import Engine
 KINDS = ["inline", "thread", "async", "retried", "map item"]
 
 
-def task_that_raises(error: BaseException, kind: str) -> cs.LazyResult[Any]:
+def task_that_raises(error: BaseException, kind: Any) -> cs.LazyResult[Any]:
     def plain(x: object = None) -> None:
         raise error
 

@@ -266,7 +266,7 @@ def test_a_task_inside_a_function_is_refused_for_processes() -> None:
 def test_unknown_modes_are_refused() -> None:
     """A mode that there is none of is refused where it is written, with those that there are."""
     with pytest.raises(PolicyError, match="'inline', 'thread', 'process'"):
-        cs.task(mode="fiber")(thread_id)
+        cs.task(mode="fiber")(thread_id)  # type: ignore[call-overload]
     with pytest.raises(PolicyError, match="'inline', 'thread', 'process'"):
         LocalExecutor(mode="fiber")
 

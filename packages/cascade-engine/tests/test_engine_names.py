@@ -48,6 +48,7 @@ RUNTIME_NAMES = [
     "TaskRetrying",
     "TaskSkipped",
     "TaskTimeoutError",
+    "UnknownExecutorError",
     "UnknownParamError",
     "arun",
     "run",

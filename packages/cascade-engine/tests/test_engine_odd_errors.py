@@ -115,7 +115,7 @@ def _raise_last() -> None:
     raise _raised.pop()
 
 
-def failing(error: Exception, way: str) -> cs.LazyResult[Any]:
+def failing(error: Exception, way: Any) -> cs.LazyResult[Any]:
     def plain(*given: object) -> None:
         raise error
 

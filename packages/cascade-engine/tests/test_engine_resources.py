@@ -75,7 +75,7 @@ def test_both_kinds_and_scopes_are_opened_and_released(play: Any, kind: str, sco
 
 
 @pytest.mark.parametrize("mode", ["inline", "thread", None])
-def test_tasks_of_each_kind_get_it(play: Any, mode: str | None) -> None:
+def test_tasks_of_each_kind_get_it(play: Any, mode: Any) -> None:
     """Inline, in a thread and as `async def`, a task gets its resource."""
     log = Log()
 

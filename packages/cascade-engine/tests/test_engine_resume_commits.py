@@ -100,6 +100,6 @@ def test_both_durabilities_resume(url: str, durability: str) -> None:
 def test_what_a_state_is_asked_for_is_checked(url: str) -> None:
     """An unknown durability is refused with those that are known; a run's name has to be text that can be stored."""
     with pytest.raises(PolicyError, match="'sync', 'async'"):
-        cs.run(give("a"), state=url, durability="safe")
+        cs.run(give("a"), state=url, durability="safe")  # type: ignore[call-overload]
     with pytest.raises(SpecError, match="run_id"):
         cs.run(give("a"), state=url, run_id="\ud800")

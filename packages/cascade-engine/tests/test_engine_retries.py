@@ -165,7 +165,7 @@ def test_a_failure_elsewhere_ends_the_wait(play: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["inline", "thread"])
-def test_plain_functions_are_retried_wherever_they_run(play: Any, mode: str) -> None:
+def test_plain_functions_are_retried_wherever_they_run(play: Any, mode: Any) -> None:
     """A plain `def` is retried inline and in a thread alike."""
     calls: list[int] = []
 

@@ -157,6 +157,6 @@ def test_every_error_is_a_cascade_error_and_a_builtin_one() -> None:
         kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception)
     ]
     errors = [kind for kind in kinds if not issubclass(kind, Warning)]
-    assert len(errors) == 16
+    assert len(errors) == 18
     assert all(issubclass(kind, cs.CascadeError) and issubclass(kind, RuntimeError) for kind in errors)
     assert issubclass(UnknownParamError, LookupError)

@@ -156,7 +156,7 @@ DIFFERENT: dict[str, Callable[[], object]] = {
 }
 
 
-def with_mode(mode: str) -> Lazy:
+def with_mode(mode: Any) -> Lazy:
     moded: cs.Task[Any] = cs.task(mode=mode)(f.func)
     return moded()
 

@@ -73,6 +73,7 @@ SPEC_NAMES = [
     "Task",
     "TaskReferenceError",
     "UncacheableError",
+    "UnknownSettingError",
     "WorkflowSpec",
     "gather",
     "inject",

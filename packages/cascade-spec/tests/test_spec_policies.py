@@ -175,7 +175,7 @@ def test_a_cache_policy_is_checked_where_it_is_written(policy: Any) -> None:
 def test_the_decorator_checks_like_the_methods() -> None:
     """Wrong policies are refused by `@cs.task(...)` too."""
     with pytest.raises(PolicyError, match="unknown mode 'fiber'; use one of 'inline', 'thread', 'process'"):
-        cs.task(mode="fiber")
+        cs.task(mode="fiber")  # type: ignore[call-overload]
     with pytest.raises(PolicyError, match="with_timeout"):
         cs.task(timeout=0)
     with pytest.raises(PolicyError, match="max_attempts=-1"):

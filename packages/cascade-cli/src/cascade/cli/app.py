@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Unpack
 
 import typer
 from rich.markup import escape
@@ -15,10 +15,8 @@ from cascade.cli.execution import Invocation, execute, reported
 from cascade.cli.options import Option, environment, options
 from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
-from cascade.runtime import Executor, OnFailure
-from cascade.runtime.api import RunSettings
-from cascade.runtime.protocols import CacheBackend, StateBackendFactory
-from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, Resource, WorkflowSpec
+from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
+from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, WorkflowSpec
 from cascade.spec.compose import as_target
 from cascade.spec.workflow import collect
 
@@ -28,54 +26,25 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _OWN_FLAGS = ("--help", *(setting.flag for setting in SETTINGS))
 
 
-def cli(
-    target: Any,
-    *,
-    params: Mapping[str, object] | None = None,
-    resources: Iterable[Resource] = (),
-    system_resources: Mapping[str, float] | None = None,
-    state: StateBackendFactory | str | None = None,
-    run_id: str | None = None,
-    durability: str | None = None,
-    keep_rounds: int | None = None,
-    resume: str | None = None,
-    restart: bool = False,
-    cache: CacheBackend | str | None = None,
-    executor: Executor | None = None,
-    on_failure: str | OnFailure = OnFailure.STOP,
-) -> typer.Typer:
+@documented(RUN_SETTINGS)
+def cli(target: Any, **settings: Unpack[RunSettings]) -> typer.Typer:
     """Make a Typer app of a workflow function, or of a ready lazy result; calling it parses `sys.argv` and runs.
 
     Each `Param` that the workflow declares is an option. `params` sets some of them beforehand: their options may
-    then be left out, and win where they are given. So do the options for `state`, `run_id`, `durability`,
-    `keep_rounds`, `resume`, `restart` and `cache`. A workflow function is called once and no graph is built for it.
-    The other settings are those of `cs.run`.
+    then be left out, and win where they are given. So do the options for settings, which `--help` lists. A workflow
+    function is called once and no graph is built for it.
 
     Raises:
+        UnknownSettingError: If a keyword is no setting; it names the nearest one.
         NotLazyError: If the workflow needs arguments, or gives no lazy result.
         SpecError: If two options would have one name.
     """
-    settings: RunSettings = {
-        "system_resources": system_resources,
-        "state": state,
-        "run_id": run_id,
-        "resume": resume,
-        "restart": restart,
-        "cache": cache,
-        "executor": executor,
-        "on_failure": on_failure,
-    }
-    if durability is not None:
-        settings["durability"] = durability
-    if keep_rounds is not None:
-        settings["keep_rounds"] = keep_rounds
-    return make_app(target, params or {}, resources, settings)
+    check_known("cs.cli", settings, RUN_SETTINGS)
+    return make_app(target, settings)
 
 
 def make_app(
     target: Any,
-    params: Mapping[str, object],
-    resources: Iterable[Resource],
     settings: RunSettings,
     shown: Iterable[Setting] = SETTINGS,
     check: Callable[[RunSettings], None] | None = None,
@@ -84,9 +53,9 @@ def make_app(
 
     `check` is called with the settings before the run.
     """
-    presets = dict(params)
+    presets = dict(settings.get("params") or {})
     workflow, spec = declared(target)
-    invocation = Invocation(workflow, spec, presets, tuple(resources), settings)
+    invocation = Invocation(workflow, spec, settings)
     found = options(spec.contracts, presets, reserved=_OWN_FLAGS)
 
     def act(known: dict[str, object], log_level: LogLevel, log_format: LogFormat, **given: object) -> None:

@@ -74,16 +74,18 @@ faster.
 _STYLES = {_Rank.DEBUG: "dim", _Rank.INFO: "green", _Rank.WARNING: "yellow", _Rank.ERROR: "red"}
 
 
-def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> None:
-    """Write what `bus` tells to stderr, from `level` on."""
+def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> Callable[[], None]:
+    """Write what `bus` tells to stderr, from `level` on; return a function that ends this."""
     lowest = _Rank[level.name]
     write = _write_json if form is LogFormat.JSON else _human_writer()
-    if lowest is _Rank.DEBUG:
-        bus.subscribe(Event, write)
-        return
-    for kind, rank in _RANKS.items():
-        if rank >= lowest:
-            bus.subscribe(kind, write)
+    kinds = [kind for kind, rank in _RANKS.items() if rank >= lowest]
+    ends = [bus.subscribe(kind, write) for kind in ([Event] if lowest is _Rank.DEBUG else kinds)]
+
+    def stop() -> None:
+        for end in ends:
+            end()
+
+    return stop
 
 
 def write_json(record: dict[str, object]) -> None:

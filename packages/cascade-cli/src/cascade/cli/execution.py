@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -13,12 +14,14 @@ from typing import Any
 
 import typer
 
+from cascade.adapters.urls import address_of
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
 from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim
-from cascade.runtime import MessageBus, UnknownParamError
-from cascade.runtime.api import RunSettings, engine_for, run_options
-from cascade.spec import CascadeError, InputError, LazyResult, Resource, WorkflowSpec
+from cascade.runtime import MessageBus, RunStarted, UnknownParamError
+from cascade.runtime.api import engine_for, run_options
+from cascade.runtime.settings import RunSettings
+from cascade.spec import CascadeError, InputError, LazyResult, WorkflowSpec
 from cascade.spec.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
@@ -33,12 +36,10 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a command runs, and with what: the parameters by name, and settings as `cs.run` takes them."""
+    """What a command runs, and with what settings, as `cs.run` takes them."""
 
     target: LazyResult[Any]
     spec: WorkflowSpec
-    params: Mapping[str, object]
-    resources: tuple[Resource, ...]
     settings: RunSettings
 
     def given(self, params: Mapping[str, object], settings: Mapping[str, object]) -> Invocation:
@@ -47,12 +48,14 @@ class Invocation:
         Raises:
             SpecError: If the settings don't go together.
         """
-        return replace(self, params={**self.params, **params}, settings=chosen(self.settings, settings))
+        merged = chosen(self.settings, settings)
+        merged["params"] = {**(self.settings.get("params") or {}), **params}
+        return replace(self, settings=merged)
 
     async def run(self, bus: MessageBus) -> object:
-        """Run the target in an engine of its own and return its value."""
-        settings: RunSettings = {**self.settings, "resources": self.resources, "params": self.params}
-        async with engine_for(settings, bus) as engine:
+        """Run the target in an engine of its own, which tells `bus` of it, and return its value."""
+        settings: RunSettings = {**self.settings, "bus": bus}
+        async with engine_for(settings) as engine:
             return await engine.run(self.target, spec=self.spec, **run_options(settings))
 
 
@@ -62,8 +65,9 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
     Raises:
         typer.Exit: If it fails, with the exit code; stderr then says why.
     """
-    bus = MessageBus()
-    log_events(bus, level, form)
+    bus = invocation.settings.get("bus") or MessageBus()
+    stop_logging = log_events(bus, level, form)
+    invocation, stop_telling = _named(invocation, bus, form)
     try:
         value = asyncio.run(invocation.run(bus))
     except KeyboardInterrupt:
@@ -72,7 +76,31 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
         report(error, form)
         is_input = isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
         raise typer.Exit(ExitCode.USAGE if is_input else ExitCode.FAILED) from None
+    finally:
+        stop_telling()
+        stop_logging()
     show(value)
+
+
+def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[Invocation, Callable[[], None]]:
+    """Give a run that is recorded and has no id one, and tell it when it begins: so that somebody can go on with it.
+
+    Returns the invocation, and a function that ends the listening.
+    """
+    state = invocation.settings.get("state")
+    if not isinstance(state, str) or invocation.settings.get("run_id") is not None:
+        return invocation, lambda: None
+    run_id, store = os.urandom(16).hex(), address_of(state)
+
+    def tell(event: RunStarted) -> None:
+        if event.run_id == run_id:
+            if form is LogFormat.JSON:
+                write_json({"level": "info", "event": "RunRecorded", "run_id": run_id, "store": store})
+            else:
+                typer.echo(f"run {run_id} is recorded in {store}", err=True)
+
+    named = replace(invocation, settings={**invocation.settings, "run_id": run_id})
+    return named, bus.subscribe(RunStarted, tell)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from cascade.cli.loading import load
 from cascade.cli.run_tables import ListFormat, run_json, run_page, runs_json, runs_table, size_text
 from cascade.cli.settings import RESTART, RUN_ID, SETTINGS, before_target, with_settings
 from cascade.cli.text_table import shown
-from cascade.runtime.api import RunSettings
+from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
@@ -100,7 +100,7 @@ def resume(
 
     with reported():
         loaded = load(target)
-        app = make_app(loaded.workflow, {}, loaded.resources, {"run_id": run_id}, _RESUMING, check)
+        app = make_app(loaded.workflow, {"run_id": run_id, "resources": loaded.resources}, _RESUMING, check)
     app(
         args=[*before_target(_RESUMING, given), *(arguments or ())],
         prog_name=f"cascade runs resume {run_id} {target}",

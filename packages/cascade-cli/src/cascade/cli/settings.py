@@ -8,22 +8,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, TypeVar
+from enum import Enum, StrEnum
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 
-from cascade.adapters.state import Durability
-from cascade.adapters.urls import cache_factory
+from cascade.adapters.executors.words import executor_from_word
 from cascade.cli.event_log import LogFormat, LogLevel
-from cascade.runtime import Resume
-from cascade.runtime.api import RunSettings, state_of
+from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
+from cascade.runtime.stores import STATE_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _LOG = "Log"
 _STORE = "Store"
+_RUN = "Run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Setting:
     panel: str
     default: object = None
     check: Callable[[Any], object] | None = None
+    metavar: str = ""
 
     @property
     def flag(self) -> str:
@@ -51,7 +52,7 @@ class Setting:
             rich_help_panel=self.panel,
             callback=self.check,
             min=1 if self.kind is int else None,
-            metavar=None if issubclass(self.kind, (Enum, bool)) else _METAVARS[self.name],
+            metavar=self.metavar or None,
             show_default=default is not None,
         )
         kind: Any = self.kind | None
@@ -94,27 +95,43 @@ def _id(given: str | None) -> str | None:
     return given
 
 
-_METAVARS = {"state": "URL", "cache": "URL", "run_id": "ID", "keep_rounds": "N"}
-
 LOG_SETTINGS = (
     Setting("log_level", LogLevel, "How much to tell on stderr while it runs.", _LOG, LogLevel.WARNING),
     Setting("log_format", LogFormat, "Sentences, or a JSON object per line.", _LOG, LogFormat.HUMAN),
 )
 
-RUN_ID = Setting("run_id", str, "The name of the run: one that the store knows goes on.", _STORE, check=_id)
-RESTART = Setting("restart", bool, "Begin anew, and forget what the store has of the run.", _STORE)
 
-STORE_SETTINGS = (
-    Setting("state", str, "Record the run in this store: sqlite:///runs.db, redis://localhost.", _STORE),
-    RUN_ID,
-    Setting("resume", Resume, "Go on as exactly the same, or with what has not changed.", _STORE),
-    RESTART,
-    Setting("durability", Durability, "Survive loss of power, or the end of the process.", _STORE),
-    Setting("keep_rounds", int, "How many rounds of a loop the store keeps.", _STORE),
-    Setting("cache", str, "Keep cached values here: sqlite:///cache.db, redis://localhost.", _STORE),
+def _from_table(name: str, flag: Flag, kind: Any) -> Setting:
+    """Return the option of a row of the table of settings."""
+    panel = _STORE if name in _OF_STORES else _RUN
+    return Setting(name, _kind(name, kind), flag.told, panel, check=_CHECKS.get(name), metavar=flag.value)
+
+
+def _kind(name: str, annotation: Any) -> type:
+    """Return the type that Typer reads an option as: the words of a literal as an enum, a URL as text."""
+    choices = get_args(annotation) or (annotation,)
+    for choice in choices:
+        if get_origin(choice) is Literal:
+            made: type = StrEnum(name.title(), [(word, word) for word in get_args(choice)])  # type: ignore[misc]  # mypy reads only literal members
+            return made
+    return next((kind for kind in (int, bool) if kind in choices), str)
+
+
+_OF_STORES = ("state", "cache", "run_id", "resume", "restart", *STATE_OPTIONS)
+_CHECKS: dict[str, Callable[[Any], object]] = {"run_id": _id}
+
+ENGINE_OPTIONS = tuple(
+    _from_table(name, row.flag, row.type)
+    for name, row in ((name, row_of(name)) for name in RUN_SETTINGS)
+    if row.flag is not None
 )
+"""The options for the settings of a run that a command line takes."""
 
-SETTINGS = (*LOG_SETTINGS, *STORE_SETTINGS)
+SETTINGS = (*LOG_SETTINGS, *ENGINE_OPTIONS)
+"""All options that every workflow's command has."""
+
+RUN_ID = next(each for each in SETTINGS if each.name == "run_id")
+RESTART = next(each for each in SETTINGS if each.name == "restart")
 
 
 def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
@@ -137,13 +154,14 @@ def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
             )
     checked: RunSettings = merged
     state_of(checked)
-    cache = checked.get("cache")
-    if isinstance(cache, str):
-        cache_factory(cache)
+    cache_maker(checked)
+    executor = checked.get("executor")
+    if isinstance(executor, str):
+        executor_from_word(executor)
     return checked
 
 
-_NEED_STATE = ("resume", "restart", "durability", "keep_rounds")
+_NEED_STATE = ("run_id", "resume", "restart", *STATE_OPTIONS)
 
 
 def _plain(value: object) -> object:

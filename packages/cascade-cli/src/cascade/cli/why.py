@@ -20,7 +20,9 @@ from cascade.spec import SpecError
 _PANEL = "Cache"
 
 WHY_SETTINGS = (
-    Setting("cache", str, "The cache to look into: sqlite:///cache.db, redis://localhost.", _PANEL),
+    Setting(
+        "cache", str, "The cache to look into: sqlite:///cache.db, redis://localhost.", _PANEL, metavar="URL"
+    ),
     Setting("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
 

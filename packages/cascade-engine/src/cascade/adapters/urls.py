@@ -33,8 +33,8 @@ def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
     return cache_factory(url, create=create)()
 
 
-def cache_factory(url: str, *, create: bool = True) -> Callable[[], CacheBackend]:
-    """Return what opens the cache that a URL names.
+def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[[], CacheBackend]:
+    """Return what opens the cache that a URL names; `options` are those of the backend.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -42,9 +42,11 @@ def cache_factory(url: str, *, create: bool = True) -> Callable[[], CacheBackend
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         path = sqlite_path(url, "cache", CACHE_FORMS)
-        return partial(_cache, "cascade.adapters.cache.sqlite", "SqliteCacheBackend", path, create=create)
+        return partial(
+            _cache, "cascade.adapters.cache.sqlite", "SqliteCacheBackend", path, create=create, **options
+        )
     if scheme in REDIS_SCHEMES:
-        return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url)
+        return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url, **options)
     raise SpecError(f"cache={address_of(url)!r} is no URL of a known cache", f"write {CACHE_FORMS}")
 
 
@@ -104,7 +106,7 @@ def sqlite_path(url: str, setting: str, forms: str) -> str:
     return path
 
 
-def _cache(module: str, name: str, given: str, **options: bool) -> CacheBackend:
+def _cache(module: str, name: str, given: str, **options: Any) -> CacheBackend:
     made: CacheBackend = _named(module, name)(given, **options)
     return made
 

@@ -2,7 +2,7 @@
 
 from cascade.runtime.api import arun, run
 from cascade.runtime.bus import MessageBus
-from cascade.runtime.engine import Engine, OnFailure
+from cascade.runtime.engine import Engine
 from cascade.runtime.events import (
     CacheBypassed,
     Event,
@@ -37,10 +37,11 @@ from cascade.runtime.exceptions import (
     RunChangedError,
     RunningLoopError,
     TaskTimeoutError,
+    UnknownExecutorError,
     UnknownParamError,
 )
 from cascade.runtime.protocols import Executor, Solver
-from cascade.runtime.run import Resume
+from cascade.runtime.settings import OnFailure, Resume
 
 __all__ = [
     "BlockedLoopWarning",
@@ -80,6 +81,7 @@ __all__ = [
     "TaskRetrying",
     "TaskSkipped",
     "TaskTimeoutError",
+    "UnknownExecutorError",
     "UnknownParamError",
     "arun",
     "run",

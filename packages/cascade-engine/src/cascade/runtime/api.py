@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack, overload
 
-from cascade.adapters import urls
 from cascade.adapters.executors.guard import check_not_loading
-from cascade.runtime.bus import MessageBus
 from cascade.runtime.engine import Engine
 from cascade.runtime.exceptions import RunningLoopError
-from cascade.runtime.protocols import CacheBackend, Executor, StateBackendFactory
+from cascade.runtime.settings import (
+    ENGINE_RUN_SETTINGS,
+    ENGINE_SETTINGS,
+    RUN_SETTINGS,
+    RunSettings,
+    check_known,
+    documented,
+    part_of,
+)
 from cascade.spec.blocks import async_block
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
@@ -20,27 +25,6 @@ from cascade.spec.resource import Resource
 
 R = TypeVar("R")
 K = TypeVar("K")
-
-
-class RunSettings(TypedDict, total=False):
-    """What may be set for one run: see `Engine` and `Engine.run`.
-
-    `state` and `cache` are backends (`state` what makes one), or the URL of a store: `sqlite:///runs.db`,
-    `redis://localhost`. `durability` and `keep_rounds` are for a state that is given by its URL.
-    """
-
-    params: Mapping[str, object] | None
-    resources: Iterable[Resource]
-    system_resources: Mapping[str, float] | None
-    state: StateBackendFactory | str | None
-    durability: str
-    keep_rounds: int
-    run_id: str | None
-    resume: str | None
-    restart: bool
-    cache: CacheBackend | str | None
-    executor: Executor | None
-    on_failure: str
 
 
 @overload
@@ -51,66 +35,52 @@ async def arun(target: list[LazyResult[R]], **settings: Unpack[RunSettings]) -> 
 async def arun(target: dict[K, LazyResult[R]], **settings: Unpack[RunSettings]) -> dict[K, R]: ...
 @overload
 async def arun(target: object, **settings: Unpack[RunSettings]) -> Any: ...
+@documented(RUN_SETTINGS)
 async def arun(target: object, **settings: Unpack[RunSettings]) -> Any:
     """Run a target in the event loop that runs already and return its value; as `Engine.run` otherwise.
 
     The engine is made for this run and closed with it.
+
+    Raises:
+        UnknownSettingError: If a keyword is no setting; it names the nearest one.
     """
+    check_known("cs.arun", settings, RUN_SETTINGS)
     async with engine_for(settings) as engine:
         return await engine.run(target, **run_options(settings))
 
 
 @async_block
-async def engine_for(settings: RunSettings, bus: MessageBus | None = None) -> AsyncIterator[Engine]:
-    """Open an engine for one run with these settings, and close what it is given by URL with it.
+async def engine_for(settings: RunSettings) -> AsyncIterator[Engine]:
+    """Open an engine for one run with these settings; what it opens is closed with it.
 
     Raises:
-        SpecError: If a URL is none, or settings don't go together.
+        SpecError: If a setting can't be meant, or settings don't go together.
         StoreError: If the store of the cache can't be opened.
         UnguardedMainError: If a worker process loads the script that this is called in.
     """
     check_not_loading()
-    async with AsyncExitStack() as closing:
-        cache = settings.get("cache")
-        if isinstance(cache, str):
-            cache = urls.cache_from_url(cache)
-            closing.push_async_callback(cache.close)
-        engine = Engine(
-            bus=bus,
-            executor=settings.get("executor"),
-            state_backend_cls=state_of(settings),
-            cache_backend=cache,
-            system_resources=settings.get("system_resources"),
-        )
-        for resource in settings.get("resources", ()):
+    resources = _checked_resources(settings.get("resources"))
+    async with Engine(**part_of(settings, ENGINE_SETTINGS)) as engine:
+        for resource in resources:
             engine.register(resource)
-        yield await closing.enter_async_context(engine)
+        yield engine
 
 
 def run_options(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that `Engine.run` takes."""
-    names = ("params", "run_id", "on_failure", "resume", "restart")
-    return {name: value for name, value in settings.items() if name in names}
+    return part_of(settings, ENGINE_RUN_SETTINGS)
 
 
-def state_of(settings: RunSettings) -> StateBackendFactory | None:
-    """Return what makes the state backend of a run with these settings.
-
-    Raises:
-        SpecError: If the state's URL is none, or is given what only a state of a URL takes.
-    """
-    state = settings.get("state")
-    options: dict[str, Any] = {
-        name: settings[name] for name in ("durability", "keep_rounds") if name in settings
-    }
-    if isinstance(state, str):
-        return urls.state_from_url(state, **options)
-    if options:
+def _checked_resources(given: object) -> tuple[Resource, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, Resource):
         raise SpecError(
-            f"{' and '.join(options)} without the URL of a state",
-            "give them to the backend, or state= as a URL",
+            f"resources= got the resource '{given.name}' itself", f"give a list: resources=[{given.name}]"
         )
-    return state
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise SpecError(f"resources= got {type(given).__name__}", "give a list of resources: resources=[db]")
+    return tuple(given)
 
 
 @overload
@@ -121,12 +91,15 @@ def run(target: list[LazyResult[R]], **settings: Unpack[RunSettings]) -> list[R]
 def run(target: dict[K, LazyResult[R]], **settings: Unpack[RunSettings]) -> dict[K, R]: ...
 @overload
 def run(target: object, **settings: Unpack[RunSettings]) -> Any: ...
+@documented(RUN_SETTINGS)
 def run(target: object, **settings: Unpack[RunSettings]) -> Any:
     """Run a target in an event loop of its own and return its value; as `arun` otherwise.
 
     Raises:
+        UnknownSettingError: If a keyword is no setting; it names the nearest one.
         RunningLoopError: If an event loop runs already: use `await cs.arun(target)` there.
     """
+    check_known("cs.run", settings, RUN_SETTINGS)
     if _loop_is_running():
         raise RunningLoopError
     outcome = _Outcome()

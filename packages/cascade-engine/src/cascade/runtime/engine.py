@@ -7,33 +7,38 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import copy_context
-from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Never, Self, Unpack
 from weakref import WeakKeyDictionary
 
-from cascade.adapters.cache import InMemoryCacheBackend
-from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.state.memory import InMemoryStateBackend
-from cascade.graph.model import Node
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
-from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.runtime.placement import Placement
+from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
-from cascade.runtime.run import Resume, Run, RunOptions
+from cascade.runtime.run import Run, RunOptions
+from cascade.runtime.settings import (
+    ENGINE_RUN_SETTINGS,
+    ENGINE_SETTINGS,
+    EngineSettings,
+    OnFailure,
+    Resume,
+    check_known,
+    documented,
+    parse_word,
+)
 from cascade.runtime.spawning import spawn
+from cascade.runtime.stores import cache_maker, checked_part, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
-from cascade.spec.lazy_types import LazyResult
-from cascade.spec.policies import Mode
 from cascade.spec.resource import Resource
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec, collect
@@ -42,50 +47,40 @@ BLOCKED_SECONDS = 0.1
 """A task that holds the event loop for so long while others wait is told of at its second offence."""
 
 
-class OnFailure(StrEnum):
-    """What a run does at the first failure: stop, or finish what does not depend on it."""
-
-    STOP = "stop"
-    FINISH = "finish"
-
-
 class Engine:
     """Runs targets in the event loop it is called in. Many runs at once don't see each other.
 
-    `system_resources` are the amounts that constraints share, `max_concurrency` bounds the calls that run at one
-    time, `preview` makes the text that finished tasks show of their results (by default they show nothing).
-    `async with Engine(...)` closes what the engine opened: its threads, its processes, its cache.
+    What it takes is in the table of settings, `cascade.runtime.settings`; the URLs of stores and the words for
+    executors stand for what the engine opens. `async with Engine(...)` closes it: threads, processes, its cache.
     """
 
-    def __init__(
-        self,
-        *,
-        solver: Solver | None = None,
-        executor: Executor | None = None,
-        bus: MessageBus | None = None,
-        state_backend_cls: StateBackendFactory | None = None,
-        cache_backend: CacheBackend | None = None,
-        system_resources: Mapping[str, float] | None = None,
-        max_concurrency: int | None = None,
-        preview: Callable[[object], str] | None = None,
-    ) -> None:
-        _check_backends(state_backend_cls, cache_backend)
-        self.bus = MessageBus() if bus is None else bus
-        self.executor: Executor = LocalExecutor() if executor is None else executor
-        self.state_backend_cls: StateBackendFactory = state_backend_cls or InMemoryStateBackend
-        self.preview = preview
-        self.reuse = GraphReuse(self, NativeSolver() if solver is None else solver)
+    @documented(ENGINE_SETTINGS)
+    def __init__(self, **settings: Unpack[EngineSettings]) -> None:
+        """Wire an engine.
+
+        Raises:
+            UnknownSettingError: If a keyword is no setting; it names the nearest one.
+            SpecError: If a setting can't be meant, or settings don't go together.
+            StoreError: If the file of the cache can't be opened.
+        """
+        check_known("Engine(...)", settings, ENGINE_SETTINGS)
+        bus, solver = settings.get("bus"), settings.get("solver")
+        state = state_of(settings)
+        make_cache = cache_maker(settings)
+        self.bus = MessageBus() if bus is None else checked_part("bus", bus, "publish", "hears")
+        self.state_backend_cls: StateBackendFactory = state or InMemoryStateBackend
+        self.preview = _checked_preview(settings.get("preview"))
+        self.placement = Placement(settings.get("executor"), settings.get("executors"))
+        self.executor: Executor = self.placement.default
+        solver = NativeSolver() if solver is None else checked_part("solver", solver, "resolve")
+        self.reuse = GraphReuse(self, solver)
         self.registry = ResourceRegistry()
-        self.capacity = Capacity(_totals(system_resources or {}, max_concurrency))
-        self.cache = SharedCache(InMemoryCacheBackend() if cache_backend is None else cache_backend)
-        self._owned_executor = self.executor if executor is None else None
-        self._owned_cache = self.cache.backend if cache_backend is None else None
-        self._local = self.executor if type(self.executor) is LocalExecutor else None
-        self._admission: Callable[[Node], AbstractAsyncContextManager[object]] | None = getattr(
-            self.executor, "admission", None
-        )
-        # Only the built-in executor may be bypassed: one that builds on it sees every call.
-        self._calls_inline = type(self.executor) is LocalExecutor
+        self.capacity = Capacity(_totals(settings.get("system_resources"), settings.get("max_concurrency")))
+        self.mode_of = self.placement.mode_of
+        self.is_inline = self.placement.is_inline
+        self.runs_on_loop = self.placement.runs_on_loop
+        self.executor_of = self.placement.executor_of
+        self.admission = self.placement.admission
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: set[asyncio.Task[None]] = set()
@@ -93,14 +88,25 @@ class Engine:
         self.turn_ends = 0.0  # when runs that follow each other without a driver owe the event loop its turn
         self._lock = threading.Lock()
         self._closed = False
+        # Opened last, when nothing else can be wrong any more.
+        cache, self._owns_cache = make_cache()
+        self.cache = SharedCache(cache)
 
     def register(self, resource: Resource) -> None:
         """Make a resource known under its name.
 
         Raises:
-            SpecError: If it is no resource.
+            SpecError: If it is no resource, or another one of its name is known.
         """
-        self.override_resource_provider(getattr(resource, "name", ""), resource)
+        name = getattr(resource, "name", "")
+        known = self.registry.find(name)
+        if known is not None and known is not resource:
+            raise SpecError(
+                f"two resources are named '{name}'",
+                "give one of them another name, as in @cs.resource(name=...), or let it stand in for the other with "
+                "engine.override_resource_provider(...)",
+            )
+        self.override_resource_provider(name, resource)
 
     def get_resource_provider(self, name: str) -> Resource:
         """Return the resource that is registered under a name.
@@ -132,10 +138,11 @@ class Engine:
         *,
         params: Mapping[str, object] | None = None,
         run_id: str | None = None,
-        on_failure: str | OnFailure = OnFailure.STOP,
+        on_failure: Literal["stop", "finish"] | OnFailure = OnFailure.STOP,
         spec: WorkflowSpec | None = None,
-        resume: str | Resume | None = None,
-        restart: bool = False,
+        resume: Literal["exact", "compatible"] | Resume | None = None,
+        restart: bool | None = False,
+        **unknown: Never,
     ) -> Any:
         """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
 
@@ -150,6 +157,8 @@ class Engine:
             ExceptionGroup: With `on_failure="finish"`, all that failed.
             BaseException: What a task raised, with notes that say which one and where.
         """
+        if unknown:
+            check_known("engine.run(...)", unknown, ENGINE_RUN_SETTINGS)
         if self._closed:
             raise EngineClosedError
         if callable(target) and not isinstance(target, Task):
@@ -158,10 +167,10 @@ class Engine:
         options = RunOptions(
             dict(params or {}),
             run_id,
-            _parse(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
+            parse_word(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
             spec,
-            None if resume is None else _parse(Resume, "resume", resume),
-            restart,
+            None if resume is None else parse_word(Resume, "resume", resume),
+            bool(restart),
             held.get(),
             asyncio.current_task(),
         )
@@ -199,7 +208,7 @@ class Engine:
     def runs_plainly(self) -> bool:
         """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
         return (
-            type(self.executor) is LocalExecutor
+            self.placement.is_local
             and self.state_backend_cls is InMemoryStateBackend
             and CONCURRENCY not in self.capacity.totals
         )
@@ -209,26 +218,10 @@ class Engine:
         hears = self.bus.hears
         return hears(TaskExecutionStarted) or hears(TaskExecutionFinished) or hears(TaskSkipped)
 
-    def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
-        """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
-        return None if self._local is None else self._local.mode_of(lazy.task, lazy.policies.mode)
-
     @property
     def needs_references(self) -> bool:
-        """Whether every plain function goes to another process, and so has to be found there."""
-        return self._local is not None and self._local.default_mode is Mode.PROCESS
-
-    def is_inline(self, lazy: LazyResult[Any]) -> bool:
-        """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
-        return self._calls_inline and self.mode_of(lazy) is Mode.INLINE
-
-    def runs_on_loop(self, lazy: LazyResult[Any]) -> bool:
-        """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
-        return self._calls_inline and self.mode_of(lazy) in (None, Mode.INLINE)
-
-    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
-        """Wait for the worker that a call needs, where the executor tells of that apart from the call."""
-        return nullcontext() if self._admission is None else self._admission(node)
+        """Whether plain functions without a policy may go to another process, and so have to be found there."""
+        return self.placement.needs_references
 
     def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
         """Warn, once per task and at its second offence, if it held the loop for long while others waited."""
@@ -250,10 +243,9 @@ class Engine:
             driver.cancel()
         if self._drivers:
             await asyncio.wait(self._drivers)
-        if isinstance(self._owned_executor, LocalExecutor):
-            await self._owned_executor.close()
-        if self._owned_cache is not None:
-            await self._owned_cache.close()
+        await self.placement.close()
+        if self._owns_cache:
+            await self.cache.backend.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -284,7 +276,7 @@ async def _until_done(driver: asyncio.Task[None]) -> bool:
     return caller.cancelling() > before
 
 
-def _check_identity(run_id: object, resume: object, restart: bool) -> None:
+def _check_identity(run_id: object, resume: object, restart: object) -> None:
     if run_id is not None and not (isinstance(run_id, str) and run_id):
         raise SpecError(f"run_id={run_id!r}", "give a text that is not empty, or none for an id of its own")
     if resume is not None and restart:
@@ -293,28 +285,17 @@ def _check_identity(run_id: object, resume: object, restart: bool) -> None:
         raise SpecError(f"resume={resume!r} without a run_id", "give the run_id of the run that is to go on")
 
 
-def _check_backends(state: object, cache: object) -> None:
-    forms = "a URL as text (sqlite:///file.db, redis://host:6379/0) in cs.run, or a backend"
-    if state is not None and not callable(state):
-        raise SpecError(f"a state of type {type(state).__name__}", f"give {forms} that is made with run_id=")
-    if cache is not None and not (hasattr(cache, "get") and hasattr(cache, "put")):
-        raise SpecError(f"a cache of type {type(cache).__name__}", f"give {forms}")
+def _checked_preview(preview: Callable[[object], str] | None) -> Callable[[object], str] | None:
+    if preview is not None and not callable(preview):
+        raise SpecError(f"preview= got {type(preview).__name__}", "give a function of a result: preview=repr")
+    return preview
 
 
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def _parse(words: type[Word], argument: str, given: str) -> Word:
-    try:
-        return words(given)
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in words)
-        raise PolicyError(f"unknown {argument} {given!r}", f"use one of {known}") from None
-
-
-def _totals(system_resources: Mapping[str, float], max_concurrency: int | None) -> dict[Name, Amount]:
+def _totals(system_resources: Mapping[str, float] | None, max_concurrency: int | None) -> dict[Name, Amount]:
+    if system_resources is not None and not isinstance(system_resources, Mapping):
+        raise SpecError(f"system_resources={system_resources!r}", 'give amounts by name: {"gpu": 2}')
     totals: dict[Name, Amount] = {
-        name: exact_amount(name, amount) for name, amount in system_resources.items()
+        name: exact_amount(name, amount) for name, amount in (system_resources or {}).items()
     }
     if max_concurrency is not None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:

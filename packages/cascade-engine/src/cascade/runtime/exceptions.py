@@ -179,6 +179,22 @@ class UnknownParamError(CascadeRuntimeError, LookupError):
 
 
 @dataclass(eq=False)
+class UnknownExecutorError(CascadeRuntimeError, LookupError):
+    """A task is to run on an executor that the engine does not have."""
+
+    task: str
+    executor: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return (
+            f"task '{self.task}' is to run on '{self.executor}', which is no executor of the engine (executors: "
+            f"{known}); give executors={{{self.executor!r}: ...}}"
+        )
+
+
+@dataclass(eq=False)
 class RunningLoopError(CascadeRuntimeError):
     """`cs.run` is called where an event loop runs already."""
 

@@ -40,6 +40,10 @@ class ResourceRegistry:
         self._providers[name or resource.name] = resource
         self._checked.clear()
 
+    def find(self, name: str) -> Resource | None:
+        """Return the provider of a name, if there is one."""
+        return self._providers.get(name)
+
     def provider(self, name: str, wanted_by: str) -> Resource:
         """Return the provider of a name.
 

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from contextvars import Context
 from dataclasses import dataclass, field
-from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from cascade.runtime.outcomes import Failed, Outcome, Returned
 from cascade.runtime.plain import TURN_SECONDS
 from cascade.runtime.reports import Reports
 from cascade.runtime.resource_manager import RunResources, note_others
+from cascade.runtime.settings import Resume
 from cascade.runtime.settling import Settler
 from cascade.runtime.slots import Slot
 from cascade.runtime.spawning import spawn
@@ -37,13 +37,6 @@ from cascade.spec.workflow import WorkflowSpec
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine
     from cascade.runtime.recording import Recording
-
-
-class Resume(StrEnum):
-    """How a recorded run goes on: as exactly what it began as, or with as much as has not changed since."""
-
-    EXACT = "exact"
-    COMPATIBLE = "compatible"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from cascade.spec.durable import Pending
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.policies import Policies
 from cascade.spec.protocols import CachedCall, Hit
+from cascade.spec.task import Task
 
 if TYPE_CHECKING:
     from cascade.runtime.run import Run
@@ -94,6 +95,10 @@ class Starter:
             return None
         return self._start_call(entry)
 
+    def _may_await(self, task: Task[Any]) -> bool:
+        """Tell whether the call of a task gives a coroutine that needs no executor to be awaited."""
+        return self._run.plain and task.is_async and task.on is None
+
     def _go_on_in_place(self, job: Job, pending: Pending) -> None:
         """Go on with the loop in the place of a call that had been made before the run was interrupted."""
         job.note_started()
@@ -116,7 +121,7 @@ class Starter:
             return job
         elif job.policies.cache is not None and (hit := self._look_up(job)) is not None:
             self._run.settler.take(job, Known(hit.value))
-        elif self._run.plain and job.task.is_async and self._needs_nothing(job) and not job.resources:
+        elif self._may_await(job.task) and self._needs_nothing(job) and not job.resources:
             self._begin(PlainStep(self._run, job), self._run.context.copy())
         else:
             self.begin_step(job)

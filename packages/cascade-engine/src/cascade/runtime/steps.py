@@ -217,7 +217,7 @@ class Step:
             raise asyncio.CancelledError
         self._adopt_context()
         args, kwargs = job.arguments(stack.values)
-        work = run.engine.executor.execute(job.node, args, kwargs)
+        work = run.engine.executor_of(job.task).execute(job.node, args, kwargs)
         return await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
 
     async def _watched(self, work: Awaitable[Any]) -> Any:

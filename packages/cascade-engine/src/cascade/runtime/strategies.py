@@ -180,6 +180,8 @@ class GraphReuse:
         self._builds += 1
         self._misses += 1
         program = compile_program(graph, self._solver.resolve(graph))
+        for lazy in _samples(tree):
+            self._engine.placement.check(lazy.task)
         inline = all(self._engine.is_inline(lazy) for lazy in _samples(tree))
         on_the_loop = inline or all(self._engine.runs_on_loop(lazy) for lazy in _samples(tree))
         table = make_table(program) if on_the_loop else None

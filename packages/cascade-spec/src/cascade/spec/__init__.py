@@ -31,6 +31,7 @@ from cascade.spec.errors import (
     StoreNotFoundError,
     TaskReferenceError,
     UncacheableError,
+    UnknownSettingError,
 )
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING
@@ -113,6 +114,7 @@ __all__ = [
     "Task",
     "TaskReferenceError",
     "UncacheableError",
+    "UnknownSettingError",
     "WorkflowSpec",
     "gather",
     "inject",

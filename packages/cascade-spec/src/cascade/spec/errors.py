@@ -69,6 +69,31 @@ class PolicyError(SpecError, ValueError):
 
 
 @dataclass(eq=False)
+class UnknownSettingError(CascadeError, TypeError):
+    """A keyword that is no setting of what was called; `nearest` is the known one most like it, or empty.
+
+    `belongs_to` is the call that does take it, or empty.
+    """
+
+    call: str
+    name: str
+    known: tuple[str, ...]
+    nearest: str = ""
+    belongs_to: str = ""
+
+    def __str__(self) -> str:
+        if self.belongs_to:
+            remedy = f"it belongs to {self.belongs_to}"
+        elif self.nearest:
+            remedy = f"did you mean {self.nearest!r}?"
+        else:
+            remedy = f"it has {', '.join(self.known)}"
+            if "params" in self.known:
+                remedy += f"; the value of a cs.Param goes into params={{{self.name!r}: ...}}"
+        return f"{self.call} has no setting {self.name!r}; {remedy}"
+
+
+@dataclass(eq=False)
 class CallError(CascadeError, TypeError):
     """A task is called with arguments that its signature does not take."""
 

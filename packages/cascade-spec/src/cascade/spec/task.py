@@ -8,7 +8,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Coroutine, Iterable
 from types import FunctionType
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.errors import (
@@ -40,11 +40,16 @@ _serials = itertools.count()
 class Task(Generic[R]):
     """A function wrapped by `@cs.task`; calling it runs nothing and returns a `LazyResult`.
 
-    `serial` numbers the tasks of a process, so that a table can know a task without keeping it alive.
+    `serial` numbers the tasks of a process, so that a table can know a task without keeping it alive. `on` is the
+    name of the executor that makes its calls, or `None`.
     """
 
     def __init__(
-        self, func: Callable[..., Any], name: str | None = None, policies: Policies = NO_POLICIES
+        self,
+        func: Callable[..., Any],
+        name: str | None = None,
+        policies: Policies = NO_POLICIES,
+        on: str | None = None,
     ) -> None:
         if not callable(func):
             raise SpecError(f"@cs.task on {func!r}, which can't be called", "put it on a function")
@@ -52,6 +57,7 @@ class Task(Generic[R]):
         self.func = func
         self.name: str = name or str(getattr(func, "__name__", type(func).__name__))
         self.policies = policies
+        self.on = on
         self.serial = next(_serials)
         self._accepted: set[tuple[int, tuple[str, ...]]] = set()
 
@@ -296,7 +302,8 @@ def task(
     retry: RetryPolicy | int | None = None,
     timeout: float | None = None,
     cache: CachePolicy | None = None,
-    mode: str | Mode | None = None,
+    mode: Literal["inline", "thread", "process"] | Mode | None = None,
+    on: str | None = None,
 ) -> _TaskDecorator: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -306,28 +313,33 @@ def task(
     retry: RetryPolicy | int | None = None,
     timeout: float | None = None,
     cache: CachePolicy | None = None,
-    mode: str | Mode | None = None,
+    mode: Literal["inline", "thread", "process"] | Mode | None = None,
+    on: str | None = None,
 ) -> Any:
     """Make a task of a function, sync or async; the policies are those that each of its calls starts with.
 
-    `retry` is a number of retries or a `RetryPolicy`, `timeout` seconds, `mode` where a plain `def` runs.
+    `retry` is a number of retries or a `RetryPolicy`, `timeout` seconds, `mode` where a plain `def` runs, `on` the
+    name of one of the engine's `executors`, which then makes the calls.
     """
+    if on is not None and not (isinstance(on, str) and on):
+        raise SpecError(f"@cs.task(on={on!r})", "give the name of one of the engine's executors")
     policies = Policies(
         retry=RetryPolicy(retry) if isinstance(retry, int) else retry,
         timeout=None if timeout is None else check_timeout(timeout),
         cache=None if cache is None else check_cache(cache),
         mode=None if mode is None else parse_mode(mode),
     )
-    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies)
+    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies, on)
     return decorator if func is None else decorator(func)
 
 
 class _TaskDecorator:
     """What `@cs.task(...)` gives: it wraps the function below it."""
 
-    def __init__(self, name: str | None, policies: Policies) -> None:
+    def __init__(self, name: str | None, policies: Policies, on: str | None) -> None:
         self._name = name
         self._policies = policies
+        self._on = on
 
     @overload
     def __call__(self, func: Callable[..., Coroutine[Any, Any, LazyResult[R]]]) -> Task[R]: ...
@@ -338,7 +350,7 @@ class _TaskDecorator:
     @overload
     def __call__(self, func: Callable[..., R | LazyResult[R]]) -> Task[R]: ...
     def __call__(self, func: Callable[..., Any]) -> Task[Any]:
-        return Task(func, self._name, self._policies)
+        return Task(func, self._name, self._policies, self._on)
 
 
 def _accept_anything(*args: Any, **kwargs: Any) -> None: ...

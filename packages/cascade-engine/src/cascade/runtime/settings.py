@@ -1,0 +1,226 @@
+"""Settings: the one table of what may be said about a run and about an engine.
+
+`run`, `arun`, `cs.cli`, `Engine` and the command line all read it. A new setting is a new row: its name, its type and
+what it means. What none of them knows is refused, with the nearest name that they know.
+"""
+
+# Annotations are evaluated here, unlike elsewhere: the rows are read at run time.
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
+
+from cascade.runtime.bus import MessageBus
+from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.spec.errors import PolicyError, UnknownSettingError
+from cascade.spec.protocols import Codec
+from cascade.spec.resource import Resource
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class OnFailure(StrEnum):
+    """What a run does at the first failure: stop, or finish what does not depend on it."""
+
+    STOP = "stop"
+    FINISH = "finish"
+
+
+class Resume(StrEnum):
+    """How a recorded run goes on: as exactly what it began as, or with as much as has not changed since."""
+
+    EXACT = "exact"
+    COMPATIBLE = "compatible"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a setting is given on a command line: what its help says, and what stands there for the value."""
+
+    told: str
+    value: str = ""
+
+
+class StoreSettings(TypedDict, total=False):
+    """What belongs to stores that are given by their URLs; a backend that is handed in has its own."""
+
+    durability: Annotated[
+        Literal["sync", "async"] | StrEnum | None,
+        'What a commit to `state` survives: "sync" the loss of power, "async" the end of the process.',
+        Flag("Survive loss of power, or the end of the process."),
+    ]
+    keep_rounds: Annotated[
+        int | None,
+        "How many rounds of a loop `state` keeps; 1 by default.",
+        Flag("How many rounds of a loop the store keeps.", "N"),
+    ]
+    codec: Annotated[Codec | None, "Turns values into bytes for `state` and `cache`; plain data by default."]
+
+
+class EngineSettings(StoreSettings, total=False):
+    """What an `Engine` takes."""
+
+    state: Annotated[
+        StateBackendFactory | str | None,
+        'Where runs are recorded: the URL of a store, "sqlite:///runs.db" say, or what makes a backend when it is '
+        "called with run_id=; in memory by default.",
+        Flag("Record the run in this store: sqlite:///runs.db, redis://localhost.", "URL"),
+    ]
+    cache: Annotated[
+        CacheBackend | str | None,
+        'Where cached values are kept: a URL, "sqlite:///cache.db" say, or a backend; in memory by default.',
+        Flag("Keep cached values here: sqlite:///cache.db, redis://localhost.", "URL"),
+    ]
+    executor: Annotated[
+        Executor | str | None,
+        'Where calls are made: "inline" (the default), "threads", "threads:8", "processes", "processes:8", or an '
+        "executor.",
+        Flag("Where calls are made: inline, threads, threads:8, processes.", "WHERE"),
+    ]
+    executors: Annotated[
+        Mapping[str, Executor | str] | None,
+        'More executors by name: calls of tasks with @cs.task(on="name") are made there.',
+    ]
+    max_concurrency: Annotated[
+        int | None,
+        "How many calls may run at one time; no limit by default.",
+        Flag("How many calls may run at one time.", "N"),
+    ]
+    system_resources: Annotated[Mapping[str, float] | None, 'The amounts that constraints share: {"gpu": 2}.']
+    bus: Annotated[MessageBus | None, "The message bus that tells of events; one of its own by default."]
+    preview: Annotated[
+        Callable[[object], str] | None,
+        "Makes the text that events show of a result; by default they show nothing.",
+    ]
+    solver: Annotated[Solver | None, "Finds the order in which tasks run."]
+    state_backend_cls: Annotated[StateBackendFactory | None, "The older spelling of `state`."]
+    cache_backend: Annotated[CacheBackend | None, "The older spelling of `cache`."]
+
+
+class EngineRunSettings(TypedDict, total=False):
+    """What `Engine.run` takes besides the target."""
+
+    params: Annotated[Mapping[str, object] | None, "The values of the workflow's parameters, by name."]
+    run_id: Annotated[
+        str | None,
+        "The name of the run; one that the store knows goes on. A new one by default.",
+        Flag("The name of the run: one that the store knows goes on.", "ID"),
+    ]
+    resume: Annotated[
+        Literal["exact", "compatible"] | Resume | None,
+        'How a recorded run goes on: "exact" as what it began as, "compatible" with what has not changed.',
+        Flag("Go on as exactly the same, or with what has not changed."),
+    ]
+    restart: Annotated[
+        bool | None,
+        "Begin anew, and forget what the store has of the run.",
+        Flag("Begin anew, and forget what the store has of the run."),
+    ]
+    on_failure: Annotated[
+        Literal["stop", "finish"] | OnFailure,
+        'At the first failure: "stop", the default, or "finish" what does not depend on it.',
+        Flag("At the first failure: stop, or finish what does not depend on it."),
+    ]
+
+
+class RunSettings(EngineRunSettings, EngineSettings, total=False):
+    """What `cs.run`, `cs.arun` and `cs.cli` take: all that `Engine` and `Engine.run` take, and the resources."""
+
+    resources: Annotated[Iterable[Resource] | None, "The resources that tasks may have injected."]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table: a setting's name, its type, what it means, and how a command line takes it, if it does."""
+
+    name: str
+    type: Any
+    meaning: str
+    flag: Flag | None
+
+
+def row_of(name: str) -> Row:
+    """Return the row of a setting."""
+    kind, meaning, *flags = get_args(RunSettings.__annotations__[name])
+    return Row(name, kind, meaning, flags[0] if flags else None)
+
+
+ENGINE_SETTINGS = tuple(dict.fromkeys(("state", *EngineSettings.__annotations__)))
+"""The names of what an engine takes."""
+
+ENGINE_RUN_SETTINGS = tuple(EngineRunSettings.__annotations__)
+"""The names of what one run takes."""
+
+RUN_SETTINGS = (*ENGINE_RUN_SETTINGS, "resources", *ENGINE_SETTINGS)
+"""The names of what `cs.run` takes, in the order in which help shows them."""
+
+
+def check_known(call: str, given: Iterable[str], known: tuple[str, ...]) -> None:
+    """Check the names of settings.
+
+    Raises:
+        UnknownSettingError: For the first one that `call` does not take; it names the nearest one that it takes.
+    """
+    for name in given:
+        if name not in known:
+            refuse(call, name, known)
+
+
+def refuse(call: str, name: str, known: tuple[str, ...]) -> NoReturn:
+    """Refuse a setting that `call` does not take.
+
+    Raises:
+        UnknownSettingError: Always.
+    """
+    # Brings regular expressions of its own, and is wanted only by who has mistyped.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    nearest = get_close_matches(name, known, 1)
+    homes = [home for home, names in _HOMES.items() if name in names and known is not names]
+    raise UnknownSettingError(call, name, known, nearest[0] if nearest else "", homes[0] if homes else "")
+
+
+_HOMES = {"Engine(...)": ENGINE_SETTINGS, "engine.run(...)": ENGINE_RUN_SETTINGS}
+
+
+def part_of(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the settings that have one of these names."""
+    return {name: settings[name] for name in names if name in settings}
+
+
+def documented(names: tuple[str, ...]) -> Callable[[Function], Function]:
+    """Return a decorator that lists settings in a function's docstring and signature, for `help` and editors."""
+
+    def decorate(function: Function) -> Function:
+        lines = "".join(f"\n        {name}: {row_of(name).meaning}" for name in names)
+        told = f"\n\n    Settings:{lines}\n"
+        before, raises, after = (function.__doc__ or "").partition("\n\n    Raises:")
+        function.__doc__ = before.rstrip() + told + ("\n    Raises:" + after if raises else "    ")
+        signature = inspect.signature(function)
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        shown = [_parameter(name) for name in names]
+        function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]  # what `help` reads
+        return function
+
+    return decorate
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    default = OnFailure.STOP.value if name == "on_failure" else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+def parse_word(words: type[Word], argument: str, given: object) -> Word:
+    """Return the word of a fixed set that `given` is.
+
+    Raises:
+        PolicyError: If it is none; it lists them.
+    """
+    try:
+        return words(given)  # type: ignore[arg-type]  # what is no text is told the same way
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in words)
+        raise PolicyError(f"unknown {argument} {given!r}", f"use one of {known}") from None

@@ -1,0 +1,86 @@
+"""Stores: the state and the cache that settings ask for, by URL or as backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from cascade.adapters import urls
+from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.runtime.protocols import CacheBackend, StateBackendFactory
+from cascade.runtime.settings import StoreSettings, part_of
+from cascade.spec.errors import SpecError
+
+Part = TypeVar("Part")
+
+CODEC = "codec"
+STATE_OPTIONS = tuple(StoreSettings.__annotations__)
+"""The settings that only a state of a URL takes; the codec serves the cache too."""
+
+
+def state_of(settings: Mapping[str, Any]) -> StateBackendFactory | None:
+    """Return what makes the state backend of a run with these settings; `None` for the one in memory.
+
+    Raises:
+        SpecError: If the state's URL is none, or is given what only a state of a URL takes.
+    """
+    state = _either(settings, "state", "state_backend_cls")
+    options = {name: value for name, value in part_of(settings, STATE_OPTIONS).items() if value is not None}
+    if CODEC in options:
+        checked_part(CODEC, options[CODEC], "encode", "decode")
+    if isinstance(state, str):
+        return urls.state_from_url(state, **options)
+    if isinstance(settings.get("cache"), str):
+        options.pop(CODEC, None)
+    if options:
+        told = " and ".join(options)
+        raise SpecError(
+            f"{told} without the URL of a store", "give state= as a URL, or hand it to the backend"
+        )
+    if state is not None and not callable(state):
+        raise SpecError(f"a state of type {type(state).__name__}", f"give {_FORMS} that is made with run_id=")
+    made: StateBackendFactory | None = state
+    return made
+
+
+def cache_maker(settings: Mapping[str, Any]) -> Callable[[], tuple[CacheBackend, bool]]:
+    """Return what gives the cache, and whether it was opened for these settings and is to be closed with them.
+
+    Nothing is opened before that is called.
+
+    Raises:
+        SpecError: If the cache's URL is none.
+    """
+    cache = _either(settings, "cache", "cache_backend")
+    if cache is None:
+        return lambda: (InMemoryCacheBackend(), True)
+    if isinstance(cache, str):
+        codec = settings.get(CODEC)
+        opened = urls.cache_factory(cache, **({} if codec is None else {CODEC: codec}))
+        return lambda: (opened(), True)
+    if not (hasattr(cache, "get") and hasattr(cache, "put")):
+        raise SpecError(f"a cache of type {type(cache).__name__}", f"give {_FORMS}")
+    return lambda: (cache, False)
+
+
+def checked_part(setting: str, given: Part, *methods: str) -> Part:
+    """Return what was given for a setting, if it has the methods that are called.
+
+    Raises:
+        SpecError: If it has not: a class in place of an object, for one.
+    """
+    if isinstance(given, type) or not all(hasattr(given, name) for name in methods):
+        what = f"the class {given.__name__}" if isinstance(given, type) else f"{type(given).__name__}"
+        calls = " and ".join(f"`{name}`" for name in methods)
+        raise SpecError(f"{setting}= got {what}", f"give an object with {calls}")
+    return given
+
+
+_FORMS = "a URL as text (sqlite:///file.db, redis://host:6379/0), or a backend"
+
+
+def _either(settings: Mapping[str, Any], name: str, older: str) -> Any:
+    value, old = settings.get(name), settings.get(older)
+    if value is not None and old is not None:
+        raise SpecError(f"both {name}= and {older}=", f"give {name}= alone: {older} is its older spelling")
+    return old if value is None else value
