@@ -182,13 +182,12 @@ def test_a_pipeline_feeds_each_step_with_the_one_before() -> None:
     assert cs.pipeline(lazy, [f]).args == (lazy,)
 
 
-def test_a_pipeline_needs_steps_that_give_lazy_results() -> None:
-    """A pipeline without steps, or with a step that gives a plain value, is refused and the step is named."""
+def test_a_pipeline_needs_steps() -> None:
+    """A pipeline without steps, or with a step that can't be called, is refused and the step is named."""
     with pytest.raises(SpecError, match=r"cs\.pipeline without steps"):
         cs.pipeline(1, [])
-    plain: Any = len
-    with pytest.raises(NotLazyError, match=r"step <built-in function len> of cs\.pipeline got int"):
-        cs.pipeline([1], [plain])
+    with pytest.raises(SpecError, match=r"step 2 of cs\.pipeline is int; give the task itself"):
+        cs.pipeline(1, [f, 2])  # type: ignore[list-item]
 
 
 def test_a_target_is_a_lazy_result_or_a_container() -> None:

@@ -16,6 +16,8 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.MissingWheelError("run", "cascade-engine"), ImportError),
     (errors.SpecError("a problem", "a remedy"), TypeError),
     (errors.LazyUseError("a problem", "a remedy"), TypeError),
+    (errors.LazyAttributeError("a problem", "a remedy"), AttributeError),
+    (errors.UnpackError(2, 3), ValueError),
     (errors.NotLazyError("a problem", "a remedy"), TypeError),
     (errors.PolicyError("a problem", remedy="a remedy"), ValueError),
     (errors.MapError("a problem", "a remedy"), ValueError),

@@ -36,6 +36,7 @@ SPEC_NAMES = [
     "Inject",
     "InputError",
     "KeyPart",
+    "LazyAttributeError",
     "LazyResult",
     "LazyUseError",
     "MapError",
@@ -74,6 +75,7 @@ SPEC_NAMES = [
     "TaskReferenceError",
     "UncacheableError",
     "UnknownSettingError",
+    "UnpackError",
     "WorkflowSpec",
     "gather",
     "inject",
@@ -82,6 +84,7 @@ SPEC_NAMES = [
     "resource",
     "sequence",
     "task",
+    "unpack",
 ]
 
 FACADE_NAMES = [
@@ -112,6 +115,7 @@ FACADE_NAMES = [
     "run",
     "sequence",
     "task",
+    "unpack",
     "visualize",
 ]
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cascade.spec import resource as resource
     from cascade.spec import sequence as sequence
     from cascade.spec import task as task
+    from cascade.spec import unpack as unpack
 
 __path__ = extend_path(__path__, __name__)
 
@@ -69,6 +70,7 @@ _HOMES = {
         "resource",
         "sequence",
         "task",
+        "unpack",
     ),
     "cascade.graph": ("Graph", "build_graph", "plan", "visualize"),
     "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "arun", "run"),

@@ -18,6 +18,7 @@ from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
 from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, WorkflowSpec
 from cascade.spec.compose import as_target
+from cascade.spec.standing import StandsForValue
 from cascade.spec.workflow import collect
 
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
@@ -82,7 +83,7 @@ def app_of(
 
 def declared(target: Any) -> tuple[LazyResult[Any], WorkflowSpec]:
     """Return the lazy result that `target` is or gives, and the inputs that it declares."""
-    if callable(target):
+    if callable(target) and not isinstance(target, StandsForValue):
         _check_no_arguments(target)
         made, spec = collect(target)
         return as_target(made), spec
@@ -106,7 +107,7 @@ def _check_no_arguments(workflow: Callable[..., Any]) -> None:
 
 
 def _purpose(target: Any) -> str:
-    if callable(target):
+    if callable(target) and not isinstance(target, StandsForValue):
         return inspect.getdoc(target) or f"Run {getattr(target, '__name__', 'the workflow')}."
     return f"Run {target.task.name}." if isinstance(target, LazyResult) else "Run the workflow."
 

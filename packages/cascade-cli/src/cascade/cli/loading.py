@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cascade.spec import CascadeError, LazyResult, ParamLazyResult, Resource
+from cascade.spec import CascadeError, ParamLazyResult, Resource
+from cascade.spec.standing import StandsForValue
 
 _DEFAULT_NAME = "workflow"
 
@@ -124,7 +125,7 @@ def _find(module: ModuleType, name: str, where: str) -> Any:
         if not hasattr(module, name):
             raise TargetNotFoundError(where, f"has no {name!r}{told}")
         found = getattr(module, name)
-        if not (isinstance(found, (LazyResult, list, tuple, dict)) or callable(found)):
+        if not (isinstance(found, (StandsForValue, list, tuple, dict)) or callable(found)):
             raise TargetNotFoundError(where, f"{name!r} is no workflow but {type(found).__name__}{told}")
         return found
     if hasattr(module, _DEFAULT_NAME):
@@ -145,4 +146,4 @@ def _is_candidate(name: str, value: object, module: ModuleType) -> bool:
         return False
     if isinstance(value, FunctionType):
         return value.__module__ == module.__name__ and not inspect.signature(value).parameters
-    return isinstance(value, LazyResult) and not isinstance(value, ParamLazyResult)
+    return isinstance(value, StandsForValue) and not isinstance(value, ParamLazyResult)

@@ -40,6 +40,7 @@ from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.resource import Resource
+from cascade.spec.standing import StandsForValue
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec, collect
 
@@ -161,7 +162,7 @@ class Engine:
             check_known("engine.run(...)", unknown, ENGINE_RUN_SETTINGS)
         if self._closed:
             raise EngineClosedError
-        if callable(target) and not isinstance(target, Task):
+        if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = collect(target)
         _check_identity(run_id, resume, restart)
         options = RunOptions(

@@ -17,13 +17,17 @@ from cascade.runtime.mapping import Items
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.caching import FileExists
-from cascade.spec.compose import COLLECT
+from cascade.spec.internal import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8
 """Tasks that a judgement names as having to run first."""
+
+
+_GATHERING = frozenset(INTERNAL.values()) - {CALL_FACTORY}
+"""Cascade's own tasks that hand on values, or parts of them."""
 
 
 class _Unknown:
@@ -154,7 +158,7 @@ class Explanation:
         """Return the answer for a node that is not skipped, and its value if that is known."""
         policy = lazy.policies.cache
         is_map = isinstance(lazy, MappedLazyResult)
-        gathers = lazy.task is COLLECT and not is_map
+        gathers = lazy.task in _GATHERING and not is_map
         if policy is None and not gathers and not isinstance(lazy, ParamLazyResult):
             return Answer(Verdict.NOT_CACHED), None
         if is_blind:
@@ -169,7 +173,7 @@ class Explanation:
         try:
             args, kwargs = resolve_arguments(lazy, self._program.calls[node], self._flow.value, None)
             if gathers:
-                return Answer(Verdict.GATHERED), Hit(COLLECT.func(*args, **kwargs))
+                return Answer(Verdict.GATHERED), Hit(lazy.task.func(*args, **kwargs))
             items = Items(lazy, args, kwargs) if isinstance(lazy, MappedLazyResult) else None
         except Exception as error:  # noqa: BLE001 - hashing and iterating over values is the user's own code
             return failure(error), None

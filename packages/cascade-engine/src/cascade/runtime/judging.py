@@ -25,8 +25,8 @@ class Verdict(StrEnum):
 
     `EXISTS` and `MISSING`: its policy knows the value without the cache, as `FileExists` does of a file that is there,
     or knows that it is not there. `UNCACHEABLE`: an argument can't be part of a key. `INPUT` and `GATHERED` are the
-    nodes of inputs and of `gather`, whose values are always at hand. `UNKNOWN`: a task has to run first. `FAILS`: code
-    of the workflow's own raises before the call, a key without a route for one.
+    nodes of inputs and of `gather`, of routers and of items: their values are always at hand. `UNKNOWN`: a task has to
+    run first. `FAILS`: code of the workflow's own raises before the call, a key without a route for one.
     """
 
     HIT = "hit"

@@ -17,12 +17,12 @@ from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.arguments import fill
 from cascade.spec.code import code_version
-from cascade.spec.common import READ_INPUT, SecretValue
-from cascade.spec.compose import CALL_FACTORY, COLLECT
+from cascade.spec.common import SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding import digest
 from cascade.spec.errors import MapError, UncacheableError
+from cascade.spec.internal import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
@@ -32,10 +32,11 @@ from cascade.spec.lazy_types import (
 from cascade.spec.missing import MISSING
 from cascade.spec.task import Task, TaskReference
 
-PASSING = frozenset({COLLECT, READ_INPUT})
-"""Cascade's own tasks whose values are never stored: inputs, and what only gathers other values."""
+_OWN = frozenset(INTERNAL.values())
 
-_OWN = PASSING | {CALL_FACTORY}
+PASSING = _OWN - {CALL_FACTORY}
+"""Cascade's own tasks whose values are never stored: inputs, and what only hands on or gathers other values."""
+
 _SALT_BYTES = 16
 _NODE_BYTES = 8
 _EMPTY = blake2b(digest_size=_NODE_BYTES)

@@ -23,8 +23,8 @@ from cascade.runtime.events import (
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome
 from cascade.spec.arguments import find_markers
-from cascade.spec.compose import COLLECT
 from cascade.spec.error_text import add_note, error_text, notes_of
+from cascade.spec.internal import COLLECT
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 

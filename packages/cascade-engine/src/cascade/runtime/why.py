@@ -17,6 +17,7 @@ from cascade.runtime.explanation import Explanation
 from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict
 from cascade.runtime.program import compile_program
 from cascade.spec.protocols import CacheBackend
+from cascade.spec.standing import StandsForValue
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec, collect
 
@@ -41,7 +42,7 @@ async def explain(
         StoreNotFoundError: If the URL is that of a file which is not there.
         StoreError: If the cache can't be read.
     """
-    if callable(target) and not isinstance(target, Task):
+    if callable(target) and not isinstance(target, (Task, StandsForValue)):
         target, spec = collect(target)
     graph = build_graph(target)
     inputs = dict(params or {})

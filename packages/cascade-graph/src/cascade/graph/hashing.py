@@ -11,10 +11,10 @@ from cascade.graph.build import build_graph
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree, container_kinds
 from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.common import EnvContract, ParamContract
-from cascade.spec.compose import CALL_FACTORY
 from cascade.spec.conversion import type_name
 from cascade.spec.encoding import digest
 from cascade.spec.errors import UncacheableError
+from cascade.spec.internal import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
@@ -100,6 +100,8 @@ def _kind(lazy: LazyResult[Any]) -> str:
 
 
 def _task(task: Task[Any]) -> object:
+    if INTERNAL.get(task.name) is task:  # some share one function, and it may move
+        return "internal", task.name
     return tuple(task.reference)
 
 

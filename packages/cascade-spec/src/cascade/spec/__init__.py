@@ -2,7 +2,7 @@
 
 from cascade.spec.caching import ByInputs, FileExists
 from cascade.spec.common import Env, EnvContract, Param, ParamContract, Secret, SecretValue
-from cascade.spec.compose import gather, map, pipeline, sequence
+from cascade.spec.compose import gather, map, pipeline, sequence, unpack
 from cascade.spec.constraint import Constraints
 from cascade.spec.durable import DurableStateBackend, RunStatus
 from cascade.spec.errors import (
@@ -13,6 +13,7 @@ from cascade.spec.errors import (
     DamagedDataError,
     DataVersionError,
     InputError,
+    LazyAttributeError,
     LazyUseError,
     MapError,
     MapLengthError,
@@ -32,6 +33,7 @@ from cascade.spec.errors import (
     TaskReferenceError,
     UncacheableError,
     UnknownSettingError,
+    UnpackError,
 )
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING
@@ -77,6 +79,7 @@ __all__ = [
     "Inject",
     "InputError",
     "KeyPart",
+    "LazyAttributeError",
     "LazyResult",
     "LazyUseError",
     "MapError",
@@ -115,6 +118,7 @@ __all__ = [
     "TaskReferenceError",
     "UncacheableError",
     "UnknownSettingError",
+    "UnpackError",
     "WorkflowSpec",
     "gather",
     "inject",
@@ -123,4 +127,5 @@ __all__ = [
     "resource",
     "sequence",
     "task",
+    "unpack",
 ]

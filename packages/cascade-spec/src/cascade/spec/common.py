@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar, overload
 
 from cascade.spec.conversion import check_type, convert_text, type_name
 from cascade.spec.errors import InputError, SpecError
+from cascade.spec.internal import READ_INPUT
 from cascade.spec.lazy_types import ParamLazyResult
 from cascade.spec.missing import MISSING, Missing
 from cascade.spec.policies import NO_POLICIES
 from cascade.spec.resource import Inject
-from cascade.spec.task import Task
 from cascade.spec.workflow import declare
 
 T = TypeVar("T")
@@ -158,13 +158,6 @@ def _parse(contract: Contract, text: str, shown: str) -> object:
     except ValueError as problem:
         reason = f": {problem}" if shown != "***" else ""
         raise InputError(str(contract), f"{shown} is no {type_name(contract.type)}{reason}") from None
-
-
-def _read_input(contract: Contract, inputs: Mapping[str, object]) -> object:
-    return contract.read(inputs)
-
-
-READ_INPUT: Task[Any] = Task(_read_input, name="input")
 
 
 @overload

@@ -1,38 +1,69 @@
-"""Composing lazy results: gather, pipeline, sequence and map."""
+"""Composing lazy results: gather, pipeline, sequence, unpack and map."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from cascade.spec.errors import CallError, NotLazyError, SpecError
+from cascade.spec.internal import CALL_FACTORY, COLLECT, UNPACK, check_lazy, name_of_factory
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
-from cascade.spec.task import Task
+from cascade.spec.routing import Router, as_value
+from cascade.spec.standing import StandsForValue
+from cascade.spec.task import ITEM, Task
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 R = TypeVar("R")
 
 
-def _collect(values: Any) -> Any:
-    return values
-
-
-COLLECT: Task[Any] = Task(_collect, name="gather")
-"""The internal task whose value is its argument, with the values of the lazy results inside it."""
-
-
-def gather(*lazies: LazyResult[R]) -> LazyResult[list[R]]:
+def gather(*lazies: LazyResult[R] | Router[R]) -> LazyResult[list[R]]:
     """Return the lazy result of a list with the value of each.
 
     Raises:
         NotLazyError: If one is no lazy result.
     """
     for lazy in lazies:
-        _check_lazy(lazy, "cs.gather")
+        check_lazy(lazy, "cs.gather")
     return COLLECT(list(lazies))
 
 
-def sequence(lazies: Iterable[LazyResult[Any]]) -> SequenceLazyResult[Any]:
+@overload
+def unpack(lazy: LazyResult[tuple[A]], count: Literal[1]) -> tuple[LazyResult[A]]: ...
+@overload
+def unpack(lazy: LazyResult[tuple[A, B]], count: Literal[2]) -> tuple[LazyResult[A], LazyResult[B]]: ...
+@overload
+def unpack(
+    lazy: LazyResult[tuple[A, B, C]], count: Literal[3]
+) -> tuple[LazyResult[A], LazyResult[B], LazyResult[C]]: ...
+@overload
+def unpack(
+    lazy: LazyResult[tuple[A, B, C, D]], count: Literal[4]
+) -> tuple[LazyResult[A], LazyResult[B], LazyResult[C], LazyResult[D]]: ...
+@overload
+def unpack(lazy: LazyResult[Iterable[R]], count: int) -> tuple[LazyResult[R], ...]: ...
+@overload
+def unpack(lazy: LazyResult[Any] | Router[Any], count: int) -> tuple[LazyResult[Any], ...]: ...
+def unpack(lazy: LazyResult[Any] | Router[Any], count: int) -> tuple[LazyResult[Any], ...]:
+    """Return the lazy results of the parts of a value, as many as there are: `a, b = cs.unpack(f(), 2)`.
+
+    The value may be any iterable; a run fails with `UnpackError` if it has more or fewer parts.
+
+    Raises:
+        NotLazyError: If `lazy` is no lazy result.
+        SpecError: If `count` is no number of 1 or more.
+    """
+    check_lazy(lazy, "cs.unpack")
+    if type(count) is not int or count < 1:
+        raise SpecError(f"cs.unpack(lazy, {count!r})", "give the number of values, 1 or more")
+    parts = UNPACK(lazy, count)
+    return tuple(ITEM(parts, index) for index in range(count))
+
+
+def sequence(lazies: Iterable[LazyResult[Any] | Router[Any]]) -> SequenceLazyResult[Any]:
     """Run these very lazy results one after another; the value is the last one's.
 
     It is no node itself: it only adds the order. A skipped member skips those after it.
@@ -41,45 +72,44 @@ def sequence(lazies: Iterable[LazyResult[Any]]) -> SequenceLazyResult[Any]:
         NotLazyError: If one is no lazy result.
         SpecError: If there is none.
     """
-    if isinstance(lazies, LazyResult):
+    if isinstance(lazies, StandsForValue):
         raise NotLazyError("cs.sequence got one lazy result", "give a list of them: cs.sequence([a, b])")
     members: list[LazyResult[Any]] = []
-    for lazy in lazies:
-        _check_lazy(lazy, "cs.sequence")
+    for each in lazies:
+        check_lazy(each, "cs.sequence")
+        lazy = each.as_lazy()
         members.extend(lazy.members if isinstance(lazy, SequenceLazyResult) else (lazy,))
     if not members:
         raise SpecError("cs.sequence of nothing", "give at least one lazy result")
     return SequenceLazyResult(members)
 
 
-def pipeline(value: Any, steps: Sequence[Callable[[Any], LazyResult[Any]]]) -> LazyResult[Any]:
+def pipeline(value: Any, steps: Sequence[Callable[[Any], Any]]) -> LazyResult[Any]:
     """Give `value`, plain or lazy, to the first step, what that gives to the second, and so on: `g(f(value))`.
 
+    A step is a task or a function that is called now; it may give a lazy result, a router or a plain value.
+
     Raises:
-        SpecError: If there is no step.
-        NotLazyError: If a step gives no lazy result.
+        SpecError: If there is no step, or one can't be called.
     """
     if not steps:
         raise SpecError("cs.pipeline without steps", "give at least one task: cs.pipeline(value, [f, g])")
-    for step in steps:
+    for number, step in enumerate(steps, 1):
+        if isinstance(step, StandsForValue) or not callable(step):
+            shown = repr(step) if isinstance(step, StandsForValue) else type(step).__name__
+            raise SpecError(
+                f"step {number} of cs.pipeline is {shown}", "give the task itself, which the pipeline calls"
+            )
         value = step(value)
-        _check_lazy(value, f"step {getattr(step, 'name', step)!r} of cs.pipeline")
-    lazy: LazyResult[Any] = value
-    return lazy
-
-
-def _call_factory(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    made = factory(*args, **kwargs)
-    _check_lazy(made, f"{_name_of(factory)!r} in cs.map")
-    return made
-
-
-CALL_FACTORY: Task[Any] = Task(_call_factory, name="map")
-"""The internal task that makes one item of `cs.map`: it returns the item's lazy result."""
+    return value.as_lazy() if isinstance(value, StandsForValue) else as_value(value)
 
 
 def map(
-    factory: Callable[..., LazyResult[R]], /, *args: Any, max_concurrency: int | None = None, **kwargs: Any
+    factory: Callable[..., LazyResult[R] | Router[R]],
+    /,
+    *args: Any,
+    max_concurrency: int | None = None,
+    **kwargs: Any,
 ) -> MappedLazyResult[R]:
     """Call `factory` once per item and run the lazy result that it returns; as `Task.map` otherwise.
 
@@ -88,12 +118,14 @@ def map(
     """
     if isinstance(factory, Task):
         return factory.map(*args, max_concurrency=max_concurrency, **kwargs)
+    if isinstance(factory, StandsForValue):
+        raise SpecError(f"cs.map got {factory!r}", "give the task itself, which the map calls")
     try:
         signature = inspect.signature(factory)
         signature.bind(*args, **kwargs)
     except TypeError as problem:
         told = "" if not callable(factory) else str(inspect.signature(factory))
-        raise CallError(_name_of(factory), told, str(problem)) from None
+        raise CallError(name_of_factory(factory), told, str(problem)) from None
     return CALL_FACTORY.partial(factory).map(*args, max_concurrency=max_concurrency, **kwargs)
 
 
@@ -103,22 +135,11 @@ def as_target(target: object) -> LazyResult[Any]:
     Raises:
         NotLazyError: If it is none of these.
     """
-    if isinstance(target, LazyResult):
-        return target
+    if isinstance(target, StandsForValue):
+        return target.as_lazy()
     if type(target) in (list, tuple, dict):
         return COLLECT(target)
     raise NotLazyError(
         f"the target is {type(target).__name__}",
         "give the lazy result that calling a task returns, or a list or dict of them",
     )
-
-
-def _check_lazy(value: object, where: str) -> None:
-    if not isinstance(value, LazyResult):
-        raise NotLazyError(
-            f"{where} got {type(value).__name__}", "give the lazy result that calling a task returns"
-        )
-
-
-def _name_of(factory: object) -> str:
-    return getattr(factory, "__name__", type(factory).__name__)

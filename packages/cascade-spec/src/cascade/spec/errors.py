@@ -60,6 +60,10 @@ class LazyUseError(SpecError):
     """A lazy result was used as if it were its value."""
 
 
+class LazyAttributeError(LazyUseError, AttributeError):
+    """An attribute of the value was asked of the lazy result."""
+
+
 class NotLazyError(SpecError):
     """A plain value stands where a lazy result belongs."""
 
@@ -119,6 +123,19 @@ class MapLengthError(CascadeError, ValueError):
     def __str__(self) -> str:
         told = ", ".join(f"{name}: {length}" for name, length in self.lengths.items())
         return f"task '{self.task}' is mapped over inputs of unequal lengths ({told}); give each one as many items"
+
+
+@dataclass(eq=False)
+class UnpackError(CascadeError, ValueError):
+    """`cs.unpack` of a value that has fewer or more parts; `found` counts one beyond `wanted` at the most."""
+
+    wanted: int
+    found: int
+
+    def __str__(self) -> str:
+        more = self.found > self.wanted
+        found = f"more than {self.wanted}" if more else f"{self.found}"
+        return f"cs.unpack(lazy, {self.wanted}) got {found} values; give the number that the task returns"
 
 
 @dataclass(eq=False)

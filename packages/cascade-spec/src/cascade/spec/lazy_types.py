@@ -5,25 +5,38 @@ A lazy result records a call and never changes, so one may sit in many graphs. I
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NoReturn,
+    Self,
+    SupportsIndex,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from cascade.spec.arguments import holds_marker, is_marker, marker
 from cascade.spec.constraint import constraints
-from cascade.spec.errors import LazyUseError, NotLazyError, PolicyError, SpecError
+from cascade.spec.errors import NotLazyError, PolicyError, SpecError
 from cascade.spec.missing import MISSING, Missing
 from cascade.spec.policies import Policies, check_cache, check_timeout, retry_policy
 from cascade.spec.protocols import CachePolicy
+from cascade.spec.standing import StandsForValue
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
 
 R = TypeVar("R")
+V = TypeVar("V")
 R_co = TypeVar("R_co", covariant=True)
 
 
 @marker
-class LazyResult(Generic[R_co]):
+class LazyResult(StandsForValue, Generic[R_co]):
     """One call that has not been made: the task, its arguments and the policies for the call.
 
     Each `with_*`, `run_if` and `after` returns a new lazy result and leaves this one as it was.
@@ -77,13 +90,15 @@ class LazyResult(Generic[R_co]):
             PolicyError: If nothing is given, or an amount is no number of 0 or more and no lazy result.
         """
         for name, amount in amounts.items():
-            if is_marker(amount) and not isinstance(amount, LazyResult):
+            if isinstance(amount, StandsForValue):
+                amounts[name] = amount.as_lazy()
+            elif is_marker(amount):
                 raise PolicyError(
                     f"an amount of {name!r} is {amount!r}", "give a number or a lazy result of one"
                 )
         return self._with(self.policies._replace(constraints=constraints(amounts)))
 
-    def run_if(self, condition: LazyResult[object], otherwise: object | Missing = MISSING) -> Self:
+    def run_if(self, condition: StandsForValue, otherwise: object | Missing = MISSING) -> Self:
         """Run only if `condition` gives something true, and what was asked for before is true as well.
 
         Where it is false the call is skipped; with `otherwise` its dependents then get that value.
@@ -92,7 +107,7 @@ class LazyResult(Generic[R_co]):
             NotLazyError: If the condition is no lazy result.
             SpecError: If `otherwise` holds a lazy result.
         """
-        if not isinstance(condition, LazyResult):
+        if not isinstance(condition, StandsForValue):
             raise NotLazyError(
                 f"run_if of task '{self.task.name}' got {type(condition).__name__}",
                 "give a lazy result; for a value known now use a plain `if`",
@@ -102,40 +117,49 @@ class LazyResult(Generic[R_co]):
                 f"`otherwise` of task '{self.task.name}' holds a lazy result",
                 "give a value; to choose between two lazy results use cs.Router",
             )
-        return self._with(self.policies.with_condition(condition, otherwise))
+        return self._with(self.policies.with_condition(condition.as_lazy(), otherwise))
 
-    def after(self, *others: LazyResult[object]) -> Self:
+    def after(self, *others: StandsForValue) -> Self:
         """Start only after all of `others`, without taking their values.
 
         Raises:
             NotLazyError: If one of them is no lazy result.
         """
         for other in others:
-            if not isinstance(other, LazyResult):
+            if not isinstance(other, StandsForValue):
                 raise NotLazyError(
                     f"after of task '{self.task.name}' got {type(other).__name__}", "give lazy results"
                 )
-        return self._with(self.policies._replace(after=(*self.policies.after, *others)))
+        lazies = (other.as_lazy() for other in others)
+        return self._with(self.policies._replace(after=(*self.policies.after, *lazies)))
+
+    def as_lazy(self) -> Self:
+        """Return this very lazy result; a router gives the one that stands for it."""
+        return self
 
     def _with(self, policies: Policies) -> Self:
         changed: LazyResult[Any] = ConfiguredLazyResult(self.task, self.args, self.kwargs, policies)
         return cast("Self", changed)  # subclasses have a `_with` of their own
 
-    def truth_error(self) -> LazyUseError:
-        """Return the error for using this as a truth value."""
-        return LazyUseError(
-            f"the lazy result of task '{self.task.name}' has no truth value",
-            "use .run_if(condition) or cs.Router; cs.run(...) gives the value",
-        )
+    @overload
+    def __getitem__(self: LazyResult[tuple[V, *tuple[Any, ...]]], key: Literal[0], /) -> LazyResult[V]: ...
+    @overload
+    def __getitem__(
+        self: LazyResult[tuple[Any, V, *tuple[Any, ...]]], key: Literal[1], /
+    ) -> LazyResult[V]: ...
+    @overload
+    def __getitem__(self: LazyResult[Mapping[Any, V]], key: object, /) -> LazyResult[V]: ...
+    @overload
+    def __getitem__(self: LazyResult[Sequence[V]], key: SupportsIndex, /) -> LazyResult[V]: ...
+    @overload
+    def __getitem__(self, key: object, /) -> LazyResult[Any]: ...
+    def __getitem__(self, key: object, /) -> LazyResult[Any]:
+        """Return the lazy result of an item of the value: `lazy["key"]`, `lazy[0]`; the key may be lazy too."""
+        return self.task.take_item(self, key)
 
-    def __bool__(self) -> NoReturn:
-        raise self.truth_error()
-
-    def __iter__(self) -> NoReturn:
-        raise LazyUseError(
-            f"the lazy result of task '{self.task.name}' can't be iterated over",
-            f"use another_task.map({self.task.name}(...)), or iterate inside a task",
-        )
+    def told(self) -> str:
+        """Return what this is called in errors."""
+        return f"the lazy result of task '{self.task.name}'"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of '{self.task.name}'>"
@@ -197,6 +221,10 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
     def contract(self) -> Any:
         """The `ParamContract` or `EnvContract` that this reads."""
         return self.args[0]
+
+    def told(self) -> str:
+        """Return what this is called in errors."""
+        return f"the lazy result of the input '{self.contract.name}'"
 
     def _with(self, policies: Policies) -> Self:
         return type(self)(self.task, self.args, self.kwargs, policies)

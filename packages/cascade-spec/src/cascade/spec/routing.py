@@ -1,30 +1,58 @@
-"""Routers: an argument that is chosen at run time."""
+"""Routers: a value that is chosen at run time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 from cascade.spec.arguments import marker
 from cascade.spec.errors import NotLazyError, SpecError
+from cascade.spec.internal import CHOOSE, COLLECT, VALUE
 from cascade.spec.lazy_types import LazyResult
+from cascade.spec.standing import StandsForValue
+from cascade.spec.task import PartialTask, Task
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # type checkers have it: `Router` alone means `Router[Any]`
+
+    R_co = TypeVar("R_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    R_co = TypeVar("R_co", covariant=True)
+
+R = TypeVar("R")
 
 
 @marker
-class Router:
+class Router(StandsForValue, Generic[R_co]):
     """Stands for the route that the selector's value names; the others do not run for it.
 
-    `selector` is a lazy result of a key, `routes` gives a lazy result for each key.
+    `selector` is a lazy result of a key, `routes` gives a lazy result or a plain value for each key. A router may stand
+    wherever a lazy result may.
 
     Raises:
-        NotLazyError: If the selector or a route is no lazy result.
+        NotLazyError: If the selector is no lazy result, or a route is a task that was not called.
         SpecError: If the routes are no mapping, or there is none.
     """
 
-    __slots__ = ("routes", "selector")
+    __slots__ = ("_lazy", "routes", "selector")
 
-    def __init__(self, selector: LazyResult[object], routes: Mapping[Any, LazyResult[object]]) -> None:
-        if not isinstance(selector, LazyResult):
+    selector: LazyResult[object]
+    routes: dict[Any, LazyResult[R_co]]
+
+    @overload
+    def __init__(
+        self: Router[R],
+        selector: LazyResult[object] | Router[object],
+        routes: Mapping[Any, LazyResult[R]],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Router[Any], selector: LazyResult[object] | Router[object], routes: Mapping[Any, object]
+    ) -> None: ...
+    def __init__(self, selector: LazyResult[object] | Router[object], routes: Mapping[Any, object]) -> None:
+        if not isinstance(selector, StandsForValue):
             raise NotLazyError(
                 f"the selector of a router is {type(selector).__name__}",
                 "give a lazy result; for a key known now, pick the route yourself",
@@ -35,16 +63,40 @@ class Router:
             )
         if not routes:
             raise SpecError("a router without routes", "give routes={key: lazy result, ...}")
-        for key, route in routes.items():
-            if not isinstance(route, LazyResult):
-                raise NotLazyError(
-                    f"route {key!r} of a router is {type(route).__name__}", "give a lazy result"
-                )
-        self.selector = selector
-        self.routes = dict(routes)
+        self.selector = selector.as_lazy()
+        self.routes = {
+            key: route if type(route) is LazyResult else _route(key, route) for key, route in routes.items()
+        }
+        self._lazy: LazyResult[Any] | None = None
 
-    def __bool__(self) -> bool:
-        raise self.selector.truth_error()
+    def as_lazy(self) -> LazyResult[R_co]:
+        """Return the lazy result that stands for this router: one call, always the same, that hands on the choice."""
+        if self._lazy is None:
+            # The call takes another router that chooses alike, so that no circle of references is made.
+            self._lazy = CHOOSE(Router(self.selector, self.routes))
+        return self._lazy
+
+    def __getitem__(self, key: object, /) -> LazyResult[Any]:
+        """Return the lazy result of an item of what is chosen."""
+        return self.as_lazy()[key]
+
+    def told(self) -> str:
+        """Return what this is called in errors."""
+        return f"the router on {self.selector.told()[4:]}"
 
     def __repr__(self) -> str:
         return f"<Router on {self.selector!r} to {', '.join(map(repr, self.routes))}>"
+
+
+def _route(key: object, route: object) -> LazyResult[Any]:
+    """Return the lazy result of a route; for a plain value that of the call that hands it on."""
+    if isinstance(route, StandsForValue):
+        return route.as_lazy()
+    if isinstance(route, (Task, PartialTask)):
+        raise NotLazyError(f"route {key!r} of a router is {route!r}", "call it, as in task(...)")
+    return as_value(route)
+
+
+def as_value(value: object) -> LazyResult[Any]:
+    """Return a lazy result of a plain value; of a container, the gathering of what is in it."""
+    return COLLECT(value) if type(value) in (list, tuple, dict) else VALUE(value)

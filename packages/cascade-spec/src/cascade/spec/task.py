@@ -51,7 +51,7 @@ class Task(Generic[R]):
         policies: Policies = NO_POLICIES,
         on: str | None = None,
     ) -> None:
-        if not callable(func):
+        if is_marker(func) or not callable(func):
             raise SpecError(f"@cs.task on {func!r}, which can't be called", "put it on a function")
         functools.update_wrapper(self, func)
         self.func = func
@@ -87,6 +87,10 @@ class Task(Generic[R]):
     def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
         """Fix some arguments, the same for each call or item; a lazy one is computed once."""
         return PartialTask(self, args, kwargs)
+
+    def take_item(self, lazy: LazyResult[Any], key: object) -> LazyResult[Any]:
+        """Return the lazy result of an item of a lazy result of this task, as `lazy[key]` does."""
+        return ITEM(lazy, key)
 
     @functools.cached_property
     def is_async(self) -> bool:
@@ -351,6 +355,21 @@ class _TaskDecorator:
     def __call__(self, func: Callable[..., R | LazyResult[R]]) -> Task[R]: ...
     def __call__(self, func: Callable[..., Any]) -> Task[Any]:
         return Task(func, self._name, self._policies, self._on)
+
+
+def _take_item(container: Any, key: Any) -> Any:
+    return container[key]
+
+
+def own_task(func: Callable[..., Any], name: str, constant: str) -> Task[Any]:
+    """Make a task of Cascade's own, which is found under the name of the constant that holds it."""
+    task: Task[Any] = Task(func, name)
+    task.__qualname__ = constant
+    return task
+
+
+ITEM: Task[Any] = own_task(_take_item, "item", "ITEM")
+"""The internal task of `lazy[key]`."""
 
 
 def _accept_anything(*args: Any, **kwargs: Any) -> None: ...

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.threads import ThreadCalls
 from cascade.graph.model import Node
-from cascade.spec.common import READ_INPUT
-from cascade.spec.compose import CALL_FACTORY, COLLECT
+from cascade.spec.internal import INTERNAL
 from cascade.spec.policies import Mode, parse_mode
 from cascade.spec.task import Task
 
@@ -95,5 +94,5 @@ class LocalExecutor:
         return self._processes
 
 
-_OWN_TASKS = frozenset({COLLECT, CALL_FACTORY, READ_INPUT})
+_OWN_TASKS = frozenset(INTERNAL.values())
 """Cascade's own tasks, which do nothing that is worth a thread or could be found in another process."""

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cascade.spec.common import READ_INPUT
-from cascade.spec.compose import CALL_FACTORY, COLLECT
+from cascade.spec.internal import INTERNAL as INTERNAL
 
 MARK = "cascade target"
 VERSION = 1
-INTERNAL = {task.name: task for task in (COLLECT, CALL_FACTORY, READ_INPUT)}
-"""Tasks of Cascade's own, which no module's names lead to."""
 
 
 class Row(StrEnum):

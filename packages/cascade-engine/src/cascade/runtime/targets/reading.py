@@ -15,9 +15,10 @@ from cascade.runtime.targets.code import (
 from cascade.runtime.targets.layout import MARK, VERSION, Contract, Fill, Row, Whose
 from cascade.runtime.targets.types_of_inputs import classes_of, read_type
 from cascade.spec.arguments import Slot, fill
-from cascade.spec.common import INPUTS, READ_INPUT, EnvContract, ParamContract
+from cascade.spec.common import INPUTS, EnvContract, ParamContract
 from cascade.spec.constraint import Constraints
 from cascade.spec.errors import CascadeError, DamagedDataError, DataVersionError, StoredReferenceError
+from cascade.spec.internal import READ_INPUT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
