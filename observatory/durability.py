@@ -51,8 +51,8 @@ class NotedJournal:
         self._journal = journal
         self._noted = noted
 
-    async def open(self) -> Loaded | None:
-        return await self._journal.open()
+    async def open(self, anew: bool = False) -> Loaded | None:
+        return await self._journal.open(anew)
 
     async def write(self, changes: Changes) -> None:
         self._noted.append(changes)
@@ -65,9 +65,15 @@ class NotedJournal:
 Statements = list[tuple[str, list[tuple[object, ...]]]]
 """What a bare connection executes in one transaction: a statement, and the rows that it is executed for."""
 
-_INSERT = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = (
+    "INSERT OR REPLACE INTO facts (run, round, frame, node, kind, above, task, place, at, value)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _DELETE = "DELETE FROM facts WHERE run = ? AND round <= ?"
-_BEGIN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BEGIN = (
+    "INSERT INTO runs (id, run_id, status, task, round, began, updated, error, record, target)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _ROUND = "UPDATE runs SET updated = ?, round = ?, target = ? WHERE id = ?"
 _END = "UPDATE runs SET updated = ?, status = ?, error = ? WHERE id = ?"
 

@@ -14,7 +14,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from cascade.adapters.state import Changes, Durability
-from observatory import fireflies, life, work
+from observatory import check, fireflies, life, work
 from observatory.contest import Contestants, Run, Side, Stopwatch, Timing, WrongAnswerError, against_limit
 from observatory.durability import BareRuns, durability, durable_fan_out, noting
 from observatory.footprint import graph_footprint, lazy_timings, loop_growth
@@ -230,3 +230,27 @@ def test_fireflies_that_do_not_heed_the_light_stay_out_of_step() -> None:
     """Without coupling no order comes about."""
     order = asyncio.run(fireflies.run_fireflies(fireflies.Swarm(size=40, coupling=0.0), 120))
     assert max(order) < 0.6
+
+
+def test_the_check_reads_the_ratios_of_the_table() -> None:
+    """Each row of the published table that has a ratio is one that the check can measure again, and holds its value."""
+    told = check.told_ratios(check.README.read_text(encoding="utf-8"))
+    assert len(told) > 15
+    assert {(name, start) for name, workload in BY_NAME.items() for start in workload.targets} <= told.keys()
+    assert all(ratio > 0 for ratio in told.values())
+
+
+@pytest.mark.parametrize(("ratio", "code"), [(1.0, 0), (1e-6, 1)])
+def test_the_check_tells_what_is_worse(
+    ratio: float,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A ratio that is far worse than the one in the table fails the check, which names it; others pass."""
+    page = tmp_path / "README.md"
+    page.write_text(f"| lazy_result |  | 20 | us | 1 | 1 | {1000 * ratio} | 1 | 1.5 x |\n")
+    monkeypatch.setattr(check, "README", page)
+    assert asyncio.run(check.main(["lazy_result", "--seconds", "0.02"])) == code
+    assert ("WORSE" in capsys.readouterr().out) == bool(code)

@@ -90,6 +90,19 @@ class RedisProcess:
         self.stop()
 
 
+_FIXTURES = frozenset({"each_redis_server", "persistent", "redis_server", "redis_url"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start a server, by the fixtures that they ask for or by a parameter that says so."""
+    for item in items:
+        names = _FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        parameters = getattr(item, "callspec", None)
+        kinds = () if parameters is None else parameters.params.values()
+        if names or any(isinstance(kind, str) and kind.startswith(("redis", "valkey")) for kind in kinds):
+            item.add_marker("server")
+
+
 @pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RedisProcess:
     """Return a server that is started with the first test that needs one, without persistence."""

@@ -115,6 +115,7 @@ def test_wheels_have_to_agree() -> None:
     assert "cascade-cli==1.2.0" in wheels({**dict.fromkeys(names, "1.2.0"), "cascade-cli": ""}).remedy
 
 
+@pytest.mark.server
 def test_a_server_tells_whether_its_persistence_is_enough(cascade: Call, tmp_path: Path) -> None:
     """A Redis server that keeps nothing on its disk is wrong for `durability="sync"`; one that does is well."""
     for persistent in (False, True):

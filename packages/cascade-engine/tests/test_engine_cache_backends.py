@@ -257,6 +257,7 @@ def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
     assert "list_iterator" in reasons[0]
 
 
+@pytest.mark.server
 def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
     """Without the server the run succeeds, one event for each call says why, and no password is told."""
     with RedisProcess(tmp_path) as server:
@@ -269,6 +270,7 @@ def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.server
 def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
     """A cache goes on with a server that was started again."""
 

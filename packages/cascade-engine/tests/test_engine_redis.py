@@ -268,6 +268,7 @@ def test_a_run_outlives_its_server(persistent: RedisProcess) -> None:
     assert calls == ["first", "kill", "kill", "last"]
 
 
+@pytest.mark.server
 def test_a_server_that_is_silent_is_told_in_time(tmp_path: Path) -> None:
     """A server that takes a connection and answers nothing is a `StoreError` within 5 seconds, closing included."""
 
@@ -290,6 +291,7 @@ def test_a_server_that_is_silent_is_told_in_time(tmp_path: Path) -> None:
         asyncio.run(main(server))
 
 
+@pytest.mark.server
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A server that can't be reached is a `StoreError` that names its address without the password."""
     with RedisProcess(tmp_path) as server:

@@ -152,6 +152,7 @@ def test_a_server_without_room_at_any_size(redis_url: str) -> None:
     assert StoreError in seen
 
 
+@pytest.mark.server
 def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     """A server that is killed at any batch of a run, and started again on its file, has lost nothing of the run."""
     with RedisProcess(tmp_path, persistent=True) as server:
