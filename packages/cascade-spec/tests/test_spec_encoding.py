@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 import uuid
-from collections import OrderedDict
+from collections import UserDict
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -171,7 +171,7 @@ def test_what_contains_itself_has_no_digest() -> None:
         digest(cyclic)
 
 
-@pytest.mark.parametrize("value", [object(), print, Point, OrderedDict(a=1), lambda: None, cs.task(len)(1)])
+@pytest.mark.parametrize("value", [object(), print, Point, UserDict(a=1), lambda: None, cs.task(len)(1)])
 def test_what_has_no_canonical_form_is_refused_by_name(value: object) -> None:
     """Objects, functions, classes and subclasses of containers are refused, wherever they stand, and named."""
     with pytest.raises(UncacheableError, match=type(value).__qualname__):

@@ -207,7 +207,6 @@ def loose() -> LoosePair:
         lambda: np.array([object()]),
         lambda: np.zeros(1, dtype=[("a", object)]),
         lambda: pd.DataFrame({"a": [object()]}),
-        lambda: pd.Series([pd.Interval(0, 1)]),
     ],
 )
 def test_what_could_hold_more_than_can_be_seen_has_no_key(make: Callable[[], object]) -> None:

@@ -1,19 +1,25 @@
-"""What stands for arrays and frames in cache keys: plain values that tell all of their data.
+"""What stands for values of libraries in cache keys: plain values that tell all of their data.
 
-NumPy and pandas are looked up among the modules already imported and never imported: who has an array, has NumPy.
+Libraries are looked up among the modules already imported and never imported: who has an array, has NumPy.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cascade.spec.errors import UncacheableError
+from cascade.spec.missing import MISSING
+from cascade.spec.references import find_loaded
 
 
 def find(kind: type) -> Callable[[Any], object] | None:
     """Return what encodes a type of another package, if that is known here."""
+    if kind in _COLLECTIONS:
+        return _COLLECTIONS[kind]
     package = kind.__module__.partition(".")[0]
     encode = _BY_NAME.get((package, kind.__qualname__))
     if encode is not None and getattr(sys.modules.get(package), kind.__qualname__, None) is kind:
@@ -22,7 +28,71 @@ def find(kind: type) -> Callable[[Any], object] | None:
         return str
     if package == "numpy" and issubclass(kind, sys.modules["numpy"].generic):
         return _array
+    if package == "pandas" and find_loaded("pandas.arrays", kind.__qualname__) is kind:
+        return _extension
     return None
+
+
+def fields_of(value: Any) -> list[object] | None:
+    """Return name and value of each field of an instance of attrs, pydantic or msgspec; `None` of any other.
+
+    Raises:
+        UncacheableError: If it holds more than its fields, or one is not set.
+    """
+    kind = type(value)
+    described = vars(kind).get("__attrs_attrs__")
+    if isinstance(described, tuple):
+        names = [each.name for each in described]
+        return _named(value, names, kind)
+    if _is_a(value, "pydantic.main", "BaseModel"):
+        names = list(kind.__pydantic_fields__)
+        held = vars(value)
+        _check_bare(kind, held.keys() - set(names))
+        beside = (sorted(value.__pydantic_fields_set__), value.__pydantic_extra__, value.__pydantic_private__)
+        return [*(part for name in names if name in held for part in (name, held[name])), *beside]
+    if _is_a(value, "msgspec", "Struct"):
+        return _named(value, list(kind.__struct_fields__), kind)
+    return None
+
+
+def _is_a(value: object, module: str, name: str) -> bool:
+    base = find_loaded(module, name)
+    return base is not MISSING and base in type(value).__mro__
+
+
+def _named(value: Any, names: list[str], kind: type) -> list[object]:
+    _check_bare(kind, getattr(value, "__dict__", {}).keys() - set(names) - {"_attrs_cached_hash"})
+    try:
+        return [part for name in names for part in (name, getattr(value, name))]
+    except AttributeError:
+        raise UncacheableError(f"{_name(kind)} with a field that is not set") from None
+
+
+def _check_bare(kind: type, others: Iterable[str]) -> None:
+    """Check that what an instance holds beside its fields is computed from them."""
+    if not all(isinstance(getattr(kind, each, None), functools.cached_property) for each in others):
+        raise UncacheableError(f"{_name(kind)} that holds more than its fields")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bare(value: Any) -> None:
+    if getattr(value, "__dict__", None):
+        raise UncacheableError(f"{_name(type(value))} that holds more than its content")
+
+
+def _mapping(value: Any) -> object:
+    _bare(value)
+    return dict(value)
+
+
+def _default(value: defaultdict[Any, Any]) -> object:
+    factory: Any = value.default_factory
+    if factory is not None and getattr(factory, "__module__", "") not in ("builtins", "collections"):
+        raise UncacheableError("collections.defaultdict with a factory of its own")
+    return None if factory is None else factory.__qualname__, dict(value)
 
 
 def _array(value: Any) -> object:
@@ -80,15 +150,28 @@ def _extension(array: Any) -> object:
 
 
 def _timestamp(value: Any) -> object:
-    return value.isoformat(), value.value, value.unit, value.fold, str(value.tzinfo)
+    number = (
+        value.to_datetime64().astype("int64").item()
+    )  # `value.value` is in nanoseconds, and not for every year
+    return value.isoformat(), number, value.unit, value.fold, str(value.tzinfo)
 
+
+_COLLECTIONS: dict[type, Callable[[Any], object]] = {
+    Counter: _mapping,
+    OrderedDict: _mapping,
+    defaultdict: _default,
+    deque: lambda value: (value.maxlen, list(value)),
+}
 
 _BY_NAME: dict[tuple[str, str], Callable[[Any], object]] = {
     ("numpy", "ndarray"): _array,
     ("pandas", "DataFrame"): _frame,
     ("pandas", "Series"): _series,
     ("pandas", "Timestamp"): _timestamp,
-    ("pandas", "Timedelta"): lambda value: (value.value, value.unit),
+    ("pandas", "Timedelta"): lambda value: (value.to_timedelta64().astype("int64").item(), value.unit),
+    ("pandas", "Period"): lambda value: (value.ordinal, value.freqstr),
+    ("pandas", "Interval"): lambda value: (value.left, value.right, value.closed),
+    ("pandas", "Categorical"): lambda value: _extension(value),
     **{
         ("pandas", name): _stand_in
         for name in (
@@ -99,6 +182,7 @@ _BY_NAME: dict[tuple[str, str], Callable[[Any], object]] = {
             "DatetimeIndex",
             "TimedeltaIndex",
             "PeriodIndex",
+            "IntervalIndex",
         )
     },
 }

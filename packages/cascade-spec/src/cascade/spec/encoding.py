@@ -131,6 +131,9 @@ def _open(value: Any) -> _Open:
         return _Open(id(value), name, iter((value.name, value.value)), [], sort=False)
     if "__dataclass_fields__" in vars(kind):
         return _Open(id(value), name, iter(_fields(value, name)), [], sort=False)
+    fields = encoders.fields_of(value)
+    if fields is not None and not isinstance(value, _HOLDERS):
+        return _Open(id(value), name, iter(fields), [], sort=False)
     if isinstance(value, tuple) and hasattr(kind, "_fields") and not getattr(value, "__dict__", None):
         return _Open(id(value), name, tuple.__iter__(value), [], sort=False)
     raise UncacheableError(name)
