@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cascade as cs
+from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.codec import DataCodec
 
 
 @cs.task(cache=cs.ByInputs())
@@ -59,3 +62,90 @@ def test_a_cache_keeps_what_was_given_whatever_becomes_of_it(
     cs.run(target(), cache=url, **state)
     assert cs.run(numbers(3), cache=url) == [0, 1, 2]
     assert cs.run(returns_numbers(3), cache=url) == [0, 1, 2]
+
+
+@cs.task(cache=cs.ByInputs())
+async def fetched(size: int) -> list[int]:
+    CALLS.append(size)
+    await asyncio.sleep(0)
+    return list(range(size))
+
+
+@cs.task
+def grow(given: list[int]) -> list[int]:
+    given.append(-1)
+    return list(given)
+
+
+@pytest.fixture(params=["sqlite", "redis", "memory"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    CALLS.clear()
+    if request.param == "memory":
+        return InMemoryCacheBackend(codec=DataCodec())
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/cache.db"
+    return request.getfixturevalue("redis_server").url
+
+
+CALLS: list[int] = []
+
+
+@pytest.mark.parametrize("load", [numbers, fetched], ids=["inline", "a coroutine"])
+def test_each_caller_of_a_shared_cache_has_an_object_of_its_own(shared: Any, load: Any) -> None:
+    """What one caller does to a value shows in no other, be it computed, waited for or found: in each run the same."""
+    for _ in range(3):
+        assert cs.run([grow(load(3)) for _ in range(3)], cache=shared) == [[0, 1, 2, -1]] * 3
+        assert cs.run(cs.gather(grow.map(given=load.map(size=[3, 3, 3]))), cache=shared) == [
+            [[0, 1, 2, -1]] * 3
+        ]
+
+
+def test_many_who_wait_for_one_computation_have_objects_of_their_own(shared: Any) -> None:
+    """One call is made for 20 who ask at once; nobody's value is another one's object."""
+    values = cs.run([fetched(4) for _ in range(20)], cache=shared)
+    assert values == [[0, 1, 2, 3]] * 20
+    assert len({id(value) for value in values}) == 20
+    assert CALLS == [4]
+
+
+class Opaque:
+    pass
+
+
+def test_who_waits_for_what_can_not_be_copied_computes_for_itself(shared: Any) -> None:
+    """A value that the codec refuses is nobody else's: each caller makes its own, in the first run as in the next."""
+
+    @cs.task(cache=cs.ByInputs())
+    async def opaque() -> Opaque:
+        CALLS.append(0)
+        await asyncio.sleep(0)
+        return Opaque()
+
+    for runs in (1, 2):
+        values = cs.run([opaque(), opaque(), opaque()], cache=shared)
+        assert len(set(values)) == 3
+        assert len(CALLS) == 3 * runs
+
+
+def test_the_cache_in_memory_hands_out_the_object_itself() -> None:
+    """The default cache gives each caller the very object, so a change of it shows: hand a codec to it, or copy."""
+    values = cs.run([numbers(3), numbers(3)])
+    assert values[0] is values[1]
+    assert cs.run([grow(numbers(3)), grow(numbers(3))]) == [[0, 1, 2, -1], [0, 1, 2, -1, -1]]
+
+
+@cs.task
+def fails_at_first(given: list[int]) -> list[int]:
+    CALLS.append(0)
+    if len(CALLS) == 2:
+        raise OSError("down")
+    return grow.func(given)
+
+
+def test_a_run_that_goes_on_gives_what_it_would_have_given(tmp_path: Path, shared: Any) -> None:
+    """A value that is read from the record is as good as one that was computed: nobody's change shows in it."""
+    state: Any = {"state": f"sqlite:///{tmp_path}/runs.db", "run_id": "r", "cache": shared}
+    target = [fails_at_first(numbers(3)), fails_at_first(numbers(3))]
+    with pytest.raises(OSError, match="down"):
+        cs.run(target, **state)
+    assert cs.run(target, **state) == [[0, 1, 2, -1]] * 2

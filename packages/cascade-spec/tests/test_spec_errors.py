@@ -25,6 +25,8 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.MapLengthError("f", {"x": 1, "y": 2}), ValueError),
     (errors.InputError("Param('p')", "no value"), ValueError),
     (errors.ContractConflictError("Param('p')", "Secret('p')"), ValueError),
+    (errors.FileUnreadableError("data.csv", "No such file or directory"), OSError),
+    (errors.FileChangedError("f", ("data",)), Exception),
     (errors.TaskReferenceError("f", "m.f"), TypeError),
     (spec.UncacheableError("module.Thing"), TypeError),
     (errors.CodecError("module.Thing", "value[0]", "a remedy"), TypeError),

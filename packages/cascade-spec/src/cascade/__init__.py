@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cascade.spec import ByInputs as ByInputs
     from cascade.spec import CascadeError as CascadeError
     from cascade.spec import Env as Env
+    from cascade.spec import File as File
     from cascade.spec import FileExists as FileExists
     from cascade.spec import LazyResult as LazyResult
     from cascade.spec import MappedLazyResult as MappedLazyResult
@@ -55,6 +56,7 @@ _HOMES = {
         "ByInputs",
         "CascadeError",
         "Env",
+        "File",
         "FileExists",
         "LazyResult",
         "MappedLazyResult",

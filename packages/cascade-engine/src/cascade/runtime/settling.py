@@ -7,7 +7,6 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cascade.adapters.cache.memory import InMemoryCacheBackend
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import MapItemSkippedError
 from cascade.runtime.frame import Frame
@@ -177,7 +176,7 @@ class Settler:
             waits and self._run.recording is not None and not isinstance(job, ItemJob)
         ):  # a map waits, with all its items
             self._run.recording.hold(partial(self.settle, job))
-        elif is_filed and type(self._run.engine.cache.backend) is not InMemoryCacheBackend:
+        elif is_filed and not self._run.engine.cache.keeps_objects:
             # The cache takes the value in its first turn: before that nobody gets to change it.
             asyncio.get_running_loop().call_soon(self._let_go, job)
         else:

@@ -117,7 +117,7 @@ class TailCallLoop:
             if self.job is None and self.round == 0:
                 self.lead = job.lead
             else:
-                job.lead.give_up()  # a middle round fills no key
+                job.lead.end_round()
             job.lead = None
         self.close()
         self.recovered = False

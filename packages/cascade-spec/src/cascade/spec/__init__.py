@@ -12,6 +12,8 @@ from cascade.spec.errors import (
     ContractConflictError,
     DamagedDataError,
     DataVersionError,
+    FileChangedError,
+    FileUnreadableError,
     InputError,
     LazyAttributeError,
     LazyUseError,
@@ -35,6 +37,7 @@ from cascade.spec.errors import (
     UnknownSettingError,
     UnpackError,
 )
+from cascade.spec.files import File
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import Mode, Policies, RetryPolicy
@@ -45,6 +48,7 @@ from cascade.spec.protocols import (
     CacheKey,
     CachePolicy,
     Codec,
+    EncodedValue,
     Hit,
     KeyPart,
     PartKind,
@@ -72,9 +76,13 @@ __all__ = [
     "DamagedDataError",
     "DataVersionError",
     "DurableStateBackend",
+    "EncodedValue",
     "Env",
     "EnvContract",
+    "File",
+    "FileChangedError",
     "FileExists",
+    "FileUnreadableError",
     "Hit",
     "Inject",
     "InputError",

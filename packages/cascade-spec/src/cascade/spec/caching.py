@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -44,7 +45,11 @@ class ByInputs:
 
 @dataclass(frozen=True, slots=True)
 class FileExists:
-    """The call is not made where the file that it makes is there already; its value is then the path."""
+    """The call is not made where the file that it makes is there already; its value is then the path.
+
+    While a call makes the file, a mark in the same folder says that it is not finished, `.NAME-....unfinished`. It goes
+    when the call has succeeded. Where it has not, and there is a file, the mark stays, and the call is made again.
+    """
 
     path: str | os.PathLike[str]
 
@@ -53,10 +58,45 @@ class FileExists:
         """The file itself says how long it holds."""
         return None
 
+    @property
+    def place(self) -> str:
+        """The file's path as one text, whatever it is written as and wherever one stands."""
+        return os.path.abspath(os.fsdecode(self.path))  # noqa: PTH100 - of `pathlib`, which loads only where it is used
+
     def key(self, call: CachedCall) -> CacheKey | None:
         """No value is kept: the file is."""
         return None
 
     def known(self, call: CachedCall) -> Hit | None:
+        """Return the path, if there is such a file and it is finished."""
+        hit = self.known_while_marked()
+        return None if hit is None or any(map(os.path.lexists, marks_of(self.path))) else hit
+
+    def known_while_marked(self) -> Hit | None:
         """Return the path, if there is such a file."""
         return Hit(import_module("pathlib").Path(self.path)) if os.path.exists(self.path) else None  # noqa: PTH110
+
+
+def marks_of(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give the places where a mark may say that a file is not finished: its folder, and those above it.
+
+    The name of a mark is made of the way from its folder to the file, so it is the same wherever the folder is mounted.
+    """
+    hashing = import_module("hashlib")
+    whole = os.path.realpath(os.fsdecode(path))
+    folder = whole
+    while True:
+        above = os.path.dirname(folder)  # noqa: PTH120 - as above
+        if above == folder:
+            return
+        folder = above
+        way = os.path.relpath(whole, folder).encode("utf-8", "surrogatepass")
+        name = os.path.basename(whole)[:100]  # noqa: PTH119
+        yield os.path.join(folder, f".{name}-{hashing.blake2b(way, digest_size=6).hexdigest()}.unfinished")  # noqa: PTH118
+
+
+def mark_to_make(path: str | os.PathLike[str]) -> str:
+    """Return where the mark of a file is made: where one is, else in the first folder on the way that is there."""
+    marks = list(marks_of(path))
+    left = [each for each in marks if os.path.lexists(each)]
+    return (left or [each for each in marks if os.path.isdir(os.path.dirname(each))])[0]  # noqa: PTH112, PTH120

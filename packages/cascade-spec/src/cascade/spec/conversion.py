@@ -1,16 +1,19 @@
 """Types of inputs: checking a value, and reading one from text.
 
-Known are `str`, `int`, `float`, `bool`, `pathlib.Path`, dates and times, enums, and `list[X]`, `X | None`,
+Known are `str`, `int`, `float`, `bool`, `pathlib.Path`, `File`, dates and times, enums, and `list[X]`, `X | None`,
 `Literal[...]` of these. Any other class is checked with `isinstance` and read by calling it with the text.
 """
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable
 from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
+
+from cascade.spec.files import File
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -66,7 +69,14 @@ def convert_text(text: str, kind: Any) -> object:
     return _call(_PARSERS.get(kind, kind), text)
 
 
+def _file(text: str) -> File:
+    if not os.path.isfile(text):  # noqa: PTH113 - of `pathlib`, which few programs need
+        raise ValueError("there is no such file")
+    return File(text)
+
+
 _PARSERS: dict[Any, Callable[[str], object]] = {
+    File: _file,
     datetime: datetime.fromisoformat,
     date: date.fromisoformat,
     time: time.fromisoformat,

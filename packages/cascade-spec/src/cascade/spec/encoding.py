@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from cascade.spec import encoders
 from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError, UncacheableError
+from cascade.spec.files import File
 from cascade.spec.references import find_loaded
 from cascade.spec.resource import Inject
 
@@ -209,6 +210,7 @@ _LEAVES: dict[type, Callable[[Any], bytes]] = {
     uuid.UUID: lambda value: value.bytes,
     range: lambda value: repr(value).encode(),
     Inject: lambda value: value.name.encode(),
+    File: File.digest,
     pathlib.PurePosixPath: _path,
     pathlib.PureWindowsPath: _path,
     pathlib.PosixPath: _path,

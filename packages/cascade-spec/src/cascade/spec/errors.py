@@ -224,6 +224,31 @@ class DataVersionError(CascadeError, ValueError):
 
 
 @dataclass(eq=False)
+class FileUnreadableError(CascadeError, OSError):
+    """A `File` whose content can't be read."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the file {self.path!r} can't be read: {self.problem}; give the path of a file that is there"
+
+
+@dataclass(eq=False)
+class FileChangedError(CascadeError):
+    """A `File` changed while a call was made that takes it: nobody can tell which content the value is of."""
+
+    task: str
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        told = ", ".join(map(repr, self.arguments)) or "an argument"
+        return (
+            f"the content of {told} has changed while task '{self.task}' was called; its value is not cached"
+        )
+
+
+@dataclass(eq=False)
 class StoredReferenceError(CascadeError, LookupError):
     """Stored data names a class or a task that is not there, or is no longer what it was."""
 

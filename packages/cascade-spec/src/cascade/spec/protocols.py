@@ -105,8 +105,22 @@ class CachePolicy(Protocol):
         """Return the value if it is known without asking the backend."""
 
 
+class EncodedValue(Protocol):
+    """A value as a cache would store it. What has been encoded is not changed by whoever changes the value."""
+
+    def copy(self) -> object:
+        """Return an equal value, a new object each time."""
+
+    async def store(self) -> None:
+        """Put it into the cache, as `CacheBackend.put` does."""
+
+
 class CacheBackend(Protocol):
     """Where cached values lie. It may forget whatever it likes, and never gives a value past its time.
+
+    A cache whose `get` gives a new object each time also has `encode(key, value, ttl) -> EncodedValue`, which is like
+    `put` up to its first `await`. Then those who wait for a value while it is computed get objects of their own too.
+    Without `encode` they get the object that was computed.
 
     Nor does it give one with a time that was put later than now: its clock was set back since. A hit tells its age, so
     that a time to live that a policy gets later holds for what is stored already.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from heapq import nlargest
 from typing import NamedTuple
 
 from cascade.spec.missing import MISSING
-from cascade.spec.protocols import CacheEntry, CacheKey, Hit
+from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
 
 class _Kept(NamedTuple):
@@ -18,12 +19,41 @@ class _Kept(NamedTuple):
     value: object
 
 
-class InMemoryCacheBackend:
-    """Keeps at most `max_entries` values; `clock` gives seconds."""
+class _Encoded:
+    """A value as bytes: an `EncodedValue`."""
 
-    def __init__(self, max_entries: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, codec: Codec, data: bytes, key: bytes, storing: Callable[[], None]) -> None:
+        self._codec = codec
+        self._data = data
+        self._key = key
+        self._storing = storing
+
+    def copy(self) -> object:
+        return self._codec.decode(self._data, key=self._key)
+
+    async def store(self) -> None:
+        self._storing()
+
+
+class InMemoryCacheBackend:
+    """Keeps at most `max_entries` values; `clock` gives seconds.
+
+    Who asks for a value gets the very object that was put. With a `codec` bytes are kept, and who asks gets an object
+    of their own; what the codec refuses is not kept then.
+    """
+
+    def __init__(
+        self,
+        max_entries: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        *,
+        codec: Codec | None = None,
+    ) -> None:
         self._max_entries = max_entries
         self._clock = clock
+        self._codec = codec
+        if codec is not None:
+            self.encode = partial(self._encoded, codec)
         self._puts = 0
         self._entries: OrderedDict[str, _Kept] = OrderedDict()
 
@@ -38,10 +68,25 @@ class InMemoryCacheBackend:
                 self._entries[key.digest] = kept._replace(value=MISSING)
             return None
         self._entries.move_to_end(key.digest)
-        return Hit(kept.value, now - entry.stored_at)
+        value = kept.value.copy() if isinstance(kept.value, _Encoded) else kept.value
+        return Hit(value, now - entry.stored_at)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep a value; the one that was not asked for the longest makes room."""
+        """Keep a value; the one that was not asked for the longest makes room.
+
+        Raises:
+            CodecError: If there is a codec, and it does not know a part of the value.
+        """
+        self._keep(key, value if self._codec is None else self._encoded(self._codec, key, value, ttl), ttl)
+
+    def _encoded(self, codec: Codec, key: CacheKey, value: object, ttl: float | None) -> _Encoded:
+        place = key.digest.encode("utf-8", "surrogatepass")
+        encoded = _Encoded(
+            codec, codec.encode(value, key=place), place, lambda: self._keep(key, encoded, ttl)
+        )
+        return encoded
+
+    def _keep(self, key: CacheKey, value: object, ttl: float | None) -> None:
         now = self._clock()
         self._puts += 1
         entry = CacheEntry(key, now, None if ttl is None else now + ttl)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cascade.adapters.cache.stored import entry_of, hit_of, parts_as_text, place_of
+from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.redis import RedisServer
 from cascade.spec.digest_rules import DIGEST_RULES
@@ -70,13 +70,23 @@ class RedisCacheBackend:
             CodecError: If the codec does not know a part of the value.
             StoreError: If the server does not answer.
         """
-        now = float(self._clock())
-        expires = None if ttl is None else float(now + ttl)
+        await self.encode(key, value, ttl).store()
+
+    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
+        """Return a value as it would be stored.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+        """
+        return Encoded.of(self._codec, float(self._clock()), key, value, ttl, self._store)
+
+    async def _store(self, encoded: Encoded) -> None:
+        key, ttl, expires = encoded.key, encoded.ttl, encoded.expires_at
         place, listed = self._value_at(key.digest), self._list_at(key.task)
         fields = {
-            "value": self._codec.encode(value, key=place_of(key.digest, now, expires)),
+            "value": encoded.data,
             "expires_at": "" if expires is None else repr(expires),
-            "stored_at": repr(now),
+            "stored_at": repr(encoded.stored_at),
             "parts": parts_as_text(key),
             "rules": str(DIGEST_RULES),
         }
@@ -86,7 +96,7 @@ class RedisCacheBackend:
                 pipe.persist(place)
             else:
                 pipe.pexpire(place, int((ttl + _SHOWN_AFTER) * 1000))
-            pipe.zadd(listed, {_bytes(key.digest): now})
+            pipe.zadd(listed, {_bytes(key.digest): encoded.stored_at})
             pipe.zremrangebyrank(listed, 0, -_KEPT_OF_TASK - 1)
             await pipe.execute()
 

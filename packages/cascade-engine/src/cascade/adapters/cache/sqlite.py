@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cascade.adapters.cache.stored import entry_of, hit_of, parts_as_text, place_of
+from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.sqlite import (
     Format,
@@ -166,10 +166,28 @@ class SqliteCacheBackend:
             CodecError: If the codec does not know a part of the value.
             StoreError: If the file can't be written, or stays locked for longer than `BUSY_SECONDS`.
         """
-        now = float(self._clock())
-        expires = None if ttl is None else float(now + ttl)
-        data = self._codec.encode(value, key=place_of(key.digest, now, expires))
-        row = (key.digest, key.task, parts_as_text(key), now, expires, len(data), data, DIGEST_RULES)
+        await self.encode(key, value, ttl).store()
+
+    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
+        """Return a value as it would be stored.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+        """
+        return Encoded.of(self._codec, float(self._clock()), key, value, ttl, self._store)
+
+    async def _store(self, encoded: Encoded) -> None:
+        key, data = encoded.key, encoded.data
+        row = (
+            key.digest,
+            key.task,
+            parts_as_text(key),
+            encoded.stored_at,
+            encoded.expires_at,
+            len(data),
+            data,
+            DIGEST_RULES,
+        )
         written: Future[None] = Future()
         self._pending.append((row, written))
         self._submit(self._write)

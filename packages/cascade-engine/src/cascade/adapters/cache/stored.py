@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from struct import Struct
 
 from cascade.spec.digest_rules import DIGEST_RULES
@@ -17,6 +19,50 @@ def place_of(digest: str, stored_at: float, expires_at: float | None) -> bytes:
     """Return what the bytes of a value are bound to: the rules of its key, the key, and when it is good."""
     when = _WHEN(stored_at, expires_at is None, expires_at or 0.0)
     return b"".join((_RULES, digest.encode("utf-8", "surrogatepass"), when))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value as a cache stores it, with the times between which it is good: an `EncodedValue`."""
+
+    codec: Codec
+    key: CacheKey
+    ttl: float | None
+    stored_at: float
+    expires_at: float | None
+    data: bytes
+    storing: Callable[[Encoded], Awaitable[None]]
+
+    @classmethod
+    def of(
+        cls,
+        codec: Codec,
+        now: float,
+        key: CacheKey,
+        value: object,
+        ttl: float | None,
+        storing: Callable[[Encoded], Awaitable[None]],
+    ) -> Encoded:
+        """Encode a value; `storing` puts it into the cache.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+        """
+        expires = None if ttl is None else float(now + ttl)
+        data = codec.encode(value, key=place_of(key.digest, now, expires))
+        return cls(codec, key, ttl, now, expires, data, storing)
+
+    def copy(self) -> object:
+        """Return an equal value, a new object each time.
+
+        Raises:
+            StoredReferenceError: If it names something that is gone in the meantime.
+        """
+        return self.codec.decode(self.data, key=place_of(self.key.digest, self.stored_at, self.expires_at))
+
+    async def store(self) -> None:
+        """Put it into the cache."""
+        await self.storing(self)
 
 
 def hit_of(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import os
 import pathlib
 import uuid
 import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cascade.spec.errors import CodecError, StoredReferenceError
+from cascade.spec.errors import CodecError, FileUnreadableError, StoredReferenceError
+from cascade.spec.files import File
 from cascade.spec.references import name_of
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -140,6 +142,26 @@ def _path(kind: type[pathlib.PurePath]) -> Leaf:
     return Leaf(lambda value: pack_text(str(value)), lambda packed: kind(unpack_text(packed)))
 
 
+def _pack_file(file: File) -> list[object]:
+    try:
+        return [pack_text(os.fspath(file)), file.digest()]
+    except FileUnreadableError as problem:
+        raise CodecError("File", "the file", f"{problem}") from problem
+
+
+def _unpack_file(packed: list[Any]) -> File:
+    """Return the file, which stands for what was in it: one with another content is not that value."""
+    name, digest = packed
+    file = File(unpack_text(name))
+    try:
+        problem = "" if file.digest() == digest else "it holds something else by now"
+    except FileUnreadableError as unreadable:
+        problem = f"it can't be read: {unreadable.problem}"
+    if problem:
+        raise StoredReferenceError(f"the file {os.fspath(file)!r}", problem, "bring back what was there")
+    return file
+
+
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 """The types that msgpack has itself; all but whole numbers beyond 64 bits and text with lone surrogates."""
 
@@ -164,6 +186,7 @@ LEAVES: dict[type, Leaf] = {
     datetime.timedelta: Leaf(_pack_timedelta, _unpack_timedelta),
     datetime.timezone: Leaf(_pack_zone, _unpack_zone),
     zoneinfo.ZoneInfo: Leaf(_pack_zone, _unpack_zone),
+    File: Leaf(_pack_file, _unpack_file),
     uuid.UUID: Leaf(_pack_uuid, _unpack_uuid),
     pathlib.PurePosixPath: _path(pathlib.PurePosixPath),
     pathlib.PureWindowsPath: _path(pathlib.PureWindowsPath),

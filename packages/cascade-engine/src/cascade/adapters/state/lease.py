@@ -37,6 +37,7 @@ class FileLease:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._descriptor: int | None = None
+        self.was_left = False  # by an earlier holder, who ended without letting go of it
         _leases.add(self)
 
     def take(self) -> str | None:
@@ -44,12 +45,13 @@ class FileLease:
         for tried in range(_TRIES):
             if tried:
                 time.sleep(_PAUSE)
-            holder = self._try()
+            holder = self.try_take()
             if holder is None:
                 break
         return holder
 
-    def _try(self) -> str | None:
+    def try_take(self) -> str | None:
+        """Take the lease if it is free at this moment; return `None`, or who holds it."""
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -61,6 +63,7 @@ class FileLease:
             if _is_same(descriptor, self._path):
                 break
             os.close(descriptor)  # whoever held it has just let go of it, and the file with it
+        self.was_left = os.fstat(descriptor).st_size > 0
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         self._descriptor = descriptor
@@ -74,8 +77,8 @@ class FileLease:
                 self._path.unlink()
             os.close(descriptor)
 
-    def forget(self) -> None:
-        """Leave the lease to the process that this one was forked off from."""
+    def leave(self) -> None:
+        """Let go of the lease, if it is held, and leave its file."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
@@ -110,7 +113,7 @@ _leases: WeakSet[FileLease] = WeakSet()
 
 def _forget_all() -> None:
     for lease in list(_leases):
-        lease.forget()
+        lease.leave()
 
 
 if hasattr(os, "register_at_fork"):

@@ -119,7 +119,17 @@ def may_convert(place: Place) -> bool:
 
 
 _CONVERTING = frozenset(
-    {"builtins", "datetime", "decimal", "fractions", "pathlib", "pathlib._local", "typing", "uuid"}
+    {
+        "builtins",
+        "cascade.spec.files",
+        "datetime",
+        "decimal",
+        "fractions",
+        "pathlib",
+        "pathlib._local",
+        "typing",
+        "uuid",
+    }
 )
 
 
