@@ -25,6 +25,7 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.MapLengthError("f", {"x": 1, "y": 2}), ValueError),
     (errors.InputError("Param('p')", "no value"), ValueError),
     (errors.ContractConflictError("Param('p')", "Secret('p')"), ValueError),
+    (errors.UnknownSettingError("cs.run", "sate", ("state",), "state"), TypeError),
     (errors.FileUnreadableError("data.csv", "No such file or directory"), OSError),
     (errors.FileChangedError("f", ("data",)), Exception),
     (errors.TaskReferenceError("f", "m.f"), TypeError),
