@@ -248,7 +248,7 @@ def test_what_gives_no_lazy_result_is_refused_at_once() -> None:
 
     with pytest.raises(cs.CascadeError, match="the target is int"):
         cli(lambda: 3)
-    with pytest.raises(cs.CascadeError, match="'needs' can't be called without arguments"):
+    with pytest.raises(cs.CascadeError, match="workflow 'needs' can't be called without argument"):
         cli(needs)
     with pytest.raises(cs.CascadeError, match="the target is int"):
         cli(3)

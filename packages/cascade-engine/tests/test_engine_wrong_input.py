@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -53,17 +55,112 @@ def test_a_call_that_does_not_fit(call: Any, told: str) -> None:
     assert not made
 
 
-@pytest.mark.parametrize("target", [3, None, "text", {1, 2}, add])
-def test_a_target_that_is_not_lazy(target: object) -> None:
-    """A target that is no lazy result is refused, with its type."""
-    with pytest.raises(NotLazyError, match=f"the target is {type(target).__name__}"):
+def forgetful() -> Any:
+    add(1)
+
+
+def needy(n: int, *, m: int, k: int = 3) -> Any:
+    return add(n, m + k)
+
+
+async def later() -> Any:
+    return add(1)
+
+
+class Workflow:
+    """A workflow that is an object."""
+
+    def __call__(self, n: int) -> Any:
+        return add(n)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (3, "the target is int; give the lazy result that calling a task returns"),
+        (None, "the target is None; give the lazy result"),
+        ("text", "the target is str; give the lazy result"),
+        ({1, 2}, "the target is a set; give a list of the lazy results"),
+        (add, "the target is task 'add' itself; call it: add(...)"),
+        ([add(1), add], "item 1 of the target is task 'add' itself; call it: add(...)"),
+        (lambda: 3, "the target is int; give the lazy result"),
+        (lambda: add, "the target is task 'add' itself; call it: add(...)"),
+        (forgetful, "workflow 'forgetful' returned None; write `return` in front of the lazy result"),
+        (later, "workflow 'later' is an `async def`; write a plain `def`"),
+        (
+            needy,
+            "workflow 'needy' can't be called without arguments 'n', 'm'; give what it returns, needy(...), or",
+        ),
+        (Workflow(), "workflow 'Workflow' can't be called without argument 'n'; give what it returns"),
+    ],
+)
+def test_a_target_that_is_not_lazy(target: Any, told: str) -> None:
+    """A target that is no lazy result, and a workflow that gives none, are one sentence with a remedy."""
+    with pytest.raises(NotLazyError) as caught:
         cs.run(target)
+    assert str(caught.value).startswith(told)
+    assert not made
 
 
-def test_a_workflow_function_that_gives_no_lazy_result() -> None:
-    """A workflow function that returns a plain value is refused."""
-    with pytest.raises(NotLazyError, match="the target is int"):
-        cs.run(lambda: 3)
+def test_a_type_error_inside_a_workflow_comes_out() -> None:
+    """Only the call of a workflow is judged: what its own code raises comes out as it is."""
+
+    def workflow() -> Any:
+        return needy()  # type: ignore[call-arg]
+
+    def wants(n: int) -> Any: ...
+
+    for wrong, told in ((workflow, "missing 1 required"), (lambda: wants(), "missing 1 required")):  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match=told) as caught:
+            cs.run(wrong)
+        assert not isinstance(caught.value, cs.CascadeError)
+
+
+@pytest.mark.parametrize("params", [["n"], "n=5", {"n"}, 5, [("n", 5)]])
+def test_parameters_are_a_dict(params: Any) -> None:
+    """Parameters that are no dict of names and values are refused with what to write."""
+    with pytest.raises(SpecError, match=r"params= got .*; give a dict of names and values"):
+        cs.run(note(cs.Param("n", 1)), params=params)
+    assert not made
+
+
+def test_an_error_of_a_call_says_which_call() -> None:
+    """`CallError` tells where in the tree the call is, with the path that notes have too."""
+    with pytest.raises(CallError) as caught:
+        cs.run([add(1), add(add(x=note(), z=1))])
+    assert (caught.value.task, caught.value.place) == ("add", "root.args.0[1].args.0")
+    assert "unexpected keyword argument 'z' in the call at root.args.0[1].args.0; its signature is" in str(
+        caught.value
+    )
+    deep = add(1, 2, 3)
+    for _ in range(10_000):
+        deep = add(deep)
+    with pytest.raises(CallError) as caught:
+        cs.run(deep)
+    assert len(str(caught.value)) < 1000
+    assert not made
+
+
+def test_an_uncaught_error_stands_alone() -> None:
+    """What comes out of `cs.run` has no other error as its context."""
+
+    @cs.task
+    def fail() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        cs.run(fail())
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+    done = subprocess.run(
+        [sys.executable, "-c", "import cascade as cs\ncs.run(cs.task(lambda: 1 / 0)())"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ZeroDivisionError" in done.stderr
+    assert "event loop" not in done.stderr
+    assert "During handling" not in done.stderr
 
 
 def test_a_key_without_a_route() -> None:

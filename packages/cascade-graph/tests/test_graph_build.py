@@ -190,10 +190,10 @@ def test_an_order_said_twice_is_one_edge() -> None:
 def test_a_container_is_gathered() -> None:
     """A list, tuple or dict as target is one node that takes the lazy results inside it."""
     assert [edge[0] for edge in edges([task("a"), (task("b"),)])] == ["a", "b"]
-    assert edges({"x": task("a")}) == [("a", EdgeType.DATA, "values[0]", "gather")]
+    assert edges({"x": task("a")}) == [("a", EdgeType.DATA, "value[0]", "gather")]
 
 
-@pytest.mark.parametrize("target", [3, None, f, "text"])
+@pytest.mark.parametrize("target", [3, None, int, "text"])
 def test_a_target_that_is_not_lazy_is_refused(target: object) -> None:
     """Anything but a lazy result or a container is refused with what to give."""
     with pytest.raises(NotLazyError, match="give the lazy result that calling a task returns"):

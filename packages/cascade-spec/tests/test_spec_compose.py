@@ -196,6 +196,33 @@ def test_a_target_is_a_lazy_result_or_a_container() -> None:
     assert as_target(lazy) is lazy
     assert as_target([lazy]).args == ([lazy],)
     assert as_target({"x": lazy}).args == ({"x": lazy},)
-    for wrong in (3, None, f, "text", {lazy}):
+    for wrong in (3, None, int, "text"):
         with pytest.raises(NotLazyError, match=r"the target is .*; give the lazy result"):
             as_target(wrong)
+
+
+@cs.resource
+def db() -> Iterator[str]:
+    yield "the database"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (f, "the target is task 'f' itself; call it: f(...)"),
+        ([f(1), f], "item 1 of the target is task 'f' itself; call it: f(...)"),
+        ({"x": f}, "item 'x' of the target is task 'f' itself; call it: f(...)"),
+        ((f,), "item 0 of the target is task 'f' itself; call it: f(...)"),
+        (db, "the target is resource 'db'; give a task that takes it: cs.inject('db')"),
+        ({f(1)}, "the target is a set; give a list of the lazy results"),
+        ((f(x) for x in [1]), "the target is a generator; give a list of the lazy results"),
+        (map(f, [1]), "the target is a map; give a list of the lazy results"),
+        (int, "the target is the class int; give the lazy result"),
+        (None, "the target is None; give the lazy result"),
+    ],
+)
+def test_what_is_meant_by_mistake_is_told(wrong: object, told: str) -> None:
+    """What is often given in place of a lazy result is named, with what to write."""
+    with pytest.raises(NotLazyError) as caught:
+        as_target(wrong)
+    assert str(caught.value).startswith(told)

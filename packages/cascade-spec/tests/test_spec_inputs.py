@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
 import pytest
@@ -262,6 +262,17 @@ CONVERTED: list[tuple[str, Any, object]] = [
     ("1, 2,3", list[int], [1, 2, 3]),
     ("", list[int], []),
     ("a,b", list, ["a", "b"]),
+    ("1, 2,3", tuple[int, ...], (1, 2, 3)),
+    ("", tuple[int, ...], ()),
+    ("a, 1", tuple[str, int], ("a", 1)),
+    ("a,b", tuple, ("a", "b")),
+    ("2,1,2", set[int], {1, 2}),
+    ("ab", set[str], {"ab"}),
+    ("ab", set, {"ab"}),
+    ("2,1,2", frozenset[int], frozenset({1, 2})),
+    ("2026-01-31,2026-02-01", list[date], [date(2026, 1, 31), date(2026, 2, 1)]),
+    ("1,2", list[int] | None, [1, 2]),
+    ('{"a": [1]}', dict[str, list[int]], {"a": [1]}),
     ("3", int | None, 3),
     ("x", int | str, "x"),
     ("fast", Literal["fast", "slow"], "fast"),
@@ -291,6 +302,14 @@ def test_text_is_converted_by_the_declared_type(text: str, kind: Any, value: obj
         ("2026-13-01", date),
         ("GREEN", Colour),
         ("1,x", list[int]),
+        ("1,x", set[int]),
+        ("1,x", tuple[int, ...]),
+        ("a", tuple[str, int]),
+        ("a,1,2", tuple[str, int]),
+        ("", tuple[str, int]),
+        ("2026-01-31T10:00", date),
+        ("[1]", dict),
+        ("{", dict),
         ("x", int | None),
         ("medium", Literal["fast", "slow"]),
         ("x", Decimal),
@@ -318,6 +337,17 @@ def test_text_that_does_not_fit_is_an_input_error(text: str, kind: Any) -> None:
         ([1, 2], list[int], True),
         ([1, "2"], list[int], False),
         ((1,), list[int], False),
+        ((1, 2), tuple[int, ...], True),
+        ((1, "2"), tuple[int, ...], False),
+        (("a", 1), tuple[str, int], True),
+        (("a", 1, 2), tuple[str, int], False),
+        (("a",), tuple[str, int], False),
+        ({1, 2}, set[int], True),
+        ({1, "2"}, set[int], False),
+        (frozenset({1}), set[int], False),
+        ([1, "2"], list, True),
+        (date(2026, 1, 31), date, True),
+        (datetime(2026, 1, 31), date, False),  # noqa: DTZ001 - a plain one
         ({"a": 1}, dict[str, int], True),
         ("fast", Literal["fast"], True),
         (1, Literal[True], False),
@@ -328,3 +358,50 @@ def test_text_that_does_not_fit_is_an_input_error(text: str, kind: Any) -> None:
 def test_values_are_checked_by_type(value: object, kind: Any, fits: bool) -> None:
     """An `int` is a `float`, a `bool` is no number, and lists, unions and literals are looked into."""
     assert check_type(value, kind) is fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (int, "int"),
+        (Path, "path"),
+        (type(Path()), "path"),
+        (list[type(Path())], "list[path]"),  # type: ignore[misc]  # mypy reads a call as no type
+        (tuple[int, ...], "tuple[int, ...]"),
+        (int | None, "int | None"),
+        (Literal["a", "b"], "Literal['a', 'b']"),
+        (Any, "Any"),
+    ],
+)
+def test_types_are_named_for_people(kind: Any, told: str) -> None:
+    """The name of a type says what to give: a `PosixPath` is a path."""
+    assert type_name(kind) == told
+
+
+@pytest.mark.parametrize("kind", ["int", 3, [int], int | list["x"], NewType("Metres", int)])  # type: ignore[name-defined]  # noqa: F821
+def test_what_is_no_type_is_refused_by_the_name_of_the_parameter(kind: Any) -> None:
+    """A type that no value can be checked against is refused where it is written."""
+    for declare, told in ((cs.Param, "Param"), (cs.Env, "Env")):
+        with pytest.raises(SpecError, match=rf"{told}\('size'\) has the type .*; give a class"):
+            declare("size", type=kind)
+    assert cs.Param("size", 1, type=Annotated[int, "in metres"]).contract.type is int
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "value"),
+    [
+        ([1, 2], "3,4", [3, 4]),
+        ((1.5,), "3", (3.0,)),
+        ({1}, "3,3", {3}),
+        (["a"], "3", ["3"]),
+        ([], "3", ["3"]),
+        ([1, "a"], "3", ["3"]),
+        (date(2026, 1, 31), "2026-02-01", date(2026, 2, 1)),
+    ],
+)
+def test_a_default_tells_the_type_of_the_items(default: Any, text: str, value: object) -> None:
+    """Text for a parameter without a type is read as what its default holds."""
+    contract = cs.Param("p", default).contract
+    assert contract.parse(text) == value
+    assert type(contract.parse(text)) is type(default)
+    assert contract.read({}) == default

@@ -16,10 +16,10 @@ from cascade.cli.options import Option, environment, options
 from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
-from cascade.spec import MISSING, LazyResult, NotLazyError, ParamLazyResult, WorkflowSpec
+from cascade.spec import MISSING, LazyResult, ParamLazyResult, WorkflowSpec
 from cascade.spec.compose import as_target
 from cascade.spec.standing import StandsForValue
-from cascade.spec.workflow import collect
+from cascade.spec.targets import check_no_arguments, made_by
 
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -84,8 +84,8 @@ def app_of(
 def declared(target: Any) -> tuple[LazyResult[Any], WorkflowSpec]:
     """Return the lazy result that `target` is or gives, and the inputs that it declares."""
     if callable(target) and not isinstance(target, StandsForValue):
-        _check_no_arguments(target)
-        made, spec = collect(target)
+        check_no_arguments(target)
+        made, spec = made_by(target)
         return as_target(made), spec
     lazy = as_target(target)
     spec = WorkflowSpec()
@@ -94,16 +94,6 @@ def declared(target: Any) -> tuple[LazyResult[Any], WorkflowSpec]:
         if isinstance(node, ParamLazyResult):
             spec.add(node.contract)
     return lazy, spec
-
-
-def _check_no_arguments(workflow: Callable[..., Any]) -> None:
-    try:
-        inspect.signature(workflow).bind()
-    except TypeError as problem:
-        name = getattr(workflow, "__name__", repr(workflow))
-        raise NotLazyError(
-            f"'{name}' can't be called without arguments: {problem}", "use cs.Param(...)"
-        ) from None
 
 
 def _purpose(target: Any) -> str:

@@ -9,12 +9,9 @@ from typing import Any
 
 from cascade.cli.run_tables import local_time, utc_time
 from cascade.cli.text_table import shown, text_table
-from cascade.graph.path import StructurePath
+from cascade.graph.path import shortened
 from cascade.runtime.differences import Change, KeyDifference
 from cascade.runtime.why import Answer, Before, Judgement, Verdict
-
-_STEPS = 32
-"""The places of a deep chain would be as long as it is: of longer ones the last steps are shown."""
 
 _NAMED = 3
 """Tasks that a line names as having to run first."""
@@ -25,7 +22,7 @@ def why_table(judgements: Sequence[Judgement]) -> str:
     names = Counter(each.task for each in judgements)
     head = ("NODE", "TASK", "PLACE", "CACHE")
     rows = [
-        (each.node, shown(each.task), shown(place_text(each.place)), shown(_told(each, names)))
+        (each.node, shown(each.task), shown(shortened(each.place)), shown(_told(each, names)))
         for each in judgements
     ]
     return text_table([head, *rows])
@@ -34,18 +31,6 @@ def why_table(judgements: Sequence[Judgement]) -> str:
 def why_json(judgements: Iterable[Judgement]) -> str:
     """Return the judgements as a JSON list."""
     return json.dumps([_data(each) for each in judgements], indent=2)
-
-
-def place_text(path: StructurePath) -> str:
-    """Return a place; of one that is deep, `...` and its last steps."""
-    steps: list[str] = []
-    at = path
-    while at.parent is not None:
-        if len(steps) == _STEPS:
-            return "".join(["...", *reversed(steps)])
-        steps.append(str(at.segment))
-        at = at.parent
-    return str(path)
 
 
 def _told(judgement: Judgement, names: Counter[str]) -> str:
@@ -123,7 +108,7 @@ def _data(judgement: Judgement) -> dict[str, Any]:
     return {
         "node": judgement.node,
         "task": judgement.task,
-        "place": place_text(judgement.place),
+        "place": shortened(judgement.place),
         "verdict": answer.verdict.value,
         "stored_at": None if answer.stored_at is None else utc_time(answer.stored_at),
         "expires_at": None if answer.expires_at is None else utc_time(answer.expires_at),

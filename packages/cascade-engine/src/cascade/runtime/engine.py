@@ -41,8 +41,9 @@ from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.resource import Resource
 from cascade.spec.standing import StandsForValue
+from cascade.spec.targets import made_by
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec, collect
+from cascade.spec.workflow import WorkflowSpec
 
 BLOCKED_SECONDS = 0.1
 """A task that holds the event loop for so long while others wait is told of at its second offence."""
@@ -163,10 +164,10 @@ class Engine:
         if self._closed:
             raise EngineClosedError
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
-            target, spec = collect(target)
+            target, spec = made_by(target)
         _check_identity(run_id, resume, restart)
         options = RunOptions(
-            dict(params or {}),
+            _checked_params(params),
             run_id,
             parse_word(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
             spec,
@@ -275,6 +276,16 @@ async def _until_done(driver: asyncio.Task[None]) -> bool:
     except asyncio.CancelledError:
         return True  # of one that is cancelled before its first turn, and never begins to run
     return caller.cancelling() > before
+
+
+def _checked_params(params: object) -> dict[str, object]:
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise SpecError(
+            f"params= got {type(params).__name__}", 'give a dict of names and values: params={"n": 5}'
+        )
+    return dict(params)
 
 
 def _check_identity(run_id: object, resume: object, restart: object) -> None:

@@ -18,8 +18,9 @@ from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement,
 from cascade.runtime.program import compile_program
 from cascade.spec.protocols import CacheBackend
 from cascade.spec.standing import StandsForValue
+from cascade.spec.targets import made_by
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec, collect
+from cascade.spec.workflow import WorkflowSpec
 
 __all__ = ["Answer", "Before", "ItemCount", "Judgement", "Verdict", "explain"]
 
@@ -43,7 +44,7 @@ async def explain(
         StoreError: If the cache can't be read.
     """
     if callable(target) and not isinstance(target, (Task, StandsForValue)):
-        target, spec = collect(target)
+        target, spec = made_by(target)
     graph = build_graph(target)
     inputs = dict(params or {})
     program = compile_program(graph, NativeSolver().resolve(graph))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from cascade.graph.model import Graph
-from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of
+from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
 from cascade.graph.reading import read_plain
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.arguments import Found, find_markers, is_marker
 from cascade.spec.compose import as_target
-from cascade.spec.errors import ContractConflictError, SpecError
+from cascade.spec.errors import CallError, ContractConflictError, SpecError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
@@ -95,7 +95,11 @@ class _Builder:
     def _call(self, position: int) -> Call:
         lazy = self._lazies[position]
         task = lazy.task
-        task.check_call(len(lazy.args), lazy.kwargs)
+        try:
+            task.check_call(len(lazy.args), lazy.kwargs)
+        except CallError as error:
+            error.place = shortened(self._paths[position])
+            raise
         if type(lazy) is ParamLazyResult:
             self._check_contract(lazy.contract)
         path = self._paths[position]

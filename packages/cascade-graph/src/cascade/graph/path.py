@@ -110,6 +110,22 @@ class StructurePath:
         return f"StructurePath({str(self)!r})"
 
 
+_STEPS = 32
+"""Segments that `shortened` shows: the path of a deep chain would be as long as it is."""
+
+
+def shortened(path: StructurePath) -> str:
+    """Return a path as text; of one that is deep, `...` and its last segments."""
+    steps: list[str] = []
+    at = path
+    while at.parent is not None:
+        if len(steps) == _STEPS:
+            return "".join(["...", *reversed(steps)])
+        steps.append(str(at.segment))
+        at = at.parent
+    return str(path)
+
+
 ROOT = StructurePath()
 """The place of a tree's target."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cascade.graph.plain import Form, Inputs, Link, Listed, PlainStructure
 from cascade.graph.tree import Tree, container_kinds
 from cascade.spec.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of
-from cascade.spec.errors import SpecError
+from cascade.spec.errors import CallError, SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.policies import NO_POLICIES
 
@@ -46,13 +46,12 @@ class _Forms:
         self.samples: list[int] = []
 
     def shape(self, lazy: LazyResult[Any], position: int) -> _Shape | None:
-        """Return how calls like this one are read; `None` if they are not plain.
-
-        Raises:
-            CallError: If the call does not fit its task's signature.
-        """
+        """Return how calls like this one are read; `None` if they are not plain, or wrong."""
         task, names = lazy.task, tuple(lazy.kwargs)
-        task.check_call(len(lazy.args), names)
+        try:
+            task.check_call(len(lazy.args), names)
+        except CallError:
+            return None  # whoever builds the graph tells where the call is
         if task.policies is not NO_POLICIES or task.injected:
             return None
         arguments = _arguments(lazy)
@@ -109,11 +108,7 @@ def _arguments(lazy: LazyResult[Any]) -> list[tuple[int | str, Any]]:
 
 
 def read_plain(target: LazyResult[Any]) -> Tree | None:  # noqa: C901 - a function per node would cost as much
-    """Return the columns of a plain tree; `None` if it is none.
-
-    Raises:
-        CallError: If a call does not fit its task's signature.
-    """
+    """Return the columns of a plain tree; `None` if it is none, or has a call that does not fit its task."""
     # Once per node of every graph that is new: watched by observatory/benchmarks/bench_graphs.py.
     if type(target) is not LazyResult:
         return None

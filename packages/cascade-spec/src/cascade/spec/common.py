@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Generic, TypeVar, overload
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, overload
 
-from cascade.spec.conversion import check_type, convert_text, type_name
+from cascade.spec.conversion import check_type, convert_text, is_type, told_by, type_name
 from cascade.spec.errors import InputError, SpecError
 from cascade.spec.internal import READ_INPUT
 from cascade.spec.lazy_types import ParamLazyResult
@@ -154,7 +154,7 @@ Contract = ParamContract | EnvContract
 
 def _parse(contract: Contract, text: str, shown: str) -> object:
     try:
-        return convert_text(text, contract.type)
+        return convert_text(text, told_by(contract.type, contract.default))
     except ValueError as problem:
         reason = f": {problem}" if shown != "***" else ""
         raise InputError(str(contract), f"{shown} is no {type_name(contract.type)}{reason}") from None
@@ -222,6 +222,11 @@ def Secret(  # noqa: N802 - reads as the declaration that it is
 
 
 def _declared(contract: Contract) -> ParamLazyResult[Any]:
+    if not is_type(contract.type):
+        raise SpecError(
+            f"{type(contract).__name__.removesuffix('Contract')}({contract.name!r}) has the type {contract.type!r}",
+            "give a class, or one of the forms int | None, Literal[...], list[int]",
+        )
     given = contract.default is not MISSING and contract.default is not None
     if given and not check_type(contract.default, contract.type):
         raise InputError(str(contract), f"its default is no {type_name(contract.type)}; make the two fit")
@@ -235,7 +240,7 @@ def _plain(value: Any) -> Any:
 
 def _inferred_type(given: Any, default: object) -> Any:
     if given is not None:
-        return given
+        return get_args(given)[0] if get_origin(given) is Annotated else given
     return str if default is MISSING or default is None else type(default)
 
 

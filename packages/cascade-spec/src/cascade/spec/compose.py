@@ -11,6 +11,7 @@ from cascade.spec.internal import CALL_FACTORY, COLLECT, UNPACK, check_lazy, nam
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
 from cascade.spec.routing import Router, as_value
 from cascade.spec.standing import StandsForValue
+from cascade.spec.targets import check_called, wrong_target
 from cascade.spec.task import ITEM, Task
 
 A = TypeVar("A")
@@ -138,8 +139,6 @@ def as_target(target: object) -> LazyResult[Any]:
     if isinstance(target, StandsForValue):
         return target.as_lazy()
     if type(target) in (list, tuple, dict):
+        check_called(target)
         return COLLECT(target)
-    raise NotLazyError(
-        f"the target is {type(target).__name__}",
-        "give the lazy result that calling a task returns, or a list or dict of them",
-    )
+    raise wrong_target(target)

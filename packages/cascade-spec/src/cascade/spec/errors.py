@@ -99,14 +99,16 @@ class UnknownSettingError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class CallError(CascadeError, TypeError):
-    """A task is called with arguments that its signature does not take."""
+    """A task is called with arguments that its signature does not take; `place` is where in the tree the call is."""
 
     task: str
     signature: str
     problem: str
+    place: str = ""
 
     def __str__(self) -> str:
-        return f"task '{self.task}': {self.problem}; its signature is {self.task}{self.signature}"
+        where = f" in the call at {self.place}" if self.place else ""
+        return f"task '{self.task}': {self.problem}{where}; its signature is {self.task}{self.signature}"
 
 
 class MapError(SpecError, ValueError):

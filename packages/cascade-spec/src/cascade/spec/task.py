@@ -194,7 +194,11 @@ class TaskReference(NamedTuple):
 
 def _import_task(module: str, qualname: str) -> object:
     importlib.import_module(module)
-    return TaskReference(module, qualname).find()
+    reference = TaskReference(module, qualname)
+    found = reference.find()
+    if not isinstance(found, Task):
+        raise TaskReferenceError(qualname, str(reference))
+    return found
 
 
 class PartialTask(Generic[R]):

@@ -1,0 +1,119 @@
+"""Targets: what a run may be given, and one sentence for each thing that it may be given by mistake."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+from cascade.spec.errors import NotLazyError
+from cascade.spec.resource import Resource
+from cascade.spec.task import Task
+from cascade.spec.workflow import WorkflowSpec, collect
+
+
+def made_by(workflow: Callable[..., Any]) -> tuple[object, WorkflowSpec]:
+    """Call a workflow function; return what it gave and the inputs that it declared.
+
+    Raises:
+        NotLazyError: If it needs arguments, or gave nothing.
+    """
+    try:
+        made, spec = collect(workflow)
+    except TypeError as problem:
+        needed = _needed_arguments(workflow)
+        if needed and _is_of_the_call(problem):
+            raise _needs_arguments(workflow, needed) from None
+        raise
+    name = _name_of(workflow)
+    if made is None:
+        raise NotLazyError(
+            f"workflow '{name}' returned None", "write `return` in front of the lazy result that it makes"
+        )
+    if isinstance(made, CoroutineType):
+        made.close()
+        raise NotLazyError(
+            f"workflow '{name}' is an `async def`",
+            "write a plain `def`, and put what it awaits into a task",
+        )
+    return made, spec
+
+
+def check_no_arguments(workflow: Callable[..., Any]) -> None:
+    """Check that a workflow function can be called without arguments.
+
+    Raises:
+        NotLazyError: If it can't.
+    """
+    needed = _needed_arguments(workflow)
+    if needed:
+        raise _needs_arguments(workflow, needed)
+
+
+def check_called(target: Any) -> None:
+    """Check that no task stands in a list, tuple or dict of targets where its call is meant.
+
+    Raises:
+        NotLazyError: If one does; it would be its own value.
+    """
+    values: Any = target.values() if type(target) is dict else target
+    if Task in map(type, values):
+        index = [*map(type, values)].index(Task)
+        where = [*target][index] if type(target) is dict else index
+        raise wrong_target([*values][index], f"item {where!r} of the target")
+
+
+def wrong_target(given: object, what: str = "the target") -> NotLazyError:
+    """Return the error for something that is no target."""
+    if isinstance(given, Task):
+        return NotLazyError(f"{what} is task '{given.name}' itself", f"call it: {given.name}(...)")
+    if isinstance(given, Resource):
+        return NotLazyError(
+            f"{what} is resource '{given.name}'", f"give a task that takes it: cs.inject({given.name!r})"
+        )
+    if isinstance(given, (GeneratorType, set, frozenset, map, filter, zip)):
+        return NotLazyError(f"{what} is a {type(given).__name__}", "give a list of the lazy results")
+    kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    return NotLazyError(
+        f"{what} is {'None' if given is None else kind}",
+        "give the lazy result that calling a task returns, or a list or dict of them",
+    )
+
+
+def _needed_arguments(workflow: Callable[..., Any]) -> list[str]:
+    try:
+        parameters = inspect.signature(workflow).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [
+        each.name
+        for each in parameters
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+
+
+def _is_of_the_call(problem: BaseException) -> bool:
+    """Tell whether calling the function failed, and not something inside it."""
+    frames = problem.__traceback__
+    depth = 0
+    while frames is not None:
+        depth, frames = depth + 1, frames.tb_next
+    return depth <= _OWN_FRAMES
+
+
+_OWN_FRAMES = 2
+"""`made_by` and `collect`: a function that could be called has a frame of its own."""
+
+
+def _needs_arguments(workflow: Callable[..., Any], needed: list[str]) -> NotLazyError:
+    name, first = _name_of(workflow), needed[0]
+    told = ", ".join(map(repr, needed))
+    return NotLazyError(
+        f"workflow '{name}' can't be called without {'argument' if len(needed) == 1 else 'arguments'} {told}",
+        f"give what it returns, {name}(...), or take the value inside it: {first} = cs.Param({first!r})",
+    )
+
+
+def _name_of(workflow: Callable[..., Any]) -> str:
+    return str(getattr(workflow, "__name__", type(workflow).__name__))
