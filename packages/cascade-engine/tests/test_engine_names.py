@@ -11,6 +11,7 @@ import pytest
 from cascade import runtime
 
 RUNTIME_NAMES = [
+    "AtomicLoopError",
     "BlockedLoopWarning",
     "CacheBypassed",
     "CascadeRuntimeError",

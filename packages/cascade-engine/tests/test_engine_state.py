@@ -47,6 +47,39 @@ def ledger() -> type[Ledger]:
     return OwnLedger
 
 
+class Witness:
+    """An executor of a user's own: it notes each call and makes it at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Node, tuple[Any, ...], dict[str, Any]]] = []
+
+    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.calls.append((node, args, kwargs))
+        assert node.callable_obj is not None
+        value = node.callable_obj(*args, **kwargs)
+        return await value if asyncio.iscoroutine(value) else value
+
+
+@cs.task
+def give(value: object) -> object:
+    return value
+
+
+@cs.task
+def fail() -> None:
+    raise ValueError
+
+
+@cs.task
+def back(factory: Callable[[], Any]) -> Any:
+    return factory()
+
+
+@cs.task
+def add(x: int, y: int = 0) -> int:
+    return x + y
+
+
 def skips_and_events(ledger: type[Ledger], target: Any, **settings: Any) -> tuple[list[str], list[str]]:
     """Return the reasons of skips that the backend was told of, and those that listeners were."""
     events: list[cs.Event] = []
@@ -98,39 +131,6 @@ def test_a_backend_is_told_why_a_node_has_no_value(
     """Each skip that listeners hear of is marked in the backend: those that are pruned, not needed or stopped too."""
     told, heard = skips_and_events(ledger, make(), **settings)
     assert told == heard == reasons
-
-
-class Witness:
-    """An executor of a user's own: it notes each call and makes it at once."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Node, tuple[Any, ...], dict[str, Any]]] = []
-
-    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.calls.append((node, args, kwargs))
-        assert node.callable_obj is not None
-        value = node.callable_obj(*args, **kwargs)
-        return await value if asyncio.iscoroutine(value) else value
-
-
-@cs.task
-def give(value: object) -> object:
-    return value
-
-
-@cs.task
-def fail() -> None:
-    raise ValueError
-
-
-@cs.task
-def back(factory: Callable[[], Any]) -> Any:
-    return factory()
-
-
-@cs.task
-def add(x: int, y: int = 0) -> int:
-    return x + y
 
 
 @cs.task

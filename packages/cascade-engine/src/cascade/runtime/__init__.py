@@ -20,6 +20,7 @@ from cascade.runtime.events import (
     TaskSkipped,
 )
 from cascade.runtime.exceptions import (
+    AtomicLoopError,
     BlockedLoopWarning,
     CascadeRuntimeError,
     DependencyMissingError,
@@ -44,6 +45,7 @@ from cascade.runtime.protocols import Executor, Solver
 from cascade.runtime.settings import OnFailure, Resume
 
 __all__ = [
+    "AtomicLoopError",
     "BlockedLoopWarning",
     "CacheBypassed",
     "CascadeRuntimeError",

@@ -36,13 +36,14 @@ class Lead:
     `problem` tells why the cache could not be asked; the value is then not put there either.
     """
 
-    __slots__ = ("_leads", "_name", "done", "leader", "problem")
+    __slots__ = ("_leads", "_name", "done", "leader", "problem", "rests")
 
     def __init__(self, leads: dict[str, Lead], name: str, leader: Job) -> None:
         self._leads = leads
         self._name = name
         self.leader = leader
         self.problem: Exception | None = None
+        self.rests = ""  # the atomic resource that was open for what the value came of
         self.done: asyncio.Future[Hit | EncodedValue | End] = asyncio.get_running_loop().create_future()
         leads[name] = self
 

@@ -49,6 +49,24 @@ class RouteNotFoundError(CascadeRuntimeError, LookupError):
 
 
 @dataclass(eq=False)
+class AtomicLoopError(CascadeRuntimeError, ValueError):
+    """A loop of a recorded run rests on an atomic resource that is open for the whole run.
+
+    No round of it could count as done before the run ends, so nothing of the loop would be recorded.
+    """
+
+    resource: str
+    task: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' goes round in a loop of a recorded run, and rests on resource '{self.resource}', "
+            f"which is atomic and open for the whole run: no round would count as done before the run ends; "
+            f'give the resource scope="task", which is released after each call'
+        )
+
+
+@dataclass(eq=False)
 class IdempotencyKeyError(CascadeRuntimeError, TypeError):
     """A task asks for its idempotency key, and one of its arguments has no form that could go into the key."""
 

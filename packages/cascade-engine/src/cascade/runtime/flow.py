@@ -59,7 +59,7 @@ class FlowManager:
         runs_on = self.conditions_hold(node)
         if runs_on:
             demands += self._program.inputs[node]
-            demands += self._routes(node)
+            demands += self.routes(node)
         if any(self._failed(each) for each in demands):
             return SkipReason.UPSTREAM_FAILED
         if not all(map(self.has_value, gates)):
@@ -70,7 +70,7 @@ class FlowManager:
             return SkipReason.UPSTREAM_CONSTRAINT
         if not all(map(self.has_value, self._program.inputs[node])):
             return SkipReason.UPSTREAM_DATA
-        if not all(map(self.has_value, self._routes(node))):
+        if not all(map(self.has_value, self.routes(node))):
             return SkipReason.UPSTREAM_ROUTE
         return None
 
@@ -82,7 +82,7 @@ class FlowManager:
             SkipReason.UPSTREAM_CONDITION: call.conditions,
             SkipReason.UPSTREAM_CONSTRAINT: [amount for _, amount in call.amounts],
             SkipReason.UPSTREAM_DATA: self._program.inputs[node],
-            SkipReason.UPSTREAM_ROUTE: self._routes(node) if reason is SkipReason.UPSTREAM_ROUTE else (),
+            SkipReason.UPSTREAM_ROUTE: self.routes(node) if reason is SkipReason.UPSTREAM_ROUTE else (),
         }
         return next((each for each in candidates.get(reason, ()) if not self.has_value(each)), None)
 
@@ -117,7 +117,8 @@ class FlowManager:
         for choice in call.choices():
             yield from choice.routes
 
-    def _routes(self, node: int) -> list[int]:
+    def routes(self, node: int) -> list[int]:
+        """Return the routes that the routers of a node have taken."""
         chosen = map(self.chosen_route, self._program.calls[node].choices())
         return [route for route in chosen if route is not None]
 

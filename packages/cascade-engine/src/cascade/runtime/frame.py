@@ -17,6 +17,7 @@ from cascade.spec.missing import MISSING
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:
+    from cascade.runtime.footing import Footing
     from cascade.runtime.recorded_calls import Stretch
     from cascade.runtime.tail_calls import TailCallLoop
 
@@ -54,6 +55,7 @@ class Frame:
         "_work",
         "failed",
         "flow",
+        "footing",
         "key",
         "lazies",
         "loop",
@@ -81,6 +83,7 @@ class Frame:
         self.program = program
         self.lazies = lazies
         self.flow = FlowManager(program, state, key)
+        self.footing: Footing | None = None  # if something of it may rest on an atomic resource
         self.failed = False
         self.ready: list[int] = []
         self.skipped: list[tuple[int, SkipReason]] = []

@@ -62,8 +62,8 @@ class Frames:
         self.announced = True
         self._run.reports.run_started(target, self._run.options.params)
 
-    def check(self, prepared: Prepared) -> None:
-        """Check that a structure can be run, before its first node.
+    def check(self, prepared: Prepared, rests: str = "") -> None:
+        """Check that a structure can be run, before its first node; `rests` is the resource that all of it rests on.
 
         Raises:
             CascadeError: If it can't.
@@ -73,6 +73,8 @@ class Frames:
             declaring = [lazies[position] for position in program.params]
             check_inputs(declaring, self._run.options.spec, self._run.options.params)
         check_structure(self._run.engine, program, lazies, self._run.options.params)
+        if self._run.recording is not None:
+            self._run.recording.check_loops(prepared, rests)
         if not self.announced:
             self._report_start(lazies[program.target])
 
@@ -107,6 +109,7 @@ class Frames:
         settled = recording.meet(frame.key, prepared, frame.loop.recovered)
         for node, reason in settled.items():
             self._run.reports.skipped(Job(frame, node), reason)
+        frame.footing = recording.footing(frame, settled)
         frame.routed = partial(self._note_route, recording, frame)
         if prepared.inline and not frame.loop.recovered and self._calls_stretches():
             frame.stretch = Stretch(self._run, recording, frame)
@@ -136,7 +139,14 @@ class Frames:
             self.skip(frame, node, reason)
         del self.open[frame.serial]
         if self._run.recording is None or not last or (frame.loop.job is not None and self._settles(frame)):
-            self._run.state.clear(frame.key)
+            self.forget(frame.key, "" if frame.footing is None else frame.footing.of(frame.program.target))
+
+    def forget(self, key: FrameKey, rests: str) -> None:
+        """Forget a frame's facts; in the store once what takes their place is final, if that rests on a resource."""
+        if rests and self._run.recording is not None:
+            self._run.recording.state.clear(key, provisional=True)
+        else:
+            self._run.state.clear(key)
 
     def skip(self, frame: Frame, node: int, reason: SkipReason) -> None:
         """Tell of a node that is never called; the state backend, if it is not the built-in one, is told too."""
@@ -173,6 +183,8 @@ class Frames:
     def end_frame(self, frame: Frame) -> None:
         """The target of a frame has settled: its value is that of the loop's place."""
         loop, target = frame.loop, frame.program.target
+        if loop.job is not None and frame.footing is not None and self._run.recording is not None:
+            self._run.recording.note_rests(loop.job, frame.footing.of(target))
         has_value = frame.flow.has_value(target)
         value = frame.flow.value(target) if has_value else None
         reason = None if has_value else self._run.state.get_skip_reason(frame.node_key(target))

@@ -5,8 +5,9 @@ Loaded when a task first asks for its key: it brings hashing and encoding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.exceptions import IdempotencyKeyError
 from cascade.spec.common import SecretValue
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _SIZE = 16
 """Bytes of a key, which is twice as many characters."""
 
-_SECRET = {SecretValue: lambda _: b""}
+_SECRET: dict[type, Callable[[Any], bytes]] = {SecretValue: lambda _: b""}
 """A secret counts as being there: its value would be found by trying, from a key that is handed to others."""
 
 

@@ -128,6 +128,8 @@ class Maps:
             run.settler.succeed(job, mapping.values)
             return
         items = mapping.items()
+        if run.recording is not None:
+            run.recording.note_rests(job, mapping.rests)
         if mapping.failed:
             run.reports.finished(
                 job, Failed(run.settler.last_failure if mapping.error is None else mapping.error)
@@ -136,8 +138,9 @@ class Maps:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))
         if run.recording is None or not mapping.failed:  # a run that goes on makes the failed calls alone
+            rests = "" if run.recording is None else run.recording.rests(job)
             for item in items:
-                run.state.clear(item.frame_key)
+                run.frames.forget(item.frame_key, rests)
         if mapping.failed:
             run.settler.settle_without_value(job)
         else:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.places import digest_of
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import RunChangedError
+from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
+from cascade.runtime.footing import Footing, Footings, goes_round
+from cascade.runtime.jobs import ItemJob
 from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.runtime.records import (
     PASSING,
@@ -33,9 +35,10 @@ from cascade.spec.missing import MISSING
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice, Tree
     from cascade.runtime.frame import Frame
-    from cascade.runtime.jobs import ItemJob, Job
+    from cascade.runtime.jobs import Job
     from cascade.runtime.mapping import MapRun
     from cascade.runtime.program import Program
+    from cascade.runtime.resource_manager import ResourceRegistry
     from cascade.runtime.run import RunOptions
     from cascade.runtime.strategies import Prepared
 
@@ -52,8 +55,15 @@ class Recording:
     commit that has it returns. A run that goes on reads the facts of the frames that it was in.
     """
 
-    def __init__(self, run_id: str, state: DurableStateBackend, wake_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        state: DurableStateBackend,
+        wake_up: Callable[[], None],
+        registry: ResourceRegistry,
+    ) -> None:
         self.state = state
+        self._footings = Footings(registry) if registry.has_atomic else None
         self._run_id = run_id
         self._wake_up = wake_up
         self._record: RunRecord | None = None
@@ -125,8 +135,10 @@ class Recording:
         self._code = {(each.module, each.qualname) for each in record.code}
         self._dirty = True
 
-    async def finish(self, error: BaseException | None) -> None:
+    async def finish(self, error: BaseException | None, undone: bool) -> None:
         """Commit what is left, with how the run has ended.
+
+        What rests on atomic resources is final now, unless their release has `undone` what was done with them.
 
         Raises:
             StoreError: If that fails.
@@ -135,6 +147,8 @@ class Recording:
             return  # the run has never become this process's own
         if self._error is not None:
             raise self._error  # the store has failed before: what it holds is whole, and what came later is lost
+        if not undone:
+            self.state.keep_provisional()
         if error is None:
             self.state.finish(RunStatus.SUCCEEDED, "")
         elif is_error(error, asyncio.CancelledError):
@@ -213,6 +227,9 @@ class Recording:
         if inner or job.task in PASSING:
             self.state.put_result(job.key, value)
             return False
+        if self.rests(job):
+            self.state.keep_result(job.key, value, _call(job), provisional=True)
+            return False
         self.state.keep_result(job.key, value, _call(job))
         self._dirty = True
         return not job.is_target
@@ -227,22 +244,29 @@ class Recording:
         if frame.lazies[node].task in PASSING:
             self.state.put_result(key, value)
             return
-        task = frame.lazies[node].task
-        self.state.keep_result(key, value, Call(task.name, _text(frame.program, node)))
+        call = Call(frame.lazies[node].task.name, _text(frame.program, node))
+        if frame.footing is not None and frame.footing.of(node):
+            self.state.keep_result(key, value, call, provisional=True)
+            return
+        self.state.keep_result(key, value, call)
         self._dirty = True
 
     def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
         """Note that the call has returned the target that its loop goes on with.
 
         Raises:
+            AtomicLoopError: If the loop rests on an atomic resource, and goes round.
             CodecError: If a literal of it can't be kept.
             TaskReferenceError: If a task of it can't be found by its reference.
         """
-        place, number = (job.frame.loop.job, job.frame.loop.round + 1) if job.is_target else (job, 0)
-        self.state.put_target(
-            None if place is None else place.key, Pending(number, target), _call(place or job)
-        )
-        self._dirty = True
+        loop = job.frame.loop
+        place, number = (loop.job, loop.round + 1) if job.is_target else (job, 0)
+        rests = self.rests(job)
+        if rests and goes_round(target.task, {job.task, *(loop.met if job.is_target else ())}):
+            raise AtomicLoopError(rests, target.task.name)
+        key = None if place is None else place.key
+        self.state.put_target(key, Pending(number, target), _call(place or job), provisional=bool(rests))
+        self._dirty = self._dirty or not rests
 
     def keep_late(self, job: Job, value: object) -> None:
         """Note what a call gave when the run was stopping already: for a run that goes on, as it stands there.
@@ -254,13 +278,25 @@ class Recording:
             self.keep_target(job, value)
             return
         while job.is_target and job.frame.loop.job is not None:
+            rests = self.rests(job)
             job = job.frame.loop.job  # what the target of a tree gives is the value of its place
+            self.note_rests(job, rests)
         self.keep_result(job, value)
 
     def keep_skip(self, job: Job, reason: str) -> None:
         """Note why a call was skipped."""
+        footing = job.frame.footing
+        if footing is not None and footing.of_skip(job.position, reason):
+            self.state.keep_skip(job.key, reason, _call(job), provisional=True)
+            return
         self.state.keep_skip(job.key, reason, _call(job))
         self._dirty = True
+
+    def keep_skipped_place(self, job: Job, reason: str) -> None:
+        """Note that what stands in the place of a call was skipped, and so the call has no value."""
+        rests = bool(self.rests(job))
+        self.state.keep_skip(job.key, reason, _call(job), provisional=rests)
+        self._dirty = self._dirty or not rests
 
     def keep_route(self, job: Job, choice: Choice, route: int | None) -> None:
         """Note which route a router took.
@@ -277,10 +313,44 @@ class Recording:
             f"the router in task '{job.name}' at {job.where} takes another route",
         )
         if before[index] != taken:
-            self.state.put_note(
-                job.key, Note.ROUTES, (*before[:index], taken, *before[index + 1 :]), _call(job)
-            )
-            self._dirty = True
+            footing = job.frame.footing
+            rests = footing is not None and bool(footing.of_routes(job.position, choice.selector))
+            taken_now = (*before[:index], taken, *before[index + 1 :])
+            self.state.put_note(job.key, Note.ROUTES, taken_now, _call(job), provisional=rests)
+            self._dirty = self._dirty or not rests
+
+    # What rests on an atomic resource: it is kept apart until that is released
+
+    def footing(self, frame: Frame, settled: Iterable[int]) -> Footing | None:
+        """Return what tells of the nodes of a frame what they rest on; some of them have final facts."""
+        if self._footings is None:
+            return None
+        return self._footings.of_frame(frame.program, frame.flow, settled, frame.loop.rests)
+
+    def check_loops(self, prepared: Prepared, rests: str = "") -> None:
+        """Check that no loop rests on an atomic resource, as far as the source of its tasks shows.
+
+        Raises:
+            AtomicLoopError: If one does.
+        """
+        if self._footings is not None:
+            self._footings.check(prepared.program, prepared.lazies, rests)
+
+    def rests(self, job: Job) -> str:
+        """Return the atomic resource that a call rests on, which has been made; empty if there is none."""
+        footing = job.frame.footing
+        if footing is None:
+            return ""
+        return (isinstance(job, ItemJob) and job.rests) or footing.of(job.position)
+
+    def note_rests(self, job: Job, rests: str) -> None:
+        """Note that what stands in the place of a call rests on a resource."""
+        if not rests:
+            return
+        if isinstance(job, ItemJob):
+            job.rests = job.mapping.rests = rests
+        elif job.frame.footing is not None:
+            job.frame.footing.mark(job.position, rests)
 
     def _check(self, holds: bool, change: str) -> None:
         if not holds:
@@ -367,8 +437,9 @@ class Recording:
         job = mapping.job
         before = self.state.get_note(job.key, Note.SIZE)
         if before is None:
-            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job))
-            self._dirty = True
+            rests = bool(self.rests(job))
+            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job), provisional=rests)
+            self._dirty = self._dirty or not rests
             return set()
         self._check(
             before == (mapping.size,), f"mapped task '{job.name}' at {job.where} has {mapping.size} items"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
+from dataclasses import replace
 from typing import Any
 
 from cascade.runtime.exceptions import (
@@ -20,6 +21,7 @@ from cascade.runtime.exceptions import (
 from cascade.runtime.spawning import spawn
 from cascade.spec.common import GIVEN, INPUTS
 from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback
+from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Resource, Scope
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
@@ -32,6 +34,8 @@ class ResourceRegistry:
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._providers: dict[str, Resource] = {}
         self._checked: dict[str, tuple[Resource, ...]] = {}
+        self._atomic: dict[str, str] = {}
+        self.has_atomic = False  # of scope `run`: one that stays open beyond the calls that take it
         for resource in resources:
             self.register(resource)
 
@@ -39,6 +43,8 @@ class ResourceRegistry:
         """Add a provider, or replace the one of that name."""
         self._providers[name or resource.name] = resource
         self._checked.clear()
+        self._atomic.clear()
+        self.has_atomic = any(each.atomic and each.scope is Scope.RUN for each in self._providers.values())
 
     def find(self, name: str) -> Resource | None:
         """Return the provider of a name, if there is one."""
@@ -66,6 +72,23 @@ class ResourceRegistry:
         known = self._checked.get(name)
         if known is None:
             known = self._checked[name] = tuple(self._visit(name, wanted_by))
+        return known
+
+    def atomic_among(self, names: Iterable[str]) -> str:
+        """Return the first atomic resource of scope `run` that is open for one of these names; empty for none."""
+        return next(
+            (atomic for name in names if name not in GIVEN and (atomic := self._atomic_below(name))), ""
+        )
+
+    def _atomic_below(self, name: str) -> str:
+        known = self._atomic.get(name)
+        if known is None:
+            try:
+                needed = self.opening_order(name, "a task")
+            except CascadeError:
+                return ""  # told where it is opened
+            open_for_run = (each.name for each in needed if each.atomic and each.scope is Scope.RUN)
+            known = self._atomic[name] = next(open_for_run, "")
         return known
 
     def _visit(self, name: str, wanted_by: str) -> Iterator[Resource]:
@@ -98,7 +121,7 @@ class ResourceRegistry:
 
 
 def _renamed(provider: Resource, name: str) -> Resource:
-    return Resource(provider.func, name, provider.scope, provider.requires)
+    return replace(provider, name=name)
 
 
 class ResourceStack:
@@ -108,6 +131,7 @@ class ResourceStack:
         self.values = values
         self._announce = announce
         self._open: list[tuple[Resource, Any]] = []
+        self.is_undone = False  # what calls did with an atomic one
 
     async def open(self, resource: Resource) -> Any:
         """Enter a provider and return its value; what it requires is open.
@@ -137,6 +161,8 @@ class ResourceStack:
                 put_traceback(failure, trace)  # the way through the provider is no part of the failure
             self.values.pop(resource.name, None)
             self._announce(resource, error, False)
+            if resource.atomic and (failure is not None or error is not None):
+                self.is_undone = True
             if error is not None:
                 add_note(error, f"while releasing resource '{resource.name}'")
                 errors.append(error)
@@ -185,6 +211,7 @@ class RunResources:
         self._opening: dict[str, asyncio.Future[Any]] = {}
         self.keeper: asyncio.Task[list[BaseException]] | None = None
         self._failure: BaseException | None = None
+        self.is_undone = False
         self._entering = False
         self._closing = False
 
@@ -266,4 +293,7 @@ class RunResources:
                     opening.set_result(value)
             finally:
                 self._entering = False
-        return await stack.close(self._failure)
+        try:
+            return await stack.close(self._failure)
+        finally:
+            self.is_undone = stack.is_undone

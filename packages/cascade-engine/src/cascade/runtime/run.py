@@ -73,6 +73,7 @@ class Run:
         self.run_id = options.run_id or os.urandom(16).hex()
         self.reports = Reports(engine.bus, self.run_id, engine.preview)
         self.state = engine.state_backend_cls(run_id=self.run_id)
+        self.has_atomic = engine.registry.has_atomic
         self.recording = self._make_recording()
         self.resources = RunResources(engine.registry, options.params, self.reports.resource)
         self.error: BaseException | None = None
@@ -96,7 +97,7 @@ class Run:
         if type(self.state) is not InMemoryStateBackend and isinstance(self.state, DurableStateBackend):
             # Loaded when a run is first recorded: it brings hashing, encoding and what reads source.
             made: Recording = import_module("cascade.runtime.recording").Recording(
-                self.run_id, self.state, self.wake_up
+                self.run_id, self.state, self.wake_up, self.engine.registry
             )
             return made
         if self.options.restart or self.options.resume is not None:
@@ -175,6 +176,7 @@ class Run:
         prepared = loop.prepare()
         check_inputs(prepared.lazies, self.options.spec, self.options.params)
         check_structure(self.engine, prepared.program, prepared.lazies, self.options.params)
+        recording.check_loops(prepared)
         tree = Tree(prepared.lazies, prepared.program.structure)
         pending = await recording.open(tree, self.options)
         if pending is not None:
@@ -300,7 +302,11 @@ class Run:
 
     async def _close_recording(self, recording: Recording) -> None:
         """Commit what is left, and let go of the store; told again to stop meanwhile, it still does both."""
-        for work in (recording.settle(), recording.finish(self.error), recording.state.close()):
+        for work in (
+            recording.settle(),
+            recording.finish(self.error, self.resources.is_undone),
+            recording.state.close(),
+        ):
             doing = spawn(work)
             while not doing.done():
                 try:

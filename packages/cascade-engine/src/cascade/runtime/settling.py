@@ -76,6 +76,8 @@ class Settler:
         return job
 
     def returned(self, job: Job, value: object) -> None:
+        if self._run.has_atomic and job.resources:
+            self._note_atomic(job)
         if self._run.recording is not None:
             self._returned_recorded(self._run.recording, job, value)
             return
@@ -96,6 +98,16 @@ class Settler:
                 raise
             self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
 
+    def _note_atomic(self, job: Job) -> None:
+        """Note that a call, and all in whose place it stands, rest on an atomic resource: they fill no cache key."""
+        rests = self._run.engine.registry.atomic_among(job.resources)
+        each: Job | None = job if rests else None
+        while each is not None:
+            for lead in (each.lead, each.frame.loop.lead):
+                if lead is not None:
+                    lead.rests = rests
+            each = each.outer
+
     def _returned_recorded(self, recording: Recording, job: Job, value: object) -> None:
         """Take in what a call has returned: it is recorded first, and what depends on it waits for the commit."""
         waits = True
@@ -110,11 +122,18 @@ class Settler:
         self._run.reports.finished(job, Returned(value))
         if not isinstance(value, LazyResult):
             self._succeeded(job, value, waits)
-        elif job.is_target:
-            job.frame.loop.begin_round(job, value)
-            recording.hold(partial(self.advance, job.frame.loop))
+            return
+        rests = recording.rests(job)
+        if job.is_target:
+            loop = job.frame.loop
+            loop.begin_round(job, value)
+            recording.hold(partial(self.advance, loop))
         else:
-            recording.hold(partial(self._run.frames.queue_loop, TailCallLoop(self._run, job, value)))
+            loop = TailCallLoop(self._run, job, value)
+            recording.hold(partial(self._run.frames.queue_loop, loop))
+        if rests:
+            loop.rests = rests
+            loop.met.add(job.task)
 
     def advance(self, loop: TailCallLoop) -> None:
         """Let a loop run its next rounds; a tree that can't be run fails the call in whose place it stands."""
@@ -152,7 +171,7 @@ class Settler:
             if self._run.recording is None:
                 self._run.state.mark_skipped(job.key, reason)
             else:
-                self._run.recording.keep_skip(job, reason)
+                self._run.recording.keep_skipped_place(job, reason)
             self.settle_without_value(job)
 
     def succeed(self, job: Job, value: object) -> None:
@@ -232,7 +251,14 @@ class Settler:
             self._run.frames.absorb(job.frame)
 
     def _file(self, lead: Lead, value: object) -> None:
-        """Put a value into the cache, beside the run and before its end."""
+        """Put a value into the cache, beside the run and before its end.
+
+        One that rests on an atomic resource is not put there: a failure of the run may undo what it stands for.
+        """
+        if lead.rests:
+            lead.give_up()
+            self._run.reports.uncached(lead.leader, f"resource '{lead.rests}' is atomic and still open")
+            return
         filing = spawn(self._put(lead, value))
         self.filing.add(filing)
         filing.add_done_callback(self.filing.discard)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cascade.runtime.frame import Frame
     from cascade.runtime.jobs import Job
     from cascade.runtime.run import Run
+    from cascade.spec.task import Task
 
 
 ROUNDS_A_LOOK = 16
@@ -65,7 +66,9 @@ class TailCallLoop:
         "frame",
         "job",
         "lead",
+        "met",
         "recovered",
+        "rests",
         "round",
         "run",
     )
@@ -76,6 +79,8 @@ class TailCallLoop:
         self.frame: Frame | None = None
         self.lead: Lead | None = None
         self.recovered = False
+        self.rests = ""  # the atomic resource that its rounds rest on
+        self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these rest on one
         self._next = as_target(target)
         self._returned_by = ""
         self._paused: Rest | None = None
@@ -258,7 +263,7 @@ class TailCallLoop:
         prepared, self._prepared = self._prepared, None
         if prepared is None:
             prepared = run.engine.reuse.prepare(self._next)
-        run.frames.check(prepared)
+        run.frames.check(prepared, self.rests)
         if not run.plain or prepared.table is None or (prepared.course is not None and run.heard):
             self.frame = run.frames.open_frame(self, self._place(), prepared, {}, ())
             return MISS
