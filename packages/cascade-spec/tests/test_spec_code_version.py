@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 import cascade as cs
+from cascade.spec import ByInputs, CachedCall, PolicyError
 from cascade.spec.code import code_of, code_version
+from cascade.spec.errors import SourceMissingError
 
 Loader = Callable[..., ModuleType]
 
@@ -388,20 +390,47 @@ def edited(load: Loader, before: str, after: str) -> cs.Task[Any]:
     return task
 
 
-def test_code_without_text_is_told_by_its_bytecode() -> None:
-    """Functions made from a string have versions too: by bytecode, constants and names."""
+def without_text(source: str, **kwargs: Any) -> cs.Task[Any]:
+    """Make a task of a function `f` that stands in no file."""
+    names: dict[str, Any] = {"K": 1, "cs": cs}
+    exec(source, names)
+    return cs.task(**kwargs)(names["f"])
 
-    def made(source: str) -> cs.Task[Any]:
-        names: dict[str, Any] = {"K": 1, "cs": cs}
-        exec(source, names)
-        return cs.task(names["f"])
 
-    source = "def f(x):\n    return [y + K for y in x if y in {1, 2}]"
-    one = code_version(made(source))
-    assert one == code_version(made(source))
-    assert one != code_version(made(source.replace("K", "2")))
-    assert one != code_version(made(source.replace("{1, 2}", "{1, 3}")))
-    assert one != code_version(made(source.replace("y + K", "y - K")))
+def test_code_without_text_is_refused_by_name() -> None:
+    """A function that was made from a string has no version, since an edit of it could not be seen."""
+    with pytest.raises(
+        SourceMissingError, match=r"task 'f' can't be cached or recorded.*cs.task\(version='1'\)"
+    ):
+        code_version(without_text("def f(x): return x"))
+    with pytest.raises(SourceMissingError, match="the text of 'g', which it calls,"):
+        code_version(cs.task(_calls(without_text("def f(x): return x").func)))
+
+
+def _calls(g: Any) -> Any:
+    g.__qualname__ = g.__name__ = "g"
+
+    def calling(x: object) -> object:
+        return g(x)
+
+    return calling
+
+
+def test_a_version_by_hand_stands_for_text_that_is_not_there() -> None:
+    """With `version=` such a task has a version, and another one with another text; so has a policy that gives one."""
+    one, two = (without_text("def f(x): return x", version=each) for each in "12")
+    same = without_text("def f(x): return x + 1", version="1")
+    assert code_version(one) == code_version(same) != code_version(two)
+    call = CachedCall(without_text("def f(x): return x"), (1,), {})
+    with pytest.raises(SourceMissingError):
+        ByInputs().key(call)
+    assert ByInputs(version="1").key(call) != ByInputs(version="2").key(call)
+
+
+def test_a_version_is_a_text() -> None:
+    """A number is refused where it is written."""
+    with pytest.raises(PolicyError, match=r"@cs.task\(version=2\)"):
+        cs.task(version=2)  # type: ignore[call-overload]
 
 
 def test_cycles_end(version: Callable[..., str]) -> None:

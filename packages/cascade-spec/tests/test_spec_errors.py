@@ -34,6 +34,7 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.FileChangedError("f", ("data",)), Exception),
     (errors.TaskReferenceError("f", "m.f"), TypeError),
     (spec.UncacheableError("module.Thing"), TypeError),
+    (spec.SourceMissingError("load", "load"), TypeError),
     (errors.CodecError("module.Thing", "value[0]", "a remedy"), TypeError),
     (errors.DamagedDataError("it is cut"), ValueError),
     (errors.DataVersionError(2, 1), ValueError),

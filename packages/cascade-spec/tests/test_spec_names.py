@@ -66,6 +66,7 @@ SPEC_NAMES = [
     "RunRulesError",
     "RunStatus",
     "Scope",
+    "SourceMissingError",
     "Secret",
     "SecretValue",
     "SequenceLazyResult",

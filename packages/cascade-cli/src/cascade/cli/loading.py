@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cascade.spec import CascadeError, ParamLazyResult, Resource
+from cascade.spec.references import file_name
 from cascade.spec.standing import StandsForValue
 
 _DEFAULT_NAME = "workflow"
@@ -73,7 +74,7 @@ def _import_file(path: Path, target: str) -> ModuleType:
         raise TargetNotFoundError(target, f"there is no file {path}{_files_beside(path)}")
     path = path.resolve()
     sys.path.insert(0, str(path.parent))
-    name = _module_name(path)
+    name = file_name(str(path))
     loader = SourceFileLoader(name, str(path))
     spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None  # a loader is given
@@ -85,14 +86,6 @@ def _import_file(path: Path, target: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _module_name(path: Path) -> str:
-    """Return the name under which others would import the file, if it does not belong to another module."""
-    known = sys.modules.get(path.stem)
-    if known is None and path.stem not in sys.builtin_module_names:
-        return path.stem
-    return path.stem if getattr(known, "__file__", None) == str(path) else f"{path.stem}_file"
 
 
 def _import_module(name: str, target: str) -> ModuleType:

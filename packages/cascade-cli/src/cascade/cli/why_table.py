@@ -78,8 +78,6 @@ def _answer(answer: Answer) -> str:
 
 
 def _reasons(answer: Answer) -> str:
-    if answer.stored_as:
-        return f"never seen, but as {answer.stored_as}: a script has keys of its own"
     if answer.stored_at is None:
         return "never seen"
     told = [_reason(each, answer) for each in answer.differences]
@@ -115,7 +113,6 @@ def _data(judgement: Judgement) -> dict[str, Any]:
         "changed": [{"part": each.change.value, "name": each.name} for each in answer.differences],
         "argument": answer.argument,
         "kind": answer.kind,
-        "stored_as": answer.stored_as,
         "reason": None if answer.reason is None else answer.reason.value,
         "until": [each._asdict() for each in judgement.until],
         "items": None if items is None else {"total": items.total, "hits": items.hits, "first": items.first},

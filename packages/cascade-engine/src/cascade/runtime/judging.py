@@ -48,8 +48,7 @@ class Answer:
 
     `stored_at` and `expires_at` are those of the hit or, for a miss, of the entry that `differences` compares with; no
     entry means that the task has never been seen. `argument` can't be in a key because it is of type `kind`; `kind` is
-    the error's where the verdict is `FAILS`. `reason` is that of a skip. `stored_as` is the name under which a task
-    that was never seen was stored by a script: a file that is run by itself is the module `__main__`.
+    the error's where the verdict is `FAILS`. `reason` is that of a skip.
     """
 
     verdict: Verdict
@@ -59,7 +58,6 @@ class Answer:
     argument: str = ""
     kind: str = ""
     reason: SkipReason | None = None
-    stored_as: str = ""
 
 
 class Before(NamedTuple):
@@ -116,7 +114,7 @@ class Judge:
             StoreError: If the cache can't be read.
         """
         answer, key, hit = await self._look_up(policy, call)
-        return await self._dated(answer, key, call.task, policy.ttl), hit
+        return await self._dated(answer, key, policy.ttl), hit
 
     async def items(
         self, policy: CachePolicy, task: Task[Any], items: Items
@@ -138,7 +136,7 @@ class Judge:
             return Answer(Verdict.HIT), ItemCount(items.size, items.size, None), Hit(values)
         index, answer, key = first
         return (
-            await self._dated(answer, key, task, policy.ttl),
+            await self._dated(answer, key, policy.ttl),
             ItemCount(items.size, len(values), index),
             None,
         )
@@ -164,7 +162,7 @@ class Judge:
         return Answer(Verdict.MISS if hit is None else Verdict.HIT), key, hit
 
     async def _dated(
-        self, answer: Answer, key: CacheKey | None, task: Task[Any], ttl: float | None
+        self, answer: Answer, key: CacheKey | None, ttl: float | None
     ) -> Answer:
         """Return the answer with the entry that it rests on, and the time that it is good for under this `ttl`."""
         if key is None:
@@ -176,9 +174,7 @@ class Judge:
         else:
             entry = closest(entries, key, now)
         if entry is None:
-            in_script = str(task.reference._replace(module="__main__"))
-            seen = answer.verdict is Verdict.MISS and await self._entries_of(in_script)
-            return replace(answer, stored_as=in_script) if seen else answer
+            return answer
         differences: tuple[KeyDifference, ...] = ()
         if answer.verdict is Verdict.MISS:
             differences = tuple(key_differences(entry, key, now)) or (KeyDifference(Change.VALUE),)

@@ -30,6 +30,7 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
 )
 from cascade.spec.missing import MISSING
+from cascade.spec.references import module_of
 from cascade.spec.task import Task, TaskReference
 
 _OWN = frozenset(INTERNAL.values())
@@ -249,9 +250,9 @@ def _literal(value: object) -> bytes:
         return b"d" + digest(value)
     except UncacheableError:
         if isinstance(value, FunctionType):
-            return b"f" + digest((value.__module__, value.__qualname__, code_version(Task(value))))
+            return b"f" + digest((module_of(value), value.__qualname__, code_version(Task(value))))
         name = value if hasattr(value, "__qualname__") else kind
-        return b"t" + digest((kind.__module__, kind.__qualname__, getattr(name, "__qualname__", "")))
+        return b"t" + digest((module_of(kind), kind.__qualname__, getattr(name, "__qualname__", "")))
 
 
 _COMMON = (LazyResult, ConfiguredLazyResult)

@@ -18,6 +18,7 @@ from cascade.spec.internal import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
+from cascade.spec.references import module_of
 from cascade.spec.task import Task
 
 _VERSION = b"cascade structure 1"
@@ -175,4 +176,4 @@ def _description(value: Any) -> object:
 
 
 def _reference(value: Any) -> tuple[str, str]:
-    return value.__module__, value.__qualname__
+    return module_of(value), value.__qualname__

@@ -23,7 +23,7 @@ from cascade.spec import encoders
 from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError, UncacheableError
 from cascade.spec.files import File
-from cascade.spec.references import find_loaded
+from cascade.spec.references import find_loaded, reference_of
 from cascade.spec.resource import Inject
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def _open(value: Any) -> _Open:
     tag, parts = kind.__name__, _CONTAINERS.get(kind)
     if parts is not None:
         return _Open(id(value), tag, iter(parts(value)), [], sort=kind in _UNORDERED)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = ".".join(reference_of(kind))
     encode = _registered.get(kind) or encoders.find(kind)
     if encode is not None:
         return _Open(id(value), name, iter((_encoded(encode, value, name),)), [], sort=False)

@@ -175,6 +175,21 @@ class TaskReferenceError(CascadeError, TypeError):
 
 
 @dataclass(eq=False)
+class SourceMissingError(CascadeError, TypeError):
+    """Code whose text is not there, so that a change of it could not be seen; `code` is the function's name."""
+
+    task: str
+    code: str
+
+    def __str__(self) -> str:
+        what = "its text" if self.code.endswith(self.task) else f"the text of '{self.code}', which it calls,"
+        return (
+            f"task '{self.task}' can't be cached or recorded: {what} is not there, so a change would not be seen; "
+            f"define it in a file, or give @cs.task(version='1') and change that by hand"
+        )
+
+
+@dataclass(eq=False)
 class UncacheableError(CascadeError, TypeError):
     """A value without a canonical form; a call with it is made without the cache.
 

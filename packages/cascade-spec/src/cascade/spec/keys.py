@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from cascade.spec.code import code_of
+from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.encoding import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, CacheKey, KeyPart, PartKind
@@ -22,8 +23,9 @@ def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = ""
 
     Raises:
         UncacheableError: If one of `arguments` has no canonical form; it names the argument and the type.
+        SourceMissingError: If the text of the task is not there, and no version was given by hand.
     """
-    code = code_of(task)
+    code = code_of(task, version)
     parts = [KeyPart(PartKind.CODE, "", code.version), _version_part(version)]
     for name in sorted(arguments):
         try:
@@ -34,7 +36,9 @@ def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = ""
         parts.append(KeyPart(PartKind.PROCESS, "", digest((_token(os.getpid()), task.serial)).hex()))
     told = "".join([f"{kind} {len(name)} {name} {part}" for kind, name, part in parts])
     return CacheKey(
-        digest(f"{len(code.reference)} {code.reference} {told}").hex(), code.reference, tuple(parts)
+        digest(f"{DIGEST_RULES} {len(code.reference)} {code.reference} {told}").hex(),
+        code.reference,
+        tuple(parts),
     )
 
 

@@ -1,4 +1,4 @@
-"""Syntax: the text of a function as a tree, found by where the function's code says it stands.
+"""Syntax: the text of a function as a tree, found by the function's code.
 
 A file is parsed as a whole, so that lambdas are found like any other function. Text that is not there or can't be
 parsed shows nothing and is no error. Trees are walked iteratively, however deep an expression is.
@@ -7,69 +7,182 @@ parsed shows nothing and is no error. Trees are walked iteratively, however deep
 from __future__ import annotations
 
 import ast
-import hashlib
-import linecache
+import inspect
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
+from typing import NamedTuple
+
+from cascade.spec.texts import Text, keep, texts_of
 
 FunctionSyntax = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
-def syntax_of(function: FunctionType) -> FunctionSyntax | None:
-    """Return the syntax of a function; `None` if it can't be read. Reads the file, if that has not been done."""
-    code = function.__code__
-    found = _functions_in(_text_of(function)).get((code.co_firstlineno, code.co_name), [])
-    if len(found) > 1:  # lambdas in one line
-        spans = set(code.co_positions())
-        found = [each for each in found if span_of(_last(each)) in spans]
-    return found[0] if len(found) == 1 else None
+class Place(NamedTuple):
+    """A function or class in a file, and the functions and classes that it stands in, from the outside in."""
+
+    node: FunctionSyntax | ast.ClassDef
+    inside: tuple[FunctionSyntax | ast.ClassDef, ...]
 
 
-def is_current(function: FunctionType) -> bool:
-    """Tell whether the file's text is what the function was made from, and has not been edited since."""
-    return function.__code__ in _codes_in(_text_of(function), function.__code__.co_filename)
+class Parsed:
+    """The text of a file as a tree, with an index of its functions and classes and of the code made from them."""
 
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.module = ast.Module([], [])
+        self.is_readable = False
+        self._functions: dict[tuple[int, str], list[Place]] = {}
+        self._classes: dict[str, list[Place]] = {}
+        self._codes: dict[str, list[CodeType]] = {}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the compiler has told them when the file was imported
+                self.module = ast.parse(text.data)
+                whole = compile(
+                    text.data, text.file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+                )
+        except _UNREADABLE:
+            return
+        self.is_readable = True
+        self._index()
+        for code in codes_below(whole):
+            self._codes.setdefault(code.co_qualname, []).append(code)
 
-def _text_of(function: FunctionType) -> str:
-    file = function.__code__.co_filename
-    linecache.checkcache(file)
-    return "".join(linecache.getlines(file, function.__globals__))
+    def _index(self) -> None:
+        pending: list[tuple[ast.AST, tuple[FunctionSyntax | ast.ClassDef, ...], str]] = [
+            (self.module, (), "")
+        ]
+        while pending:
+            node, inside, name = pending.pop()
+            if isinstance(node, ast.Lambda):
+                self._functions.setdefault((node.lineno, "<lambda>"), []).append(Place(node, inside))
+                inside, name = (*inside, node), f"{name}<lambda>.<locals>."
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                line = min(part.lineno for part in (node, *node.decorator_list))
+                self._functions.setdefault((line, node.name), []).append(Place(node, inside))
+                inside, name = (*inside, node), f"{name}{node.name}.<locals>."
+            elif isinstance(node, ast.ClassDef):
+                self._classes.setdefault(f"{name}{node.name}", []).append(Place(node, inside))
+                inside, name = (*inside, node), f"{name}{node.name}."
+            pending.extend((each, inside, name) for each in ast.iter_child_nodes(node))
 
+    def made(self, function: FunctionType) -> list[CodeType]:
+        """Return the pieces of code in this text that do what the function's code does, wherever they stand."""
+        code = function.__code__
+        wanted = _fingerprint(code)
+        return [each for each in self._codes.get(code.co_qualname, ()) if _fingerprint(each) == wanted]
 
-@lru_cache(maxsize=8)
-def _functions_in(text: str) -> dict[tuple[int, str], list[FunctionSyntax]]:
-    """Return the functions of a file by first line, that of a decorator if there is one, and name."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the compiler has told them when the file was imported
-            tree = ast.parse(text)
-    except _UNREADABLE:
-        return {}
-    found: dict[tuple[int, str], list[FunctionSyntax]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda):
-            found.setdefault((node.lineno, "<lambda>"), []).append(node)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            line = min(part.lineno for part in (node, *node.decorator_list))
-            found.setdefault((line, node.name), []).append(node)
-    return found
+    def function(self, function: FunctionType) -> Place | None:
+        """Return the syntax of a function, if this is the text that it was made from, but for its position."""
+        code = function.__code__
+        codes = self.made(function)
+        exact = [each for each in codes if each.co_firstlineno == code.co_firstlineno]
+        spans = list(code.co_positions())
+        exact = [each for each in exact if list(each.co_positions()) == spans] or exact
+        found = [each for each in map(self.at, exact or codes) if each is not None]
+        if not codes and _is_rewritten(function):
+            place = self.at(code)
+            found = [] if place is None else [place]
+        same = len(found) < 2 or all(_outline(each.node) == _outline(found[0].node) for each in found[1:])
+        return found[0] if found and same else None
 
+    def at(self, code: CodeType) -> Place | None:
+        """Return the function that stands where a piece of code says that it stands."""
+        found = self._functions.get((code.co_firstlineno, code.co_name), [])
+        if len(found) > 1:  # lambdas in one line
+            spans = set(code.co_positions())
+            found = [each for each in found if span_of(_last(each.node)) in spans]
+        return found[0] if len(found) == 1 else None
 
-@lru_cache(maxsize=8)
-def _codes_in(text: str, file: str) -> frozenset[CodeType]:
-    """Return the code of all functions of a file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            whole = compile(text, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    except _UNREADABLE:
-        return frozenset()
-    return frozenset(codes_below(whole))
+    def classes(self, qualname: str) -> list[Place]:
+        """Return the class statements of that name, in the order of the text."""
+        return sorted(self._classes.get(qualname, ()), key=lambda each: span_of(each.node)[0] or 0)
 
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+@lru_cache(maxsize=16)
+def parsed(text: Text) -> Parsed:
+    """Return a text as a tree; the last ones are kept."""
+    return Parsed(text)
+
+
+def place_of(function: FunctionType) -> tuple[Parsed, Place] | None:
+    """Return the syntax of a function and the file around it; `None` if the text that it was made from is not there."""
+    for text in texts_of(function.__code__.co_filename, function.__globals__):
+        file = parsed(text)
+        place = file.function(function)
+        if place is not None:
+            return file, place
+    return None
+
+
+def syntax_of(function: FunctionType) -> FunctionSyntax | None:
+    """Return the syntax of a function; `None` if it can't be read. Reads the file, if that has not been done."""
+    found = place_of(function)
+    texts = texts_of(function.__code__.co_filename, function.__globals__) if found is None else []
+    places = [parsed(text).at(function.__code__) for text in texts] if found is None else [found[1]]
+    nodes = [each.node for each in places if each is not None]
+    return nodes[0] if nodes and not isinstance(nodes[0], ast.ClassDef) else None
+
+
+def file_of(file: str, names: dict[str, object]) -> Parsed | None:
+    """Return the text of a module as a tree: of two texts, the one that more functions were made from."""
+    found = [parsed(text) for text in texts_of(file, names)]
+    if len(found) > 1:
+        own = [each for each in _functions_of(names) if each.__code__.co_filename == file]
+        counts = [sum(bool(each.made(function)) for function in own) for each in found]
+        if counts[1] > counts[0]:
+            keep(found[1].text)
+            return found[1]
+    return found[0] if found and found[0].is_readable else None
+
+
+def _functions_of(names: dict[str, object]) -> Iterator[FunctionType]:
+    """Give the functions of a module and of the classes in it, whatever wraps them."""
+    pending = [*names.values()]
+    for value in pending:
+        inner = (
+            getattr(value, "__func__", None)
+            or vars_of(value).get("func")
+            or vars_of(value).get("__wrapped__")
+        )
+        for each in (value, inner):
+            if type(each) is FunctionType:
+                yield each
+            elif isinstance(each, type) and each.__module__ == names.get("__name__"):
+                pending += vars(each).values()
+
+
+def vars_of(value: object) -> dict[str, object]:
+    """Return the attributes of an object itself, without asking it."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if type(found) is dict else {}
+
+
+def _is_rewritten(function: FunctionType) -> bool:
+    """Tell whether what has loaded a module changes its code, as pytest does with `assert`."""
+    loader = function.__globals__.get("__loader__")
+    return loader is not None and type(loader) is not SourceFileLoader
+
+
+def _outline(tree: ast.AST) -> list[tuple[object, ...]]:
+    """Return what a tree says, without positions."""
+    return [
+        (
+            type(node),
+            *(repr(value) for _, value in ast.iter_fields(node) if not isinstance(value, ast.AST | list)),
+        )
+        for node in ast.walk(tree)
+    ]
 
 
 def codes_below(code: CodeType) -> Iterator[CodeType]:
@@ -81,7 +194,43 @@ def codes_below(code: CodeType) -> Iterator[CodeType]:
         pending.extend(part for part in reversed(each.co_consts) if isinstance(part, CodeType))
 
 
-def _last(function: FunctionSyntax) -> ast.AST:
+def _fingerprint(code: CodeType) -> list[tuple[object, ...]]:
+    """Return what a piece of code does, without where it stands."""
+    return [
+        (
+            *(
+                each.co_name,
+                each.co_code,
+                each.co_names,
+                each.co_varnames,
+                each.co_cellvars,
+                each.co_freevars,
+            ),
+            *(each.co_flags, each.co_argcount, each.co_kwonlyargcount, each.co_posonlyargcount),
+            [_shown(each, constant) for constant in each.co_consts],
+        )
+        for each in codes_below(code)
+    ]
+
+
+def _shown(code: CodeType, constant: object) -> str:
+    if isinstance(constant, CodeType):
+        return "code"
+    if "__firstlineno__" in code.co_names and constant == code.co_firstlineno:
+        return "line"  # of a class in a function, on Python 3.13 and later
+    if isinstance(constant, frozenset):
+        return f"frozenset {sorted(map(repr, constant))}"
+    is_docstring = (
+        isinstance(constant, str) and constant is code.co_consts[0] and code.co_flags & _WITH_DOCSTRING
+    )
+    return "docstring" if is_docstring else repr(constant)
+
+
+_WITH_DOCSTRING = 0x4000000 if sys.version_info >= (3, 13) else inspect.CO_OPTIMIZED
+"""Flag of code whose first constant is its docstring, if that is a string."""
+
+
+def _last(function: ast.AST) -> ast.AST:
     return function.body if isinstance(function, ast.Lambda) else function
 
 
@@ -89,113 +238,3 @@ def span_of(node: ast.AST) -> tuple[int | None, ...]:
     """Return where a piece of syntax stands: lines, then columns."""
     names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
     return tuple(getattr(node, name) for name in names)
-
-
-def syntax_digest(function: FunctionSyntax) -> bytes:
-    """Return the sha256 of what a function does, by its text.
-
-    Left out are what does not change a value (positions, comments, docstrings, decorators of the function itself) and
-    what differs between versions of Python for the same text.
-    """
-    hashed = hashlib.sha256()
-    pending: list[object] = [function]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, _Mark):
-            hashed.update(part)
-        elif isinstance(part, list):
-            hashed.update(b"[%d:" % len(part))
-            pending.extend(reversed(part))
-        elif isinstance(part, ast.AST):
-            name = type(part).__name__
-            hashed.update(b"(%d:%b" % (len(name), name.encode()))
-            pending.append(_Mark(b")"))
-            for field, value in reversed(_fields(part, outermost=part is function)):
-                pending += (value, _Mark(b"%d:%b=" % (len(field), field.encode())))
-        else:
-            hashed.update(_constant(part))
-    return hashed.digest()
-
-
-class _Mark(bytes):
-    """What stands between the parts of a tree; a plain `bytes` is a constant of the user's."""
-
-
-def _fields(node: ast.AST, outermost: bool) -> list[tuple[str, object]]:
-    """Return the fields of a node that say something, by name."""
-    fields = []
-    for name in sorted(node._fields):
-        value = getattr(node, name, None)
-        if name in _IGNORED or (outermost and name == "decorator_list"):
-            continue
-        if (
-            name == "body"
-            and isinstance(node, _WITH_DOCSTRING)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            value = node.body[1:]
-        elif name == "values" and isinstance(node, ast.JoinedStr):
-            value = _merged(node.values)
-        if isinstance(node, ast.Constant) or (value is not None and value != []):
-            fields.append((name, value))
-    return fields
-
-
-_IGNORED = {"ctx", "kind", "type_comment", "type_ignores"}
-_WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-def _merged(parts: list[ast.expr]) -> list[object]:
-    """Return the parts of an f-string, its literal text in as few pieces as can be: parsers differ in that."""
-    merged: list[object] = []
-    for part in parts:
-        text = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None
-        if text is None:
-            merged.append(part)
-        elif merged and isinstance(merged[-1], str):
-            merged[-1] += text
-        elif text:
-            merged.append(text)
-    return merged
-
-
-def _constant(value: object) -> bytes:
-    if isinstance(value, str):
-        content = value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, bytes):
-        content = value
-    elif isinstance(value, int):
-        content = hex(value).encode()
-    else:  # a float, a complex number, `None` or `...`
-        content = repr(value).encode()
-    return b"<%b %d:%b>" % (type(value).__name__.encode(), len(content), content)
-
-
-Name = tuple[str, ...]
-"""A name and attributes of it, as they are written: `("math", "pi")`."""
-
-
-def names_read(function: FunctionSyntax) -> list[Name]:
-    """Return the names that a function reads, with the attributes taken of them, sorted.
-
-    Those in the functions and classes inside it and in its annotations count too; those in its decorators don't.
-    """
-    found: set[Name] = set()
-    decorators = {id(each) for each in getattr(function, "decorator_list", ())}
-    pending: list[ast.AST] = [function]
-    while pending:
-        node = pending.pop()
-        attributes: list[str] = []
-        while isinstance(node, ast.Attribute):
-            attributes.append(node.attr)
-            node = node.value
-        if isinstance(node, ast.Name):
-            found.add((node.id, *reversed(attributes)))
-        else:
-            pending.extend(each for each in ast.iter_child_nodes(node) if id(each) not in decorators)
-    return sorted(found)
-
-
-def declared_global(function: FunctionSyntax) -> set[str]:
-    """Return the names that a function, or one inside it, declares to be those of the module."""
-    return {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}

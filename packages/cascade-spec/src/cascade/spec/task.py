@@ -30,8 +30,9 @@ from cascade.spec.policies import (
     parse_mode,
 )
 from cascade.spec.protocols import CachePolicy
-from cascade.spec.references import find_loaded
+from cascade.spec.references import find_loaded, module_of
 from cascade.spec.resource import Inject
+from cascade.spec.texts import take
 
 R = TypeVar("R")
 _serials = itertools.count()
@@ -41,7 +42,7 @@ class Task(Generic[R]):
     """A function wrapped by `@cs.task`; calling it runs nothing and returns a `LazyResult`.
 
     `serial` numbers the tasks of a process, so that a table can know a task without keeping it alive. `on` is the
-    name of the executor that makes its calls, or `None`.
+    name of the executor that makes its calls, or `None`. `version` is what the code does not show, told by hand.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Task(Generic[R]):
         name: str | None = None,
         policies: Policies = NO_POLICIES,
         on: str | None = None,
+        version: str = "",
     ) -> None:
         if is_marker(func) or not callable(func):
             raise SpecError(f"@cs.task on {func!r}, which can't be called", "put it on a function")
@@ -58,7 +60,9 @@ class Task(Generic[R]):
         self.name: str = name or str(getattr(func, "__name__", type(func).__name__))
         self.policies = policies
         self.on = on
+        self.version = version
         self.serial = next(_serials)
+        take(func)
         self._accepted: set[tuple[int, tuple[str, ...]]] = set()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
@@ -157,8 +161,8 @@ class Task(Generic[R]):
 
     @property
     def reference(self) -> TaskReference:
-        """The module and qualified name under which other processes find this task."""
-        return TaskReference(self.__module__, self.__dict__.get("__qualname__", self.name))
+        """The module and qualified name under which this task is known; that of `python trip.py` is `trip`."""
+        return TaskReference(module_of(self), self.__dict__.get("__qualname__", self.name))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by reference: module and qualified name.
@@ -166,7 +170,7 @@ class Task(Generic[R]):
         Raises:
             TaskReferenceError: If that is not where the task is found.
         """
-        reference = self.reference
+        reference = self.reference._replace(module=self.__module__)  # where this very process has it
         if reference.find() is not self:
             raise TaskReferenceError(self.name, str(reference))
         return _import_task, (reference.module, reference.qualname)
@@ -312,6 +316,7 @@ def task(
     cache: CachePolicy | None = None,
     mode: Literal["inline", "thread", "process"] | Mode | None = None,
     on: str | None = None,
+    version: str = "",
 ) -> _TaskDecorator: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -323,31 +328,36 @@ def task(
     cache: CachePolicy | None = None,
     mode: Literal["inline", "thread", "process"] | Mode | None = None,
     on: str | None = None,
+    version: str = "",
 ) -> Any:
     """Make a task of a function, sync or async; the policies are those that each of its calls starts with.
 
     `retry` is a number of retries or a `RetryPolicy`, `timeout` seconds, `mode` where a plain `def` runs, `on` the
-    name of one of the engine's `executors`, which then makes the calls.
+    name of one of the engine's `executors`, which then makes the calls. `version` is part of the task's code version:
+    change it by hand where the code does not show a change.
     """
     if on is not None and not (isinstance(on, str) and on):
         raise SpecError(f"@cs.task(on={on!r})", "give the name of one of the engine's executors")
+    if not isinstance(version, str):
+        raise PolicyError(f"@cs.task(version={version!r})", "give a text, such as '2'")
     policies = Policies(
         retry=RetryPolicy(retry) if isinstance(retry, int) else retry,
         timeout=None if timeout is None else check_timeout(timeout),
         cache=None if cache is None else check_cache(cache),
         mode=None if mode is None else parse_mode(mode),
     )
-    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies, on)
+    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies, on, version)
     return decorator if func is None else decorator(func)
 
 
 class _TaskDecorator:
     """What `@cs.task(...)` gives: it wraps the function below it."""
 
-    def __init__(self, name: str | None, policies: Policies, on: str | None) -> None:
+    def __init__(self, name: str | None, policies: Policies, on: str | None, version: str) -> None:
         self._name = name
         self._policies = policies
         self._on = on
+        self._version = version
 
     @overload
     def __call__(self, func: Callable[..., Coroutine[Any, Any, LazyResult[R]]]) -> Task[R]: ...
@@ -358,7 +368,7 @@ class _TaskDecorator:
     @overload
     def __call__(self, func: Callable[..., R | LazyResult[R]]) -> Task[R]: ...
     def __call__(self, func: Callable[..., Any]) -> Task[Any]:
-        return Task(func, self._name, self._policies, self._on)
+        return Task(func, self._name, self._policies, self._on, self._version)
 
 
 def _take_item(container: Any, key: Any) -> Any:

@@ -13,7 +13,14 @@ from typing import Any
 from cascade.runtime.targets.layout import INTERNAL
 from cascade.spec.errors import StoredReferenceError, TaskReferenceError
 from cascade.spec.missing import MISSING
-from cascade.spec.references import class_attribute, find_loaded, is_class, loaded_names, reference_of
+from cascade.spec.references import (
+    class_attribute,
+    find_loaded,
+    is_class,
+    loaded_names,
+    module_of,
+    reference_of,
+)
 from cascade.spec.task import Task
 
 Place = list[Any]
@@ -54,7 +61,7 @@ def place_of_function(function: object) -> Place | None:
     """Return where a function stands that a record may name; `None` if it may not."""
     if type(function) is not FunctionType:
         return None
-    place = [function.__module__, function.__qualname__]
+    place = [module_of(function), function.__qualname__]
     return place if _stands_beside_tasks(function, *place) and find_loaded(*place) is function else None
 
 
@@ -142,7 +149,7 @@ def is_cache_policy(value: object) -> bool:
 def _stands_beside_tasks(found: object, module: str, qualname: str) -> bool:
     return (
         type(found) is FunctionType
-        and (found.__module__, found.__qualname__) == (module, qualname)
+        and (module_of(found), found.__qualname__) == (module, qualname)
         and defines_tasks(module)
     )
 

@@ -1,0 +1,127 @@
+"""Classes: the text of the class statement, and what the class holds.
+
+The text tells the fields with their defaults, the methods, whatever wraps them, and how a library is to make the class.
+What the class holds tells what no text says: a constant that was read from the environment, the fields of
+`namedtuple("Rates", "vat", defaults=[20])`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+from cascade.spec.code.fields import fields_of, is_generated, is_written_by_library
+from cascade.spec.code.functions import mangled, tell_names
+from cascade.spec.code.kinds import Tell
+from cascade.spec.code.modules import names_in
+from cascade.spec.code.names import Namespace
+from cascade.spec.code.ownership import is_own_class, is_own_function
+from cascade.spec.code.scopes import bound_in, free_names
+from cascade.spec.code.telling import Reached, Teller, Told
+from cascade.spec.code.tree_digest import syntax_digest
+from cascade.spec.references import module_of
+from cascade.spec.syntax import Place, file_of
+from cascade.spec.texts import is_installed
+
+
+def describe_class(reached: Reached, teller: Teller) -> Told:
+    """Return what stands for a class of the user's own.
+
+    Raises:
+        SourceMissingError: If the text of a method is not there, and no version was given by hand.
+    """
+    cls: type = reached.value
+    is_local = "<locals>" in cls.__qualname__
+    tell = Tell(teller, closed_over=is_local)
+    names, file = _module_of(cls)
+    parsed = file_of(file, names) if file else None
+    places = [] if parsed is None else parsed.classes(cls.__qualname__)
+    space = Namespace(names, None if parsed is None else names_in(parsed))
+    told: list[Told] = ["class", cls.__qualname__, module_of(cls) if places else ""]
+    for place in places:
+        told += [syntax_digest(place.node), *_names(place, space, teller)]
+    kinds = (*cls.__bases__, type(cls))
+    bases = [each for each in kinds if is_own_class(each, teller.package)]
+    if not places:
+        bases = list(cls.__bases__)
+    changing = set() if space.text is None else space.text.changing_attributes
+    before = teller.is_partial, teller.is_private
+    held = [(name, tell(value)) for name, value in fields_of(cls)]
+    held += [
+        (name, _member(value, cls, tell))
+        for name, value in _members(cls, places, is_local)
+        if name not in changing
+    ]
+    if places and not is_local:  # the text says what they are made from
+        teller.is_partial, teller.is_private = before
+    return (*told, *[tell(each) for each in bases], ("holds", *held))
+
+
+def _module_of(cls: type) -> tuple[dict[str, Any], str]:
+    """Return the names at the top of the module that a class is of, and its file."""
+    module = sys.modules.get(cls.__module__)
+    names = vars(module) if isinstance(module, ModuleType) else {}
+    for value in vars(cls).values():  # of a module that was loaded again, or is no longer there
+        inner = getattr(value, "__func__", value)
+        if isinstance(inner, FunctionType) and inner.__globals__.get("__name__") == cls.__module__:
+            file = inner.__code__.co_filename
+            return inner.__globals__, names.get("__file__") or "" if file.startswith("<") else file
+    return names, names.get("__file__") or ""
+
+
+def _names(place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
+    around = {name for each in place.inside for name in bound_in(each) if not isinstance(each, ast.ClassDef)}
+    inner = Place(place.node, (*place.inside, place.node))
+    paths = [
+        tuple(mangled(each, inner) for each in path)
+        for path in sorted(free_names(place.node))
+        if path[0] not in around
+    ]
+    return tell_names(paths, space, teller)
+
+
+def _members(cls: type, places: list[Place], is_local: bool) -> Iterator[tuple[str, Any]]:
+    """Give what the body of a class has bound and its text does not tell as well.
+
+    That are constants and, of a class in a function, what its methods close over. Without a text it is all there is.
+    """
+    written = {name for place in places for name in bound_in(place.node)}
+    for name, value in sorted(vars(cls).items()):
+        inner = getattr(value, "__func__", value)
+        if name in getattr(cls, "_member_map_", ()) or name in _OF_EVERY_CLASS:
+            continue
+        if places:
+            is_wanted = name in written and (is_local or not hasattr(type(value), "__get__"))
+        elif isinstance(inner, FunctionType):
+            is_wanted = not is_generated(inner, cls) and not is_installed(inner.__code__.co_filename)
+        else:
+            is_wanted = not name.startswith("__") and not (name.startswith("_") and name.endswith("_"))
+            is_wanted = is_wanted and not is_written_by_library(cls) and name != "_abc_impl"
+        if is_wanted and type(value) not in _GETTERS:
+            yield name, value
+
+
+def _member(value: Any, cls: type, tell: Tell) -> Told:
+    inner = getattr(value, "__func__", value)
+    is_function = isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package)
+    return tell.teller.code(inner, cls) if is_function else tell(value)
+
+
+class _Slotted:
+    __slots__ = ("slot",)
+
+
+_GETTERS = (type(vars(_Slotted)["slot"]), type(vars(Place)["node"]))
+"""What gives the fields of classes with slots and of named tuples."""
+_OF_EVERY_CLASS = {
+    "__module__",
+    "__qualname__",
+    "__doc__",
+    "__dict__",
+    "__weakref__",
+    "__annotations__",
+    "__slots__",
+}

@@ -1,0 +1,107 @@
+"""Fields: the fields of a class and their defaults, one row for each way of making such classes.
+
+Libraries are not imported: a class says itself which one has made it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any, NamedTuple
+
+Field = tuple[str, Any]
+"""A name, and what a field of that name holds if nothing is given: a value, or a function that makes one."""
+
+
+class FieldKind(NamedTuple):
+    """A row: what the classes are called, the attribute that tells one, and what gives the fields of it."""
+
+    name: str
+    attribute: str
+    fields: Callable[[Any, Any], Iterator[Field]]
+
+
+def _named_tuple(cls: Any, defaults: Any) -> Iterator[Field]:
+    for name in vars(cls).get("_fields", ()):
+        yield name, defaults.get(name)
+
+
+def _dataclass(cls: Any, fields: Any) -> Iterator[Field]:
+    for name, each in fields.items():
+        yield f"{name} as", each.type
+        if each.default is not dataclasses.MISSING:
+            yield name, each.default
+        if each.default_factory is not dataclasses.MISSING:
+            yield f"{name} by", each.default_factory
+
+
+def _enum(cls: Any, members: Any) -> Iterator[Field]:
+    for name, each in members.items():
+        yield name, each.value
+
+
+def _pydantic(cls: Any, fields: Any) -> Iterator[Field]:
+    for name, each in fields.items():
+        yield f"{name} as", each.annotation
+        if type(each.default).__name__ != "PydanticUndefinedType":
+            yield name, each.default
+        if each.default_factory is not None:
+            yield f"{name} by", each.default_factory
+
+
+def _msgspec(cls: Any, fields: Any) -> Iterator[Field]:
+    defaults = cls.__struct_defaults__
+    for name in fields[: len(fields) - len(defaults)]:
+        yield name, None
+    for name, each in zip(fields[len(fields) - len(defaults) :], defaults, strict=True):
+        yield name, getattr(each, "factory", each)
+
+
+def _attrs(cls: Any, fields: Any) -> Iterator[Field]:
+    for each in fields:
+        if getattr(each.default, "name", "") != "NOTHING":
+            yield each.name, getattr(each.default, "factory", each.default)
+        else:
+            yield each.name, None
+
+
+FIELD_KINDS = (
+    FieldKind("named tuple", "_field_defaults", _named_tuple),
+    FieldKind("dataclass", "__dataclass_fields__", _dataclass),
+    FieldKind("pydantic model", "__pydantic_fields__", _pydantic),
+    FieldKind("msgspec struct", "__struct_fields__", _msgspec),
+    FieldKind("attrs class", "__attrs_attrs__", _attrs),
+)
+
+
+def fields_of(cls: type) -> Iterator[Field]:
+    """Give the fields of a class, if it has such."""
+    for row in FIELD_KINDS:
+        if _is_of(cls, row):
+            yield from row.fields(cls, getattr(cls, row.attribute))
+    if issubclass(cls, enum.Enum):
+        yield from _enum(cls, getattr(cls, "_member_map_", {}))
+
+
+def is_written_by_library(cls: type) -> bool:
+    """Tell whether a library writes methods of a class."""
+    return any(_is_of(cls, row) for row in FIELD_KINDS)
+
+
+def is_generated(value: object, cls: type) -> bool:
+    """Tell whether a member of a class is a method that a library has written as text."""
+    function = getattr(value, "__func__", value)
+    if not isinstance(function, FunctionType) or not is_written_by_library(cls):
+        return False
+    return function.__code__.co_filename.startswith(_GENERATED)
+
+
+_GENERATED = ("<string>", "<attrs ")
+"""What `dataclass`, `namedtuple` and attrs call the text of the methods that they write."""
+
+
+def _is_of(cls: type, row: FieldKind) -> bool:
+    """Tell whether a class is of a row: it says so itself, or its metaclass does, as that of msgspec."""
+    return row.attribute in vars(cls) or row.attribute in vars(type(cls))

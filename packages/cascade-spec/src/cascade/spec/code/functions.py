@@ -1,0 +1,216 @@
+"""Functions: their text, the defaults of their parameters, and all that they name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from types import FunctionType
+from typing import Any
+
+from cascade.spec.code.kinds import Tell, implementations, is_plain
+from cascade.spec.code.names import Found, Known, Namespace, follow, look_up, member, namespace_of
+from cascade.spec.code.ownership import home_of, is_own_class, is_own_function, library_name
+from cascade.spec.code.scopes import Name, bound_in, free_names
+from cascade.spec.code.telling import Reached, Teller, Told
+from cascade.spec.code.tree_digest import syntax_digest
+from cascade.spec.missing import MISSING
+from cascade.spec.syntax import Place, place_of
+
+
+def describe_function(reached: Reached, teller: Teller) -> Told:
+    """Return what stands for a function.
+
+    Raises:
+        SourceMissingError: If its text is not there, and no version was given by hand.
+    """
+    function: FunctionType = reached.value
+    wrapped = vars(function).get("__wrapped__")
+    told: list[Told] = [] if wrapped is None else [Tell(teller, closed_over=True)(wrapped)]
+    if not is_own_function(function, teller.package):
+        held = _held_by_library(function, Tell(teller, closed_over=True))
+        return ("library", library_name(function, home_of(function)), *told, *held)
+    tell = Tell(teller, closed_over="<locals>" in function.__qualname__)
+    found = place_of(function)
+    if found is None and wrapped is not None and function.__code__.co_filename.startswith("<"):
+        return ("wrapper", *told)  # written by a library that makes decorators
+    if found is None:
+        return ("function", *told, teller.missing_text(function), *_defaults(function, None, None, tell))
+    place = found[1]
+    space = namespace_of(function.__globals__, function.__code__.co_filename)
+    return (
+        *("function", *told, syntax_digest(place.node), *_defaults(function, place, space, tell)),
+        *_names(function, place, space, teller),
+        *_members(function, place, reached.owner, tell),
+    )
+
+
+def _held_by_library(function: FunctionType, tell: Tell) -> Iterator[Told]:
+    """Give what stands for the user's own code in a library's function; numbers and texts in it are the library's."""
+    if home_of(function) == "functools" and hasattr(function, "registry"):
+        yield implementations(function, tell)
+        return
+    for name in function.__code__.co_freevars:
+        value = _content(function, name)
+        if not is_plain(value):
+            yield tell(value)
+
+
+def _defaults(
+    function: FunctionType, place: Place | None, space: Namespace | None, tell: Tell
+) -> Iterator[Told]:
+    """Give what stands for the defaults of parameters: their values, but names where a library is asked for one."""
+    named = function.__kwdefaults__ or {}
+    values = [*(function.__defaults__ or ()), *(named[name] for name in sorted(named))]
+    written: list[ast.expr | None] = [None] * len(values)
+    if place is not None and not isinstance(place.node, ast.ClassDef):
+        arguments = place.node.args
+        by_name = {
+            each.arg: default
+            for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        }
+        written = [*arguments.defaults, *(by_name.get(name) for name in sorted(named))]
+        if len(written) != len(values):  # somebody has set others
+            written = [None] * len(values)
+    for value, expression in zip(values, written, strict=True):
+        path = None if expression is None else _path(expression)
+        known = None
+        if (
+            path is not None
+            and space is not None
+            and space.text is not None
+            and path[0] in space.text.imports
+        ):
+            known = look_up(space, path, tell.teller.package)
+        yield known.told if isinstance(known, Known) else tell(value)
+
+
+def _path(expression: ast.expr) -> Name | None:
+    """Return a name with attributes, if that is all that an expression is."""
+    names = free_names(expression)
+    is_path = isinstance(expression, ast.Name | ast.Attribute)
+    return next(iter(names)) if is_path and len(names) == 1 else None
+
+
+def _names(function: FunctionType, place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
+    """Give what stands for the names that a function takes from around it."""
+    around = _bound_around(place)
+    changing = _changing_around(place)
+    outside: list[Name] = []
+    for name, *attributes in sorted(free_names(place.node, with_defaults=False)):
+        name = mangled(name, place)
+        attributes = [mangled(each, place) for each in attributes]
+        if name in function.__code__.co_freevars:
+            if name not in changing and name != "__class__":
+                found = follow(space, _content(function, name), attributes, teller.package)
+                yield (name, *attributes), _told(found, Tell(teller, closed_over=True))
+        elif name not in around:
+            outside.append((name, *attributes))
+    yield from tell_names(outside, space, teller)
+
+
+def tell_names(names: Iterable[Name], space: Namespace, teller: Teller) -> Iterator[Told]:
+    """Give what stands for names at the top of a module, and for those that they are made from."""
+    pending = [(space, name) for name in names]
+    seen = {(id(space.names), name) for name in names}
+    for where, path in pending:
+        found = look_up(where, path, teller.package)
+        if found is not None:
+            yield path, _told(found, Tell(teller, closed_over=False))
+        if isinstance(found, Known) and found.space is not None:
+            more = [(found.space, each) for each in found.more]
+            pending += [each for each in more if (id(each[0].names), each[1]) not in seen]
+            seen.update((id(each[0].names), each[1]) for each in more)
+
+
+def _told(found: Known | Found | None, tell: Tell) -> Told:
+    if found is None:
+        return None
+    if isinstance(found, Known):
+        return found.told
+    return _attribute(found, tell) if found.owner is not None else tell(found.value)
+
+
+def _attribute(found: Found, tell: Tell) -> Told:
+    """Return what stands for an attribute of a class: what is written there, or the class where that is no constant."""
+    value = found.value
+    inner = getattr(value, "__func__", value)
+    if isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package):
+        return tell.teller.code(inner, found.owner)
+    teller = tell.teller
+    before, teller.is_partial = (teller.is_partial, teller.is_private), False
+    told = tell(value)
+    is_seen = not teller.is_partial
+    teller.is_partial, teller.is_private = before
+    return told if is_seen else (told, tell(found.owner))
+
+
+def _bound_around(place: Place) -> set[str]:
+    """Return the names that are bound in the functions around a function: what it does not close over is no global."""
+    functions = [each for each in place.inside if not isinstance(each, ast.ClassDef)]
+    of_module = {name for each in ast.walk(place.node) if isinstance(each, ast.Global) for name in each.names}
+    return {name for each in functions for name in bound_in(each)} - of_module
+
+
+def _changing_around(place: Place) -> set[str]:
+    """Return the names that functions assign to in the functions around them."""
+    outermost = (*place.inside, place.node)[0]
+    return {name for each in ast.walk(outermost) if isinstance(each, ast.Nonlocal) for name in each.names}
+
+
+def mangled(name: str, place: Place) -> str:
+    """Return a name as the class around it makes it: `__rate` in a class `Shop` is `_Shop__rate`."""
+    classes = [each.name for each in place.inside if isinstance(each, ast.ClassDef)]
+    is_private = name.startswith("__") and not name.endswith("__")
+    return f"_{classes[-1].lstrip('_')}{name}" if classes and is_private and classes[-1].strip("_") else name
+
+
+def _content(function: FunctionType, name: str) -> Any:
+    cell = (function.__closure__ or ())[function.__code__.co_freevars.index(name)]
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return None
+
+
+def _members(function: FunctionType, place: Place, owner: type | None, tell: Tell) -> Iterator[Told]:
+    """Give what stands for the attributes that a method takes of its object, of its class and by `super()`."""
+    owner = owner or _owner(function)
+    if owner is None or not is_own_class(owner, tell.teller.package):
+        return
+    code = function.__code__
+    receiver = code.co_varnames[0] if code.co_argcount else None
+    for name, after in sorted(_members_taken(place.node, receiver)):
+        name = mangled(name, place)
+        found = member(owner, name, tell.teller.package, after)
+        if found is not None:
+            yield ("super" if after else "self", name), _told(found, tell)
+
+
+def _members_taken(node: ast.AST, receiver: str | None) -> set[tuple[str, bool]]:
+    """Return the names of attributes that are taken of a method's first parameter or its class, or by `super()`."""
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute):
+            match each.value:
+                case ast.Call(func=ast.Name(id="super")):
+                    found.add((each.attr, True))
+                case ast.Name(id=name) | ast.Attribute(value=ast.Name(id=name), attr="__class__") if name in (
+                    receiver,
+                    "__class__",
+                ):
+                    found.add((each.attr, False))
+                case ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)]) if name == receiver:
+                    found.add((each.attr, False))
+    return found
+
+
+def _owner(function: FunctionType) -> type | None:
+    """Return the class whose body a function stands in, if that is found by name or held by the function."""
+    if "__class__" in function.__code__.co_freevars:
+        held = _content(function, "__class__")
+        return held if isinstance(held, type) else None
+    first, *others = function.__qualname__.split(".")
+    found = function.__globals__.get(first, MISSING)
+    for name in others[:-1]:
+        found = vars(found).get(name, MISSING) if isinstance(found, type) else MISSING
+    return found if others and isinstance(found, type) else None

@@ -1,0 +1,118 @@
+"""Texts: what the files of tasks said when the tasks were made.
+
+A file may be edited while its code runs. So it is read when a task of it is made, once, and parsed only if somebody
+asks for a code version. The files of the user's other modules that are loaded by then are read as well: a task may call
+what they hold.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from itertools import islice
+from types import FunctionType, ModuleType
+from typing import Any
+
+
+class Text:
+    """The text of one file as it was at one time; `stamp` says which state of the file it is."""
+
+    __slots__ = ("__weakref__", "_data", "file", "stamp")
+
+    def __init__(self, file: str, data: bytes | str, stamp: object) -> None:
+        self.file = file
+        self.stamp = stamp
+        self._data = data
+
+    @property
+    def data(self) -> bytes | str:
+        """What stands in the file: the bytes of it, or a text that never was in a file, such as that of a notebook."""
+        return self._data
+
+
+_taken: dict[str, Text] = {}
+_seen = 0
+"""Modules that were looked at: `sys.modules` keeps the order in which they were loaded."""
+
+
+def take(function: Any) -> None:
+    """Read the file of a function that becomes a task, if that has not been done since it was loaded."""
+    # For each task that is made: one inside a function costs a look into a dict, one of a module a `stat`.
+    while type(function) is not FunctionType:
+        function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+        if function is None:
+            return
+    file = function.__code__.co_filename
+    known = _taken.get(file)
+    if known is None or ("<locals>" not in function.__qualname__ and known.stamp != _stamp(file)):
+        if str(function.__module__).startswith(_CASCADE):
+            return
+        read(file, function.__globals__)
+        _take_modules()
+
+
+def _take_modules() -> None:
+    """Read the files of the user's modules that were loaded since the last time."""
+    global _seen
+    modules = sys.modules
+    if _seen > len(modules):
+        _seen = 0
+    for module in list(islice(modules.values(), _seen, None)):
+        file = getattr(module, "__file__", None) if type(module) is ModuleType else None
+        if file is not None and file.endswith(".py") and file not in _taken and not is_installed(file):
+            read(file, vars(module))
+    _seen = len(modules)
+
+
+def read(file: str, names: dict[str, Any]) -> Text | None:
+    """Read a file as it is now and keep the text; `None` if there is none. `names` are those of its module."""
+    stamp = _stamp(file)
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be loaded for this alone
+            text = Text(file, opened.read(), stamp)
+    except (OSError, ValueError):
+        lines = linecache.getlines(file, names)  # of a notebook, a doctest, a zip file
+        if not lines:
+            return None
+        text = Text(file, "".join(lines), stamp)
+    _taken[file] = text
+    return text
+
+
+def texts_of(file: str, names: dict[str, Any]) -> list[Text]:
+    """Return the texts that a module may have been made from: first the one that was taken."""
+    taken = _taken.get(file)
+    if taken is not None and taken.stamp is not None and taken.stamp == _stamp(file):
+        return [taken]
+    now = read(file, names)
+    if taken is not None:
+        _taken[file] = taken
+    return [each for each in (taken, now) if each is not None]
+
+
+def keep(text: Text) -> None:
+    """Go on with this text for its file: it is the one that the module was made from."""
+    _taken[text.file] = text
+
+
+def _stamp(file: str) -> object:
+    try:
+        found = os.stat(file)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def is_installed(file: str) -> bool:
+    """Tell whether a file belongs to Python or to an installed package."""
+    return is_site(file) or file.startswith(_STANDARD)
+
+
+def is_site(file: str) -> bool:
+    """Tell whether a file lies among installed packages."""
+    return "site-packages" in file or "dist-packages" in file
+
+
+_STANDARD = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120
+_CASCADE = "cascade."
