@@ -161,9 +161,7 @@ class Judge:
             hit = None
         return Answer(Verdict.MISS if hit is None else Verdict.HIT), key, hit
 
-    async def _dated(
-        self, answer: Answer, key: CacheKey | None, ttl: float | None
-    ) -> Answer:
+    async def _dated(self, answer: Answer, key: CacheKey | None, ttl: float | None) -> Answer:
         """Return the answer with the entry that it rests on, and the time that it is good for under this `ttl`."""
         if key is None:
             return answer

@@ -27,6 +27,7 @@ from cascade.spec.code.telling import Teller, Told
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.encoding import digest
 from cascade.spec.errors import UncacheableError
+from cascade.spec.files import File
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.references import class_attribute, known_as, module_of
@@ -249,6 +250,11 @@ def _inject(value: Inject, tell: Tell) -> Told:
     return value.name
 
 
+def _file(value: File, tell: Tell) -> Told:
+    """Tell an input file by its path: its content counts where it is an argument, at each call."""
+    return value.__fspath__()
+
+
 ROWS = (
     Kind("plain", (type(None), bool, int, float, complex, str, bytes), _digest),
     Kind("constant of Python", (type(...), type(NotImplemented)), _text),
@@ -285,6 +291,7 @@ ROWS = (
     Kind("partial task", (PartialTask,), _partial_task),
     Kind("router", (Router,), _router),
     Kind("input", (ParamContract, EnvContract), _contract),
+    Kind("input file", (File,), _file),
     Kind("resource", (Resource,), _resource),
     Kind("injected resource", (Inject,), _inject),
 )
