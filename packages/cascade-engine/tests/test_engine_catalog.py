@@ -25,6 +25,7 @@ from cascade.adapters.urls import catalog_from_url
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import (
     RunActiveError,
+    RunDamagedError,
     RunNotFoundError,
     SpecError,
     StoreError,
@@ -373,20 +374,49 @@ def test_a_lock_holds_by_whichever_link_one_comes(path: Path) -> None:
     [
         "UPDATE runs SET status = 'dancing'",
         "UPDATE runs SET began = 'yesterday'",
-        "UPDATE runs SET run_id = x'ff'",
-        "UPDATE runs SET run_id = CAST(x'ff' AS TEXT)",
+        "UPDATE runs SET round = 'x'",
+        "UPDATE runs SET rules = x'00'",
+        "UPDATE runs SET task = x'ff'",
         "UPDATE facts SET kind = 99",
         "UPDATE facts SET at = 'now'",
     ],
 )
 def test_rows_that_make_no_sense_are_told(path: Path, damage: str) -> None:
-    """Rows that no store of runs has are a `StoreError` that names the file."""
+    """What is recorded of a run whose rows no store has is a `RunDamagedError` that names the file."""
     record(path, "one")
     alter(path, damage)
-    with pytest.raises(StoreError, match=r"runs\.db"):  # noqa: PT012 - whichever of the two looks meets it
-        catalog = SqliteCatalog(path)
-        catalog.runs()
-        catalog.facts("one")
+    with pytest.raises(RunDamagedError, match=r"runs\.db"):
+        SqliteCatalog(path).facts("one")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "status = 'dancing'",
+        "began = 'yesterday'",
+        "updated = x'ff'",
+        "round = 'x'",
+        "round = 1e300",
+        "round = -1",
+        "rules = 'x'",
+        "task = x'ff'",
+        "error = x'05'",
+        "run_id = x'ff'",
+    ],
+)
+def test_a_damaged_run_hides_no_other(path: Path, damage: str) -> None:
+    """A run whose own data makes no sense is listed as damaged, the others as they are, and it can be deleted."""
+    record(path, "one")
+    record(path, "two")
+    (sound,) = (run for run in SqliteCatalog(path).runs() if run.run_id == "two")
+    alter(path, f"UPDATE runs SET {damage} WHERE run_id = 'one'")
+    catalog = SqliteCatalog(path)
+    runs = {run.status: run for run in catalog.runs()}
+    assert runs.pop(RunStatus.DAMAGED).facts == sound.facts
+    assert [*runs.values()] == [sound]
+    if "run_id" not in damage:
+        catalog.delete("one")
+        assert catalog.runs() == [sound]
 
 
 def test_a_store_tells_how_it_is(path: Path) -> None:

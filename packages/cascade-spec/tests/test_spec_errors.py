@@ -45,7 +45,9 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.StoreNotFoundError("runs.db", "there is no such file"), FileNotFoundError),
     (errors.StoreFormatError("runs.db", "is no store", "a remedy"), ValueError),
     (errors.RunActiveError("nightly", "runs.db", "process 1"), OSError),
+    (errors.RunDamagedError("runs.db", "it is cut", "nightly"), OSError),
     (errors.RunNotFoundError("nightly", "runs.db"), LookupError),
+    (errors.UnknownSettingError("cs.run", "parms", ("params",), "params"), TypeError),
     (errors.RunRulesError("nightly", "Cascade 0.1"), ValueError),
 ]
 

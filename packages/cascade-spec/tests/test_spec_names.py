@@ -61,6 +61,7 @@ SPEC_NAMES = [
     "RetryPolicy",
     "Router",
     "RunActiveError",
+    "RunDamagedError",
     "RunLostError",
     "RunNotFoundError",
     "RunRulesError",

@@ -127,11 +127,16 @@ def looking(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Co
             if _needs_recovery(connection):
                 connection.close()
                 connection = _connect(path, "rw")
+            connection.text_factory = _text
             _make_views(connection, wanted)
             connection.execute("PRAGMA query_only = on")
             yield connection
         finally:
             connection.close()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")  # one text that is damaged hides no other
 
 
 def _make_views(connection: sqlite3.Connection, wanted: Format) -> None:
@@ -258,7 +263,12 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
     """Tell what goes wrong with a file as a `StoreError` that names it."""
     try:
         yield
-    except (sqlite3.Error, UnicodeError, OSError) as problem:  # what is no text, there or here
+    except (
+        sqlite3.Error,
+        UnicodeError,
+        OverflowError,
+        OSError,
+    ) as problem:  # no text or number of a file, too
         if isinstance(problem, StoreError):
             raise
         raise StoreError(os.fspath(path), f"{type(problem).__name__}: {problem}") from problem

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.state.damage import as_damage, checking
 from cascade.adapters.state.places import digest_of
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
@@ -65,6 +66,7 @@ class Recording:
         self.state = state
         self._footings = Footings(registry) if registry.has_atomic else None
         self._run_id = run_id
+        self._store: str = getattr(state, "store", type(state).__name__)
         self._wake_up = wake_up
         self._record: RunRecord | None = None
         self._code: set[tuple[str, str]] = set()
@@ -307,6 +309,8 @@ class Recording:
         routes = job.frame.program.calls[job.position].choices()
         before = self.state.get_note(job.key, Note.ROUTES) or (-1,) * len(routes)
         taken = -1 if route is None else choice.routes.index(route)
+        if len(before) != len(routes):
+            raise as_damage(ValueError("another number of routers"), self._store, self._run_id)
         index = routes.index(choice)
         self._check(
             before[index] in (-1, taken),
@@ -384,7 +388,8 @@ class Recording:
                 ):  # it was called, and the tree in its place was skipped
                     settled[position] = SkipReason.RECOVERED
                     continue
-                settled[position] = SkipReason(reason)
+                with checking(self._store, self._run_id):
+                    settled[position] = SkipReason(reason)
                 otherwise = lazies[position].policies.otherwise
                 if reason == SkipReason.CONDITION_FALSE and otherwise is not MISSING:
                     self.state.put_result(node, otherwise)

@@ -20,12 +20,16 @@ class Note(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """What became of a recorded run. One that is `RUNNING` and driven by nobody was interrupted."""
+    """What became of a recorded run. One that is `RUNNING` and driven by nobody was interrupted.
+
+    `DAMAGED` stands in no store: it is told of a run whose own data can't be read.
+    """
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     STOPPED = "stopped"
+    DAMAGED = "damaged"
 
 
 class Call(NamedTuple):

@@ -307,6 +307,13 @@ class RunLostError(StoreError):
 
 
 @dataclass(eq=False)
+class RunDamagedError(StoreError):
+    """What a store holds of a run can't be read: it was changed, or a part of it is gone. Others are not touched."""
+
+    run_id: str
+
+
+@dataclass(eq=False)
 class StoreFormatError(CascadeError, ValueError):
     """A store that is of another kind, or of a newer version, than what opens it."""
 

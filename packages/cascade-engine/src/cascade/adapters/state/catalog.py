@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.journal import Kind
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import RunStatus
@@ -16,7 +17,8 @@ class RunSummary:
 
     `driver` says who drives the run at this moment; it is empty for a run that nobody drives. One that has the status
     `running` and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of
-    other rules than `DIGEST_RULES` can be looked at, and can't go on.
+    other rules than `DIGEST_RULES` can be looked at, and can't go on. A run whose own data can't be read has the status
+    `DAMAGED`, and is listed among the others.
     """
 
     run_id: str
@@ -35,6 +37,44 @@ class RunSummary:
     def is_interrupted(self) -> bool:
         """Whether the run has not ended, and nobody drives it."""
         return self.status is RunStatus.RUNNING and not self.driver
+
+
+def summary_of(
+    run_id: object,
+    status: object,
+    task: object,
+    number: object,
+    began: object,
+    updated: object,
+    error: object,
+    rules: object,
+    driver: str,
+    facts: int,
+    size: int,
+) -> RunSummary:
+    """Return what a store tells of a run.
+
+    Raises:
+        ValueError: If a part of it is not what is stored there.
+    """
+    return RunSummary(
+        text(run_id),
+        RunStatus(text(status)),
+        text(task),
+        count(number),
+        moment(began),
+        moment(updated),
+        text(error),
+        driver,
+        facts,
+        size,
+        count(rules),
+    )
+
+
+def damaged_summary(run_id: object, driver: str, facts: int = 0, size: int = 0) -> RunSummary:
+    """Return what is told of a run whose own data can't be read: that it is there, so that it can be deleted."""
+    return RunSummary(str(run_id), RunStatus.DAMAGED, "", 0, 0.0, 0.0, "", driver, facts, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +100,7 @@ class Catalog(Protocol):
 
         Raises:
             RunNotFoundError: If the store has no such run.
+            RunDamagedError: If what is told of it can't be read.
         """
 
     def delete(self, run_id: str) -> None:

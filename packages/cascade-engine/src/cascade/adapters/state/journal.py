@@ -109,6 +109,8 @@ class Journal(Protocol):
     Each call ends within `ANSWER_SECONDS`, with a `StoreError` if the store does not answer; only `open` may wait
     longer, for somebody else's claim on the run to end. A call that takes longer is cancelled. It gives up then, or is
     seen through, as what a thread has begun has to be, and ends as if it had not been cancelled.
+
+    It may have an attribute `store`, which is what errors call the store: its path or address, without a password.
     """
 
     async def open(self, anew: bool = False) -> Loaded | None:
@@ -118,6 +120,7 @@ class Journal(Protocol):
 
         Raises:
             RunActiveError: If somebody else has taken it and lives.
+            RunDamagedError: If what is stored is not what was written.
             StoreError: If the store can't be read.
         """
 

@@ -84,3 +84,9 @@ def frame_of(key: FrameKey) -> Frame:
         known = each.cached_frame = Frame(each.number if known is None else known.round, own, above)
     assert known is not None
     return known
+
+
+def binding(run: bytes, place: Place, kind: int | None) -> bytes:
+    """Return what binds the bytes of a fact to where it is stored; those of the run's record are of no kind."""
+    (number, frame, _), node = place
+    return b"%d:%b %d:%b%b:%d" % (len(run), run, number, frame, node, -1 if kind is None else kind)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.codec.frame import seal, unseal
+from cascade.adapters.state.checked import count
+from cascade.adapters.state.damage import FAULTS, as_damage, checking
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
-from cascade.adapters.state.places import Frame, Place, frame_of, place_of
+from cascade.adapters.state.places import Frame, Place, binding, frame_of, place_of
 from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
 from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
-from cascade.spec.errors import DamagedDataError, PolicyError, RunRulesError, SpecError, StoreError
+from cascade.spec.errors import PolicyError, RunRulesError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NOTES = {Note.ROUTES: Kind.ROUTES, Note.SIZE: Kind.SIZE}
+_FORMS: dict[Kind, Any] = {
+    Kind.SKIP: str,
+    Kind.ROUTES: tuple[int, ...],
+    Kind.SIZE: tuple[int],
+    Kind.TARGET: tuple[int, bytes],
+}
+"""What facts are that are no values of the user's."""
 _OWN = Place(Frame(-1, b"", b""), b"")
 """The place of the run itself: of its record, and of what its own loop goes on with."""
 _NO_CALL = Call("", "")
@@ -61,10 +71,11 @@ class RecordedState:
             raise PolicyError(f"keep_rounds={keep_rounds!r}", "give a whole number, 1 or more")
         self.run_id = run_id
         try:
-            self._run = run_id.encode()
+            self._bound = partial(binding, run_id.encode())
         except UnicodeEncodeError:
             raise SpecError(f"run_id={run_id!r} has half a character", "give an id of whole ones") from None
         self._journal = journal
+        self.store: str = getattr(journal, "store", type(journal).__name__)
         self._codec: Codec = DataCodec() if codec is None else codec
         self._keep_rounds = keep_rounds
         self._facts: dict[bytes, dict[bytes, dict[Kind, Any]]] = {}  # by frame, node and kind
@@ -255,7 +266,7 @@ class RecordedState:
             RunRulesError: If its digests are made by other rules.
             StoreError: If the store can't be read.
         """
-        loaded = await self._answer(self._journal.open(anew), None)
+        loaded = await self._answer(self._journal.open(anew=True) if anew else self._journal.open(), None)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
@@ -299,7 +310,7 @@ class RecordedState:
                 answer = await call
         except TimeoutError as problem:
             self._patience = _MOMENT
-            raise StoreError(type(self._journal).__name__, "the store does not answer in time") from problem
+            raise StoreError(self.store, "the store does not answer in time") from problem
         if task.cancelling() > requests:  # the call was seen through; who waits for it is to end all the same
             raise asyncio.CancelledError
         return answer
@@ -358,36 +369,29 @@ class RecordedState:
         return value
 
     def _decoded(self, place: Place, kind: Kind, data: bytes) -> Any:
-        if kind is Kind.RESULT:
-            return self._codec.decode(data, key=self._bound(place, kind))
-        found = self._unsealed(data, place, kind)
-        if kind is Kind.TARGET:
+        try:
+            if kind is Kind.RESULT:
+                return self._codec.decode(data, key=self._bound(place, kind))
+            found = self._unsealed(data, place, kind, _FORMS[kind])
+            if kind is not Kind.TARGET:
+                return found
             number, target = found
-            return Pending(number, decode_target(target, self._codec, key=self._bound(place, Kind.TARGET)))
-        return found if kind is Kind.SKIP else tuple(found)
+            pending = decode_target(target, self._codec, key=self._bound(place, Kind.TARGET))
+            return Pending(count(number), pending)
+        except FAULTS as problem:  # once for each fact, for which a context manager takes too long
+            raise as_damage(problem, self.store, self.run_id) from problem
 
     def _decoded_record(self, data: bytes) -> RunRecord:
-        record: RunRecord = self._unsealed(data, _OWN, type_=RunRecord)
-        return record
+        with checking(self.store, self.run_id):
+            record: RunRecord = self._unsealed(data, _OWN, None, RunRecord)
+            return record
 
     def _sealed(self, value: object, place: Place, kind: Kind | None = None) -> bytes:
         """Return the bytes of what is no value of the user's, bound to their place as those of values are."""
         return seal(_VERSION, msgspec.msgpack.encode(value), self._bound(place, kind))
 
-    def _unsealed(self, data: bytes, place: Place, kind: Kind | None = None, type_: Any = Any) -> Any:
-        try:
-            return msgspec.msgpack.decode(unseal(_VERSION, data, self._bound(place, kind)), type=type_)
-        except (msgspec.MsgspecError, DamagedDataError) as problem:
-            told = (
-                f"what it holds of run '{self.run_id}' is damaged ({problem}); begin anew with restart=True"
-            )
-            raise StoreError(type(self._journal).__name__, told) from problem
-
-    def _bound(self, place: Place, kind: Kind | None) -> bytes:
-        """Return what binds bytes to their place in the store; those of the run's record are of no kind."""
-        (number, frame, _), node = place
-        number_of_kind = -1 if kind is None else kind
-        return b"%d:%b %d:%b%b:%d" % (len(self._run), self._run, number, frame, node, number_of_kind)
+    def _unsealed(self, data: bytes, place: Place, kind: Kind | None, form: Any) -> Any:
+        return msgspec.msgpack.decode(unseal(_VERSION, data, self._bound(place, kind)), type=form)
 
     # The buffer
 

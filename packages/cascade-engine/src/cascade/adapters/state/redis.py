@@ -16,8 +16,10 @@ from secrets import token_hex
 from typing import Any
 
 from cascade.adapters.redis import ANSWER_SECONDS, RedisServer
+from cascade.adapters.state.checked import fact_of, head_of
+from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
-from cascade.adapters.state.places import Frame, Place
+from cascade.adapters.state.places import Frame
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.state.redis_layout import (
     ABOVE,
@@ -41,7 +43,6 @@ from cascade.adapters.state.redis_layout import (
     value_field,
 )
 from cascade.runtime.spawning import spawn
-from cascade.spec.durable import RunStatus
 from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError, StoreFormatError
 from cascade.spec.protocols import Codec
 
@@ -56,6 +57,8 @@ _LOOKS = 20
 
 _DISK_SECONDS = ANSWER_SECONDS * 0.75
 """How long a server may take to bring a write to its disk."""
+
+_ADVICE = ", and see to it that maxmemory-policy is noeviction"
 
 _FRAMES_AT_ONCE = 500
 """Frames that are asked for in one go when a run is loaded."""
@@ -106,6 +109,7 @@ class RedisJournal:
         if not lease_seconds > 0:
             raise PolicyError(f"lease_seconds={lease_seconds!r}", "give the seconds of a lease, such as 10.0")
         self._server = RedisServer(url)
+        self.store = self._server.address
         self._run_id = run_id
         self._keys = RunKeys(prefix, run_id)
         self._durability = durability
@@ -228,11 +232,11 @@ class RedisJournal:
             head, listed, frames = await pipe.execute()
         if not head and listed is None:
             return None
-        if not head or int(head.get(b"frames", -1)) != len(frames):
-            raise self._damaged()
-        try:
-            loaded = Head(
-                RunStatus(head[b"status"].decode()),
+        with checking(self.store, self._run_id, _ADVICE):
+            if not head or int(head.get(b"frames", -1)) != len(frames):
+                raise ValueError("some keys are gone")
+            loaded = head_of(
+                head[b"status"].decode(),
                 as_text(head[b"task"]),
                 head[b"record"],
                 int(head[b"round"]),
@@ -242,8 +246,6 @@ class RedisJournal:
             )
             members = [member for member, number in frames if number == loaded.round]
             return Loaded(loaded, [fact async for fact in self._facts(members)])
-        except (KeyError, ValueError) as problem:
-            raise self._damaged() from problem
 
     async def _facts(self, members: list[bytes]) -> Any:
         for begin in range(0, len(members), _FRAMES_AT_ONCE):
@@ -257,14 +259,7 @@ class RedisJournal:
                 for field, value in found.items():
                     if is_value(field):
                         node, kind = key_of(field)
-                        yield Place(frame, node), kind, value
-
-    def _damaged(self) -> StoreError:
-        return StoreError(
-            self._server.address,
-            f"facts of the run '{self._run_id}' are missing or damaged; begin anew with restart=True, "
-            "and see to it that maxmemory-policy is noeviction",
-        )
+                        yield fact_of(*frame, node, int(kind), value)
 
     # Writing
 

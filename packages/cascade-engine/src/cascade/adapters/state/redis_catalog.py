@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
 from cascade.adapters.redis import RedisServer
-from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary
+from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.damage import FAULTS, checking
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.redis_health import inspect_server
 from cascade.adapters.state.redis_layout import (
@@ -20,8 +21,7 @@ from cascade.adapters.state.redis_layout import (
     name_of,
     told_field,
 )
-from cascade.spec.durable import RunStatus
-from cascade.spec.errors import RunActiveError, RunNotFoundError, StoreError
+from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
 _RUNS_AT_ONCE = 500
@@ -54,11 +54,14 @@ class RedisCatalog:
                     for run_id in some:
                         pipe.hmget(self._keys(run_id).head, _HEAD)
                         pipe.get(self._keys(run_id).lease)
-                    rows = pipe.execute()
+                        pipe.zscore(self._keys("").runs, as_bytes(run_id))
+                    rows = pipe.execute(raise_on_error=False)
                 found += [
-                    self._summary(run_id, head, lease or b"")
-                    for run_id, head, lease in zip(some, rows[::2], rows[1::2], strict=True)
-                    if any(each is not None for each in head)  # deleted since
+                    self._summary(run_id, head, lease)
+                    for run_id, head, lease, listed in zip(
+                        some, *(rows[at::3] for at in range(3)), strict=True
+                    )
+                    if listed is not None  # not deleted since
                 ]
         return found
 
@@ -71,7 +74,8 @@ class RedisCatalog:
         """
         keys = self._keys(run_id)
         with self._server.blocking_client() as client:
-            if not client.exists(keys.head):
+            head = client.hmget(keys.head, _HEAD)
+            if all(each is None for each in head) and client.zscore(keys.runs, as_bytes(run_id)) is None:
                 raise RunNotFoundError(run_id, self._server.address)
             frames = client.zrange(keys.frames, 0, -1, withscores=True)
             with client.pipeline(transaction=False) as pipe:
@@ -82,13 +86,15 @@ class RedisCatalog:
                     if row:
                         pipe.hmget(keys.frame(member), [told_field(each) for each in row])
                 told = iter(pipe.execute())
-        found = [
-            self._fact(int(number), field, data)
-            for (_, number), row in zip(frames, fields, strict=True)
-            if row
-            for field, data in zip(row, next(told), strict=True)
-            if data is not None  # deleted since
-        ]
+        with checking(self._server.address, run_id):
+            _summary_of(run_id, head, "")
+            found = [
+                self._fact(number, field, data)
+                for (_, number), row in zip(frames, fields, strict=True)
+                if row
+                for field, data in zip(row, next(told), strict=True)
+                if data is not None  # deleted since
+            ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
     def delete(self, run_id: str) -> None:
@@ -126,38 +132,26 @@ class RedisCatalog:
     def _keys(self, run_id: str) -> RunKeys:
         return RunKeys(self._prefix, run_id)
 
-    def _summary(self, run_id: str, head: list[bytes], lease: bytes) -> RunSummary:
+    def _summary(self, run_id: str, head: object, lease: object) -> RunSummary:
+        driver = name_of(lease) if isinstance(lease, bytes) else ""
         try:
-            status, task, number, began, updated, error, facts, size, rules = head
-            return RunSummary(
-                run_id,
-                RunStatus(status.decode()),
-                as_text(task),
-                int(number),
-                float(began),
-                float(updated),
-                as_text(error),
-                name_of(lease),
-                int(facts),
-                int(size),
-                int(rules or 1),
-            )
-        except (AttributeError, TypeError, ValueError) as problem:
-            raise self._damaged(run_id) from problem
+            return _summary_of(run_id, head, driver)
+        except FAULTS:
+            return damaged_summary(run_id, driver)
 
-    def _fact(self, number: int, field: bytes, data: bytes) -> FactSummary:
-        try:
-            told = Told.decode(data)
-            return FactSummary(
-                number, as_text(told.task), as_text(told.place), key_of(field)[1], told.at, told.size
-            )
-        except (msgspec.MsgspecError, ValueError) as problem:
-            raise self._damaged("") from problem
+    def _fact(self, number: float, field: bytes, data: bytes) -> FactSummary:
+        told = Told.decode(data)
+        return FactSummary(
+            int(number), as_text(told.task), as_text(told.place), key_of(field)[1], told.at, told.size
+        )
 
-    def _damaged(self, run_id: str) -> StoreError:
-        which = f"the run '{run_id}'" if run_id else "a run"
-        return StoreError(self._server.address, f"what is told of {which} is damaged; delete it")
+
+def _summary_of(run_id: str, head: Any, driver: str) -> RunSummary:
+    """Return what a head tells of a run; a `FAULTS` if it is none, or an error of the server stands in its place."""
+    status, task, number, began, updated, error, facts, size, rules = head
+    told = as_text(status), as_text(task), int(number), float(began), float(updated), as_text(error)
+    return summary_of(run_id, *told, int(rules or 1), driver, int(facts), int(size))
 
 
 def _is_shown(field: bytes) -> bool:
-    return is_value(field) and field[1] != Kind.FRAME
+    return is_value(field) and field[1:2] != bytes((Kind.FRAME,))

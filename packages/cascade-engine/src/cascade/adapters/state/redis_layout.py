@@ -170,8 +170,8 @@ if not version or version == '1' then  -- a store of version 1 is one of version
 elseif version ~= ARGV[1] then
   return {'format', version}
 end
-local held = redis.call('GET', KEYS[2])
-if held and held ~= ARGV[2] then
+local held = redis.pcall('GET', KEYS[2])
+if type(held) == 'string' and held ~= ARGV[2] then
   return {'held', held, redis.call('PTTL', KEYS[2])}
 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
@@ -236,10 +236,12 @@ local function forget(member)
   redis.call('ZREM', KEYS[4], member)
 end
 if ARGV[7] == '1' or redis.call('EXISTS', KEYS[3]) == 0 then
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-    forget(member)
+  -- Whatever is there: keys may be gone, or be of another type.
+  local members = redis.pcall('ZRANGE', KEYS[4], 0, -1)
+  for _, member in ipairs(members.err and {} or members) do
+    redis.call('UNLINK', key_of(member))
   end
-  redis.call('DEL', KEYS[3])
+  redis.call('DEL', KEYS[3], KEYS[4])
   facts, size = 0, 0
   redis.call('HSET', KEYS[3], 'status', 'running', 'task', '', 'round', '0', 'error', '', 'record', '',
     'target', '', 'began', ARGV[4])
@@ -267,7 +269,9 @@ end
 for _ = 1, tonumber(take()) do
   local round, member, above = take(), take(), take()
   local key = key_of(member)
-  redis.call('ZADD', KEYS[4], round, member)
+  if redis.call('ZADD', KEYS[4], round, member) == 1 then
+    redis.call('UNLINK', key)  -- what is left of a run whose other keys were lost
+  end
   redis.call('HSET', key, 'a', above)
   for _ = 1, tonumber(take()) do
     local value, told = take(), take()
@@ -285,17 +289,18 @@ return 1
 
 DELETE = Script("""
 -- KEYS: owner, lease, head, frames, runs. ARGV: run, before and behind a frame's member in its key.
-local held = redis.call('GET', KEYS[2])
-if held then
+local held = redis.pcall('GET', KEYS[2])
+if type(held) == 'string' then
   return held
 end
 if redis.call('ZREM', KEYS[5], ARGV[1]) + redis.call('EXISTS', KEYS[3]) == 0 then
   return 0
 end
-for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+local members = redis.pcall('ZRANGE', KEYS[4], 0, -1)
+for _, member in ipairs(members.err and {} or members) do  -- another type is damage, which is to be gone too
   redis.call('UNLINK', ARGV[2] .. member .. ARGV[3])
 end
-redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 return 1
 """)
 

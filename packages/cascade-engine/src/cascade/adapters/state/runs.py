@@ -27,12 +27,13 @@ from cascade.adapters.sqlite import (
     told,
     transaction,
 )
-from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary
+from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.checked import count, moment, text
+from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.lease import FileLease
 from cascade.adapters.state.sqlite import RUNS, lock_path
-from cascade.spec.durable import RunStatus
-from cascade.spec.errors import RunActiveError, RunNotFoundError, StoreError
+from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 CHECK_SECONDS = 2.0
 """How long the file may be checked while runs are driven: who wants to write waits meanwhile, but not for ever."""
@@ -42,14 +43,15 @@ _PAGE = 20_000
 
 # A bound on where a scan ends, or a search for one run, would make SQLite read whole values to compare keys:
 # values lie in the index that is the table.
-_SIZES = "SELECT run, count(*), sum(length(value)) FROM facts GROUP BY run"
+_SIZES = "SELECT run, count(*), total(length(value)) FROM facts GROUP BY run"
 _FACTS = """SELECT run, round, frame, node, kind, task, place, at, length(value) FROM facts
     WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
 _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
 
 _HEADS = (
-    "SELECT id, run_id, status, task, round, began, updated, error, rules, length(record) + length(target)"
+    "SELECT id, run_id, status, task, round, began, updated, error, rules,"
+    " coalesce(length(record) + length(target), 0)"
     " FROM runs"
 )
 
@@ -82,13 +84,14 @@ class SqliteCatalog:
         Raises:
             RunNotFoundError: If the store has no such run.
         """
-        try:
+        number = self._number(run_id)
+        with checking(str(self._path), run_id):
+            for head in self._select(f"{_HEADS} WHERE id = ?", (number,)):
+                _summary_of(head, "", 0, 0)
             found = [
-                FactSummary(int(number), str(task), str(place), Kind(kind), float(at), size)
-                for _, number, _, _, kind, task, place, at, size in self._rows(self._number(run_id))
+                FactSummary(count(at_round), text(task), text(place), Kind(kind), moment(at), size)
+                for _, at_round, _, _, kind, task, place, at, size in self._rows(number)
             ]
-        except (TypeError, ValueError) as problem:
-            raise self._damaged(f"a fact of run '{run_id}'") from problem
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
     def delete(self, run_id: str) -> None:
@@ -156,25 +159,15 @@ class SqliteCatalog:
     def _summary(self, head: tuple[Any, ...], facts: int, size: int) -> RunSummary | None:
         """Return the summary of a run; `None` for one that is gone in the meantime."""
         while True:
-            number, run_id, status, task, rounds, began, updated, error, rules, own = head
-            try:
+            number, run_id = head[:2]
+            driver = ""
+            if isinstance(run_id, str):
                 with told(self._path):
                     driver = FileLease(lock_path(self._path, run_id)).holder()
-                summary = RunSummary(
-                    run_id,
-                    RunStatus(status),
-                    str(task),
-                    int(rounds),
-                    float(began),
-                    float(updated),
-                    str(error),
-                    driver,
-                    facts,
-                    own + size,
-                    int(rules),
-                )
-            except (AttributeError, TypeError, ValueError) as problem:
-                raise self._damaged("a run") from problem
+            try:
+                summary = _summary_of(head, driver, facts, size)
+            except ValueError:
+                return damaged_summary(run_id, driver, facts, int(size))
             if not summary.is_interrupted:
                 return summary
             # It may have ended, or have been taken up, between the two looks at it.
@@ -182,12 +175,6 @@ class SqliteCatalog:
             if not again or again[0] == head:
                 return summary if again else None
             head = again[0]
-
-    def _damaged(self, what: str) -> StoreError:
-        return StoreError(
-            str(self._path),
-            f"holds {what} that can't be read; restore the file from a copy, or begin a new one",
-        )
 
     def _delete(self, number: int) -> None:
         with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
@@ -197,6 +184,13 @@ class SqliteCatalog:
                 with transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                     connection.execute("DELETE FROM runs WHERE id = ?", (number,))
+
+
+def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> RunSummary:
+    _, run_id, status, task, number, began, updated, error, rules, own = head
+    return summary_of(
+        *(run_id, status, task, number, began, updated, error, rules), driver, facts, own + int(size)
+    )
 
 
 def _journal(mode: str) -> Finding:

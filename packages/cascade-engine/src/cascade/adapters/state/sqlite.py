@@ -24,9 +24,10 @@ from cascade.adapters.sqlite import (
     told,
     transaction,
 )
-from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
+from cascade.adapters.state.checked import fact_of, head_of
+from cascade.adapters.state.damage import checking
+from cascade.adapters.state.journal import Changes, Durability, Fact, Loaded
 from cascade.adapters.state.lease import FileLease
-from cascade.adapters.state.places import Frame, Place
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.turns import turn_of
 from cascade.spec.durable import RunStatus
@@ -101,6 +102,7 @@ class SqliteJournal:
 
     def __init__(self, path: str | os.PathLike[str], run_id: str, durability: Durability) -> None:
         self._path = Path(path)
+        self.store = str(self._path)
         self._run_id = run_id
         self._durability = durability
         self._lease = FileLease(lock_path(self._path, run_id))
@@ -199,19 +201,18 @@ class SqliteJournal:
         )
         if not rows:
             return None
-        self._run, status, *rest = rows[0]
-        facts = select(
-            connection,
-            "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
-            (self._run, rest[2]),
-        )
-        try:
-            return Loaded(
-                Head(RunStatus(status), *rest),
-                [(Place(Frame(*frame), node), Kind(kind), value) for *frame, node, kind, value in facts],
+        with checking(self.store, self._run_id):
+            self._run, *head = rows[0]
+            loaded = Loaded(head_of(*head), [])
+            loaded.facts.extend(
+                fact_of(*row)
+                for row in select(
+                    connection,
+                    "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
+                    (self._run, loaded.head.round),
+                )
             )
-        except ValueError as problem:
-            raise StoreError(str(self._path), f"run '{self._run_id}' is damaged: {problem}") from problem
+            return loaded
 
     def _write_patiently(self, changes: Changes) -> None:
         """Write a batch in the writer's thread, where waiting for others holds up nobody."""

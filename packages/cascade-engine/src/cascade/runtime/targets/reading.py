@@ -49,7 +49,7 @@ def decode_target(data: bytes, codec: Codec, *, key: bytes) -> LazyResult[Any]:
         return _read(record)
     except CascadeError:
         raise
-    except (ValueError, TypeError, LookupError, AttributeError) as problem:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise DamagedDataError(f"it is no recorded target ({problem})") from problem
 
 
