@@ -258,13 +258,43 @@ def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
+def test_a_map_of_values_that_are_refused_is_told_once(tmp_path: Path) -> None:
+    """Of a task whose results the codec refuses there is one `CacheBypassed`, however many items its map has."""
+
+    @cs.task(cache=cs.ByInputs())
+    def opaque(x: int) -> object:
+        return object() if x % 2 else Opaque(x)
+
+    @cs.task(cache=cs.ByInputs())
+    def other(x: object) -> object:
+        return x
+
+    heard: list[CacheBypassed] = []
+
+    async def main() -> None:
+        cache = SqliteCacheBackend(tmp_path / "cache.db")
+        async with Engine(cache_backend=cache) as engine:
+            engine.bus.subscribe(CacheBypassed, heard.append)
+            for _ in range(2):
+                await engine.run(other.map(x=opaque.map(x=range(100))))
+        await cache.close()
+
+    asyncio.run(main())
+    assert [event.task_name for event in heard] == ["opaque", "other"] * 2
+
+
+class Opaque:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+
 def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
-    """Without the server the run succeeds, one event for each call says why, and no password is told."""
+    """Without the server the run succeeds, one event for the task says why, and no password is told."""
     with RedisProcess(tmp_path) as server:
         gone = server.url.replace("://", "://me:secret@")
     value, reasons = bypasses(cs.gather(double(1), double(2)), RedisCacheBackend(gone))
     assert value == [2, 4]
-    assert len(reasons) == 2
+    assert len(reasons) == 1
     assert all(
         reason.startswith(f"StoreError: store redis://127.0.0.1:{server.port}/0: ") for reason in reasons
     )

@@ -14,6 +14,7 @@ from support.stores import beside, rows_of
 
 import cascade as cs
 from cascade.runtime import RunChangedError
+from cascade.spec import SecretValue
 
 pytestmark = pytest.mark.usefixtures("story")
 
@@ -106,15 +107,14 @@ def test_other_data_is_refused_wherever_it_stands(url: str, where: str) -> None:
     refused(url, other, "other arguments")
 
 
-@pytest.mark.parametrize("kind", ["param", "env", "secret", "default"])
+@pytest.mark.parametrize("kind", ["param", "env", "default"])
 def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A parameter, variable or secret with another value is refused by name, and its value is not told."""
+    """A parameter or variable with another value is refused by name, and its value is not told."""
 
     def target() -> Any:
         given: dict[str, Any] = {
             "param": partial(cs.Param, "size", type=int),
             "env": partial(cs.Env, "size", type=int),
-            "secret": partial(cs.Secret, "size", type=int),
             "default": partial(cs.Param, "size", default=1, type=int),
         }
         return add("sum", reads("a", given[kind]()))
@@ -130,6 +130,33 @@ def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pyte
     assert "4711" not in str(play(url, target(), **options(4711)).error)
     again = play(url, target(), **options(1))
     assert again.calls == ["sum"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["secret", "secret given as one", "secret variable", "variable without identity"]
+)
+def test_a_secret_may_be_a_new_one(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on with another password, and with another value of a variable that is said not to matter."""
+
+    def target() -> Any:
+        given = {
+            "secret": lambda: cs.Secret("size", type=int),
+            "secret given as one": lambda: cs.Secret("size", type=int),
+            "secret variable": lambda: cs.Env("size", type=int, secret=True),
+            "variable without identity": lambda: cs.Env("size", type=int, identity=False),
+        }
+        return add("sum", reads("a", given[kind]()))
+
+    def options(value: int) -> dict[str, Any]:
+        if "variable" in kind:
+            monkeypatch.setenv("size", str(value))
+            return {}
+        return {"params": {"size": SecretValue(value) if "one" in kind else value}}
+
+    stopped(url, target(), "sum", **options(1))
+    again = play(url, target(), **options(4711))
+    assert again.calls == ["sum"]
+    assert again.error is None
 
 
 def test_an_input_of_a_later_tree_is_refused_too(url: str) -> None:

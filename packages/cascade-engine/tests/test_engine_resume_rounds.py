@@ -14,7 +14,7 @@ from cascade.spec import PolicyError
 
 pytestmark = pytest.mark.usefixtures("story")
 
-VALUES = ("hunter2-param", "hunter2-env", "hunter2-secret", "hunter2-default")
+VALUES = ("hunter2-param", "hunter2-env", "hunter2-secret", "hunter2-default", "hunter2-variable")
 
 
 @cs.task
@@ -82,16 +82,23 @@ def test_the_number_of_rounds_kept_is_checked(keep: Any) -> None:
 def test_values_from_outside_are_not_stored(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Params, variables and secrets are in no byte of the store, in no encoding, neither midway nor at the end."""
     monkeypatch.setenv("TOKEN", VALUES[1])
+    monkeypatch.setenv("HIDDEN", VALUES[4])
     target = add(
         "sum",
-        use(cs.Param("given"), cs.Env("TOKEN"), cs.Secret("secret"), cs.Secret("other", default=VALUES[3])),
+        use(
+            cs.Param("given"),
+            cs.Env("TOKEN"),
+            cs.Env("HIDDEN", secret=True),
+            cs.Secret("secret"),
+            cs.Secret("other", default=VALUES[3]),
+        ),
         count(3, "loop"),
     )
     params = {"given": VALUES[0], "secret": VALUES[2]}
     for fails in ("use", "loop 2", "sum"):
         stopped(url, target, fails, params=params)
         check_confidence(url)
-    assert play(url, target, params=params).value == 11
+    assert play(url, target, params=params).value == 12
     check_confidence(url)
 
 

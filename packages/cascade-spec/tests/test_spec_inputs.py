@@ -226,6 +226,26 @@ def test_a_secrets_default_and_wrong_values_never_show() -> None:
     assert "***" in str(cs.Secret("token", default="hunter2").contract)
 
 
+def test_a_secret_variable_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value and the default of a secret variable print as `***`, also where the text is none of the type."""
+    lazy = cs.Env("TOKEN", SecretValue("hunter2"), secret=True)
+    contract = lazy.contract
+    assert contract.read({}) == SecretValue("hunter2") == "hunter2"
+    monkeypatch.setenv("TOKEN", "hunter3")
+    value = contract.read({})
+    assert type(value) is SecretValue
+    assert value.reveal() == "hunter3"
+    for shown in (str(value), repr(value), f"{value}", str(contract), repr(contract), repr(lazy)):
+        assert "hunter" not in shown
+    assert "***" in str(contract)
+    number = cs.Env("TOKEN", type=int, secret=True)
+    with pytest.raises(InputError) as caught:
+        number.contract.read({})
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 def test_a_secret_value_may_be_given() -> None:
     """A `SecretValue` is a value, or a default, of a `Secret` of its value's type."""
     contract = cs.Secret("pin", default=SecretValue(1), type=int).contract

@@ -110,7 +110,7 @@ def environment(contracts: Iterable[object]) -> str:
 
 
 def _told(contract: EnvContract) -> str:
-    note = "[required]" if contract.required else _shown_default(contract.default, secret=False)
+    note = "[required]" if contract.required else _shown_default(contract.default, secret=contract.secret)
     words = (f"{contract.name} <{_label(contract.type)}>", contract.description, note)
     return escape("  ".join(filter(None, words)))
 

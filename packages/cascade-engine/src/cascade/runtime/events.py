@@ -129,7 +129,7 @@ class TaskBlocked(TaskEvent):
 
 @dataclass(frozen=True, slots=True)
 class CacheBypassed(TaskEvent):
-    """A call is made without the cache."""
+    """A call is made, or its value kept, without the cache. Comes once in a run for each task and kind of problem."""
 
     reason: str
 

@@ -17,7 +17,7 @@ from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.arguments import fill
 from cascade.spec.code import code_version
-from cascade.spec.common import SecretValue
+from cascade.spec.common import EnvContract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding import digest
@@ -180,17 +180,28 @@ class _Found:
 def _inputs(
     lazies: Iterable[LazyResult[Any]], inputs: Mapping[str, object], salt: bytes
 ) -> Iterator[tuple[str, bytes]]:
-    """Give a digest of each input that is given or that a tree reads.
+    """Give a digest of each input that is given or that a tree reads, but for secrets and what is said to be no matter.
 
     They are slow to make, so that finding a value by trying costs some milliseconds for each guess.
     """
     values = dict(inputs)  # those that only a later tree reads, too
     for lazy in lazies:
         if isinstance(lazy, ParamLazyResult):
-            values[lazy.contract.name] = lazy.contract.read(inputs)
+            values[lazy.contract.name] = (
+                lazy.contract.read(inputs) if _is_compared(lazy.contract) else _NO_MATTER
+            )
     for name, value in values.items():
-        plain = value.reveal() if isinstance(value, SecretValue) else value
-        yield name, scrypt(_literal(plain), salt=salt, n=1 << 12, r=8, p=1, dklen=16)
+        if value is _NO_MATTER or isinstance(value, SecretValue):
+            continue
+        yield name, scrypt(_literal(value), salt=salt, n=1 << 12, r=8, p=1, dklen=16)
+
+
+def _is_compared(contract: ParamContract | EnvContract) -> bool:
+    """Tell whether a run that goes on must have the value that it began with: a password may be a new one."""
+    return not contract.secret and (isinstance(contract, ParamContract) or contract.identity)
+
+
+_NO_MATTER = object()
 
 
 def _node(shape: bytes, lazy: LazyResult[Any], call: Call, names: list[bytes]) -> bytes:

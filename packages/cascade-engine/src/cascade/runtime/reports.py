@@ -24,9 +24,11 @@ from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome
 from cascade.spec.arguments import find_markers
 from cascade.spec.error_text import add_note, error_text, notes_of
+from cascade.spec.errors import UncacheableError
 from cascade.spec.internal import COLLECT
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
+from cascade.spec.task import Task
 
 MAX_NOTES = 32
 """An error that is one object for many runs, a constant of a module say, must not gather notes without end."""
@@ -43,6 +45,7 @@ class Reports:
         self._run_id = run_id
         self._preview = preview
         self._run_started = False
+        self._bypassed: set[tuple[Task[Any], type[Exception]]] = set()
 
     def run_started(self, target: LazyResult[Any], params: Mapping[str, object]) -> None:
         """A run begins."""
@@ -108,9 +111,14 @@ class Reports:
         if self._bus.hears(TaskSkipped):
             self._bus.publish(TaskSkipped(self._run_id, job.task_id, job.name, reason))
 
-    def uncached(self, job: Job, reason: str) -> None:
-        """A call is made, or its value kept, without the cache."""
-        if self._bus.hears(CacheBypassed):
+    def uncached(self, job: Job, problem: Exception) -> None:
+        """A call is made, or its value kept, without the cache; told once for each task and kind of problem."""
+        if not self._bus.hears(CacheBypassed):
+            return
+        told = (job.task, type(problem))
+        if told not in self._bypassed:  # the items of a map would all say the same
+            self._bypassed.add(told)
+            reason = str(problem) if isinstance(problem, UncacheableError) else error_text(problem)
             self._bus.publish(CacheBypassed(self._run_id, job.task_id, job.name, reason))
 
     def resource(self, resource: Resource, error: BaseException | None, opened: bool) -> None:

@@ -16,7 +16,7 @@ from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.plain import Stopped
 from cascade.runtime.spawning import spawn
 from cascade.runtime.tail_calls import TailCallLoop
-from cascade.spec.error_text import error_text, is_error
+from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
@@ -267,7 +267,7 @@ class Settler:
         try:
             await lead.succeed(value)
         except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
-            self._run.reports.uncached(lead.leader, error_text(error))
+            self._run.reports.uncached(lead.leader, error)
 
     @property
     def last_failure(self) -> Exception:

@@ -101,12 +101,12 @@ class Step:
         try:
             found = await self._run.engine.cache.find(policy, call, self.job, self.job.is_inside)
         except UncacheableError as problem:
-            self._run.reports.uncached(self.job, str(problem))
+            self._run.reports.uncached(self.job, problem)
             return None
         if isinstance(found, Lead):
             self.job.lead = found
             if found.problem is not None:
-                self._run.reports.uncached(self.job, error_text(found.problem))
+                self._run.reports.uncached(self.job, found.problem)
             return None
         return found
 

@@ -151,9 +151,8 @@ def _peculiar(lazy: LazyResult[Any]) -> Iterable[object]:
 
 
 def _contract(contract: ParamContract | EnvContract) -> object:
-    secret = isinstance(contract, ParamContract) and contract.secret
     kind = _reference(contract.type) if isinstance(contract.type, type) else type_name(contract.type)
-    return type(contract).__name__, contract.name, kind, contract.required, secret
+    return type(contract).__name__, contract.name, kind, contract.required, contract.secret
 
 
 def _description(value: Any) -> object:

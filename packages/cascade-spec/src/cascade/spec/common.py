@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, overload
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from cascade.spec.conversion import check_type, convert_text, is_type, told_by, type_name
 from cascade.spec.errors import InputError, SpecError
@@ -118,12 +118,17 @@ class ParamContract:
 
 @dataclass(frozen=True, slots=True)
 class EnvContract:
-    """What is promised of an environment variable. Without a default it is required."""
+    """What is promised of an environment variable. Without a default it is required.
+
+    A recorded run goes on only if the value is what it was, unless `identity` is false or the variable is a secret.
+    """
 
     name: str
     type: Any = str
     default: Any = MISSING
     description: str = ""
+    secret: bool = False
+    identity: bool = True
 
     @property
     def required(self) -> bool:
@@ -131,9 +136,14 @@ class EnvContract:
         return self.default is MISSING
 
     def __str__(self) -> str:
-        default = "" if self.required else f", default={self.default!r}"
+        shown = "***" if self.secret else repr(self.default)
+        default = "" if self.required else f", default={shown}"
         told = f", description={self.description!r}" if self.description else ""
-        return f"Env({self.name!r}, type={type_name(self.type)}{default}{told})"
+        secret = ", secret=True" if self.secret else ""
+        return f"Env({self.name!r}, type={type_name(self.type)}{default}{told}{secret})"
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def read(self, inputs: Mapping[str, object]) -> object:
         """Return the variable's value, converted, or the default. The run's parameters play no part.
@@ -142,11 +152,12 @@ class EnvContract:
             InputError: If it is not set, or its text is not of that type.
         """
         text = os.environ.get(self.name)
-        if text is not None:
-            return _parse(self, text, shown=repr(text))
-        if self.required:
+        if text is None and self.required:
             raise InputError(str(self), f"the environment variable {self.name} is not set")
-        return self.default
+        value = (
+            self.default if text is None else _parse(self, text, shown="***" if self.secret else repr(text))
+        )
+        return SecretValue(value) if self.secret else value
 
 
 Contract = ParamContract | EnvContract
@@ -191,23 +202,59 @@ def Param(  # noqa: N802 - reads as the declaration that it is
 
 @overload
 def Env(
-    name: str, default: T, *, type: type[T] | None = None, description: str = ""
+    name: str,
+    default: Any = MISSING,
+    *,
+    secret: Literal[True],
+    type: Any = None,
+    description: str = "",
+    identity: bool = True,
+) -> ParamLazyResult[SecretValue[Any]]: ...
+@overload
+def Env(
+    name: str, default: T, *, type: type[T] | None = None, description: str = "", identity: bool = True
 ) -> ParamLazyResult[T]: ...
 @overload
 def Env(
-    name: str, default: Missing = MISSING, *, type: type[T], description: str = ""
+    name: str, default: Missing = MISSING, *, type: type[T], description: str = "", identity: bool = True
 ) -> ParamLazyResult[T]: ...
 @overload
-def Env(name: str, default: Missing = MISSING, *, description: str = "") -> ParamLazyResult[str]: ...
+def Env(
+    name: str, default: Missing = MISSING, *, description: str = "", identity: bool = True
+) -> ParamLazyResult[str]: ...
 @overload
-def Env(name: str, default: Any = MISSING, *, type: Any, description: str = "") -> ParamLazyResult[Any]: ...
+def Env(
+    name: str,
+    default: Any = MISSING,
+    *,
+    type: Any,
+    description: str = "",
+    secret: bool = False,
+    identity: bool = True,
+) -> ParamLazyResult[Any]: ...
 def Env(  # noqa: N802 - reads as the declaration that it is
-    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+    name: str,
+    default: Any = MISSING,
+    *,
+    type: Any = None,
+    description: str = "",
+    secret: bool = False,
+    identity: bool = True,
 ) -> ParamLazyResult[Any]:
-    """Declare an environment variable and return the lazy result of its value; as `Param` otherwise."""
+    """Declare an environment variable and return the lazy result of its value; as `Param` otherwise.
+
+    With `secret=True` the value is a `SecretValue`, as that of `Secret` is. A recorded run that goes on compares the
+    value with what it was, unless it is a secret or `identity` is false, for what may differ each time.
+    """
     if not isinstance(name, str) or not name or "=" in name:
         raise SpecError(f"Env({name!r})", "give the name of an environment variable")
-    return _declared(EnvContract(name, _inferred_type(type, default), default, description))
+    if secret:
+        default = _plain(default)
+    return _declared(
+        EnvContract(
+            name, _inferred_type(type, default), default, description, secret=secret, identity=identity
+        )
+    )
 
 
 def Secret(  # noqa: N802 - reads as the declaration that it is

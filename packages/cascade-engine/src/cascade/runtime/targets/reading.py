@@ -173,7 +173,13 @@ def _retry(
 
 
 def _contract(
-    kind: str, name: str, described: list[Any], default: list[Any], description: str, secret: bool = False
+    kind: str,
+    name: str,
+    described: list[Any],
+    default: list[Any],
+    description: str,
+    secret: bool = False,
+    identity: bool = True,
 ) -> ParamContract | EnvContract:
     value = default[0] if default else MISSING
     if kind == Contract.PARAM:
@@ -185,4 +191,4 @@ def _contract(
                 f"it is the type of the environment variable {name}, and its module has no tasks",
                 "define it in a module that has tasks, or use plain data types",
             )
-    return EnvContract(name, read_type(described), value, description)
+    return EnvContract(name, read_type(described), value, description, secret, identity)

@@ -249,6 +249,12 @@ def _contract(contract: ParamContract | EnvContract) -> list[Any]:
         default,
         contract.description,
     ]
+    if contract.secret and contract.default not in (MISSING, None):
+        raise CodecError(
+            "SecretValue",
+            f"the default of the secret '{contract.name}'",
+            "secrets are never stored: give the secret no default, and pass it when the run begins",
+        )
     if isinstance(contract, EnvContract):
         refused = [place for place in classes_of(common[1]) if not may_convert(place)]
         if refused:
@@ -257,11 +263,5 @@ def _contract(contract: ParamContract | EnvContract) -> list[Any]:
                 f"the type of the environment variable '{contract.name}'",
                 "define it in a module that has tasks, or use plain data types",
             )
-        return [Contract.ENV.value, *common]
-    if contract.secret and contract.default not in (MISSING, None):
-        raise CodecError(
-            "SecretValue",
-            f"the default of the secret '{contract.name}'",
-            "secrets are never stored: give the secret no default, and pass it in params",
-        )
+        return [Contract.ENV.value, *common, contract.secret, contract.identity]
     return [Contract.PARAM.value, *common, contract.secret]
