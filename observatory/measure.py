@@ -20,6 +20,7 @@ from observatory.contest import Timing, against_limit, against_listener, fitting
 from observatory.durability import durability
 from observatory.footprint import graph_footprint, lazy_timings, loop_growth
 from observatory.instructions import count_instructions
+from observatory.searches import returned_numbers
 from observatory.workloads import BY_NAME, WORKLOADS, Start
 
 LISTENER_WORKLOADS = ("chain", "fan_out", "simple_countdown")
@@ -121,6 +122,23 @@ async def memory_figures(settings: Settings) -> AsyncIterator[Figure]:
     yield Figure("memory of a loop", "", rounds, "KiB in all", "0", f"{growth / 1024:.0f}", "", "", "flat")
 
 
+async def returned_figures(settings: Settings) -> AsyncIterator[Figure]:
+    """Measure what the search for lazy results adds to a large list that a task returns."""
+    size = settings.size or 1_000_000
+    timing = await returned_numbers(size, settings.seconds)
+    yield Figure(
+        "returned numbers",
+        "again",
+        size,
+        "ns/element",
+        f"{timing.quoted_ns:.2f}",
+        f"{timing.searched_ns:.2f}",
+        f"+{timing.extra_ns:.1f} ns",
+        "",
+        "+20 ns",
+    )
+
+
 async def durable_figures(settings: Settings) -> AsyncIterator[Figure]:
     """Measure what durability costs; the limits are `sqlite3` and Redis by themselves, writing and reading the same."""
     with TemporaryDirectory(prefix="cascade-observatory-") as folder:
@@ -134,6 +152,7 @@ EXTRA = {
     "listener": listener_figures,
     "lazy_result": lazy_figures,
     "memory": memory_figures,
+    "returned_numbers": returned_figures,
     "durable": durable_figures,
 }
 

@@ -75,6 +75,8 @@ class Kind(Enum):
     FAIL = "fail"
     FLAKY = "flaky"  # fails at its first attempts
     TAIL = "tail"  # returns the tree of another workflow, with its arguments as inputs
+    BOX = "box"  # returns a container with the tree of another workflow in it
+    CHOICE = "choice"  # returns a router to such a tree, to numbers and to nothing, by the value of another
     LOOP = (
         "loop"  # returns its own next call, which waits for the tree of another workflow; every second name
     )
@@ -127,10 +129,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Route:
-    """A router."""
+    """A router; a route is a node or plain data."""
 
     selector: Ref
-    routes: tuple[tuple[Any, Ref], ...]
+    routes: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Plain data that is quoted."""
+
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -168,9 +177,9 @@ class Spec(Terse):
     over: Over | None = None
     param: str | None = None
     gather: bool = False
-    conditions: tuple[Ref, ...] = ()
+    conditions: tuple[Ref | Route, ...] = ()
     otherwise: Any = MISSING
-    after: tuple[Ref | Seq, ...] = ()
+    after: tuple[Ref | Seq | Route, ...] = ()
     retry: int | None = None
     gpu: Part = MISSING
 
@@ -184,7 +193,7 @@ def references(part: object) -> Iterator[int]:
             yield from nodes
         case Route(selector, routes):
             yield selector.node
-            yield from (route.node for _, route in routes)
+            yield from (route.node for _, route in routes if isinstance(route, Ref))
         case Nest(_, parts) | tuple(parts):
             for each in parts:
                 yield from references(each)
@@ -235,6 +244,8 @@ class _Builder:
                 return self._inputs[index % len(self._inputs)] if self._inputs else 0
             case Route(selector, routes):
                 return Router(self.part(selector), {key: self.part(route) for key, route in routes})
+            case Quote(value):
+                return cs.quote(value)
             case Nest(make, parts) if make is dict:
                 return {f"k{index}": self.part(each) for index, each in enumerate(parts)}
             case Nest(make, parts):
@@ -325,6 +336,11 @@ def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
         case Kind.TAIL:
             assert act.below is not None
             return act.below.build([number % 5, number % 3])
+        case Kind.BOX:
+            assert act.below is not None
+            return (number % 5, {"k": [act.below.build([number % 5, 1])]}, cs.quote([2]))
+        case Kind.CHOICE:
+            return _choice(act, number)
         case Kind.LOOP:
             return _next_round(act, number)
 
@@ -346,6 +362,14 @@ def _flaky(world: World, act: Act, call: str, number: int) -> int:
     if world.attempts[call] <= act.number:
         raise BoomError(act.tag, world.attempts[call])
     return number % 5
+
+
+def _choice(act: Act, number: int) -> Any:
+    assert act.below is not None
+    chosen = Act(Kind.SUM, f"{act.tag}?", is_async=act.is_async)
+    tree = act.below.build([number % 5, 2])
+    routes = {0: tree, 1: 1, 2: [tree], 3: act.below.build([2, number % 5]), 4: None}
+    return Router(task_of(chosen)(chosen, tree, number), routes)
 
 
 def _next_round(act: Act, number: int) -> Any:

@@ -41,6 +41,8 @@ from cascade.spec import (
     Router,
     SequenceLazyResult,
 )
+from cascade.spec.internal import COLLECT
+from cascade.spec.quoting import Quoted
 
 
 class Reason(StrEnum):
@@ -160,7 +162,16 @@ class _Run:
                 left -= 1
                 self.report.retries.append(name_of(lazy))
             else:
-                return SUCCEEDED, self.tree(value) if isinstance(value, LazyResult) else Value(value)
+                made = self._given(value)
+                return SUCCEEDED, self.tree(made) if isinstance(made, LazyResult) else Value(made)
+
+    def _given(self, value: Any) -> Any:
+        """The lazy result that is to be run in the place of a call, or its value."""
+        if isinstance(value, Router):
+            return value.as_lazy()
+        if isinstance(value, Quoted):
+            return value.value
+        return COLLECT(value) if is_container(value) and any(map(is_lazy, leaves(value))) else value
 
     def failed(self, error: Exception | Problem) -> Outcome:
         """Note an error."""
@@ -296,6 +307,8 @@ class _Frame:
             outcome = self._outcomes[node_of(value)]
             assert isinstance(outcome, Value)
             return outcome.value
+        if isinstance(value, Quoted):
+            return value.value
         if type(value) is dict:
             return {key: self._filled(each) for key, each in value.items()}
         if type(value) in (list, tuple):
@@ -337,6 +350,21 @@ class _Demanded:
                 return Reason.CONDITION_FALSE
         kinds = {Reason.CONSTRAINT: self.amounts, Reason.DATA: self.data, Reason.ROUTE: self.routes}
         return next((reason for reason, outcomes in kinds.items() if any_skipped(outcomes)), None)
+
+
+def is_container(value: Any) -> bool:
+    return type(value) in (list, tuple, dict)
+
+
+def is_lazy(value: Any) -> bool:
+    return isinstance(value, (LazyResult, Router, Quoted))
+
+
+def leaves(value: Any) -> list[Any]:
+    """What stands in a container, at any depth."""
+    if not is_container(value):
+        return [value]
+    return [leaf for each in (value.values() if type(value) is dict else value) for leaf in leaves(each)]
 
 
 def any_skipped(outcomes: list[Outcome]) -> bool:

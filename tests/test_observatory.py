@@ -19,6 +19,7 @@ from observatory.contest import Contestants, Run, Side, Stopwatch, Timing, Wrong
 from observatory.durability import BareRuns, durability, durable_fan_out, noting
 from observatory.footprint import graph_footprint, lazy_timings, loop_growth
 from observatory.measure import parse
+from observatory.searches import returned_numbers
 from observatory.workloads import BY_NAME, WORKLOADS, Start, Workload
 
 SIZES = (1, 2, 7, 40)
@@ -254,3 +255,10 @@ def test_the_check_tells_what_is_worse(
     monkeypatch.setattr(check, "README", page)
     assert asyncio.run(check.main(["lazy_result", "--seconds", "0.02"])) == code
     assert ("WORSE" in capsys.readouterr().out) == bool(code)
+
+
+def test_the_search_of_what_a_task_returns_is_measured() -> None:
+    """The row of returned numbers runs with and without a quotation, and both give the very list."""
+    timing = asyncio.run(returned_numbers(1000, 0.01))
+    assert timing.quoted_ns > 0
+    assert timing.searched_ns > 0

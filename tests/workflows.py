@@ -10,7 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from descriptions import Act, Input, Kind, Nest, Over, Part, Ref, Route, Seq, Spec, Workflow, references
+from descriptions import (
+    Act,
+    Input,
+    Kind,
+    Nest,
+    Over,
+    Part,
+    Quote,
+    Ref,
+    Route,
+    Seq,
+    Spec,
+    Workflow,
+    references,
+)
 from hypothesis import strategies as st
 
 from cascade.spec import MISSING
@@ -130,15 +144,17 @@ class _Drawer:
     def _act(self, mapped: bool) -> Act:
         kinds = [*(Kind.SUM,) * 6, *(Kind.CONSTANT,) * 2, *(Kind.ITEMS,) * 2]
         if self._depth:
-            kinds += [Kind.TAIL, Kind.TAIL, Kind.LOOP]
+            kinds += [Kind.TAIL, Kind.TAIL, Kind.LOOP, Kind.BOX]
+            if not self._plain:
+                kinds.append(Kind.CHOICE)
         if self._troubled:
             kinds.append(Kind.FAIL)
         if self._unique and not mapped:
             kinds.append(Kind.FLAKY)
         kind = self._pick(*kinds)
         constant = self._pick(1, 2, *FALSY) if kind is Kind.CONSTANT else None
-        below = self._below(self._unique and not mapped) if kind is Kind.TAIL else None
-        if kind is Kind.LOOP:
+        below = self._below(self._unique and not mapped) if kind in (Kind.TAIL, Kind.BOX) else None
+        if kind in (Kind.LOOP, Kind.CHOICE):
             below = self._below(unique=False)
         number = self._number(1, 3) if kind in (Kind.LOOP, Kind.FLAKY) else 0
         is_async = self._flavour == "async" or (self._flavour == "mixed" and self._pick(False, True))
@@ -146,7 +162,7 @@ class _Drawer:
 
     def _part(self, depth: int = 2) -> Part:
         simple = ("number", "input")
-        others = ("nest",) if self._plain else ("route", "route", "nest", "sequence")
+        others = ("nest",) if self._plain else ("route", "route", "nest", "sequence", "quote")
         shape = self._pick(*simple, *("ref",) * 4, *others) if self._nodes else self._pick(*simple)
         match shape:
             case "ref":
@@ -157,6 +173,8 @@ class _Drawer:
                 return self._route()
             case "sequence":
                 return self._sequence()
+            case "quote":
+                return Quote(self._pick(1, [2, 3], {"k": (4,)}))
             case "nest" if depth:
                 parts = tuple(self._part(depth - 1) for _ in range(self._number(0, 2)))
                 return Nest(self._pick(list, tuple, dict), parts)
@@ -167,7 +185,12 @@ class _Drawer:
         routes = [self._ref() for _ in range(self._number(1, 3))]
         numbers = self._numbers(Kind.SUM, Kind.FLAKY, Kind.LOOP)
         selector = Ref(self._pick(*numbers)) if numbers and not self._one_in(20) else self._ref()
+        if self._one_in(4):
+            routes.append(self._pick(2, None, [1, (3,)]))
         return Route(selector, tuple((key, routes[at % len(routes)]) for at, key in enumerate(keys)))
+
+    def _condition(self) -> Ref | Route:
+        return self._route() if self._one_in(6) else self._ref()
 
     def _numbers(self, *kinds: Kind) -> list[int]:
         """Return the nodes that give a number from 0 to 4, or at most a falsy value in its place."""
@@ -202,11 +225,11 @@ class _Drawer:
         if not self._nodes:
             return spec
         if self._one_in(3):
-            conditions = tuple(self._ref() for _ in range(self._pick(1, 1, 2)))
+            conditions = tuple(self._condition() for _ in range(self._pick(1, 1, 2)))
             otherwise = self._pick(*(MISSING,) * 5, 3, *FALSY)
             spec = replace(spec, conditions=conditions, otherwise=otherwise)
         if self._one_in(4):
-            after = tuple(self._pick(self._ref(), self._sequence()) for _ in range(self._number(1, 2)))
+            after = tuple(self._pick(self._condition(), self._sequence()) for _ in range(self._number(1, 2)))
             spec = replace(spec, after=after)
         if self._one_in(6):
             spec = replace(spec, gpu=self._amount())

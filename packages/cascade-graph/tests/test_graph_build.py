@@ -190,7 +190,7 @@ def test_an_order_said_twice_is_one_edge() -> None:
 def test_a_container_is_gathered() -> None:
     """A list, tuple or dict as target is one node that takes the lazy results inside it."""
     assert [edge[0] for edge in edges([task("a"), (task("b"),)])] == ["a", "b"]
-    assert edges({"x": task("a")}) == [("a", EdgeType.DATA, "value[0]", "gather")]
+    assert edges({"x": task("a")}) == [("a", EdgeType.DATA, "values[0]", "gather")]
 
 
 @pytest.mark.parametrize("target", [3, None, int, "text"])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cascade.spec import inject as inject
     from cascade.spec import map as map
     from cascade.spec import pipeline as pipeline
+    from cascade.spec import quote as quote
     from cascade.spec import resource as resource
     from cascade.spec import sequence as sequence
     from cascade.spec import task as task
@@ -69,6 +70,7 @@ _HOMES = {
         "inject",
         "map",
         "pipeline",
+        "quote",
         "resource",
         "sequence",
         "task",

@@ -14,6 +14,7 @@ from cascade.runtime.flow import FlowManager
 from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict, failure
 from cascade.runtime.keys import FrameKey, NodeKey, Turn
 from cascade.runtime.mapping import Items
+from cascade.runtime.plain import given
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.caching import FileExists
@@ -173,7 +174,7 @@ class Explanation:
         try:
             args, kwargs = resolve_arguments(lazy, self._program.calls[node], self._flow.value, None)
             if gathers:
-                return Answer(Verdict.GATHERED), Hit(lazy.task.func(*args, **kwargs))
+                return Answer(Verdict.GATHERED), Hit(given(lazy.task.func(*args, **kwargs)))
             items = Items(lazy, args, kwargs) if isinstance(lazy, MappedLazyResult) else None
         except Exception as error:  # noqa: BLE001 - hashing and iterating over values is the user's own code
             return failure(error), None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.plain import PlainStructure
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome, Returned
-from cascade.runtime.plain import LAZY_TYPES, Lazies
+from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, given
 from cascade.runtime.program import Program
 from cascade.runtime.stretches import arguments
 
@@ -128,9 +128,13 @@ class Flight:
         """Take in what coroutines have given since the last time, and let start what has waited for it."""
         if self._jobs is not None or not self._landed:
             return
-        if self._errors or self._run.heard or self._returned_trees():
+        values = self._values
+        made = {node: given(values[node]) for node in self._landed if type(values[node]) in GIVEN_TYPES}
+        if self._errors or self._run.heard or self._are_trees(made):
             self.hand_over()
             return
+        for node, value in made.items():
+            values[node] = value
         landed, self._landed = self._landed, []
         for node in landed:
             self._settle(node)
@@ -228,8 +232,9 @@ class Flight:
         if now > run.turn_ends:
             run.note_overrun(lazy.task, now)
         is_target = node == self._course.program.target
-        if failure is None and (is_target or type(value) not in LAZY_TYPES):
-            self._values[node] = value
+        made = given(value) if type(value) in GIVEN_TYPES else value
+        if failure is None and (is_target or type(made) not in LAZY_TYPES):
+            self._values[node] = made
             self._settle(node)
             if is_target:
                 self._end()
@@ -247,10 +252,10 @@ class Flight:
             if not left:
                 heapq.heappush(self._ready, rank[dependent])
 
-    def _returned_trees(self) -> bool:
-        """Tell whether what has landed has another tree in its place; the target's is the next round."""
-        values, target = self._values, self._course.program.target
-        return any(type(values[node]) in LAZY_TYPES and node != target for node in self._landed)
+    def _are_trees(self, made: dict[int, Any]) -> bool:
+        """Tell whether one of these values has another tree in its place; the target's is the next round."""
+        target = self._course.program.target
+        return any(type(value) in LAZY_TYPES and node != target for node, value in made.items())
 
     def _end(self) -> None:
         self._run.frames.forget_flight(self)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from cascade.graph.tree import Injected
 from cascade.runtime.jobs import ItemJob, Job
-from cascade.runtime.plain import LAZY_TYPES, TURN_SECONDS
-from cascade.spec.arguments import fill, has_types
+from cascade.runtime.plain import TURN_SECONDS, take_given
+from cascade.spec.arguments import fill
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 
@@ -107,7 +107,7 @@ class Items:
 
 
 class CalledItems(NamedTuple):
-    """How far plain calls of a map's items came: the values of the first ones, and what the next one raised."""
+    """How far plain calls of a map's items came: what the first ones have given, and what the next one raised."""
 
     items: Items
     first: list[Any]
@@ -123,7 +123,8 @@ def call_map(
     """
     items = Items(lazy, args, kwargs)
     values, error = items.call(time.monotonic() + TURN_SECONDS)
-    if error is None and len(values) == items.size and not has_types(values, LAZY_TYPES):
+    has_lazy = take_given(values)
+    if error is None and len(values) == items.size and not has_lazy:
         return values
     return CalledItems(items, values, error)
 

@@ -9,7 +9,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Returned
-from cascade.runtime.plain import LAZY_TYPES
+from cascade.runtime.plain import LAZY_TYPES, take_given
 from cascade.spec.arguments import has_types
 from cascade.spec.lazy_types import LazyResult
 
@@ -32,7 +32,7 @@ class Maps:
     def take_over(self, mapping: MapRun, called: CalledItems) -> None:
         """Go on with a map whose first items have been called plainly."""
         self._open[id(mapping)] = mapping
-        self._take(mapping, called.first, called.error)
+        self._take(mapping, called.first, called.error, has_types(called.first, LAZY_TYPES))
         self._go_on(mapping)
 
     def next_item(self, mapping: MapRun) -> ItemJob | None:
@@ -83,13 +83,13 @@ class Maps:
     def _call(self, mapping: MapRun) -> None:
         """Make the calls of a map's items one after the other, as many as the turn has time for."""
         values, error = mapping.calls.call(self._run.turn_ends)
-        self._take(mapping, values, error)
+        self._take(mapping, values, error, take_given(values))
 
-    def _take(self, mapping: MapRun, values: list[Any], error: BaseException | None) -> None:
+    def _take(self, mapping: MapRun, values: list[Any], error: BaseException | None, has_lazy: bool) -> None:
         """Take in what the first items of a map gave, and what the next one raised."""
         run = self._run
         mapping.note_begun(len(values) + (error is not None))
-        if error is None and mapping.finished and not has_types(values, LAZY_TYPES):
+        if error is None and mapping.finished and not has_lazy:
             mapping.values = values
             return
         for index, value in enumerate(values):

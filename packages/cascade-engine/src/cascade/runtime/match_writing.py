@@ -10,13 +10,14 @@ from keyword import iskeyword
 from typing import Any
 
 from cascade.graph.structure import kind_of, policy_shape
-from cascade.graph.tree import Choice, Injected, Source
+from cascade.graph.tree import Choice, Injected, Quotation, Source
 from cascade.runtime.plain import is_simple
 from cascade.runtime.program import Program
 from cascade.spec.arguments import LOOKED_INTO, holds_marker
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies
+from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 
@@ -238,6 +239,9 @@ class MatchWriter:
         if isinstance(source, Injected):
             self._require(f"type({name}) is {self._constant(Inject)} and {name}.name == {source.resource!r}")
             return name
+        if isinstance(source, Quotation):
+            self._require(f"type({name}) is {self._constant(Quoted)}")
+            return f"{name}.value"
         if type(value) is SequenceLazyResult:
             raise NotCompilableError
         self._match_lazy(name, source)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cascade.spec.arguments import LOOKED_INTO, has_types, holds_inside
+from cascade.spec.internal import COLLECT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
@@ -13,6 +15,8 @@ from cascade.spec.lazy_types import (
     SequenceLazyResult,
 )
 from cascade.spec.policies import NO_POLICIES, Policies
+from cascade.spec.quoting import Quoted
+from cascade.spec.standing import StandsForValue
 
 TURN_SECONDS = 0.01
 """For how long inline calls may follow each other before the event loop gets its turn."""
@@ -24,6 +28,37 @@ LAZY_TYPES = frozenset(
     {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult}
 )
 """The types of a value that stands for a tree to be run in its place."""
+
+
+GIVEN_TYPES = LOOKED_INTO
+"""The types of what a call gives that `given` has something to do with; all others are values."""
+
+
+def given(value: Any) -> Any:
+    """Return what a call has given: a lazy result to be run in its place, or the value.
+
+    A list, tuple or dict with lazy results inside is gathered, one without is handed on as the same object. What is
+    quoted is not searched.
+    """
+    kind = type(value)
+    if kind is Quoted:
+        return value.value
+    if isinstance(value, StandsForValue):
+        return value.as_lazy()
+    return COLLECT(value) if kind in GIVEN_TYPES and holds_inside(value) else value
+
+
+def take_given(values: list[Any], begin: int = 0) -> bool:
+    """Put what was given in the place of values from `begin` on; tell whether lazy results are among them."""
+    # Once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
+    if not has_types(values[begin:] if begin else values, GIVEN_TYPES):
+        return False
+    has_lazy = False
+    for place in range(begin, len(values)):
+        if type(values[place]) in GIVEN_TYPES:
+            values[place] = given(values[place])
+            has_lazy = has_lazy or type(values[place]) in LAZY_TYPES
+    return has_lazy
 
 
 def is_simple(policies: Policies) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.tree import NO_CALL
 from cascade.runtime.jobs import Job
+from cascade.runtime.plain import GIVEN_TYPES, given
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
@@ -87,14 +88,15 @@ class Stretch:
             except BaseException as error:  # noqa: BLE001 - the user's own code
                 failure = error
             now = clock()
-            if failure is None and node != program.target and not isinstance(value, LazyResult):
+            made = given(value) if type(value) in GIVEN_TYPES else value
+            if failure is None and node != program.target and not isinstance(made, LazyResult):
                 try:
-                    keep(frame, node, value)
+                    keep(frame, node, made)
                 except CascadeError as error:
                     failure = error
                 else:
                     kept.append(node)
-                    values[node] = value
+                    values[node] = made
                     if now > run.turn_ends:
                         break
                     continue

@@ -16,6 +16,7 @@ from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.footing import Footing, Footings, goes_round
 from cascade.runtime.jobs import ItemJob
 from cascade.runtime.keys import FrameKey, NodeKey
+from cascade.runtime.plain import given
 from cascade.runtime.records import (
     PASSING,
     Differences,
@@ -276,6 +277,7 @@ class Recording:
         Raises:
             CascadeError: If it can't be kept.
         """
+        value = given(value)
         if isinstance(value, LazyResult):
             self.keep_target(job, value)
             return

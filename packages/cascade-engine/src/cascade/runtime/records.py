@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 from cascade.adapters.state.places import digest_of
 from cascade.graph.hashing import StructureRows, structure_digest
 from cascade.graph.plain import PlainStructure
-from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
-from cascade.spec.arguments import fill
+from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
+from cascade.spec.arguments import fill, value_at
 from cascade.spec.code import code_version
 from cascade.spec.common import EnvContract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
@@ -217,7 +217,11 @@ def _node(shape: bytes, lazy: LazyResult[Any], call: Call, names: list[bytes]) -
         return blake2b(shape, digest_size=_NODE_BYTES).digest()
     args, kwargs = lazy.args, lazy.kwargs
     if call is not NO_CALL:
-        args, kwargs = fill(args, kwargs, call.slots, [_name(source, names) for source in call.sources])
+        told = [
+            value_at(args, kwargs, slot).value if source is QUOTED else _name(source, names)
+            for slot, source in zip(call.slots, call.sources, strict=True)
+        ]
+        args, kwargs = fill(args, kwargs, call.slots, told)
         parts += [names[each] for each in call.conditions]
     parts += [_literal(value) for value in args]
     parts += [_literal(kwargs[name]) for name in sorted(kwargs)]
@@ -233,6 +237,7 @@ def _name(source: Source, names: list[bytes]) -> object:
         return "router", names[source.selector], [names[route] for route in source.routes]
     if isinstance(source, Injected):
         return "resource", source.resource
+    assert isinstance(source, int)
     return names[source]
 
 

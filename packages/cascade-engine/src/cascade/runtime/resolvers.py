@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cascade.graph.tree import Call, Choice, Injected
+from cascade.graph.tree import Call, Choice, Injected, Quotation
 from cascade.runtime.capacity import Amount, Name
 from cascade.runtime.exceptions import RequirementError, RouteNotFoundError
-from cascade.spec.arguments import Slot, fill, is_marker
+from cascade.spec.arguments import Slot, fill, is_marker, value_at
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError
 from cascade.spec.lazy_types import LazyResult
@@ -45,6 +45,8 @@ def resolve_arguments(
             value = resources[source.resource]
         elif isinstance(source, Choice):
             value = values(_route(lazy, slot, source, values(source.selector)))
+        elif isinstance(source, Quotation):
+            value = value_at(lazy.args, lazy.kwargs, slot).value
         else:
             value = values(source)
         slots.append(slot)

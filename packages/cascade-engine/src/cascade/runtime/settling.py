@@ -13,7 +13,7 @@ from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.plain import Stopped
+from cascade.runtime.plain import GIVEN_TYPES, Stopped, given
 from cascade.runtime.spawning import spawn
 from cascade.runtime.tail_calls import TailCallLoop
 from cascade.spec.error_text import is_error
@@ -78,6 +78,8 @@ class Settler:
     def returned(self, job: Job, value: object) -> None:
         if self._run.has_atomic and job.resources:
             self._note_atomic(job)
+        if type(value) in GIVEN_TYPES:
+            value = given(value)
         if self._run.recording is not None:
             self._returned_recorded(self._run.recording, job, value)
             return

@@ -13,8 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cascade.graph.plain import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
-from cascade.runtime.plain import LAZY_TYPES, Lazies
-from cascade.spec.arguments import has_types
+from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, given, take_given
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8
@@ -168,14 +167,14 @@ def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> 
     for lazy in stretch.take_lazies(lazies):
         (first,) = lazy.args
         append(func(first))
-    return has_types(values[stretch.begin :], LAZY_TYPES)
+    return take_given(values, stretch.begin)
 
 
 def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for lazy in stretch.take_lazies(lazies):
         append(func(*lazy.args))
-    return has_types(values[stretch.begin :], LAZY_TYPES)
+    return take_given(values, stretch.begin)
 
 
 def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
@@ -184,7 +183,7 @@ def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) 
     (take,) = stretch.take_inputs
     for first in take(near):
         append(func(first))
-    return has_types(values[stretch.begin :], LAZY_TYPES)
+    return take_given(values, stretch.begin)
 
 
 def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
@@ -193,7 +192,7 @@ def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) ->
     one, two = stretch.take_inputs
     for first, second in zip(one(near), two(near), strict=True):
         append(func(first, second))
-    return has_types(values[stretch.begin :], LAZY_TYPES)
+    return take_given(values, stretch.begin)
 
 
 def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
@@ -202,16 +201,20 @@ def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) 
     one, two, three = stretch.take_inputs
     for first, second, third in zip(one(near), two(near), three(near), strict=True):
         append(func(first, second, third))
-    return has_types(values[stretch.begin :], LAZY_TYPES)
+    return take_given(values, stretch.begin)
 
 
 def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for link in stretch.links:
         value = func(values[link])
-        append(value)
-        if type(value) in LAZY_TYPES:
-            return True
+        if type(value) in GIVEN_TYPES:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
     return False
 
 
@@ -219,9 +222,13 @@ def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for first, second in stretch.links:
         value = func(values[first], values[second])
-        append(value)
-        if type(value) in LAZY_TYPES:
-            return True
+        if type(value) in GIVEN_TYPES:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
     return False
 
 
@@ -229,9 +236,13 @@ def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for first, second, third in stretch.links:
         value = func(values[first], values[second], values[third])
-        append(value)
-        if type(value) in LAZY_TYPES:
-            return True
+        if type(value) in GIVEN_TYPES:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
     return False
 
 
@@ -240,9 +251,13 @@ def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
         value = lazy.task.func(*args, **kwargs)
-        append(value)
-        if type(value) in LAZY_TYPES:
-            return True
+        if type(value) in GIVEN_TYPES:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
     return False
 
 

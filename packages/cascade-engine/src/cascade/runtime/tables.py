@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.plain import PlainStructure
-from cascade.runtime.plain import LAZY_TYPES, Lazies, Stopped
+from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, Stopped, given
 from cascade.runtime.program import Program
 from cascade.runtime.stretches import arguments, links_by_place, part, stretches
 from cascade.spec.missing import MISSING
@@ -101,6 +101,8 @@ class Table:
             now = clock()
             if now > ends:
                 run.note_overrun(lazy.task, now)
+            if type(value) in GIVEN_TYPES:
+                value = given(value)
             values.append(value)
             if type(value) in LAZY_TYPES and node != target:
                 return self.stopped(values, None, len(values) - 1, began)

@@ -7,11 +7,12 @@ from typing import Any
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
 from cascade.graph.reading import read_plain
-from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Structure, Tree
+from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.arguments import Found, find_markers, is_marker
 from cascade.spec.compose import as_target
 from cascade.spec.errors import CallError, ContractConflictError, SpecError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
+from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 
@@ -133,6 +134,8 @@ class _Builder:
         marker = found.marker
         if isinstance(marker, Inject):
             return Injected(marker.name)
+        if isinstance(marker, Quoted):
+            return QUOTED
         step = segment_of(found.slot)
         if isinstance(marker, Router):
             below = path.below(step)

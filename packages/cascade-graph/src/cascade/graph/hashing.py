@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from cascade.graph.build import build_graph
-from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Source, Tree, container_kinds
+from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Tree, container_kinds
 from cascade.spec.arguments import Slot, is_marker
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.conversion import type_name
@@ -137,7 +137,7 @@ def _source(source: Source) -> object:
         return "router", source.selector, [_description(key) for key in source.keys], source.routes
     if isinstance(source, Injected):
         return "resource", source.resource
-    return source
+    return source.value if source is QUOTED else source
 
 
 def _peculiar(lazy: LazyResult[Any]) -> Iterable[object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
@@ -28,13 +29,21 @@ class Injected(NamedTuple):
     resource: str
 
 
-Source = int | Choice | Injected
+class Quotation(Enum):
+    """The source of a quoted value: the argument itself holds it."""
+
+    QUOTED = "quoted"
+
+
+QUOTED = Quotation.QUOTED
+Source = int | Choice | Injected | Quotation
 
 
 class Call(NamedTuple):
     """What a node waits for, and what fills its arguments.
 
-    `slots[k]` is filled from `sources[k]`: the value of a node, the chosen route of a router, or a resource.
+    `slots[k]` is filled from `sources[k]`: the value of a node, the chosen route of a router, a resource, or what is
+    quoted there.
     `defaults` are the parameters that are not given and filled with a resource. `amounts` are the lazy ones.
     """
 

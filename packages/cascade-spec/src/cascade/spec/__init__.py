@@ -56,6 +56,7 @@ from cascade.spec.protocols import (
     PartKind,
     StateBackend,
 )
+from cascade.spec.quoting import quote
 from cascade.spec.resource import Inject, Resource, Scope, inject, resource
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task, task
@@ -136,6 +137,7 @@ __all__ = [
     "inject",
     "map",
     "pipeline",
+    "quote",
     "resource",
     "sequence",
     "task",

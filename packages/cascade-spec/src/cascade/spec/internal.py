@@ -11,15 +11,20 @@ from itertools import islice
 from typing import Any
 
 from cascade.spec.errors import NotLazyError, UnpackError
+from cascade.spec.quoting import Quoted
 from cascade.spec.standing import StandsForValue
 from cascade.spec.task import ITEM, Task, own_task
 
 
 def _hand_on(value: Any) -> Any:
-    return value
+    return Quoted(value)  # what is in it has been searched when it was given
 
 
-COLLECT: Task[Any] = own_task(_hand_on, "gather", "COLLECT")
+def _collect(values: Any) -> Any:
+    return Quoted(values)
+
+
+COLLECT: Task[Any] = own_task(_collect, "gather", "COLLECT")
 """Gives its argument, with the values of the lazy results inside it."""
 
 CHOOSE: Task[Any] = own_task(_hand_on, "router", "CHOOSE")
@@ -29,11 +34,11 @@ VALUE: Task[Any] = own_task(_hand_on, "value", "VALUE")
 """Hands on a plain value: what stands for one where a lazy result belongs, as a route or a pipeline's step."""
 
 
-def _unpack(values: Iterable[Any], count: int) -> tuple[Any, ...]:
+def _unpack(values: Iterable[Any], count: int) -> Any:
     parts = tuple(islice(values, count + 1))
     if len(parts) != count:
         raise UnpackError(count, len(parts))
-    return parts
+    return Quoted(parts)
 
 
 UNPACK: Task[Any] = own_task(_unpack, "unpack", "UNPACK")
@@ -43,15 +48,15 @@ UNPACK: Task[Any] = own_task(_unpack, "unpack", "UNPACK")
 def _call_factory(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     made = factory(*args, **kwargs)
     check_lazy(made, f"{name_of_factory(factory)!r} in cs.map")
-    return made
+    return made.as_lazy()
 
 
 CALL_FACTORY: Task[Any] = own_task(_call_factory, "map", "CALL_FACTORY")
 """Makes one item of `cs.map`: it returns the item's lazy result."""
 
 
-def _read_input(contract: Any, inputs: Any) -> object:
-    return contract.read(inputs)
+def _read_input(contract: Any, inputs: Any) -> Any:
+    return Quoted(contract.read(inputs))
 
 
 READ_INPUT: Task[Any] = own_task(_read_input, "input", "READ_INPUT")

@@ -25,6 +25,7 @@ from cascade.spec.errors import NotLazyError, PolicyError, SpecError
 from cascade.spec.missing import MISSING, Missing
 from cascade.spec.policies import Policies, check_cache, check_timeout, retry_policy
 from cascade.spec.protocols import CachePolicy
+from cascade.spec.quoting import Quoted
 from cascade.spec.standing import StandsForValue
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ class LazyResult(StandsForValue, Generic[R_co]):
                 f"run_if of task '{self.task.name}' got {type(condition).__name__}",
                 "give a lazy result; for a value known now use a plain `if`",
             )
-        if otherwise is not MISSING and holds_marker(otherwise):
+        if type(otherwise) is Quoted:
+            otherwise = otherwise.value
+        elif otherwise is not MISSING and holds_marker(otherwise):
             raise SpecError(
                 f"`otherwise` of task '{self.task.name}' holds a lazy result",
                 "give a value; to choose between two lazy results use cs.Router",

@@ -30,6 +30,7 @@ from cascade.spec.policies import (
     parse_mode,
 )
 from cascade.spec.protocols import CachePolicy
+from cascade.spec.quoting import Quoted
 from cascade.spec.references import find_loaded, module_of
 from cascade.spec.resource import Inject
 from cascade.spec.texts import take
@@ -248,7 +249,8 @@ def _map(
         fixed_args += tuple(map(_items, itertools.repeat(task), mapped, args))
     if len(mapped) > 1:
         inputs = {key: fixed_args[key] if isinstance(key, int) else kwargs[key] for key in mapped}
-        check_lengths(task, {key: value for key, value in inputs.items() if isinstance(value, list)})
+        plain = {key: each.value if type(each) is Quoted else each for key, each in inputs.items()}
+        check_lengths(task, {key: each for key, each in plain.items() if isinstance(each, list)})
     named = {**fixed, **kwargs} if fixed else kwargs
     return MappedLazyResult(task, fixed_args, named, task.policies, mapped, max_concurrency)
 
@@ -257,6 +259,8 @@ def _items(task: Task[Any], argument: int | str, value: Any) -> object:
     """Return the items as a list of our own; what is only known at run time stays as it is."""
     if type(value) is list:
         return value.copy()
+    if type(value) is Quoted:
+        return Quoted(as_items(task, argument, value.value))
     return value if is_marker(value) else as_items(task, argument, value)
 
 
@@ -372,7 +376,7 @@ class _TaskDecorator:
 
 
 def _take_item(container: Any, key: Any) -> Any:
-    return container[key]
+    return Quoted(container[key])
 
 
 def own_task(func: Callable[..., Any], name: str, constant: str) -> Task[Any]:

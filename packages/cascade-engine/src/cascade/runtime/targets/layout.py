@@ -30,6 +30,7 @@ class Fill(StrEnum):
     LAZY = "lazy"  # its row
     ROUTER = "router"  # [row of the selector, {key: row of the route}]
     INJECT = "inject"  # name of the resource
+    QUOTED = "quoted"  # the value
     TASK = "task"  # number of the task
     PARTIAL = "partial"  # row of the call with the arguments that are fixed
     FUNCTION = "function"  # [module, qualified name]

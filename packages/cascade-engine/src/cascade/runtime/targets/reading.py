@@ -29,6 +29,7 @@ from cascade.spec.lazy_types import (
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Mode, Policies, RetryPolicy
 from cascade.spec.protocols import Codec
+from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task
@@ -127,6 +128,8 @@ class _Reader:
                 return Router(self._lazy(selector), {key: self._lazy(route) for key, route in routes.items()})
             case Fill.INJECT:
                 return Inject(content)
+            case Fill.QUOTED:
+                return Quoted(content)
             case Fill.TASK:
                 return self._tasks[content]
             case Fill.PARTIAL:

@@ -23,6 +23,7 @@ from cascade.spec.lazy_types import (
 from cascade.spec.missing import MISSING
 from cascade.spec.policies import NO_POLICIES, Policies, RetryPolicy
 from cascade.spec.protocols import Codec
+from cascade.spec.quoting import Quoted
 from cascade.spec.references import name_of
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
@@ -107,7 +108,9 @@ class _Recorder:
                 for argument, literal in (*enumerate(row[2]), *row[3].items()):
                     yield literal, f"argument '{task.parameter_at(argument)}' of task '{task.name}'"
                 for found in self._fillers[id(lazy)]:
-                    if isinstance(found.marker, Router):
+                    if isinstance(found.marker, Quoted):
+                        yield found.marker.value, f"what is quoted in task '{task.name}'"
+                    elif isinstance(found.marker, Router):
                         for key in found.marker.routes:
                             yield key, f"a router's keys in task '{task.name}'"
             if not isinstance(lazy, SequenceLazyResult) and lazy.policies is not NO_POLICIES:
@@ -172,6 +175,8 @@ class _Recorder:
             return [*place, Fill.ROUTER.value, [self._number(marker.selector), routes]]
         if isinstance(marker, Inject):
             return [*place, Fill.INJECT.value, marker.name]
+        if isinstance(marker, Quoted):
+            return [*place, Fill.QUOTED.value, marker.value]
         if isinstance(marker, Task):
             return [*place, Fill.TASK.value, self._task(marker)]
         return [*place, Fill.FUNCTION.value, place_of_function(marker)]

@@ -1,0 +1,38 @@
+"""Quoting: data that is handed on as it is, without a search for lazy results inside it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from cascade.spec.arguments import marker
+from cascade.spec.errors import SpecError
+from cascade.spec.standing import StandsForValue
+
+T = TypeVar("T")
+
+
+@marker
+class Quoted:
+    """Stands for `value` as it is, in an argument at any depth or as what a task returns."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<Quoted {type(self.value).__name__}>"
+
+
+def quote(value: T) -> T:
+    """Return what stands for `value` and says that there is nothing lazy inside: it is not searched.
+
+    For an argument, `f(cs.quote(rows))`, or in a `return`. The task gets the very object. Typed as the value, so that
+    it can stand wherever that may.
+
+    Raises:
+        SpecError: If the value is a lazy result or a router itself.
+    """
+    if isinstance(value, StandsForValue):
+        raise SpecError(f"cs.quote of {value!r}", "quote data; a lazy result stands for itself")
+    return value if isinstance(value, Quoted) else cast("T", Quoted(value))
