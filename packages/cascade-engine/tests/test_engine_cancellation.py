@@ -14,6 +14,8 @@ from cascade.runtime import (
     Event,
     MessageBus,
     RunFinished,
+    Status,
+    TaskCancelledError,
     TaskExecutionFinished,
     TaskExecutionStarted,
     TaskSkipped,
@@ -165,15 +167,70 @@ def test_a_cancellation_that_comes_too_late_is_not_lost(play: Any) -> None:
     play(main())
 
 
-def test_a_task_that_cancels_itself_ends_the_run(play: Any) -> None:
-    """A task that raises `CancelledError` ends its run with it."""
+STRAY = ["inline", "thread", "async", "retried", "awaits a cancelled future", "cancels itself", "map item"]
+
+
+def stray(way: str) -> cs.LazyResult[Any]:
+    def plain(*given: int) -> None:
+        raise asyncio.CancelledError("stray")
+
+    async def later() -> None:
+        raise asyncio.CancelledError("stray")
+
+    async def wait() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel("stray")
+        await future
+
+    async def cancel_itself() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("stray")
+        await asyncio.sleep(1)
+
+    if way == "map item":
+        return cs.task(plain).map([1])
+    if way in ("inline", "thread"):
+        return cs.task(mode="thread" if way == "thread" else "inline")(plain)()
+    if way == "retried":
+        return cs.task(plain)().with_retry(3)
+    if way == "async":
+        return cs.task(later)()
+    return cs.task(wait)() if way == "awaits a cancelled future" else cs.task(cancel_itself)()
+
+
+@pytest.mark.parametrize("way", STRAY)
+def test_a_stray_cancellation_is_a_failure_of_its_task(way: str, play: Any) -> None:
+    """A task that raises `CancelledError` of its own fails with an error that names it; it is not retried."""
+    bus, heard = MessageBus(), list[TaskExecutionFinished]()
+    bus.subscribe(TaskExecutionFinished, heard.append)
+
+    async def main() -> None:
+        async with Engine(bus=bus) as engine:
+            await engine.run([stray(way), add(1)])
+
+    with pytest.raises(TaskCancelledError, match="was cancelled, and not by its run") as caught:
+        play(main())
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert caught.value.__cause__.args == ("stray",)
+    assert "in task" in caught.value.__notes__[0]
+    assert {event.status for event in heard if event.error} == {Status.FAILED}
+
+
+@pytest.mark.parametrize("way", STRAY)
+def test_a_run_that_finishes_goes_on_after_a_stray_cancellation(way: str, play: Any) -> None:
+    """With `on_failure="finish"` a stray cancellation is one failure among others."""
+    ran: list[int] = []
 
     @cs.task
-    async def give_up() -> None:
-        raise asyncio.CancelledError
+    async def other() -> None:
+        await asyncio.sleep(1)
+        ran.append(1)
 
-    with pytest.raises(asyncio.CancelledError):
-        play(cs.arun([give_up(), add(1)]))
+    with pytest.raises(ExceptionGroup) as caught:
+        play(cs.arun([stray(way), other()], on_failure="finish"))
+    assert [type(each) for each in caught.value.exceptions] == [TaskCancelledError]
+    assert ran == [1]
 
 
 class World:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 import cascade as cs
-from cascade.runtime import Engine, MessageBus, TaskExecutionFinished, TaskExecutionStarted, TaskRetrying
+from cascade.runtime import (
+    Engine,
+    MessageBus,
+    TaskCancelledError,
+    TaskExecutionFinished,
+    TaskExecutionStarted,
+    TaskRetrying,
+)
 
 
 class StopAllError(BaseException):
@@ -128,7 +135,7 @@ def test_base_exceptions_are_never_retried(play: Any) -> None:
 def test_cancellation_is_never_retried(play: Any) -> None:
     """A call that ends in `CancelledError` is not made again."""
     task, times = flaky(1, asyncio.CancelledError())
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(TaskCancelledError):
         play(cs.arun(task().with_retry()))
     assert len(times) == 1
 

@@ -33,7 +33,7 @@ from cascade.runtime.settings import (
     documented,
     parse_word,
 )
-from cascade.runtime.spawning import spawn
+from cascade.runtime.spawning import ended, seen_through, spawn
 from cascade.runtime.stores import cache_maker, checked_part, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.spec.common import GIVEN
@@ -85,7 +85,7 @@ class Engine:
         self.admission = self.placement.admission
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._drivers: set[asyncio.Task[None]] = set()
+        self._drivers: dict[asyncio.Task[None], Run] = {}
         self._beginning = 0  # runs that make their first calls and have no driver yet
         self.turn_ends = 0.0  # when runs that follow each other without a driver owe the event loop its turn
         self._lock = threading.Lock()
@@ -176,32 +176,32 @@ class Engine:
             held.get(),
             asyncio.current_task(),
         )
-        context = copy_context()
-        run = Run(self, options, context)
+        run = Run(self, options, copy_context())
+        del options  # as below
+        cancelled = None
+        try:
+            cancelled = await self._complete(run, target)
+            return run.take_outcome(cancelled)
+        finally:
+            del run, cancelled  # the traceback of an error has this frame: they would be a cycle
+
+    async def _complete(self, run: Run, target: object) -> asyncio.CancelledError | None:
+        """Let a run come to its end; return what the caller was cancelled with meanwhile."""
         self._enter_loop()
         turn = self.turn_ends
         try:
-            ended = context.run(run.begin, target)
-            driver = None if ended else spawn(run.drive(target), context)
+            ended = run.context.run(run.begin, target)
+            driver = None if ended else spawn(run.drive(target), run.context)
             if driver is not None:
-                self._drivers.add(driver)
+                self._drivers[driver] = run
         finally:
             self._beginning -= 1
-        if driver is None:
-            # Many short runs owe the event loop its turns as one long run does; this one may have begun another turn.
-            if self.turn_ends != turn or time.monotonic() > turn:
-                await asyncio.sleep(0)
-            return run.value
-        try:
-            cancelled = await _until_done(driver)
-        finally:
-            self._drivers.discard(driver)
-        if run.error is not None:
-            error, run.error = run.error, None
-            raise error
-        if cancelled:
-            raise asyncio.CancelledError
-        return run.value
+        if driver is not None:
+            return await self._until_done(driver, run)
+        # Many short runs owe the event loop its turns as one long run does; this one may have begun another turn.
+        if self.turn_ends != turn or time.monotonic() > turn:
+            await asyncio.sleep(0)
+        return None
 
     def stats(self) -> ReuseStats:
         """Return how often structures were built, met again and forgotten."""
@@ -241,10 +241,13 @@ class Engine:
     async def close(self) -> None:
         """Cancel the runs under way, wait for them, and close what the engine opened."""
         self._closed = True
-        for driver in self._drivers:
-            driver.cancel()
+        for driver, run in self._drivers.items():
+            _cancel(driver, run, asyncio.CancelledError("the engine is closed"))
+        await seen_through(self._close())
+
+    async def _close(self) -> None:
         if self._drivers:
-            await asyncio.wait(self._drivers)
+            await asyncio.wait([*self._drivers])
         await self.placement.close()
         if self._owns_cache:
             await self.cache.backend.close()
@@ -257,6 +260,15 @@ class Engine:
     ) -> None:
         await self.close()
 
+    async def _until_done(self, driver: asyncio.Task[None], run: Run) -> asyncio.CancelledError | None:
+        """Wait for a run to end; being cancelled cancels the run, and it still ends in order. Return that."""
+        try:
+            cancelled = await ended(driver, lambda request: _cancel(driver, run, request))
+        finally:
+            del self._drivers[driver]
+        # Who cancels every asyncio task may have cancelled the run before its first turn.
+        return asyncio.CancelledError() if cancelled is None and driver.cancelled() else cancelled
+
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -266,16 +278,12 @@ class Engine:
             self._beginning += 1
 
 
-async def _until_done(driver: asyncio.Task[None]) -> bool:
-    """Wait for a run to end; being cancelled cancels the run, and it still ends in order. Tell whether it was."""
-    caller = asyncio.current_task()
-    assert caller is not None
-    before = caller.cancelling()
-    try:
-        await driver  # a cancellation of the caller goes on to the driver, which ends without an error
-    except asyncio.CancelledError:
-        return True  # of one that is cancelled before its first turn, and never begins to run
-    return caller.cancelling() > before
+def _cancel(driver: asyncio.Task[None], run: Run, request: asyncio.CancelledError) -> None:
+    """Let a run end in order with a cancellation."""
+    if run.is_driven:
+        driver.cancel(*request.args)
+    else:
+        run.interrupt(request)  # a task that is cancelled before its first turn never begins to run
 
 
 def _checked_params(params: object) -> dict[str, object]:

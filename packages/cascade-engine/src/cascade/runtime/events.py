@@ -29,6 +29,7 @@ class Status(StrEnum):
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ class TaskExecutionStarted(TaskEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskExecutionFinished(TaskEvent):
-    """A call has ended, after all its attempts. `duration` is in seconds, waits included."""
+    """A call has ended, after all its attempts.
+
+    `duration` is in seconds, from the beginning of its first attempt to the end of its last one, waits between them
+    included; the opening and the release of its resources are not.
+    """
 
     status: Status
     duration: float

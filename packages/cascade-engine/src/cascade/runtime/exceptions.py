@@ -109,6 +109,33 @@ class TaskTimeoutError(CascadeRuntimeError, TimeoutError):
 
 
 @dataclass(eq=False)
+class TaskCancelledError(CascadeRuntimeError):
+    """A call ended in a cancellation that nobody had asked the run for: that is a failure of its task.
+
+    The `CancelledError` is the `__cause__`.
+    """
+
+    task: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' was cancelled, and not by its run; a task that is to stop the run raises an "
+            f"exception of its own"
+        )
+
+
+@dataclass(eq=False)
+class ResourceCancelledError(CascadeRuntimeError):
+    """The asyncio task that holds the shared resources of a run was cancelled by somebody else."""
+
+    resources: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = ", ".join(f"'{name}'" for name in self.resources)
+        return f"the asyncio task that holds the resources of the run ({names}) was cancelled; cancel the run instead"
+
+
+@dataclass(eq=False)
 class InlineTimeoutError(CascadeRuntimeError, ValueError):
     """A timeout on a plain function in the loop's own thread, where it could never fire."""
 

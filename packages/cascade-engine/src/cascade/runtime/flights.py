@@ -187,16 +187,20 @@ class Flight:
         self._began[node] = time.monotonic()
         if self._jobs is not None:
             self._run.reports.started(self._jobs[node])
+        value, failure = _NOTHING, None
         try:
             value = await func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
-            if self._jobs is not None:
-                return Failed(error)
-            self._errors[node] = error
-            value = _NOTHING
-        else:
-            if self._jobs is not None:
-                return Returned(value)
+            failure = error
+        if self._jobs is not None:
+            job = self._jobs[node]
+            job.ended = time.monotonic()
+            outcome = Returned(value) if failure is None else Failed(failure)
+            failure = None  # its traceback has this frame: they would be a cycle
+            return self._run.settler.end(job, outcome)
+        if failure is not None:
+            self._errors[node] = failure
+            failure = None
         self._file(node, value)
         return None
 

@@ -99,6 +99,12 @@ class Frame:
         # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
         self._work: deque[int] = deque()
 
+    def let_go(self) -> None:
+        """Let go of what is run here: the run has ended, and an error may know this frame for longer."""
+        self.loop.frame = self.routed = self.stretch = self.values = None
+        self.lazies = []
+        self._broken.clear()
+
     def node_key(self, node: int) -> NodeKey:
         """Return the key of a node's facts."""
         return NodeKey(self.key, self.program.paths[node])

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 class Job:
     """One node of a frame that is to be called."""
 
-    __slots__ = ("began", "frame", "lead", "position", "started")
+    __slots__ = ("began", "ended", "frame", "lead", "position", "started", "told")
 
     def __init__(self, frame: Frame, position: int) -> None:
         self.frame = frame
         self.position = position
         self.started = False
+        self.told = False  # how it has ended
         self.began = 0.0
+        self.ended = 0.0
         self.lead: Lead | None = None
 
     @property

@@ -131,9 +131,9 @@ class Maps:
         if run.recording is not None:
             run.recording.note_rests(job, mapping.rests)
         if mapping.failed:
-            run.reports.finished(
-                job, Failed(run.settler.last_failure if mapping.error is None else mapping.error)
-            )
+            error = run.settler.last_failure if mapping.error is None else mapping.error
+            mapping.error = None  # its traceback leads to an item, and so back here
+            run.reports.finished(job, Failed(error))
         else:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))

@@ -155,7 +155,7 @@ class Recording:
         if error is None:
             self.state.finish(RunStatus.SUCCEEDED, "")
         elif is_error(error, asyncio.CancelledError):
-            self.state.finish(RunStatus.STOPPED, type(error).__name__)
+            self.state.finish(RunStatus.CANCELLED, type(error).__name__)
         else:
             self.state.finish(RunStatus.FAILED, type(error).__name__)
         await self.state.commit()
@@ -218,24 +218,24 @@ class Recording:
 
     # What is kept
 
-    def keep_result(self, job: Job, value: object) -> bool:
-        """Note the value of a call; return whether what depends on it has to wait for a commit.
+    def keep_result(self, job: Job, value: object) -> None:
+        """Note the value of a call.
 
         Raises:
             CodecError: If it can't be kept.
         """
-        inner = (
-            job.is_target and job.frame.loop.job is not None
-        )  # the place that it stands in is what is kept
-        if inner or job.task in PASSING:
+        if _is_passed_on(job):
             self.state.put_result(job.key, value)
-            return False
+            return
         if self.rests(job):
             self.state.keep_result(job.key, value, _call(job), provisional=True)
-            return False
+            return
         self.state.keep_result(job.key, value, _call(job))
         self._dirty = True
-        return not job.is_target
+
+    def waits(self, job: Job) -> bool:
+        """Tell whether what depends on the value of a call has to wait for a commit."""
+        return not job.is_target and not _is_passed_on(job) and not self.rests(job)
 
     def keep_plain(self, frame: Frame, node: int, value: object) -> None:
         """Note the value of a plain call that is not its tree's target.
@@ -462,6 +462,11 @@ class Recording:
         new = {each for each in code_of(prepared.lazies) if (each.module, each.qualname) not in self._code}
         if new:
             self._replace_record(replace(self._record, code=tuple(sorted({*self._record.code, *new}))))
+
+
+def _is_passed_on(job: Job) -> bool:
+    """Tell whether a call's value is not kept itself: it is made anew, or kept as that of the place it stands in."""
+    return (job.is_target and job.frame.loop.job is not None) or job.task in PASSING
 
 
 def _call(job: Job) -> Call:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from cascade.runtime.exceptions import (
+    ResourceCancelledError,
     ResourceCycleError,
     ResourceNotFoundError,
     ResourceScopeError,
@@ -200,10 +201,27 @@ def note_others(error: BaseException, others: Iterable[BaseException]) -> None:
         add_note(error, " ".join([f"and then: {error_text(other)}", *notes_of(other)]))
 
 
+def _is_cancelled() -> bool:
+    """Tell whether somebody has cancelled the asyncio task that we are in."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class RunResources:
     """The resources of one run: its inputs, and what is shared by all its tasks."""
 
-    def __init__(self, registry: ResourceRegistry, inputs: Mapping[str, object], announce: Announce) -> None:
+    def __init__(
+        self,
+        registry: ResourceRegistry,
+        inputs: Mapping[str, object],
+        announce: Announce,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._fail = fail
+        self.lost: BaseException | None = (
+            None  # what the keeper was cancelled with while it held the resources
+        )
+        self._held: tuple[str, ...] = ()  # at that moment
         self.values: dict[str, Any] = {INPUTS: inputs}
         self._registry = registry
         self._announce = announce
@@ -250,6 +268,21 @@ class RunResources:
             errors.append(asyncio.CancelledError())
         return errors
 
+    def loss(self) -> BaseException | None:
+        """Return the error for a keeper that was cancelled, where no resource says more about it."""
+        if self.lost is None:
+            return None
+        loss = ResourceCancelledError(self._held)
+        loss.__cause__ = self.lost
+        return loss
+
+    def _lose(self, cancelled: BaseException) -> None:
+        """Let the run fail: a cancellation was aimed at the keeper, by the task group of a resource say."""
+        if self.lost is None and not self._closing:
+            self.lost = cancelled
+            self._held = tuple(name for name in self.values if name not in GIVEN)
+            self._fail(cancelled)
+
     async def _shared(self, resource: Resource, context: Context) -> Any:
         if resource.name in self.values:
             return self.values[resource.name]
@@ -273,8 +306,9 @@ class RunResources:
         while True:
             try:
                 request = await wanted.get()
-            except asyncio.CancelledError:
-                continue  # by one who cancels every asyncio task: the run is told too, and closes in order
+            except asyncio.CancelledError as cancelled:
+                self._lose(cancelled)  # the run closes in order
+                continue
             if request is None:
                 break
             resource, opening = request
@@ -285,6 +319,8 @@ class RunResources:
             try:
                 value = await stack.open(resource)
             except BaseException as error:  # noqa: BLE001 - raised in the call that wants it
+                if is_error(error, asyncio.CancelledError) and _is_cancelled():
+                    self._lose(error)
                 if not opening.done():
                     opening.set_exception(error)
                     opening.exception()  # the caller may be gone

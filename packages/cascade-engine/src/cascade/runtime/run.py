@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -30,6 +31,7 @@ from cascade.runtime.spawning import spawn
 from cascade.runtime.starting import Starter
 from cascade.runtime.tail_calls import TailCallLoop
 from cascade.spec.durable import DurableStateBackend
+from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.task import Task
 from cascade.spec.workflow import WorkflowSpec
@@ -71,14 +73,15 @@ class Run:
         self.lender = options.lender
         self.bus = engine.bus
         self.run_id = options.run_id or os.urandom(16).hex()
-        self.reports = Reports(engine.bus, self.run_id, engine.preview)
+        self.reports = Reports(engine.bus, self.run_id, engine.preview, self.interrupt)
         self.state = engine.state_backend_cls(run_id=self.run_id)
+        self._is_built_in = type(self.state) is InMemoryStateBackend
         self.has_atomic = engine.registry.has_atomic
         self.recording = self._make_recording()
-        self.resources = RunResources(engine.registry, options.params, self.reports.resource)
+        self.resources = RunResources(engine.registry, options.params, self.reports.resource, self.interrupt)
         self.error: BaseException | None = None
         self.value: Any = None
-        self.ended = False
+        self.ended = self.is_driven = False
         self._salt: bytes | None = None
         self._driver: asyncio.Task[Any] | None = None
         self._loop: TailCallLoop | None = None
@@ -94,7 +97,7 @@ class Run:
         self.frames = Frames(self)
 
     def _make_recording(self) -> Recording | None:
-        if type(self.state) is not InMemoryStateBackend and isinstance(self.state, DurableStateBackend):
+        if not self._is_built_in and isinstance(self.state, DurableStateBackend):
             # Loaded when a run is first recorded: it brings hashing, encoding and what reads source.
             made: Recording = import_module("cascade.runtime.recording").Recording(
                 self.run_id, self.state, self.wake_up, self.engine.registry
@@ -135,7 +138,10 @@ class Run:
     async def drive(self, target: object) -> None:
         """Run the target to its end; then `value` or `error` is set, and nothing is left running or open."""
         self._driver = asyncio.current_task()
-        if self._began:
+        self.is_driven = True
+        if self.error is not None:  # interrupted before its first turn
+            pass
+        elif self._began:
             self._begin_turn()
         elif self.recording is None:
             self._set_out(target, 0.0)
@@ -259,6 +265,30 @@ class Run:
         finally:
             self._wake = None
 
+    def take_outcome(self, cancelled: BaseException | None) -> Any:
+        """Return the value of a run that has ended, or raise its error; the run keeps neither, nor anything else.
+
+        `cancelled` is what its caller was cancelled with: it comes out as it is, unless something else has failed.
+        """
+        value, error = self.value, self.error
+        self._let_go()
+        if cancelled is not None and (error is None or is_error(error, asyncio.CancelledError)):
+            error = cancelled
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del value, error, cancelled  # the traceback has this frame: they would be a cycle
+
+    def _let_go(self) -> None:
+        """Let go of everything. The parts of a run know each other, and an error may know some of them for long."""
+        if self._is_built_in:
+            self.state.clear()
+        for frame in self.frames.open.values():
+            frame.let_go()
+        vars(self).clear()
+
     def wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -272,9 +302,21 @@ class Run:
 
     def stop(self, error: BaseException) -> None:
         """End the run with an error; the first one counts."""
-        if self.error is None:
+        if self.error is None or self.error is self.resources.lost:
             self.error = error
         self.ended = True
+
+    def interrupt(self, error: BaseException) -> None:
+        """End the run from outside of its own asyncio task, or from within a listener.
+
+        What ends the program, and so is no `Exception`, counts for more than a failure that came before.
+        """
+        if self.error is not None and is_error(self.error, Exception) and not is_error(error, Exception):
+            note_others(error, [self.error])
+            self.error = None
+        self.stop(error)
+        self.turn_ends = 0.0
+        self.wake_up()
 
     async def _clean_up(self) -> None:
         """Cancel what is under way and wait for it, report what never started, release what is open."""
@@ -326,9 +368,9 @@ class Run:
         for job, outcome in self._completed:
             self._abandon(job, outcome)
         for mapping in self.maps.unfinished():
-            self.reports.finished(
-                mapping.job, Failed(asyncio.CancelledError() if self.error is None else self.error)
-            )
+            error = asyncio.CancelledError() if mapping.error is None else mapping.error
+            mapping.error = None
+            self.reports.finished(mapping.job, Failed(error))
         for loop in self._open_loops():
             loop.open_paused()
         for frame in self.frames.open.values():
@@ -342,20 +384,20 @@ class Run:
 
     async def _release_resources(self) -> None:
         errors = await self.resources.close(self.error)
-        if errors and self.error is None:
-            self.error = errors.pop(0)
+        if self.error is None or self.error is self.resources.lost:
+            # What a cancelled resource has to say counts for more than a cancellation.
+            errors.sort(key=lambda error: is_error(error, asyncio.CancelledError))
+            self.error = errors.pop(0) if errors else self.resources.loss()
         if self.error is not None:
             note_others(self.error, errors)
 
     def _abandon(self, job: Job, outcome: Outcome) -> None:
         """Report how a call ended that nobody waits for any more; what it gave is recorded all the same."""
-        if self.recording is not None and isinstance(outcome, Returned):
-            try:
+        if not job.told:
+            self.settler.end(job, outcome)
+        elif self.recording is not None and isinstance(outcome, Returned):
+            with suppress(CascadeError):  # it was kept, and this says again what it is the value of
                 self.recording.keep_late(job, outcome.value)
-            except CascadeError as error:
-                outcome = Failed(error)
-        if job.started:
-            self.reports.finished(job, outcome)
         if job.lead is not None:
             job.lead.give_up()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import MapItemSkippedError
+from cascade.runtime.exceptions import MapItemSkippedError, TaskCancelledError
 from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
@@ -36,21 +37,57 @@ class Settler:
         self.filed: deque[Job] = deque()
 
     def take(self, job: Job, outcome: Outcome) -> None:
+        """Take in how a call has ended; one that ends in an asyncio task of its own has told of that there."""
+        if not job.told:
+            outcome = self.end(job, outcome)
         if isinstance(outcome, Returned):
-            self.returned(job, outcome.value)
+            self._go_on_with(job, outcome.value)
         elif isinstance(outcome, Known):
-            self._run.reports.skipped(job, SkipReason.CACHE_HIT)
             self.succeed(job, outcome.value)
         else:
-            if not job.started:
-                self._run.reports.started(job)
-            self.fail(job, outcome.error)
+            self.fail_unreported(job, outcome.error)
+
+    def end(self, job: Job, outcome: Outcome) -> Outcome:
+        """Record how a call has ended and tell of it, at the moment when it has; return how it counts.
+
+        What that brings about is for the run's own asyncio task, which takes it in in its turn.
+        """
+        run = self._run
+        if run.ended and not job.started:
+            return outcome  # it is told of as one that never started
+        job.told = True
+        if isinstance(outcome, Known):
+            job.note_started()
+            run.reports.skipped(job, SkipReason.CACHE_HIT)
+            return outcome
+        if isinstance(outcome, Returned):
+            if run.recording is not None:
+                outcome = self._recorded(run.recording, job, outcome)
+        elif not run.ended and is_error(outcome.error, asyncio.CancelledError):
+            outcome = Failed(_stray(job, outcome.error))
+        if not job.started:
+            run.reports.started(job)
+        run.reports.finished(job, outcome)
+        return outcome
+
+    def _recorded(self, recording: Recording, job: Job, outcome: Returned) -> Outcome:
+        """Record what a call has returned, also if the run is ending; return how the call counts."""
+        try:
+            if self._run.ended:
+                recording.keep_late(job, outcome.value)
+            elif isinstance(outcome.value, LazyResult):
+                recording.keep_target(job, outcome.value)
+            else:
+                recording.keep_result(job, outcome.value)
+        except CascadeError as error:
+            return Failed(error)
+        return outcome
 
     def take_over(self, frame: Frame, node: int, stopped: Stopped) -> None:
         """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
         job = Job(frame, node)
         job.note_started()
-        job.began = stopped.began
+        job.began = stopped.began or time.monotonic()
         if isinstance(stopped.value, CalledItems):
             self._run.maps.take_over(MapRun(job, stopped.value.items), stopped.value)
         elif stopped.error is not None and isinstance(job.lazy, MappedLazyResult):
@@ -76,14 +113,17 @@ class Settler:
         return job
 
     def returned(self, job: Job, value: object) -> None:
+        """Take in what a call has given that was made here and now."""
+        self.take(job, Returned(value))
+
+    def _go_on_with(self, job: Job, value: object) -> None:
         if self._run.has_atomic and job.resources:
             self._note_atomic(job)
         if type(value) in GIVEN_TYPES:
             value = given(value)
         if self._run.recording is not None:
-            self._returned_recorded(self._run.recording, job, value)
+            self._go_on_recorded(self._run.recording, job, value)
             return
-        self._run.reports.finished(job, Returned(value))
         if not isinstance(value, LazyResult):
             self.succeed(job, value)
             return
@@ -110,20 +150,10 @@ class Settler:
                     lead.rests = rests
             each = each.outer
 
-    def _returned_recorded(self, recording: Recording, job: Job, value: object) -> None:
-        """Take in what a call has returned: it is recorded first, and what depends on it waits for the commit."""
-        waits = True
-        try:
-            if isinstance(value, LazyResult):
-                recording.keep_target(job, value)
-            else:
-                waits = recording.keep_result(job, value)
-        except CascadeError as error:
-            self.fail(job, error)
-            return
-        self._run.reports.finished(job, Returned(value))
+    def _go_on_recorded(self, recording: Recording, job: Job, value: object) -> None:
+        """Let what depends on a recorded value wait for the commit."""
         if not isinstance(value, LazyResult):
-            self._succeeded(job, value, waits)
+            self._succeeded(job, value, recording.waits(job))
             return
         rests = recording.rests(job)
         if job.is_target:
@@ -182,10 +212,11 @@ class Settler:
             self._run.state.put_result(job.key, value)
         else:
             try:
-                waits = self._run.recording.keep_result(job, value)
+                self._run.recording.keep_result(job, value)
             except CascadeError as error:
                 self.fail_unreported(job, error)
                 return
+            waits = self._run.recording.waits(job)
         self._succeeded(job, value, waits)
 
     def _succeeded(self, job: Job, value: object, waits: bool) -> None:
@@ -217,8 +248,8 @@ class Settler:
             self.fail(job, error)
 
     def fail(self, job: Job, error: BaseException) -> None:
-        self._run.reports.finished(job, Failed(error))
-        self.fail_unreported(job, error)
+        """Take in that a call has failed here and now."""
+        self.take(job, Failed(error))
 
     def fail_unreported(self, job: Job, error: BaseException) -> None:
         """Take in a failure of a call that has told of its own end already, or has just done so."""
@@ -275,3 +306,10 @@ class Settler:
     def last_failure(self) -> Exception:
         """The failure that came last, of those that a run goes on after."""
         return self.failures[-1]
+
+
+def _stray(job: Job, error: BaseException) -> TaskCancelledError:
+    """Return the failure of a call that ended in a cancellation which the run knows nothing of."""
+    failure = TaskCancelledError(job.name)
+    failure.__cause__ = error
+    return failure

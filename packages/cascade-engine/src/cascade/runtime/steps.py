@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.caching import Lead
 from cascade.runtime.capacity import CONCURRENCY, Lease, held
-from cascade.runtime.events import TaskBlocked, TaskRetrying
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
-from cascade.spec.error_text import error_text, is_error
+from cascade.spec.error_text import is_error
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
@@ -43,11 +42,14 @@ class PlainStep:
         """Make the call; whatever happens is in the outcome."""
         job, run = self.job, self._run
         run.reports.started(job)
+        outcome: Outcome
         try:
             args, kwargs = job.arguments(run.resources.values)
-            return Returned(await job.task.func(*args, **kwargs))
+            outcome = Returned(await job.task.func(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
-            return Failed(error)
+            outcome = Failed(error)
+        job.ended = time.monotonic()
+        return run.settler.end(job, outcome)
 
     def cancel(self, task: asyncio.Task[Outcome]) -> None:
         """End the call, which is made in `task`."""
@@ -75,11 +77,14 @@ class Step:
 
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
+        outcome: Outcome
         try:
             hit = await self._look_up()
-            return Returned(await self._attempts()) if hit is None else Known(hit.value)
+            outcome = Returned(await self._attempts()) if hit is None else Known(hit.value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
-            return Failed(error)
+            outcome = Failed(error)
+        self._failed = None  # its traceback has this frame: they would be a cycle
+        return self._run.settler.end(self.job, outcome)
 
     def cancel(self, task: asyncio.Task[Outcome]) -> None:
         """End the call, which is made in `task`; a release that it is in is never left half done."""
@@ -126,7 +131,7 @@ class Step:
                 if attempt > retry.max_attempts or hopeless:
                     raise
                 wait = retry.wait_before(attempt, random.random)
-                self._report_retry(attempt, retry.max_attempts, wait, error)
+                self._run.reports.retrying(self.job, attempt, retry.max_attempts, wait, error)
             await asyncio.sleep(wait)
 
     async def _attempt(self) -> Any:
@@ -136,17 +141,20 @@ class Step:
         if IDEMPOTENCY_KEY in job.resources:
             given[IDEMPOTENCY_KEY] = self._idempotency_key()
         stack = ResourceStack(given, run.reports.resource)
+        job.ended = 0.0
         try:
             if lease is not None and not run.engine.is_inline(job.lazy):
                 held.set(lease)  # one that needs nothing passes on what is held around it
             try:
                 async with run.engine.admission(job.node):
-                    if not job.started:
-                        run.reports.started(job)
                     value = await self._in_time(stack)
             except BaseException as error:
-                note_others(error, await self._release(stack, error))
-                raise
+                others = await self._release(stack, error)
+                if others and not self._stopped and is_error(error, asyncio.CancelledError):
+                    # A task group of a resource has cancelled the call, and tells here why.
+                    error = others.pop(0)
+                note_others(error, others)
+                raise error
             if failures := await self._release(stack, None):
                 note_others(failures[0], failures[1:])
                 raise failures[0]
@@ -204,7 +212,10 @@ class Step:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await self._call(stack)
+                value = await self._call(stack)
+            if limit.expired():  # a call that can't be interrupted has given its value too late
+                raise TaskTimeoutError(self.job.name, seconds)
+            return value
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -217,8 +228,13 @@ class Step:
             raise asyncio.CancelledError
         self._adopt_context()
         args, kwargs = job.arguments(stack.values)
+        if not job.started:
+            run.reports.started(job)
         work = run.engine.executor_of(job.task).execute(job.node, args, kwargs)
-        return await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+        try:
+            return await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+        finally:
+            job.ended = time.monotonic()
 
     async def _watched(self, work: Awaitable[Any]) -> Any:
         """Make an inline call, which holds the loop until it is done."""
@@ -228,16 +244,5 @@ class Step:
         finally:
             self._run.watch_turn(self.job.task, time.monotonic() - began)
 
-    def _report_retry(self, attempt: int, max_attempts: int, wait: float, error: Exception) -> None:
-        job, run = self.job, self._run
-        if run.bus.hears(TaskRetrying):
-            told = error_text(error)
-            run.bus.publish(
-                TaskRetrying(run.run_id, job.task_id, job.name, attempt, max_attempts, wait, told)
-            )
-
     def _report_blocked(self, wanted: str) -> None:
-        job, run = self.job, self._run
-        if run.bus.hears(TaskBlocked):
-            reason = f"waits for {wanted or 'a slot of max_concurrency'}"
-            run.bus.publish(TaskBlocked(run.run_id, job.task_id, job.name, reason))
+        self._run.reports.blocked(self.job, f"waits for {wanted or 'a slot of max_concurrency'}")

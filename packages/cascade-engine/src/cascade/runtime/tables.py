@@ -91,8 +91,8 @@ class Table:
         for node, link in islice(calls, len(values), None) if values else calls:
             lazy = lazies[node]
             task_id, name = f"n{node}{suffix}", lazy.task.name
-            began = clock()
             reports.plain_started(task_id, name)
+            began = clock()
             try:
                 args, kwargs = arguments(link, lazy, values)
                 value = lazy.task.func(*args, **kwargs)
@@ -107,7 +107,7 @@ class Table:
             if type(value) in LAZY_TYPES and node != target:
                 return self.stopped(values, None, len(values) - 1, began)
             reports.plain_finished(task_id, name, now - began, value)
-            if now > ends and node != target:
+            if (now > ends or run.ended) and node != target:
                 return PAUSED
         return values[-1]
 

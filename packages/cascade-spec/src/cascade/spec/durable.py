@@ -28,8 +28,12 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    STOPPED = "stopped"
+    CANCELLED = "cancelled"
     DAMAGED = "damaged"
+
+    @classmethod
+    def _missing_(cls, value: object) -> RunStatus | None:
+        return cls.CANCELLED if value == "stopped" else None  # as Cascade 0.1 wrote it
 
 
 class Call(NamedTuple):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Self
 
 from cascade.adapters.executors.places import Places
-from cascade.adapters.executors.waiting import Outcome, ended
+from cascade.adapters.executors.waiting import ended
 from cascade.adapters.executors.workers import Worker
 from cascade.spec.task import Task
 
@@ -60,7 +59,7 @@ class ProcessCalls:
         worker.place = place
         try:
             if not worker.has_loaded(task):
-                await self._converse(worker, worker.load, task)
+                await ended(self._threads.submit(worker.load, task), worker.kill)
         except BaseException:
             self.give_back(worker)
             raise
@@ -91,10 +90,8 @@ class ProcessCalls:
         self, admitted: _Admission, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         admitted.used = True
-        return await self._converse(admitted.worker, admitted.worker.call, task, args, kwargs)
-
-    async def _converse(self, worker: Worker, request: Callable[..., Outcome], *args: Any) -> Any:
-        return await ended(self._threads.submit(request, *args), worker.kill)
+        worker = admitted.worker
+        return await ended(self._threads.submit(worker.call, task, args, kwargs), worker.kill, late=True)
 
     async def close(self) -> None:
         """End the workers, all calls of which have ended."""

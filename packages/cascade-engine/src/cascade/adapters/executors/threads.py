@@ -66,7 +66,7 @@ class ThreadCalls:
         place.used = True
         context = contextvars.copy_context()
         threads = self._threads if place.lender is None else self._extra()
-        return await ended(threads.submit(context.run, outcome, func, args, kwargs))
+        return await ended(threads.submit(context.run, outcome, func, args, kwargs), late=True)
 
     def _extra(self) -> ThreadPoolExecutor:
         if self._more is None:

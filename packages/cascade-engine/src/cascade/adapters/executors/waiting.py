@@ -11,10 +11,12 @@ Outcome = tuple[bool, Any]
 """Whether a call gave a value, and the value or the exception: a future can't carry every exception."""
 
 
-async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None) -> Any:
+async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None, late: bool = False) -> Any:
     """Wait until work has ended, also when cancelled meanwhile; return its value or raise its exception.
 
-    `stop` is called when that happens: it makes the work end soon, and may be called again.
+    `stop` is called when that happens: it makes the work end soon, and may be called again. With `late` a value that
+    the work gives all the same is returned, and the cancellation is over: a recorded run keeps it, and need not make
+    the call again. An `await` must not follow then without a look at what was cancelled.
     """
     waiting = asyncio.wrap_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -29,12 +31,16 @@ async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None)
                 stop()
         except BaseException:  # noqa: BLE001 - raised again below, from the finished work
             break
-    if cancelled is not None:
-        raise cancelled
-    succeeded, result = work.result()
-    if succeeded:
-        return result
-    raise result
+    outcome: Outcome = (False, cancelled)
+    if cancelled is None or (late and work.exception() is None):
+        outcome = work.result()
+    succeeded, result = outcome
+    try:
+        if succeeded:
+            return result
+        raise result if cancelled is None else cancelled
+    finally:
+        del work, waiting, cancelled, outcome, result  # the traceback has this frame: they would be a cycle
 
 
 def outcome(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
