@@ -95,7 +95,9 @@ class Observed:
         if self.events:
             assert isinstance(self.events[0], RunStarted)
             assert isinstance(self.events[-1], RunFinished)
-            assert str(self.events[-1].status) == ("Succeeded" if self.error is None else "Failed")
+            cancelled = isinstance(self.error, asyncio.CancelledError)
+            wanted = "Succeeded" if self.error is None else "Cancelled" if cancelled else "Failed"
+            assert str(self.events[-1].status) == wanted
 
 
 def plain_engine(bus: MessageBus) -> Engine:

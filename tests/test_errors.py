@@ -148,7 +148,7 @@ def test_what_never_started_reports_run_stopped() -> None:
 
 
 def test_a_cancelled_sibling_has_a_final_event() -> None:
-    """A task that had started when the run stopped is told as failed, once."""
+    """A task that had started when the run stopped is told as cancelled, once."""
 
     async def waits() -> None:
         await asyncio.Event().wait()
@@ -160,7 +160,7 @@ def test_a_cancelled_sibling_has_a_final_event() -> None:
 
     target = cs.gather(cs.task(waits)(), cs.task(fails)())
     assert told_by_engine(target, on_failure="stop") == {
-        "waits": "Failed",
+        "waits": "Cancelled",
         "fails": "Failed",
         "gather": "RunStopped",
     }
