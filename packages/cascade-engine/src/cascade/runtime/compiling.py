@@ -17,7 +17,7 @@ from cascade.graph.tree import Injected
 from cascade.runtime.events import SkipReason
 from cascade.runtime.mapping import call_map
 from cascade.runtime.match_writing import MatchWriter, NotCompilableError
-from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Stopped, given, is_simple
+from cascade.runtime.plain import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, given, is_simple
 from cascade.runtime.program import Program
 from cascade.runtime.rehearsal import Turning, rehearse
 from cascade.runtime.resolvers import choose_route
@@ -118,7 +118,9 @@ class _LineWriter(MatchWriter):
         super().__init__(program, lazies, "left(n0) if done else MISS")
         self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
         self._budget = 0
-        self._globals.update(given=given, given_types=GIVEN_TYPES, lazy_types=LAZY_TYPES)
+        self._globals.update(
+            given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
+        )
         self._globals.update(MISS=MISS, call_map=call_map, left=Left, stopped=_stopper(program))
 
     def write_round(self) -> None:
@@ -208,7 +210,9 @@ class _LineWriter(MatchWriter):
             self.line("    n0, at, done = v0, -1, True")
             self.line("    continue")
         if not isinstance(self._lazies[0], MappedLazyResult):
-            self.line("if type(v0) in given_types: v0 = given(v0)")
+            self.line("if type(v0) not in plain and are_given[type(v0)]:")
+            self.line("    v0 = given(v0)")
+            self.line("    if type(v0) is Awaited: return stopped(0, locals(), None)")
         self.line("return v0")
 
     def _write_stop(self) -> None:
@@ -244,6 +248,6 @@ class _LineWriter(MatchWriter):
         function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
         self.line(f"v{node} = {function}({arguments})")
         if node != self._program.target:
-            self.line(f"if type(v{node}) in given_types:")
+            self.line(f"if type(v{node}) not in plain and are_given[type(v{node})]:")
             self.line(f"    v{node} = given(v{node})")
             self.line(f"    if type(v{node}) in lazy_types: return stopped({node}, locals(), None)")

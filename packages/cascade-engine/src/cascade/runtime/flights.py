@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.plain import PlainStructure
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome, Returned
-from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, given
+from cascade.runtime.plain import AWAITABLE, GIVEN, LAZY_TYPES, Awaited, Lazies, given, value_of
 from cascade.runtime.program import Program
 from cascade.runtime.stretches import arguments
 
@@ -129,7 +129,7 @@ class Flight:
         if self._jobs is not None or not self._landed:
             return
         values = self._values
-        made = {node: given(values[node]) for node in self._landed if type(values[node]) in GIVEN_TYPES}
+        made = {node: given(values[node]) for node in self._landed if GIVEN[type(values[node])]}
         if self._errors or self._run.heard or self._are_trees(made):
             self.hand_over()
             return
@@ -190,6 +190,8 @@ class Flight:
         value, failure = _NOTHING, None
         try:
             value = await func(*args, **kwargs)
+            if AWAITABLE[type(value)]:
+                value = await value_of(value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             failure = error
         if self._jobs is not None:
@@ -236,8 +238,8 @@ class Flight:
         if now > run.turn_ends:
             run.note_overrun(lazy.task, now)
         is_target = node == self._course.program.target
-        made = given(value) if type(value) in GIVEN_TYPES else value
-        if failure is None and (is_target or type(made) not in LAZY_TYPES):
+        made = given(value) if GIVEN[type(value)] else value
+        if failure is None and (type(made) not in LAZY_TYPES or (is_target and type(made) is not Awaited)):
             self._values[node] = made
             self._settle(node)
             if is_target:

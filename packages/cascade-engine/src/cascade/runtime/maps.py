@@ -11,7 +11,6 @@ from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Returned
 from cascade.runtime.plain import LAZY_TYPES, take_given
 from cascade.spec.arguments import has_types
-from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
     from cascade.runtime.recording import Recording
@@ -94,7 +93,7 @@ class Maps:
             return
         for index, value in enumerate(values):
             item = ItemJob(mapping, index)
-            if isinstance(value, LazyResult):
+            if type(value) in LAZY_TYPES:
                 mapping.note_running()
                 run.settler.returned(item, value)
             else:

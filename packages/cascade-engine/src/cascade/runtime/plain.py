@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from cascade.spec.arguments import LOOKED_INTO, has_types, holds_inside
+from cascade.spec.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.internal import COLLECT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
@@ -16,6 +16,7 @@ from cascade.spec.lazy_types import (
 )
 from cascade.spec.policies import NO_POLICIES, Policies
 from cascade.spec.quoting import Quoted
+from cascade.spec.references import find_loaded, reference_of
 from cascade.spec.standing import StandsForValue
 
 TURN_SECONDS = 0.01
@@ -24,38 +25,90 @@ TURN_SECONDS = 0.01
 Lazies = list[LazyResult[Any]]
 """The lazy results of one tree, in the order of its program."""
 
+
+class Awaited:
+    """What a plain function has given that is awaitable: its value is what that gives."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+
+
 LAZY_TYPES = frozenset(
-    {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult}
+    {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult, Awaited}
 )
-"""The types of a value that stands for a tree to be run in its place."""
+"""The types of what stands for another value: a tree to be run in its place, or what is awaited."""
 
 
-GIVEN_TYPES = LOOKED_INTO
-"""The types of what a call gives that `given` has something to do with; all others are values."""
+class Kinds(dict[type, bool]):
+    """Tells of types whether their values are of some kind; asked once per value, so answers are remembered.
+
+    Not those for classes that may go: what is remembered here keeps a class alive, and that keeps what it refers to.
+    """
+
+    def __init__(self, are: Callable[[type], bool]) -> None:
+        super().__init__()
+        self._are = are
+
+    def __missing__(self, kind: type) -> bool:
+        told = self._are(kind)
+        if find_loaded(*reference_of(kind)) is kind:
+            self[kind] = told
+        return told
+
+
+def _is_awaitable(kind: type) -> bool:
+    # Cascade's own types come first: a lazy result has an `__await__`, which says that it is none.
+    return not issubclass(kind, StandsForValue) and hasattr(kind, "__await__")
+
+
+AWAITABLE = Kinds(_is_awaitable)
+"""Whether the values of a type are awaited."""
+
+GIVEN = Kinds(lambda kind: kind in LOOKED_INTO or _is_awaitable(kind))
+"""Whether `given` has something to do with the values of a type; all others are values."""
+
+
+PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+"""Types whose values `given` has nothing to do with; a set is asked faster than `GIVEN`."""
 
 
 def given(value: Any) -> Any:
     """Return what a call has given: a lazy result to be run in its place, or the value.
 
     A list, tuple or dict with lazy results inside is gathered, one without is handed on as the same object. What is
-    quoted is not searched.
+    quoted is not searched. What can be awaited becomes an `Awaited`.
     """
     kind = type(value)
     if kind is Quoted:
         return value.value
     if isinstance(value, StandsForValue):
         return value.as_lazy()
-    return COLLECT(value) if kind in GIVEN_TYPES and holds_inside(value) else value
+    if AWAITABLE[kind]:
+        return Awaited(value)
+    return COLLECT(value) if kind in LOOKED_INTO and holds_inside(value) else value
+
+
+async def value_of(value: Any) -> Any:
+    """Wait for what a function has given instead of its value, until it is one."""
+    while AWAITABLE[type(value)]:
+        value = await value
+    return value
 
 
 def take_given(values: list[Any], begin: int = 0) -> bool:
     """Put what was given in the place of values from `begin` on; tell whether lazy results are among them."""
     # Once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
-    if not has_types(values[begin:] if begin else values, GIVEN_TYPES):
+    # Values are mostly of one type, and counting is faster than looking each one up.
+    met = [*map(type, values[begin:] if begin else values)]
+    if not met or not (
+        GIVEN[met[0]] or (met.count(met[0]) != len(met) and any(map(GIVEN.__getitem__, {*met})))
+    ):
         return False
     has_lazy = False
     for place in range(begin, len(values)):
-        if type(values[place]) in GIVEN_TYPES:
+        if GIVEN[type(values[place])]:
             values[place] = given(values[place])
             has_lazy = has_lazy or type(values[place]) in LAZY_TYPES
     return has_lazy
@@ -69,10 +122,10 @@ def is_simple(policies: Policies) -> bool:
 
 
 class Stopped:
-    """Where plain calls could not go on: at `node`, which raised `error` or returned the lazy `value`.
+    """Where plain calls could not go on: at `node`, which raised `error` or returned a `value` that stands for another.
 
     With no node only the turn was over. `values` are those known by then, by position; `MISSING` for the others.
-    `trees` are the nodes that returned lazy values before this one, with those.
+    `trees` are the nodes that returned such values before this one, with those.
     """
 
     __slots__ = ("began", "error", "node", "trees", "value", "values")

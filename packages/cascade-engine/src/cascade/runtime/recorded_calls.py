@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.tree import NO_CALL
 from cascade.runtime.jobs import Job
-from cascade.runtime.plain import GIVEN_TYPES, given
+from cascade.runtime.plain import GIVEN, LAZY_TYPES, given
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.errors import CascadeError
-from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
     from cascade.runtime.frame import Frame
@@ -88,8 +87,8 @@ class Stretch:
             except BaseException as error:  # noqa: BLE001 - the user's own code
                 failure = error
             now = clock()
-            made = given(value) if type(value) in GIVEN_TYPES else value
-            if failure is None and node != program.target and not isinstance(made, LazyResult):
+            made = given(value) if GIVEN[type(value)] else value
+            if failure is None and node != program.target and type(made) not in LAZY_TYPES:
                 try:
                     keep(frame, node, made)
                 except CascadeError as error:

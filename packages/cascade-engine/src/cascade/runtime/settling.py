@@ -14,7 +14,7 @@ from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.plain import GIVEN_TYPES, Stopped, given
+from cascade.runtime.plain import AWAITABLE, GIVEN, Awaited, Stopped, given
 from cascade.runtime.spawning import spawn
 from cascade.runtime.tail_calls import TailCallLoop
 from cascade.spec.error_text import is_error
@@ -114,12 +114,15 @@ class Settler:
 
     def returned(self, job: Job, value: object) -> None:
         """Take in what a call has given that was made here and now."""
-        self.take(job, Returned(value))
+        if isinstance(value, Awaited) or AWAITABLE[type(value)]:
+            self._run.starter.await_value(job, value.work if isinstance(value, Awaited) else value)
+        else:
+            self.take(job, Returned(value))
 
     def _go_on_with(self, job: Job, value: object) -> None:
         if self._run.has_atomic and job.resources:
             self._note_atomic(job)
-        if type(value) in GIVEN_TYPES:
+        if GIVEN[type(value)]:
             value = given(value)
         if self._run.recording is not None:
             self._go_on_recorded(self._run.recording, job, value)

@@ -9,13 +9,13 @@ import time
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from cascade.runtime.capacity import CONCURRENCY
+from cascade.runtime.capacity import CONCURRENCY, Lease
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flights import Flight
 from cascade.runtime.jobs import Job
 from cascade.runtime.mapping import MapRun
 from cascade.runtime.outcomes import Failed, Known, Outcome
-from cascade.runtime.plain import is_simple
+from cascade.runtime.plain import AWAITABLE, is_simple
 from cascade.runtime.recorded_calls import Stretch
 from cascade.runtime.slots import Slot
 from cascade.runtime.spawning import spawn
@@ -159,7 +159,11 @@ class Starter:
             self._run.settler.fail(job, error)
         else:
             self.called_at = time.monotonic()  # before listeners take their time
-            self._run.settler.returned(job, value)
+            if AWAITABLE[type(value)]:
+                self.await_value(job, value, slot)
+                slot = None
+            else:
+                self._run.settler.returned(job, value)
         finally:
             if slot is not None:
                 slot.release()
@@ -168,6 +172,11 @@ class Starter:
         """Note when the last plain call ended; return it."""
         self.called_at = ended
         return job
+
+    def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
+        """Go on with a plain call that has given an awaitable: the call is over when that is."""
+        job.started = True
+        self._begin(Step(self._run, job, slot, awaited=value), self._run.context.copy())
 
     def begin_step(self, job: Job, failed: Exception | None = None) -> None:
         """Make a call in an asyncio task of its own; `failed` is what its first attempt has raised already."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from cascade.runtime.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.plain import AWAITABLE, value_of
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
@@ -45,7 +46,8 @@ class PlainStep:
         outcome: Outcome
         try:
             args, kwargs = job.arguments(run.resources.values)
-            outcome = Returned(await job.task.func(*args, **kwargs))
+            value = await job.task.func(*args, **kwargs)
+            outcome = Returned(await value_of(value) if AWAITABLE[type(value)] else value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         job.ended = time.monotonic()
@@ -62,11 +64,20 @@ class PlainStep:
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
-    __slots__ = ("_failed", "_key", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
+    __slots__ = ("_awaited", "_failed", "_key", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
 
-    def __init__(self, run: Run, job: Job, lease: Lease | None, failed: Exception | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        job: Job,
+        lease: Lease | None,
+        failed: Exception | None = None,
+        awaited: Awaitable[Any] | None = None,
+    ) -> None:
         self._run = run
+        # What the first attempt has come to, if it was a plain call.
         self._failed = failed
+        self._awaited = awaited
         self.job = job
         self._lease = lease
         self._releasing = False
@@ -93,9 +104,11 @@ class Step:
             task.cancel()
 
     def give_back(self) -> None:
-        """Release the slot that the call came with, if it never got to use it."""
+        """Release the slot that the call came with, and a coroutine that it gave, if they never got to be used."""
         if self._lease is not None:
             self._lease.release()
+        if isinstance(self._awaited, Coroutine):
+            self._awaited.close()
 
     async def _look_up(self) -> Hit | None:
         policy = self.job.policies.cache
@@ -118,13 +131,11 @@ class Step:
     async def _attempts(self) -> Any:
         retry = self.job.policies.retry
         if retry is None:
-            return await self._attempt()
+            return await self._first_attempt()
         attempt = 0
         while True:
             try:
-                if attempt == 0 and self._failed is not None:
-                    raise self._failed  # the first attempt was a plain call
-                return await self._attempt()
+                return await (self._attempt() if attempt else self._first_attempt())
             except retry.on as error:
                 attempt += 1
                 hopeless = self._stopped or is_error(error, RouteNotFoundError)
@@ -133,6 +144,20 @@ class Step:
                 wait = retry.wait_before(attempt, random.random)
                 self._run.reports.retrying(self.job, attempt, retry.max_attempts, wait, error)
             await asyncio.sleep(wait)
+
+    async def _first_attempt(self) -> Any:
+        """Make the first attempt, or go on with it if it was a plain call."""
+        if self._failed is not None:
+            raise self._failed
+        if self._awaited is None:
+            return await self._attempt()
+        (lease, self._lease), (awaited, self._awaited) = (self._lease, None), (self._awaited, None)
+        try:
+            return await value_of(awaited)
+        finally:
+            self.job.ended = time.monotonic()
+            if lease is not None:
+                lease.release()
 
     async def _attempt(self) -> Any:
         job, run = self.job, self._run
@@ -232,7 +257,8 @@ class Step:
             run.reports.started(job)
         work = run.engine.executor_of(job.task).execute(job.node, args, kwargs)
         try:
-            return await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+            value = await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+            return await value_of(value) if AWAITABLE[type(value)] else value
         finally:
             job.ended = time.monotonic()
 

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cascade.graph.plain import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
-from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, given, take_given
+from cascade.runtime.plain import GIVEN, LAZY_TYPES, Lazies, given, take_given
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8
@@ -208,7 +208,7 @@ def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for link in stretch.links:
         value = func(values[link])
-        if type(value) in GIVEN_TYPES:
+        if GIVEN[type(value)]:
             value = given(value)
             append(value)
             if type(value) in LAZY_TYPES:
@@ -222,7 +222,7 @@ def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for first, second in stretch.links:
         value = func(values[first], values[second])
-        if type(value) in GIVEN_TYPES:
+        if GIVEN[type(value)]:
             value = given(value)
             append(value)
             if type(value) in LAZY_TYPES:
@@ -236,7 +236,7 @@ def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     func, append = lazies[stretch.first].task.func, values.append
     for first, second, third in stretch.links:
         value = func(values[first], values[second], values[third])
-        if type(value) in GIVEN_TYPES:
+        if GIVEN[type(value)]:
             value = given(value)
             append(value)
             if type(value) in LAZY_TYPES:
@@ -251,7 +251,7 @@ def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
         value = lazy.task.func(*args, **kwargs)
-        if type(value) in GIVEN_TYPES:
+        if GIVEN[type(value)]:
             value = given(value)
             append(value)
             if type(value) in LAZY_TYPES:

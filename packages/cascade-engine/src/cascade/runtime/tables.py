@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.plain import PlainStructure
-from cascade.runtime.plain import GIVEN_TYPES, LAZY_TYPES, Lazies, Stopped, given
+from cascade.runtime.plain import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
 from cascade.runtime.program import Program
 from cascade.runtime.stretches import arguments, links_by_place, part, stretches
 from cascade.spec.missing import MISSING
@@ -74,7 +74,7 @@ class Table:
             if now > ends and self._looks_each_time:
                 run.note_overrun(lazies[stretch.first].task, now)
             place = stretch.end
-            if has_lazy and (place < size or len(values) < size):
+            if has_lazy and (place < size or len(values) < size or type(values[-1]) is Awaited):
                 return self.stopped(values, None, stretch.begin)
             if now > ends and place < size:
                 return PAUSED
@@ -101,10 +101,10 @@ class Table:
             now = clock()
             if now > ends:
                 run.note_overrun(lazy.task, now)
-            if type(value) in GIVEN_TYPES:
+            if GIVEN[type(value)]:
                 value = given(value)
             values.append(value)
-            if type(value) in LAZY_TYPES and node != target:
+            if type(value) in LAZY_TYPES and (node != target or type(value) is Awaited):
                 return self.stopped(values, None, len(values) - 1, began)
             reports.plain_finished(task_id, name, now - began, value)
             if (now > ends or run.ended) and node != target:
