@@ -79,7 +79,7 @@ def test_what_has_no_name_or_signature_can_be_a_task() -> None:
     """A callable without a name or a readable signature is named by its type and accepts anything."""
     partial: cs.Task[int] = cs.Task(functools.partial(max, 1))
     assert partial.name == "partial"
-    builtin: cs.Task[Any] = cs.Task(type)
+    builtin: cs.Task[Any] = cs.Task(max)
     builtin.check_call(3, ["anything"])
 
 

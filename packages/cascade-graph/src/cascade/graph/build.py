@@ -162,4 +162,7 @@ def _markers_of(lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
 def _injected_defaults(lazy: LazyResult[Any]) -> tuple[tuple[str, str], ...]:
     """Return the parameters that the call leaves to their injected default, with the resource of each."""
     given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
-    return tuple((name, resource) for name, resource in lazy.task.injected.items() if name not in given)
+    injected = lazy.task.injected.items()
+    return tuple(
+        (name, resource) for name, resource in injected if name not in given and name not in lazy.kwargs
+    )

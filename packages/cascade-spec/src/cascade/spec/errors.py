@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 class CascadeError(Exception):
@@ -20,10 +21,10 @@ class CascadeError(Exception):
 
 
 def _rebuild(cls: type[CascadeError], args: tuple[object, ...], facts: dict[str, object]) -> CascadeError:
-    native: type = (
-        cls  # the builtin class that it is laid out as; the first `__new__` in order may be another one's
+    native: Any = (
+        cls  # the builtin class that it is laid out as: the first `__new__` in order may be another's
     )
-    while native.__flags__ & _HEAP_TYPE and native.__base__ is not None:
+    while native.__flags__ & _HEAP_TYPE:
         native = native.__base__
     error: CascadeError = native.__new__(cls, *args)
     error.__dict__.update(facts)

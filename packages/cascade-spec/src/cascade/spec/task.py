@@ -11,6 +11,12 @@ from types import FunctionType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from cascade.spec.arguments import Slot, is_marker
+from cascade.spec.callables import (
+    as_task_function,
+    is_coroutine_function,
+    own_signature,
+    parameters_with_defaults,
+)
 from cascade.spec.errors import (
     CallError,
     MapError,
@@ -54,10 +60,9 @@ class Task(Generic[R]):
         on: str | None = None,
         version: str = "",
     ) -> None:
-        if is_marker(func) or not callable(func):
-            raise SpecError(f"@cs.task on {func!r}, which can't be called", "put it on a function")
-        functools.update_wrapper(self, func)
-        self.func = func
+        self._is_static = isinstance(func, staticmethod)
+        self.func = func = as_task_function(func)
+        functools.update_wrapper(self, func, updated=())  # its own attributes are not those of its task
         self.name: str = name or str(getattr(func, "__name__", type(func).__name__))
         self.policies = policies
         self.on = on
@@ -75,9 +80,9 @@ class Task(Generic[R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Make a task in a class body work as a method: the instance is its first argument."""
-        return self if instance is None else PartialTask(self, (instance,), {})
+        return self if instance is None or self._is_static else PartialTask(self, (instance,), {})
 
-    def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
         """Call the task once per item; the values come in order.
 
         Each argument is an iterable of one value per item, taken once and now, or a lazy result of one.
@@ -89,7 +94,7 @@ class Task(Generic[R]):
         """
         return _map(self, (), {}, args, kwargs, max_concurrency)
 
-    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
+    def partial(self, /, *args: Any, **kwargs: Any) -> PartialTask[R]:
         """Fix some arguments, the same for each call or item; a lazy one is computed once."""
         return PartialTask(self, args, kwargs)
 
@@ -99,23 +104,21 @@ class Task(Generic[R]):
 
     @functools.cached_property
     def is_async(self) -> bool:
-        """Whether a call gives a coroutine."""
-        return inspect.iscoroutinefunction(self.func) or inspect.iscoroutinefunction(
-            getattr(self.func, "__call__", None)  # noqa: B004 - an object may be called through an async method
-        )
+        """Whether a call gives a coroutine for sure."""
+        return is_coroutine_function(self.func)
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
-        """The function's signature; one that can't be read is taken to accept anything."""
+        """The function's own signature; one that can't be read is taken to accept anything."""
         try:
-            return inspect.signature(self.func)
+            return own_signature(self.func)
         except (TypeError, ValueError):
             return _ANY_SIGNATURE
 
     @functools.cached_property
     def injected(self) -> dict[str, str]:
         """The resource for each parameter whose default is `cs.inject(...)`."""
-        parameters = self.signature.parameters.values()
+        parameters = parameters_with_defaults(self.func, self.signature)
         return {each.name: each.default.name for each in parameters if isinstance(each.default, Inject)}
 
     def check_call(self, arity: int, names: Iterable[str]) -> None:
@@ -145,9 +148,9 @@ class Task(Generic[R]):
     def positional(self) -> tuple[str, ...]:
         """The names of the first parameters that are given by position or by name alike.
 
-        None for a wrapper: its signature is that of what it wraps, and it may tell the two apart.
+        None for one that says of itself what its signature is: it may tell the two apart.
         """
-        if type(self.func) is not FunctionType or hasattr(self.func, "__wrapped__"):
+        if type(self.func) is not FunctionType or hasattr(self.func, "__signature__"):
             return ()
         names = []
         for parameter in self.signature.parameters.values():
@@ -216,10 +219,10 @@ class PartialTask(Generic[R]):
         self.args = args
         self.kwargs = kwargs
 
-    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult[R]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
         return self.task(*self.args, *args, **self.kwargs, **kwargs)
 
-    def map(self, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
         """Call the task once per item with the fixed arguments; as `Task.map`."""
         return _map(self.task, self.args, self.kwargs, args, kwargs, max_concurrency)
 

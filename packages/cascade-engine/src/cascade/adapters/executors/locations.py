@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from cascade.spec.errors import TaskReferenceError
-from cascade.spec.task import Task
+from cascade.spec.task import Task, TaskReference
 
 MAIN = "__main__"
 
@@ -25,13 +25,18 @@ class Location(NamedTuple):
     name: str = ""
 
 
+def place_of(task: Task[Any]) -> TaskReference:
+    """Return the module and the name under which a task stands in this process."""
+    return task.reference._replace(module=task.__module__)
+
+
 def check_reference(task: Task[Any]) -> None:
     """Check that other processes on this machine can find a task by its module and name.
 
     Raises:
         TaskReferenceError: If not.
     """
-    reference = task.reference
+    reference = place_of(task)
     if reference.find() is not task:
         raise TaskReferenceError(task.name, str(reference))
     module = sys.modules.get(reference.module)

@@ -25,7 +25,7 @@ from cascade.adapters.executors.errors import (
     WorkerDiedError,
     WorkerLoadError,
 )
-from cascade.adapters.executors.locations import main_location, odd_locations
+from cascade.adapters.executors.locations import main_location, odd_locations, place_of
 from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, Told, tell
 from cascade.adapters.executors.places import Place
 from cascade.adapters.executors.waiting import Outcome
@@ -65,7 +65,7 @@ class Worker:
 
     def has_loaded(self, task: Task[Any]) -> bool:
         """Tell whether the process knows a task, so that a call of it begins at once."""
-        return task.reference in self._loaded
+        return place_of(task) in self._loaded
 
     def load(self, task: Task[Any]) -> Outcome:
         """Start the process if need be, and import the task's module there."""
@@ -106,7 +106,7 @@ class Worker:
         try:
             channel = self._started()
             name = task.name
-            channel.send_bytes(pickle.dumps(Request(*task.reference, payload is not None)))
+            channel.send_bytes(pickle.dumps(Request(*place_of(task), payload is not None)))
             if payload is not None:
                 channel.send_bytes(payload)
             reply: Reply = pickle.loads(self._receive(channel))
@@ -116,7 +116,7 @@ class Worker:
         except Exception:  # noqa: BLE001 - it is gone, or what it sends is no answer
             return False, WorkerDiedError(name, self._reap())
         if reply.kind is Kind.DONE:
-            self._loaded.add(task.reference)
+            self._loaded.add(place_of(task))
             return (True, None) if payload is None else _value(task, body)
         return False, _failure(task, reply, body)
 
@@ -224,7 +224,7 @@ def _failure(task: Task[Any], reply: Reply, body: bytes) -> BaseException:
     told = reply.told
     assert told is not None
     if reply.kind is Kind.NOT_LOADED:
-        return WorkerLoadError(task.name, str(task.reference), f"{told.kind}: {told.text}", told.trace)
+        return WorkerLoadError(task.name, str(place_of(task)), f"{told.kind}: {told.text}", told.trace)
     if reply.kind is Kind.REFUSED:
         return _refusal(task, reply.what, told)
     return _noted(_exception(task, told, body), told.trace)
