@@ -23,6 +23,7 @@ from cascade.adapters.executors.errors import UnguardedMainError
 from cascade.adapters.executors.loading import Loader
 from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, tell
 from cascade.adapters.executors.raised import encode_exception
+from cascade.spec.standing import StandsForValue
 from cascade.spec.task import Task
 
 _LOOK_SECONDS = 2.0
@@ -94,7 +95,7 @@ class _Server:
             return Reply(Kind.REFUSED, tell(error, 1), "an argument"), b""
         try:
             value = task.func(*args, **kwargs)
-            if inspect.isawaitable(value):
+            if inspect.isawaitable(value) and not isinstance(value, StandsForValue):
                 value = asyncio.run(_wait_for(value))
         except BaseException as error:  # noqa: BLE001 - raised again in the parent
             return Reply(Kind.RAISED, tell(error, 1)), _encoded(error)
