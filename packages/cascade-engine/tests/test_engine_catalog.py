@@ -65,11 +65,11 @@ INTERRUPTED = """
 import os, sys
 import cascade as cs
 
-@cs.task
+@cs.task(version="1")
 def give(value):
     return value
 
-@cs.task
+@cs.task(version="1")
 def end(value):
     os._exit(9)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,8 @@ class Recording:
         self._footings = Footings(registry) if registry.has_atomic else None
         self._run_id = run_id
         self._store: str = getattr(state, "store", type(state).__name__)
+        self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
+        self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
         self._wake_up = wake_up
         self._record: RunRecord | None = None
         self._code: set[tuple[str, str]] = set()
@@ -165,6 +167,16 @@ class Recording:
         """The run's id, with what tells it from a run of that id that was begun anew."""
         salt = b"" if self._record is None else self._record.salt
         return f"{self._run_id}/{salt.hex()}"
+
+    async def confirm(self) -> None:
+        """Make sure that the run is this process's own, where a claim on it may end by itself; before calls are made.
+
+        Raises:
+            RunLostError: If somebody else has taken the run.
+            StoreError: If the store can't be asked.
+        """
+        if self._confirm is not None and self._is_held is not None and not self._is_held():
+            await self._confirm()
 
     # Commits
 

@@ -206,6 +206,7 @@ class Run:
                 if self.recording is not None:
                     self.recording.begin_commit()
                 await self._sleep()
+                await self._confirm()
                 self._begin_turn()
                 continue
             job = self.starter.start(entry)
@@ -233,7 +234,24 @@ class Run:
 
     async def _give_turn(self) -> None:
         await asyncio.sleep(0)
+        await self._confirm()
         self._begin_turn()
+
+    async def _confirm(self) -> None:
+        if self.recording is not None:
+            await self.recording.confirm()
+
+    async def confirm_call(self, recording: Recording) -> None:
+        """Make sure, before a call that has waited is made, that the run is still this process's own.
+
+        If it is not, the run ends, and the call with it.
+        """
+        try:
+            await recording.confirm()
+        except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
+            self.stop(error)
+            self.wake_up()
+            await asyncio.get_running_loop().create_future()  # until the end of the run cancels it
 
     def _begin_turn(self) -> None:
         self._turn_began = time.monotonic()

@@ -172,6 +172,8 @@ class Step:
                 held.set(lease)  # one that needs nothing passes on what is held around it
             try:
                 async with run.engine.admission(job.node):
+                    if run.recording is not None:
+                        await run.confirm_call(run.recording)
                     value = await self._in_time(stack)
             except BaseException as error:
                 others = await self._release(stack, error)

@@ -110,6 +110,10 @@ class Journal(Protocol):
     longer, for somebody else's claim on the run to end. A call that takes longer is cancelled. It gives up then, or is
     seen through, as what a thread has begun has to be, and ends as if it had not been cancelled.
 
+    A journal whose claim on the run ends by itself has two methods more: `is_held()` tells whether it has not ended yet
+    by this process's clock, and async `confirm()` renews it, or raises a `RunLostError`. They are asked before calls
+    are made: a process that was suspended makes none for a run that somebody else drives.
+
     It may have an attribute `store`, which is what errors call the store: its path or address, without a password.
     """
 

@@ -27,6 +27,11 @@ _PAUSE = 0.01
 """Seconds between two tries: somebody who looks holds a lease for some microseconds, who drives a run for longer."""
 
 
+def this_process() -> str:
+    """Return what this process is called where others are told who drives a run."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
 class FileLease:
     """A lock on a file, which is there for as long as the lease is held and says who holds it.
 
@@ -65,7 +70,7 @@ class FileLease:
             os.close(descriptor)  # whoever held it has just let go of it, and the file with it
         self.was_left = os.fstat(descriptor).st_size > 0
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        os.write(descriptor, this_process().encode())
         self._descriptor = descriptor
         return None
 
@@ -74,7 +79,8 @@ class FileLease:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with suppress(OSError):  # where an open file can't be removed it stays, and is locked anew
-                self._path.unlink()
+                if _is_same(descriptor, self._path):  # not that of somebody else, if this one was removed
+                    self._path.unlink()
             os.close(descriptor)
 
     def leave(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +76,7 @@ class RecordedState:
             raise SpecError(f"run_id={run_id!r} has half a character", "give an id of whole ones") from None
         self._journal = journal
         self.store: str = getattr(journal, "store", type(journal).__name__)
+        self.is_held: Callable[[], bool] | None = getattr(journal, "is_held", None)
         self._codec: Codec = DataCodec() if codec is None else codec
         self._keep_rounds = keep_rounds
         self._facts: dict[bytes, dict[bytes, dict[Kind, Any]]] = {}  # by frame, node and kind
@@ -287,6 +288,16 @@ class RecordedState:
         self._buffer = {}
         if changes != Changes():
             await self._answer(self._journal.write(changes), self._patience)
+
+    async def confirm(self) -> None:
+        """Make sure that the run is this process's own, after `is_held` has told that it may not be.
+
+        Raises:
+            RunLostError: If somebody else has taken it.
+            StoreError: If the store can't be asked.
+        """
+        confirm: Callable[[], Awaitable[None]] = getattr(self._journal, "confirm")  # noqa: B009 - not of all journals
+        await self._answer(confirm(), self._patience)
 
     async def close(self) -> None:
         """Let go of the run and of the store.

@@ -7,8 +7,6 @@ nobody else has opened the run since: who has lost it can't write any more, howe
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +17,7 @@ from cascade.adapters.redis import ANSWER_SECONDS, RedisServer
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
+from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.places import Frame
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.state.redis_layout import (
@@ -115,11 +114,12 @@ class RedisJournal:
         self._durability = durability
         self._lease_seconds = lease_seconds
         self._milliseconds = max(1, round(lease_seconds * 1000))
-        self._holder = as_bytes(f"{token_hex(16)} process {os.getpid()} on {socket.gethostname()}")
+        self._holder = as_bytes(f"{token_hex(16)} {this_process()}")
         self._renewing: asyncio.Task[None] | None = None
         self._asks_disk = False
         self._is_open = False
         self._is_silent = False
+        self._held_until = 0.0
 
     async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run's lease, which is waited for as long as it lasts, and read what is stored of the run.
@@ -132,6 +132,7 @@ class RedisJournal:
             StoreFormatError: If a newer version has written the store.
         """
         self._is_open = True
+        self._confirming = asyncio.Lock()
         await self._take()
         self._renewing = spawn(self._renew())
         if self._durability is Durability.SYNC:
@@ -147,7 +148,7 @@ class RedisJournal:
         """
         if not self._is_open:
             raise StoreError(self._server.address, "is not open")
-        keys = self._keys
+        keys, began = self._keys, _clock()
         answer = await self._call(
             WRITE,
             [keys.owner, keys.lease, keys.head, keys.frames, keys.runs],
@@ -156,6 +157,37 @@ class RedisJournal:
         )
         if answer != 1:
             raise self._lost_to(answer)
+        self._note_lease(began)
+
+    def is_held(self) -> bool:
+        """Tell whether the lease has not ended yet, by the clock of this process."""
+        return _clock() < self._held_until
+
+    async def confirm(self) -> None:
+        """Renew a lease that may have ended, as it has for a process that was suspended.
+
+        Raises:
+            RunLostError: If somebody else has taken the run meanwhile.
+            StoreError: If the server can't be asked.
+        """
+        async with self._confirming:  # many calls may want to know it at once
+            if not self.is_held():
+                answer = await self._renewed()
+                if answer != 1:
+                    raise self._lost_to(answer)
+
+    def _note_lease(self, began: float) -> None:
+        """Note that the server has given the lease, when it was asked at that time or later."""
+        self._held_until = max(self._held_until, began + self._lease_seconds)
+
+    async def _renewed(self) -> Any:
+        began = _clock()
+        answer = await self._call(
+            RENEW, [self._keys.owner, self._keys.lease], [self._holder, self._milliseconds]
+        )
+        if answer == 1:
+            self._note_lease(began)
+        return answer
 
     async def close(self) -> None:
         """Let go of the lease and of the connections."""
@@ -179,10 +211,12 @@ class RedisJournal:
         clock = asyncio.get_running_loop().time
         ends: float | None = None
         while True:
+            began = _clock()
             answer = await self._call(
                 TAKE, [keys.format, keys.lease, keys.owner], [FORMAT, self._holder, self._milliseconds]
             )
             if answer[0] == b"taken":
+                self._note_lease(began)
                 return
             if answer[0] == b"format":
                 raise StoreFormatError(
@@ -204,10 +238,7 @@ class RedisJournal:
         ):  # looked at too: in Python 3.11 a cancellation may get lost inside `asyncio.wait_for`
             await asyncio.sleep(self._lease_seconds / _RENEWALS)
             with suppress(StoreError):
-                answer = await self._call(
-                    RENEW, [self._keys.owner, self._keys.lease], [self._holder, self._milliseconds]
-                )
-                if answer != 1:
+                if await self._renewed() != 1:
                     return
 
     def _lost_to(self, owner: bytes) -> StoreError:
@@ -335,6 +366,14 @@ class RedisJournal:
             except self._server.refused:
                 return False
         return True
+
+
+def _clock() -> float:
+    """Return seconds that pass while a host sleeps, too."""
+    return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
+
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def _fields(head: Head) -> Iterator[tuple[str, object]]:

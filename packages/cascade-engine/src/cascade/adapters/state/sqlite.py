@@ -12,6 +12,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeVar
 
 from cascade.adapters.sqlite import (
@@ -27,11 +28,11 @@ from cascade.adapters.sqlite import (
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Changes, Durability, Fact, Loaded
-from cascade.adapters.state.lease import FileLease
+from cascade.adapters.state.lease import FileLease, this_process
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.turns import turn_of
 from cascade.spec.durable import RunStatus
-from cascade.spec.errors import RunActiveError, StoreError
+from cascade.spec.errors import RunActiveError, RunLostError, StoreError
 from cascade.spec.protocols import Codec
 
 T = TypeVar("T")
@@ -98,7 +99,12 @@ class SqliteStateBackend(RecordedState):
 
 
 class SqliteJournal:
-    """One run's rows in an SQLite file. Nobody else writes them while the run's lock file is locked."""
+    """One run's rows in an SQLite file. Nobody else writes them while the run's lock file is locked.
+
+    A lock file can be removed, and a file can have two names, with a lock file each. So each write checks in the same
+    transaction that nobody else has written the run since, by a token of the writer's own: who has lost the run, or
+    never had it, can't write any more.
+    """
 
     def __init__(self, path: str | os.PathLike[str], run_id: str, durability: Durability) -> None:
         self._path = Path(path)
@@ -110,6 +116,8 @@ class SqliteJournal:
         self._writer: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._run: int | None = None
+        self._owner = ""  # by whom the run was written last, as far as is known here
+        self._token = f"{token_hex(16)} {this_process()}"
 
     async def open(self, anew: bool = False) -> Loaded | None:
         """Lock the run and read its rows, unless they are to be forgotten.
@@ -188,16 +196,21 @@ class SqliteJournal:
             ):  # SQLite tells it with the first commit, when calls were made
                 raise StoreError(str(self._path), "is read-only here")
             with told(self._path):
-                loaded = None if anew else self._read(self._connection)
+                loaded = self._read(self._connection, anew)
                 if not safe:
                     self._connection.execute("PRAGMA busy_timeout = 0")
             return loaded
 
-    def _read(self, connection: sqlite3.Connection) -> Loaded | None:
-        rows = select(
-            connection,
-            "SELECT id, status, task, record, round, target, error, rules FROM runs WHERE run_id = ?",
-            (self._run_id,),
+    def _read(self, connection: sqlite3.Connection, anew: bool) -> Loaded | None:
+        self._owner = self._owner_in(connection)
+        rows = (
+            []
+            if anew
+            else select(
+                connection,
+                "SELECT id, status, task, record, round, target, error, rules FROM runs WHERE run_id = ?",
+                (self._run_id,),
+            )
         )
         if not rows:
             return None
@@ -213,6 +226,27 @@ class SqliteJournal:
                 )
             )
             return loaded
+
+    def _owner_in(self, connection: sqlite3.Connection) -> str:
+        """Return the token of who has written the run last; empty if nobody has."""
+        rows = select(connection, "SELECT CAST(owner AS TEXT) FROM runs WHERE run_id = ?", (self._run_id,))
+        return rows[0][0] if rows else ""
+
+    def _check_owner(self, is_mine: bool, connection: sqlite3.Connection) -> None:
+        """Check that nobody else has written the run since.
+
+        Raises:
+            RunLostError: If somebody has, or the run is gone.
+        """
+        if is_mine:
+            return
+        _, _, driver = self._owner_in(connection).partition(" ")
+        problem = (
+            f"the run '{self._run_id}' has been taken over by {driver}"
+            if driver
+            else f"it does not know any more who drives the run '{self._run_id}': its data was deleted or lost"
+        )
+        raise RunLostError(self.store, problem, self._run_id, driver)
 
     def _write_patiently(self, changes: Changes) -> None:
         """Write a batch in the writer's thread, where waiting for others holds up nobody."""
@@ -251,19 +285,21 @@ class SqliteJournal:
             for begin in range(0, whole, _MANY):
                 self._connection.execute(_PUT_MANY, [*chain.from_iterable(rows[begin : begin + _MANY])])
             self._connection.executemany(_PUT, rows[whole:])
-        self._run = run
+        self._run, self._owner = run, self._token
 
     def _head(self, connection: sqlite3.Connection, changes: Changes, now: float) -> int | None:
         """Write the run's own row; return its number."""
         head = changes.head
         if changes.anew or self._run is None:
+            self._check_owner(self._owner_in(connection) == self._owner, connection)
             connection.execute(
                 "DELETE FROM facts WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
             )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
             return connection.execute(
-                """INSERT INTO runs (run_id, status, task, round, began, updated, error, record, target, rules)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                """INSERT INTO runs
+                    (run_id, status, task, round, began, updated, error, record, target, rules, owner)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     self._run_id,
                     head.status or RunStatus.RUNNING,
@@ -275,17 +311,20 @@ class SqliteJournal:
                     head.record or b"",
                     head.target or b"",
                     head.rules or 0,
+                    self._token,
                 ),
             ).lastrowid
-        connection.execute(
+        updated = connection.execute(
             """UPDATE runs SET updated = ?, status = coalesce(?, status), task = coalesce(?, task),
                 round = coalesce(?, round), error = coalesce(?, error), record = coalesce(?, record),
-                target = coalesce(?, target), rules = coalesce(?, rules) WHERE id = ?""",
+                target = coalesce(?, target), rules = coalesce(?, rules), owner = ?
+                WHERE id = ? AND owner = ?""",
             (
                 *(now, head.status, head.task, head.round, head.error, head.record, head.target, head.rules),
-                self._run,
+                *(self._token, self._run, self._owner),
             ),
         )
+        self._check_owner(updated.rowcount == 1, connection)
         return self._run
 
     def _close(self) -> None:
