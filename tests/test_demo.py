@@ -133,6 +133,21 @@ def test_a_failure_rolls_the_database_back(tmp_path: Path) -> None:
     assert rows_in(database) == {503: 10}
 
 
+def test_a_recorded_run_writes_again_what_was_rolled_back(tmp_path: Path) -> None:
+    """A recorded run that failed and was rolled back goes on, and what it says to be saved is in the database."""
+    database = tmp_path / "db"
+    words = ("--database", str(database), "--state", f"sqlite:///{tmp_path / 'runs.db'}", "--run-id", "m")
+    assert start(*AS_A_SCRIPT, *words, "--outages", "3").returncode == 1
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        rows_in(database)
+
+    done = start(*AS_A_SCRIPT, *words, "--outages", "1", "--resume", "compatible")
+
+    assert done.returncode == 0, done.stderr
+    assert f"saved to {database}" in done.stdout
+    assert rows_in(database) == Counter(int(words[8]) for words in fields())
+
+
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     """A folder without logs ends with exit code 1 and names the folder."""
     done = start(*AS_A_SCRIPT, "--logs", str(tmp_path), "--database", str(tmp_path / "db"))

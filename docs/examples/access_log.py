@@ -61,9 +61,12 @@ def directory() -> Iterator[Directory]:
     yield Directory()
 
 
-@cs.resource
+@cs.resource(atomic=True)
 def database() -> Iterator[Connect]:
-    """A way to open the database. What a run writes is one transaction: a failure of any task undoes it."""
+    """A way to open the database. What a run writes is one transaction: a failure of any task undoes it.
+
+    So it is atomic: nothing counts as written before the transaction is committed.
+    """
     with ExitStack() as stack:
 
         def connect(path: Path) -> sqlite3.Connection:
