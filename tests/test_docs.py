@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import linecache
 import os
 import pkgutil
 import re
@@ -123,6 +124,20 @@ def squeezed(text: str) -> str:
     return "\n".join(re.sub(" +", " ", line).rstrip() for line in text.strip("\n").splitlines())
 
 
+def code_of(path: Path) -> str:
+    """Return the name of a page's code, under which its text is found, as that of a notebook is."""
+    name = f"<code of {name_of(path)}>"
+    if name not in linecache.cache:
+        page = path.read_text(encoding="utf-8")
+        lines = ["\n"] * (len(page.splitlines()) + 1)
+        for block, _, _ in blocks(page):
+            if block.language == "python":
+                for number, line in enumerate(block.text.splitlines(keepends=True), block.line - 1):
+                    lines[number] = line
+        linecache.cache[name] = (len(page), None, lines, name)
+    return name
+
+
 def run_python(block: Block, namespace: dict[str, Any], path: Path) -> str:
     """Run a block; return what it prints and, in a last line, what it raises."""
     file = FILE_NAME.match(block.text)
@@ -130,7 +145,7 @@ def run_python(block: Block, namespace: dict[str, Any], path: Path) -> str:
         Path(file["name"]).write_text(block.text, encoding="utf-8")
     printed = io.StringIO()
     # The empty lines let a traceback name the line in the page.
-    code = compile("\n" * (block.line - 1) + block.text, str(path), "exec", dont_inherit=True)
+    code = compile("\n" * (block.line - 1) + block.text, code_of(path), "exec", dont_inherit=True)
     with contextlib.redirect_stdout(printed):
         try:
             exec(code, namespace)

@@ -26,6 +26,7 @@ RUNTIME_NAMES = [
     "MapItemSkippedError",
     "MessageBus",
     "OnFailure",
+    "ProvisionalValueError",
     "RequirementError",
     "ResourceAcquired",
     "ResourceCancelledError",

@@ -33,6 +33,23 @@ class DependencyMissingError(CascadeRuntimeError, LookupError):
 
 
 @dataclass(eq=False)
+class ProvisionalValueError(CascadeRuntimeError):
+    """A value that a cache does not take: an atomic resource that is still open may undo what it stands for.
+
+    It comes in `CacheBypassed` events and is not raised.
+    """
+
+    task: str
+    resource: str
+
+    def __str__(self) -> str:
+        return (
+            f"the value of task '{self.task}' is not cached: it rests on resource '{self.resource}', which is "
+            f'atomic and open for the whole run; give the resource scope="task"'
+        )
+
+
+@dataclass(eq=False)
 class RouteNotFoundError(CascadeRuntimeError, LookupError):
     """A selector gave a key that its router has no route for."""
 

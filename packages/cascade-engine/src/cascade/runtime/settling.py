@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import MapItemSkippedError, TaskCancelledError
+from cascade.runtime.exceptions import MapItemSkippedError, ProvisionalValueError, TaskCancelledError
 from cascade.runtime.frame import Frame
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
@@ -295,7 +295,7 @@ class Settler:
         """
         if lead.rests:
             lead.give_up()
-            self._run.reports.uncached(lead.leader, f"resource '{lead.rests}' is atomic and still open")
+            self._run.reports.uncached(lead.leader, ProvisionalValueError(lead.leader.name, lead.rests))
             return
         filing = spawn(self._put(lead, value))
         self.filing.add(filing)
