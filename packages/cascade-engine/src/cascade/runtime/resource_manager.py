@@ -132,7 +132,7 @@ class ResourceStack:
         self.values = values
         self._announce = announce
         self._open: list[tuple[Resource, Any]] = []
-        self.is_undone = False  # what calls did with an atomic one
+        self.unsettled = 0  # atomic ones that were opened, and not released without an error
 
     async def open(self, resource: Resource) -> Any:
         """Enter a provider and return its value; what it requires is open.
@@ -148,6 +148,7 @@ class ResourceStack:
             raise ResourceYieldError(resource.name, "yields nothing") from None
         self._open.append((resource, generator))
         self.values[resource.name] = value
+        self.unsettled += resource.atomic
         self._announce(resource, None, True)
         return value
 
@@ -162,8 +163,8 @@ class ResourceStack:
                 put_traceback(failure, trace)  # the way through the provider is no part of the failure
             self.values.pop(resource.name, None)
             self._announce(resource, error, False)
-            if resource.atomic and (failure is not None or error is not None):
-                self.is_undone = True
+            if failure is None and error is None:
+                self.unsettled -= resource.atomic
             if error is not None:
                 add_note(error, f"while releasing resource '{resource.name}'")
                 errors.append(error)
@@ -224,14 +225,18 @@ class RunResources:
         self._held: tuple[str, ...] = ()  # at that moment
         self.values: dict[str, Any] = {INPUTS: inputs}
         self._registry = registry
-        self._announce = announce
         self._wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None] | None = None
         self._opening: dict[str, asyncio.Future[Any]] = {}
         self.keeper: asyncio.Task[list[BaseException]] | None = None
         self._failure: BaseException | None = None
-        self.is_undone = False
+        self._stack = ResourceStack(self.values, announce)
         self._entering = False
         self._closing = False
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether an atomic resource was not released without an error, so that what was done with it may be undone."""
+        return self._stack.unsettled > 0
 
     def are_open(self, names: Iterable[str]) -> bool:
         """Tell whether all of these are open for the whole run."""
@@ -302,7 +307,7 @@ class RunResources:
         self, wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None]
     ) -> list[BaseException]:
         """Open what is wanted until told to close; all of it in this one asyncio task."""
-        stack = ResourceStack(self.values, self._announce)
+        stack = self._stack
         while True:
             try:
                 request = await wanted.get()
@@ -329,7 +334,4 @@ class RunResources:
                     opening.set_result(value)
             finally:
                 self._entering = False
-        try:
-            return await stack.close(self._failure)
-        finally:
-            self.is_undone = stack.is_undone
+        return await stack.close(self._failure)
