@@ -432,3 +432,21 @@ def test_resume_without_a_store_is_refused() -> None:
         cs.run(give("a"), restart=True)
     with pytest.raises(SpecError, match="nothing is recorded"):
         cs.run(give("a"), run_id="r", resume="compatible")
+
+
+@cs.task
+async def hand_over(name: str) -> Any:
+    noted(name)
+    return {"quoted": cs.quote([1]), "lazy": [give(f"{name} inner", 2)]}[
+        "quoted" if name == "quoted" else "lazy"
+    ]
+
+
+def test_what_a_call_gives_is_recorded_as_what_it_stands_for(url: str) -> None:
+    """Inputs, quoted values and containers with lazy results are recorded as their values, async or not."""
+    number = cs.Param("number", type=int)
+    target = give("last", [add("sum", number, number), hand_over("quoted"), hand_over("lazy")])
+    stopped(url, target, "last", params={"number": 21})
+    again = play(url, target, params={"number": 21})
+    assert again.calls == ["last"]
+    assert again.value == [42, [1], [2]]

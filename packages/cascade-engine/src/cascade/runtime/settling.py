@@ -61,6 +61,8 @@ class Settler:
             run.reports.skipped(job, SkipReason.CACHE_HIT)
             return outcome
         if isinstance(outcome, Returned):
+            if GIVEN[type(outcome.value)]:
+                outcome = Returned(given(outcome.value))
             if run.recording is not None:
                 outcome = self._recorded(run.recording, job, outcome)
         elif not run.ended and is_error(outcome.error, asyncio.CancelledError):
@@ -72,8 +74,6 @@ class Settler:
 
     def _recorded(self, recording: Recording, job: Job, outcome: Returned) -> Outcome:
         """Record what a call has returned, also if the run is ending; return how the call counts."""
-        if GIVEN[type(outcome.value)]:
-            outcome = Returned(given(outcome.value))
         try:
             if self._run.ended:
                 recording.keep_late(job, outcome.value)
@@ -124,8 +124,6 @@ class Settler:
     def _go_on_with(self, job: Job, value: object) -> None:
         if self._run.has_atomic and job.resources:
             self._note_atomic(job)
-        if GIVEN[type(value)]:
-            value = given(value)
         if self._run.recording is not None:
             self._go_on_recorded(self._run.recording, job, value)
             return
