@@ -60,7 +60,7 @@ class Reports:
         self._run_id = run_id
         self._preview = preview
         self._run_started = False
-        self._bypassed: set[tuple[Task[Any], type[Exception]]] = set()
+        self._bypassed: set[tuple[Task[Any], object]] = set()
 
     def run_started(self, target: LazyResult[Any], params: Mapping[str, object]) -> None:
         """A run begins."""
@@ -145,14 +145,14 @@ class Reports:
         if self._bus.hears(TaskBlocked):
             self._publish(TaskBlocked(self._run_id, job.task_id, job.name, reason))
 
-    def uncached(self, job: Job, problem: Exception) -> None:
+    def uncached(self, job: Job, problem: Exception | str) -> None:
         """A call is made, or its value kept, without the cache; told once for each task and kind of problem."""
         if not self._bus.hears(CacheBypassed):
             return
-        told = (job.task, type(problem))
+        told = (job.task, problem if isinstance(problem, str) else type(problem))
         if told not in self._bypassed:  # the items of a map would all say the same
             self._bypassed.add(told)
-            reason = str(problem) if isinstance(problem, UncacheableError) else error_text(problem)
+            reason = str(problem) if isinstance(problem, str | UncacheableError) else error_text(problem)
             self._publish(CacheBypassed(self._run_id, job.task_id, job.name, reason))
 
     def resource(self, resource: Resource, error: BaseException | None, opened: bool) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from cascade.adapters.cache.files import CacheFiles
 from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.sqlite import (
@@ -30,6 +31,8 @@ from cascade.adapters.sqlite import (
     told,
     transaction,
 )
+from cascade.adapters.values.files import FileValueStore
+from cascade.adapters.values.pointer import is_pointer
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
@@ -106,6 +109,7 @@ class SqliteCacheBackend:
         self._clock = clock
         self._bounds = (max_entries, max_bytes)
         self._until_look = (0, 0)  # puts and bytes: the first put looks, however few a process makes
+        self._files = CacheFiles(FileValueStore.beside(self._path))
         self._pending: deque[tuple[Row, Future[None]]] = deque()
         self._reading = Lock()
         self._writer = open_connection(self._path, synchronous=Synchronous.NORMAL)
@@ -139,7 +143,10 @@ class SqliteCacheBackend:
         Raises:
             StoreError: If the file can't be read, or stays locked for longer than `BUSY_SECONDS`.
         """
-        return self._intact(key, await self._read(_fetch_one, _GET, (key.digest,)))
+        row = await self._read(_fetch_one, _GET, (key.digest,))
+        if row is not None and isinstance(row[0], bytes) and is_pointer(row[0]):
+            row = await asyncio.wrap_future(self._submit(self._files.inside, key.digest, row))
+        return self._intact(key, row)
 
     def look(self, key: CacheKey) -> Hit | None:
         """Return what `get` does where that takes no waiting; else, and where something is wrong, `None`."""
@@ -152,7 +159,9 @@ class SqliteCacheBackend:
             return None
         finally:
             self._reading.release()
-        return self._intact(key, row)
+        # Who wants a large value waits for a thread to read its file.
+        is_large = row is not None and isinstance(row[0], bytes) and is_pointer(row[0])
+        return None if is_large else self._intact(key, row)
 
     def _intact(self, key: CacheKey, row: Any) -> Hit | None:
         if row is None:
@@ -251,9 +260,12 @@ class SqliteCacheBackend:
             return
         try:
             self._bring_up()
+            rows = self._files.moved([row for row, _ in batch])
             with told(self._path), transaction(self._writer):
-                self._writer.executemany(_PUT, [row for row, _ in batch])
-                self._keep_bounds(len(batch), sum(row[_SIZE] for row, _ in batch))
+                self._files.note_replaced(self._writer, rows)
+                self._writer.executemany(_PUT, rows)
+                self._keep_bounds(len(batch), sum(row[_SIZE] for row in rows))
+            self._files.clean()
         except BaseException as problem:  # noqa: BLE001 - told to each who waits
             for _, written in batch:
                 written.set_exception(problem)
@@ -276,7 +288,10 @@ class SqliteCacheBackend:
         count, total = self._writer.execute(_TOTALS).fetchone()
         most, largest = self._bounds
         if count > most or total > largest:
-            self._writer.execute(_EVICT, self._writer.execute(_BEYOND, self._bounds).fetchone())
+            beyond = self._writer.execute(_BEYOND, self._bounds).fetchone()
+            self._files.note_evicted(self._writer, beyond)
+            self._writer.execute(_EVICT, beyond)
+        self._files.sweep(self._writer)
         self._until_look = (min(most, max(count, 1024)) // _SHARE, largest // _SHARE)
 
 

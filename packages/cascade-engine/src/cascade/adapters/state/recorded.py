@@ -16,10 +16,11 @@ from cascade.adapters.state.damage import FAULTS, as_damage, checking
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.places import Frame, Place, binding, frame_of, place_of
 from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
+from cascade.adapters.values.pointer import is_pointer
 from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
-from cascade.spec.errors import PolicyError, RunRulesError, SpecError, StoreError
+from cascade.spec.errors import DamagedDataError, PolicyError, RunRulesError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _FORMS: dict[Kind, Any] = {
 _OWN = Place(Frame(-1, b"", b""), b"")
 """The place of the run itself: of its record, and of what its own loop goes on with."""
 _NO_CALL = Call("", "")
+_NO_FILE = "the file of a large value is missing, or holds something else"
 _MOMENT = 0.1
 """Seconds for a journal that has not answered before to let go of the run."""
 _VERSION = 1
@@ -390,7 +392,8 @@ class RecordedState:
             pending = decode_target(target, self._codec, key=self._bound(place, Kind.TARGET))
             return Pending(count(number), pending)
         except FAULTS as problem:  # once for each fact, for which a context manager takes too long
-            raise as_damage(problem, self.store, self.run_id) from problem
+            told = DamagedDataError(_NO_FILE) if is_pointer(data) else problem
+            raise as_damage(told, self.store, self.run_id) from problem
 
     def _decoded_record(self, data: bytes) -> RunRecord:
         with checking(self.store, self.run_id):

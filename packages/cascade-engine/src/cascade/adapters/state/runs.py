@@ -32,8 +32,11 @@ from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.lease import FileLease
+from cascade.adapters.state.run_files import folder_of
 from cascade.adapters.state.sqlite import RUNS, lock_path
-from cascade.spec.errors import RunActiveError, RunNotFoundError
+from cascade.adapters.values.files import FileValueStore
+from cascade.adapters.values.pointer import SIZE, Pointer, is_pointer
+from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError
 
 CHECK_SECONDS = 2.0
 """How long the file may be checked while runs are driven: who wants to write waits meanwhile, but not for ever."""
@@ -44,7 +47,8 @@ _PAGE = 20_000
 # A bound on where a scan ends, or a search for one run, would make SQLite read whole values to compare keys:
 # values lie in the index that is the table.
 _SIZES = "SELECT run, count(*), total(length(value)) FROM facts GROUP BY run"
-_FACTS = """SELECT run, round, frame, node, kind, task, place, at, length(value) FROM facts
+_FACTS = f"""SELECT run, round, frame, node, kind, task, place, at, length(value),
+    CASE length(value) WHEN {SIZE} THEN value END FROM facts
     WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
 _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
@@ -69,6 +73,7 @@ class SqliteCatalog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        self._values = FileValueStore.beside(self._path)
         self._select("SELECT 1")
 
     def runs(self) -> list[RunSummary]:
@@ -89,13 +94,15 @@ class SqliteCatalog:
             for head in self._select(f"{_HEADS} WHERE id = ?", (number,)):
                 _summary_of(head, "", 0, 0)
             found = [
-                FactSummary(count(at_round), text(task), text(place), Kind(kind), moment(at), size)
-                for _, at_round, _, _, kind, task, place, at, size in self._rows(number)
+                FactSummary(
+                    count(at_round), text(task), text(place), Kind(kind), moment(at), _size(size, value)
+                )
+                for _, at_round, _, _, kind, task, place, at, size, value in self._rows(number)
             ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
     def delete(self, run_id: str) -> None:
-        """Forget a run; what it has in the file is overwritten.
+        """Forget a run, its files too; what it has in the store's file is overwritten.
 
         Raises:
             RunNotFoundError: If the store has no such run.
@@ -109,6 +116,7 @@ class SqliteCatalog:
             raise RunActiveError(run_id, str(self._path), holder)
         try:
             self._delete(self._number(run_id))
+            self._values.delete(folder_of(run_id))
         finally:
             lease.release()
 
@@ -165,7 +173,7 @@ class SqliteCatalog:
                 with told(self._path):
                     driver = FileLease(lock_path(self._path, run_id)).holder()
             try:
-                summary = _summary_of(head, driver, facts, size)
+                summary = _summary_of(head, driver, facts, size + self._beside(run_id))
             except ValueError:
                 return damaged_summary(run_id, driver, facts, int(size))
             if not summary.is_interrupted:
@@ -176,6 +184,10 @@ class SqliteCatalog:
                 return summary if again else None
             head = again[0]
 
+    def _beside(self, run_id: object) -> int:
+        """Return how many bytes the large values of a run are."""
+        return sum(size for _, _, size in self._values.names(folder_of(str(run_id))))
+
     def _delete(self, number: int) -> None:
         with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
             claim(connection, self._path, RUNS)
@@ -184,6 +196,14 @@ class SqliteCatalog:
                 with transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                     connection.execute("DELETE FROM runs WHERE id = ?", (number,))
+
+
+def _size(size: int, value: object) -> int:
+    """Return how many bytes a value is, which may lie beside the store."""
+    try:
+        return Pointer.read(value).size if isinstance(value, bytes) and is_pointer(value) else size
+    except DamagedDataError:
+        return size
 
 
 def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> RunSummary:

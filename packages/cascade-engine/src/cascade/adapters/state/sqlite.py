@@ -30,7 +30,9 @@ from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Changes, Durability, Fact, Loaded
 from cascade.adapters.state.lease import FileLease, this_process
 from cascade.adapters.state.recorded import RecordedState
+from cascade.adapters.state.run_files import RunFiles
 from cascade.adapters.turns import turn_of
+from cascade.adapters.values.files import FileValueStore
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import RunActiveError, RunLostError, StoreError
 from cascade.spec.protocols import Codec
@@ -113,6 +115,7 @@ class SqliteJournal:
         self._durability = durability
         self._lease = FileLease(lock_path(self._path, run_id))
         self._turn = turn_of(self._path)
+        self._files = RunFiles(FileValueStore.beside(self._path), run_id, safe=durability is Durability.SYNC)
         self._writer: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._run: int | None = None
@@ -196,6 +199,7 @@ class SqliteJournal:
             ):  # SQLite tells it with the first commit, when calls were made
                 raise StoreError(str(self._path), "is read-only here")
             with told(self._path):
+                self._files.open()
                 loaded = self._read(self._connection, anew)
                 if not safe:
                     self._connection.execute("PRAGMA busy_timeout = 0")
@@ -217,8 +221,10 @@ class SqliteJournal:
         with checking(self.store, self._run_id):
             self._run, *head = rows[0]
             loaded = Loaded(head_of(*head), [])
+            self._files.sweep(connection, rows[0][0])
+            loaded.head.target = self._files.target(loaded.head.target or b"")
             loaded.facts.extend(
-                fact_of(*row)
+                self._files.fact(*fact_of(*row))
                 for row in select(
                     connection,
                     "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
@@ -262,8 +268,10 @@ class SqliteJournal:
 
     def _write(self, changes: Changes, wait: bool = True) -> None:
         assert self._connection is not None
+        changes = self._files.moved(changes)
         with self._turn.taken(wait), told(self._path), transaction(self._connection):
             now = time.time()
+            self._files.note_gone(self._connection, self._run, changes)
             run = self._head(self._connection, changes, now)
             assert run is not None
             if changes.rounds is not None:
@@ -285,6 +293,7 @@ class SqliteJournal:
             for begin in range(0, whole, _MANY):
                 self._connection.execute(_PUT_MANY, [*chain.from_iterable(rows[begin : begin + _MANY])])
             self._connection.executemany(_PUT, rows[whole:])
+        self._files.clean()
         self._run, self._owner = run, self._token
 
     def _head(self, connection: sqlite3.Connection, changes: Changes, now: float) -> int | None:
