@@ -16,7 +16,7 @@ from cascade.cli.options import Option, environment, options
 from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
-from cascade.spec import MISSING, LazyResult, ParamLazyResult, WorkflowSpec
+from cascade.spec import MISSING, LazyResult, ParamLazyResult, Resource, WorkflowSpec
 from cascade.spec.compose import as_target
 from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import check_no_arguments, made_by
@@ -56,6 +56,11 @@ def make_app(
     """
     presets = dict(settings.get("params") or {})
     workflow, spec = declared(target)
+    for resource in (resources := tuple(settings.get("resources") or ())):
+        for contract in resource.inputs.values() if isinstance(resource, Resource) else ():
+            spec.add(contract)
+    if resources:
+        settings = {**settings, "resources": resources}
     invocation = Invocation(workflow, spec, settings)
     found = options(spec.contracts, presets, reserved=_OWN_FLAGS)
 

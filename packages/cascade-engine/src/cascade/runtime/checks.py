@@ -33,6 +33,9 @@ def check_structure(
         lazy, call = lazies[position], program.calls[position]
         if call.slots or call.defaults:
             _check_resources(engine, lazy, call)
+            for contract in engine.registry.contracts(call.resources()):
+                declared.add(contract)
+                contract.read(inputs)
         if isinstance(lazy, ParamLazyResult):
             declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
             lazy.contract.read(inputs)
@@ -46,9 +49,14 @@ def check_structure(
 
 
 def check_inputs(
-    lazies: Iterable[LazyResult[Any]], spec: WorkflowSpec | None, inputs: Mapping[str, object]
+    lazies: Iterable[LazyResult[Any]],
+    spec: WorkflowSpec | None,
+    inputs: Mapping[str, object],
+    of_resources: Iterable[Any] = (),
 ) -> None:
-    """Check the values given against what the first structure and the workflow's spec declare.
+    """Check the values given against what the first structure, the workflow's spec and the resources declare.
+
+    Whether a resource's own inputs are there is checked with the structures that take it.
 
     Raises:
         UnknownParamError: If a name is not declared; it lists those that are.
@@ -58,11 +66,14 @@ def check_inputs(
     declared = WorkflowSpec()
     for contract in (*(spec.contracts if spec else ()), *_contracts_in(lazies)):
         declared.add(contract)
+    needed = declared.contracts
+    for contract in of_resources:
+        declared.add(contract)
     known = sorted(contract.name for contract in declared.contracts if isinstance(contract, ParamContract))
     for name in inputs:
         if name not in known:
             raise UnknownParamError(name, tuple(known))
-    for contract in declared.contracts:
+    for contract in needed:
         contract.read(inputs)
 
 

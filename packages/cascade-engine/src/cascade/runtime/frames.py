@@ -55,7 +55,12 @@ class Frames:
             CascadeError: If an input is unknown, missing or of another type.
         """
         if not self.announced:
-            check_inputs(lazies, self._run.options.spec, self._run.options.params)
+            check_inputs(
+                lazies,
+                self._run.options.spec,
+                self._run.options.params,
+                self._run.engine.registry.contracts(),
+            )
             self._report_start(target)
 
     def _report_start(self, target: LazyResult[Any]) -> None:
@@ -71,7 +76,12 @@ class Frames:
         program, lazies = prepared.program, prepared.lazies
         if not self.announced:
             declaring = [lazies[position] for position in program.params]
-            check_inputs(declaring, self._run.options.spec, self._run.options.params)
+            check_inputs(
+                declaring,
+                self._run.options.spec,
+                self._run.options.params,
+                self._run.engine.registry.contracts(),
+            )
         check_structure(self._run.engine, program, lazies, self._run.options.params)
         if self._run.recording is not None:
             self._run.recording.check_loops(prepared, rests)

@@ -65,6 +65,7 @@ class Recording:
         registry: ResourceRegistry,
     ) -> None:
         self.state = state
+        self._registry = registry
         self._footings = Footings(registry) if registry.has_atomic else None
         self._run_id = run_id
         self._store: str = getattr(state, "store", type(state).__name__)
@@ -106,7 +107,7 @@ class Recording:
 
     async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
         known = await (self.state.open(anew=True) if options.restart else self.state.open())
-        now = make_record(tree, options.params, None if known is None else known.salt)
+        now = make_record(tree, options.params, None if known is None else known.salt, self._contracts(tree))
         if known is None:
             self._begin(now)
             return None
@@ -121,6 +122,11 @@ class Recording:
             return None
         self._go_on(merged(known, now) if self._changed.told else known)
         return later
+
+    def _contracts(self, tree: Tree) -> list[Any]:
+        """Return the inputs of the resources that a tree takes."""
+        names = dict.fromkeys(name for call in tree.structure.calls for name in call.resources())
+        return self._registry.contracts(names)
 
     def _begin(self, record: RunRecord) -> None:
         self._changed = Differences()
@@ -424,6 +430,10 @@ class Recording:
                 tuple(lazy.task.reference) in self._changed.tasks
                 or (first and digest_of(program.paths[position]) in self._changed.nodes)
                 or (isinstance(lazy, ParamLazyResult) and lazy.contract.name in self._changed.inputs)
+                or any(
+                    contract.name in self._changed.inputs
+                    for contract in self._registry.contracts(program.resources[position])
+                )
                 or not changed.isdisjoint((*program.inputs[position], *call.conditions, *routes))
             ):
                 changed.add(position)

@@ -43,8 +43,13 @@ _NODE_BYTES = 8
 _EMPTY = blake2b(digest_size=_NODE_BYTES)
 
 
-def make_record(tree: Tree, inputs: Mapping[str, object], salt: bytes | None) -> RunRecord:
-    """Return the record of a run whose first target has this tree; the salt is that of an earlier record, if any."""
+def make_record(
+    tree: Tree, inputs: Mapping[str, object], salt: bytes | None, of_resources: Iterable[Any] = ()
+) -> RunRecord:
+    """Return the record of a run whose first target has this tree; the salt is that of an earlier record, if any.
+
+    `of_resources` are the contracts of the inputs that its resources read.
+    """
     salt = os.urandom(_SALT_BYTES) if salt is None else salt
     outline, calls = _outline(tree), tree.structure.calls
     names, shapes = outline.names, outline.shapes
@@ -56,7 +61,7 @@ def make_record(tree: Tree, inputs: Mapping[str, object], salt: bytes | None) ->
         tree.lazies[tree.structure.target].task.name,
         outline.digest,
         tuple(sorted(code_of(tree.lazies))),
-        dict(_inputs(tree.lazies, inputs, salt)),
+        dict(_inputs([*_contracts_in(tree.lazies), *of_resources], inputs, salt)),
         nodes,
         salt,
         DIGEST_RULES,
@@ -177,19 +182,20 @@ class _Found:
     nodes: set[bytes] = field(default_factory=set)
 
 
+def _contracts_in(lazies: Iterable[LazyResult[Any]]) -> list[Any]:
+    return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
+
+
 def _inputs(
-    lazies: Iterable[LazyResult[Any]], inputs: Mapping[str, object], salt: bytes
+    contracts: Iterable[Any], inputs: Mapping[str, object], salt: bytes
 ) -> Iterator[tuple[str, bytes]]:
     """Give a digest of each input that is given or that a tree reads, but for secrets and what is said to be no matter.
 
     They are slow to make, so that finding a value by trying costs some milliseconds for each guess.
     """
     values = dict(inputs)  # those that only a later tree reads, too
-    for lazy in lazies:
-        if isinstance(lazy, ParamLazyResult):
-            values[lazy.contract.name] = (
-                lazy.contract.read(inputs) if _is_compared(lazy.contract) else _NO_MATTER
-            )
+    for contract in contracts:
+        values[contract.name] = contract.read(inputs) if _is_compared(contract) else _NO_MATTER
     for name, value in values.items():
         if value is _NO_MATTER or isinstance(value, SecretValue):
             continue

@@ -62,6 +62,15 @@ class ResourceRegistry:
             raise ResourceNotFoundError(name, wanted_by, tuple(sorted(self._providers)))
         return found
 
+    def contracts(self, names: Iterable[str] | None = None) -> list[Any]:
+        """Return the inputs of all providers, or of those that these names open; the latter are known to be there."""
+        if names is None:
+            return [each for provider in self._providers.values() for each in provider.inputs.values()]
+        opened = (
+            provider for name in names if name not in GIVEN for provider in self.opening_order(name, "a task")
+        )
+        return [contract for provider in opened for contract in provider.inputs.values()]
+
     def opening_order(self, name: str, wanted_by: str) -> tuple[Resource, ...]:
         """Return all that has to be open for a name, in the order of opening, itself last.
 
@@ -141,6 +150,8 @@ class ResourceStack:
             ResourceYieldError: If it yields nothing.
         """
         injected = {parameter: self.values[name] for parameter, name in resource.requires.items()}
+        for parameter, contract in resource.inputs.items():
+            injected[parameter] = contract.read(self.values[INPUTS])
         generator: Any = resource.func(**injected)
         try:
             value = await anext(generator) if resource.is_async else next(generator)

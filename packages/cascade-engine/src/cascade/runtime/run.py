@@ -180,7 +180,9 @@ class Run:
         """Let a loop go on where it is recorded to be."""
         first = loop.target
         prepared = loop.prepare()
-        check_inputs(prepared.lazies, self.options.spec, self.options.params)
+        check_inputs(
+            prepared.lazies, self.options.spec, self.options.params, self.engine.registry.contracts()
+        )
         check_structure(self.engine, prepared.program, prepared.lazies, self.options.params)
         recording.check_loops(prepared)
         tree = Tree(prepared.lazies, prepared.program.structure)

@@ -13,6 +13,7 @@ from typing import Any
 
 from cascade.spec.arguments import is_marker
 from cascade.spec.errors import SpecError
+from cascade.spec.standing import StandsForValue
 
 _CACHED = type(functools.lru_cache(lambda: None))
 
@@ -133,7 +134,8 @@ def _check_function(function: Any, given: Any) -> None:
         names = code.co_varnames[: code.co_argcount]
         defaults = dict(zip(names[-len(function.__defaults__) :], function.__defaults__, strict=True))
         for name in names[: code.co_posonlyargcount]:
-            if is_marker(defaults.get(name)):
+            default = defaults.get(name)
+            if is_marker(default) and not isinstance(default, StandsForValue):
                 raise SpecError(
                     f"task '{_name(given)}' has the default {defaults[name]!r} for its positional-only parameter "
                     f"'{name}', which is filled by name",

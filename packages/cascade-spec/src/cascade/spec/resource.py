@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, overload
 
-from cascade.spec.arguments import marker
+from cascade.spec.arguments import holds_marker, marker
 from cascade.spec.errors import SpecError
+from cascade.spec.lazy_types import ParamLazyResult
 
 ResourceFunction: TypeAlias = Callable[
     ..., Iterator[Any] | Generator[Any, Any, Any] | AsyncIterator[Any] | AsyncGenerator[Any, Any]
@@ -36,7 +37,10 @@ class Inject:
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """A provider and how it is to be used; `requires` gives the resource for each parameter that is injected.
+    """A provider and how it is to be used.
+
+    `requires` gives the resource for each parameter that is injected, `inputs` the contract for each whose default is
+    a `Param`, an `Env` or a `Secret`.
 
     What calls do with an `atomic` one counts as done only after its release without an error.
     """
@@ -46,6 +50,7 @@ class Resource:
     scope: Scope
     requires: dict[str, str] = field(repr=False)
     atomic: bool = False
+    inputs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_async(self) -> bool:
@@ -72,11 +77,12 @@ def resource(
     With `atomic=True` what calls do with it counts as done only after its release without an error: use it where a
     failure undoes what was done, as a database transaction does. A recorded run that goes on makes such calls again.
 
-    A parameter whose default is `cs.inject(...)` gets that resource, which is then opened first and closed last.
+    A parameter whose default is `cs.inject(...)` gets that resource, which is then opened first and closed last. One
+    whose default is a `Param`, an `Env` or a `Secret` gets the value of that input.
 
     Raises:
-        SpecError: If it is no generator function, has a parameter that nothing fills, the scope is unknown, or
-            `atomic` is no truth value.
+        SpecError: If it is no generator function, has a parameter that nothing fills or with another lazy result as
+            its default, the scope is unknown, or `atomic` is no truth value.
     """
     if not isinstance(atomic, bool):
         raise SpecError(f"@cs.resource(atomic={atomic!r})", "give True or False")
@@ -87,8 +93,8 @@ def resource(
             raise SpecError(
                 f"@cs.resource on {func!r}, which is no generator function", "yield the resource once"
             )
-        requires = _injected_parameters(func)
-        return Resource(func, name or func.__name__, _parse_scope(scope), requires, atomic)
+        requires, inputs = _filled_parameters(func)
+        return Resource(func, name or func.__name__, _parse_scope(scope), requires, atomic, inputs)
 
     return wrap if func is None else wrap(func)
 
@@ -113,17 +119,29 @@ def _parse_scope(scope: str | Scope) -> Scope:
         raise SpecError(f"unknown resource scope {scope!r}", f"use one of {known}") from None
 
 
-def _injected_parameters(func: ResourceFunction) -> dict[str, str]:
-    requires = {}
+def _filled_parameters(func: ResourceFunction) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the resource for each parameter that is injected, and the contract for each that is an input."""
+    requires: dict[str, str] = {}
+    inputs: dict[str, Any] = {}
     for parameter in inspect.signature(func).parameters.values():
-        if isinstance(parameter.default, Inject):
-            requires[parameter.name] = parameter.default.name
-        elif parameter.default is parameter.empty and parameter.kind not in (
+        what = f"resource '{func.__name__}' has a parameter '{parameter.name}'"
+        default = parameter.default
+        if holds_marker(default) and parameter.kind is parameter.POSITIONAL_ONLY:
+            raise SpecError(f"{what} that is filled and positional-only", "leave out the `/`")
+        if isinstance(default, Inject):
+            requires[parameter.name] = default.name
+        elif isinstance(default, ParamLazyResult):
+            inputs[parameter.name] = default.contract
+        elif holds_marker(default):
+            raise SpecError(
+                f"{what} whose default is {default!r}",
+                "give cs.Param, cs.Env, cs.Secret or cs.inject(...); no task has run when a resource is opened",
+            )
+        elif default is parameter.empty and parameter.kind not in (
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
         ):
             raise SpecError(
-                f"resource '{func.__name__}' has a parameter '{parameter.name}' that nothing fills",
-                "give it a default, or cs.inject(...) of another resource",
+                f"{what} that nothing fills", "give it a default, or cs.inject(...) of another resource"
             )
-    return requires
+    return requires, inputs

@@ -6,11 +6,11 @@ import functools
 import importlib
 import inspect
 import itertools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import FunctionType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from cascade.spec.arguments import Slot, is_marker
+from cascade.spec.arguments import Slot, find_markers, holds_marker, is_marker
 from cascade.spec.callables import (
     as_task_function,
     is_coroutine_function,
@@ -25,7 +25,7 @@ from cascade.spec.errors import (
     SpecError,
     TaskReferenceError,
 )
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies import (
     NO_POLICIES,
     Mode,
@@ -40,6 +40,7 @@ from cascade.spec.quoting import Quoted
 from cascade.spec.references import find_loaded, module_of
 from cascade.spec.resource import Inject
 from cascade.spec.texts import take
+from cascade.spec.workflow import declare
 
 R = TypeVar("R")
 _serials = itertools.count()
@@ -70,6 +71,8 @@ class Task(Generic[R]):
         self.serial = next(_serials)
         take(func)
         self._accepted: set[tuple[int, tuple[str, ...]]] = set()
+        if _has_lazy_defaults(self):
+            self.__class__ = TaskWithLazyDefaults  # seen once per task, so that other calls look at nothing
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
         lazy: LazyResult[R] = LazyResult()
@@ -120,6 +123,12 @@ class Task(Generic[R]):
         """The resource for each parameter whose default is `cs.inject(...)`."""
         parameters = parameters_with_defaults(self.func, self.signature)
         return {each.name: each.default.name for each in parameters if isinstance(each.default, Inject)}
+
+    def with_defaults(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the lazy defaults that it leaves out; there are none here."""
+        return args, kwargs
 
     def check_call(self, arity: int, names: Iterable[str]) -> None:
         """Check that the signature takes `arity` positional arguments and these names.
@@ -181,6 +190,78 @@ class Task(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Task '{self.name}'>"
+
+
+class TaskWithLazyDefaults(Task[R]):
+    """A task with lazy results among its defaults: a call that leaves one out has it as an argument."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        lazy: LazyResult[R] = LazyResult()
+        lazy.task = self
+        lazy.args, lazy.kwargs = self.with_defaults(args, kwargs)
+        return lazy
+
+    def with_defaults(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the lazy defaults that it leaves out; their inputs are declared."""
+        try:
+            given = self.signature.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return args, kwargs  # told with the structure
+        known = {*given, *kwargs, *self._wrapped_names[: len(args)]}
+        missing = {name: default for name, default in self._lazy_defaults.items() if name not in known}
+        for default in missing.values():
+            _declare_inside(default)
+        positional = [
+            each for each in self.signature.parameters.values() if each.kind is each.POSITIONAL_ONLY
+        ]
+        wanted = [place for place, each in enumerate(positional) if each.name in missing]
+        if wanted:
+            between = positional[len(args) : wanted[-1] + 1]
+            if any(each.default is each.empty for each in between):
+                return args, kwargs  # told with the structure
+            args = (*args, *(each.default for each in between))
+        names = {each.name for each in positional}
+        return args, {**kwargs, **{name: each for name, each in missing.items() if name not in names}}
+
+    @functools.cached_property
+    def _lazy_defaults(self) -> dict[str, Any]:
+        return dict(_lazy_defaults(self))
+
+    @functools.cached_property
+    def _wrapped_names(self) -> tuple[str, ...]:
+        """The names that positional arguments have in what a wrapper hands them on to."""
+        if not any(each.kind is each.VAR_POSITIONAL for each in self.signature.parameters.values()):
+            return ()
+        return tuple(
+            each.name for each in inspect.signature(self.func).parameters.values() if each.kind in _POSITIONAL
+        )
+
+
+def _has_lazy_defaults(task: Task[Any]) -> bool:
+    func = task.func
+    if type(func) is FunctionType and "__wrapped__" not in func.__dict__:
+        defaults = (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+        return any(_is_lazy_default(each) for each in defaults)
+    return any(True for _ in _lazy_defaults(task))
+
+
+def _lazy_defaults(task: Task[Any]) -> Iterator[tuple[str, Any]]:
+    for parameter in parameters_with_defaults(task.func, task.signature):
+        if _is_lazy_default(parameter.default):
+            yield parameter.name, parameter.default
+
+
+def _is_lazy_default(default: object) -> bool:
+    return type(default) is not Inject and holds_marker(default)
+
+
+def _declare_inside(default: object) -> None:
+    """Declare the inputs in a default to the workflow that is being collected: they were made before it began."""
+    for found in find_markers((default,), {}):
+        if isinstance(found.marker, ParamLazyResult):
+            declare(found.marker.contract)
 
 
 class TaskReference(NamedTuple):
@@ -255,6 +336,7 @@ def _map(
         plain = {key: each.value if type(each) is Quoted else each for key, each in inputs.items()}
         check_lengths(task, {key: each for key, each in plain.items() if isinstance(each, list)})
     named = {**fixed, **kwargs} if fixed else kwargs
+    fixed_args, named = task.with_defaults(fixed_args, named)
     return MappedLazyResult(task, fixed_args, named, task.policies, mapped, max_concurrency)
 
 
