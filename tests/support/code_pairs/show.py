@@ -45,7 +45,8 @@ def work(made: Any) -> None:
     for name in ("concurrent.futures", "xml.dom.minidom", "email.message", "logging.handlers", "json.tool"):
         importlib.import_module(name)
     _ = importlib.import_module("concurrent.futures").ThreadPoolExecutor
-    getattr(made, "work", lambda: None)()
+    with contextlib.suppress(AttributeError):
+        made.work()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for value in list(vars(made).values()):

@@ -92,6 +92,8 @@ def _reason(difference: KeyDifference, answer: Answer) -> str:
             return f"expired {local_time(answer.expires_at)}"
         case Change.PROCESS:
             return "made in another process, where alone it holds"
+        case Change.PLACE:
+            return "made by a file of that name elsewhere, and it reads what a key does not see"
         case Change.CLOCK:
             return "stored at a later time than now: the clock was set back"
         case Change.RULES:

@@ -14,6 +14,7 @@ class Change(StrEnum):
     """What is other than it was when an entry was made.
 
     `PROCESS`: the task closes over what a key can't tell, so that its values are good in one process only.
+    `PLACE`: the task is of a script that lies elsewhere, and reads what a key can't tell.
     `KEY`: the keys differ in what their parts don't tell, those of a policy of one's own say. `CLOCK`: the entry was
     made later than now, before the clock was set back. `RULES`: another version of Cascade made it, by other rules for
     digests. `VALUE`: nothing of the key, but the value can't be read.
@@ -23,6 +24,7 @@ class Change(StrEnum):
     VERSION = "version"
     ARGUMENT = "argument"
     PROCESS = "process"
+    PLACE = "place"
     KEY = "key"
     EXPIRED = "expired"
     CLOCK = "clock"

@@ -19,7 +19,8 @@ def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = ""
     """Return the key for a task, a version and what a value depends on, by name; the order of names is no matter.
 
     For tasks that module and name lead to, and for those inside functions that close over nothing but plain values
-    and code, it is the same in every process. The key of any other task is good in its own process only.
+    and code, it is the same in every process. The key of any other task is good in its own process only, and that of a
+    task in a script which reads what a code version does not see is good for that file.
 
     Raises:
         UncacheableError: If one of `arguments` has no canonical form; it names the argument and the type.
@@ -34,6 +35,8 @@ def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = ""
             raise UncacheableError(problem.kind, name) from None
     if code.is_private:
         parts.append(KeyPart(PartKind.PROCESS, "", digest((_token(os.getpid()), task.serial)).hex()))
+    if code.place:
+        parts.append(KeyPart(PartKind.PLACE, "", digest(code.place).hex()))
     told = "".join([f"{kind} {len(name)} {name} {part}" for kind, name, part in parts])
     return CacheKey(
         digest(f"{DIGEST_RULES} {len(code.reference)} {code.reference} {told}").hex(),

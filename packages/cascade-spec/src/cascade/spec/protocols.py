@@ -44,12 +44,13 @@ class CachedCall:
 
 
 class PartKind(StrEnum):
-    """What a part of a key tells: code, version, one argument, or the process that a key is good in."""
+    """What a part of a key tells: code, version, one argument, or the process or the file that a key is good in."""
 
     CODE = "code"
     VERSION = "version"
     ARGUMENT = "argument"
     PROCESS = "process"
+    PLACE = "place"
 
 
 class KeyPart(NamedTuple):

@@ -152,11 +152,16 @@ def _functions_of(names: dict[str, object]) -> Iterator[FunctionType]:
             or vars_of(value).get("func")
             or vars_of(value).get("__wrapped__")
         )
-        for each in (value, inner):
+        for each in (function_in(value), inner):
             if type(each) is FunctionType:
                 yield each
             elif isinstance(each, type) and each.__module__ == names.get("__name__"):
                 pending += vars(each).values()
+
+
+def function_in(value: object) -> object:
+    """Return what a static or a class method holds, and any other value as it is."""
+    return value.__func__ if type(value) in (staticmethod, classmethod) else value  # type: ignore[attr-defined]
 
 
 def vars_of(value: object) -> dict[str, object]:

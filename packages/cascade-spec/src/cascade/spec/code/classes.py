@@ -16,14 +16,14 @@ from typing import Any
 from cascade.spec.code.fields import fields_of, is_generated, is_written_by_library
 from cascade.spec.code.functions import mangled, tell_names
 from cascade.spec.code.kinds import Tell
-from cascade.spec.code.modules import names_in
+from cascade.spec.code.modules import ModuleNames, names_in
 from cascade.spec.code.names import Namespace
 from cascade.spec.code.ownership import is_own_class, is_own_function
 from cascade.spec.code.scopes import bound_in, free_names
 from cascade.spec.code.telling import Reached, Teller, Told
 from cascade.spec.code.tree_digest import syntax_digest
 from cascade.spec.references import module_of
-from cascade.spec.syntax import Place, file_of
+from cascade.spec.syntax import Place, file_of, function_in
 from cascade.spec.texts import is_installed
 
 
@@ -49,10 +49,10 @@ def describe_class(reached: Reached, teller: Teller) -> Told:
         bases = list(cls.__bases__)
     changing = set() if space.text is None else space.text.changing_attributes
     before = teller.is_partial, teller.is_private
-    held = [(name, tell(value)) for name, value in fields_of(cls)]
+    held = [(name, tell(value)) for name, value in fields_of(cls, with_types=not places)]
     held += [
         (name, _member(value, cls, tell))
-        for name, value in _members(cls, places, is_local)
+        for name, value in _members(cls, places, space.text, is_local)
         if name not in changing
     ]
     if places and not is_local:  # the text says what they are made from
@@ -64,8 +64,8 @@ def _module_of(cls: type) -> tuple[dict[str, Any], str]:
     """Return the names at the top of the module that a class is of, and its file."""
     module = sys.modules.get(cls.__module__)
     names = vars(module) if isinstance(module, ModuleType) else {}
-    for value in vars(cls).values():  # of a module that was loaded again, or is no longer there
-        inner = getattr(value, "__func__", value)
+    for value in list(vars(cls).values()):  # of a module that was loaded again, or is no longer there
+        inner = function_in(value)
         if isinstance(inner, FunctionType) and inner.__globals__.get("__name__") == cls.__module__:
             file = inner.__code__.co_filename
             return inner.__globals__, names.get("__file__") or "" if file.startswith("<") else file
@@ -83,14 +83,17 @@ def _names(place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
     return tell_names(paths, space, teller)
 
 
-def _members(cls: type, places: list[Place], is_local: bool) -> Iterator[tuple[str, Any]]:
+def _members(
+    cls: type, places: list[Place], text: ModuleNames | None, is_local: bool
+) -> Iterator[tuple[str, Any]]:
     """Give what the body of a class has bound and its text does not tell as well.
 
     That are constants and, of a class in a function, what its methods close over. Without a text it is all there is.
     """
     written = {name for place in places for name in bound_in(place.node)}
+    written |= set() if text is None else text.attributes
     for name, value in sorted(vars(cls).items()):
-        inner = getattr(value, "__func__", value)
+        inner = function_in(value)
         if name in getattr(cls, "_member_map_", ()) or name in _OF_EVERY_CLASS:
             continue
         if places:
@@ -105,7 +108,7 @@ def _members(cls: type, places: list[Place], is_local: bool) -> Iterator[tuple[s
 
 
 def _member(value: Any, cls: type, tell: Tell) -> Told:
-    inner = getattr(value, "__func__", value)
+    inner = function_in(value)
     is_function = isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package)
     return tell.teller.code(inner, cls) if is_function else tell(value)
 

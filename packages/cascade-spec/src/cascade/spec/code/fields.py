@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from cascade.spec.syntax import function_in
+
 Field = tuple[str, Any]
 """A name, and what a field of that name holds if nothing is given: a value, or a function that makes one."""
 
@@ -30,7 +32,7 @@ def _named_tuple(cls: Any, defaults: Any) -> Iterator[Field]:
 
 def _dataclass(cls: Any, fields: Any) -> Iterator[Field]:
     for name, each in fields.items():
-        yield f"{name} as", each.type
+        yield f"{name}{_AS}", each.type
         if each.default is not dataclasses.MISSING:
             yield name, each.default
         if each.default_factory is not dataclasses.MISSING:
@@ -44,7 +46,7 @@ def _enum(cls: Any, members: Any) -> Iterator[Field]:
 
 def _pydantic(cls: Any, fields: Any) -> Iterator[Field]:
     for name, each in fields.items():
-        yield f"{name} as", each.annotation
+        yield f"{name}{_AS}", each.annotation
         if type(each.default).__name__ != "PydanticUndefinedType":
             yield name, each.default
         if each.default_factory is not None:
@@ -76,11 +78,16 @@ FIELD_KINDS = (
 )
 
 
-def fields_of(cls: type) -> Iterator[Field]:
-    """Give the fields of a class, if it has such."""
+_AS = " as"
+"""Ends the name under which the type of a field is told."""
+
+
+def fields_of(cls: type, with_types: bool) -> Iterator[Field]:
+    """Give the fields of a class, if it has such; their types may not be known before a library has completed it."""
     for row in FIELD_KINDS:
         if _is_of(cls, row):
-            yield from row.fields(cls, getattr(cls, row.attribute))
+            fields = row.fields(cls, getattr(cls, row.attribute))
+            yield from (each for each in fields if with_types or not each[0].endswith(_AS))
     if issubclass(cls, enum.Enum):
         yield from _enum(cls, getattr(cls, "_member_map_", {}))
 
@@ -92,7 +99,7 @@ def is_written_by_library(cls: type) -> bool:
 
 def is_generated(value: object, cls: type) -> bool:
     """Tell whether a member of a class is a method that a library has written as text."""
-    function = getattr(value, "__func__", value)
+    function = function_in(value)
     if not isinstance(function, FunctionType) or not is_written_by_library(cls):
         return False
     return function.__code__.co_filename.startswith(_GENERATED)

@@ -14,7 +14,7 @@ from cascade.spec.code.scopes import Name, bound_in, free_names
 from cascade.spec.code.telling import Reached, Teller, Told
 from cascade.spec.code.tree_digest import syntax_digest
 from cascade.spec.missing import MISSING
-from cascade.spec.syntax import Place, place_of
+from cascade.spec.syntax import Place, function_in, place_of
 
 
 def describe_function(reached: Reached, teller: Teller) -> Told:
@@ -133,7 +133,7 @@ def _told(found: Known | Found | None, tell: Tell) -> Told:
 def _attribute(found: Found, tell: Tell) -> Told:
     """Return what stands for an attribute of a class: what is written there, or the class where that is no constant."""
     value = found.value
-    inner = getattr(value, "__func__", value)
+    inner = function_in(value)
     if isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package):
         return tell.teller.code(inner, found.owner)
     teller = tell.teller

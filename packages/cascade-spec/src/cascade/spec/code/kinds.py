@@ -344,6 +344,8 @@ def _object(value: Any, tell: Tell) -> Told:
         return ("wrapper", *told, tell(held["__wrapped__"]))
     if class_attribute(kind, "__get__") is not MISSING or class_attribute(kind, "__call__") is not MISSING:
         told += [tell(held[name]) for name in sorted(held) if isinstance(held[name], _CODE)]
+    if kind.__module__ == "logging" and not tell.closed_over:
+        return ("logger",)  # a value does not depend on it
     return ("object", *told, tell.teller.unknown(tell.closed_over))
 
 

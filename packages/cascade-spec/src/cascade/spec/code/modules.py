@@ -35,7 +35,8 @@ class ModuleNames:
     """The names at the top of a module, by its text.
 
     `imports` has what each imported name is, `assigned` the statements that bind a name in another way. `changing` are
-    names that functions assign to, `changing_attributes` the attributes of classes that code assigns to.
+    names that functions assign to, `changing_attributes` the attributes of classes that functions assign to, and
+    `attributes` those that are assigned to at the top.
     """
 
     def __init__(self, file: Parsed) -> None:
@@ -44,16 +45,21 @@ class ModuleNames:
         self.assigned: dict[str, list[ast.stmt]] = {}
         self.changing: set[str] = set()
         self.changing_attributes: set[str] = set()
+        self.attributes: set[str] = set()
         self.has_star = False
         for statement in _statements(file.module):
             self._add(statement)
-        for node in ast.walk(file.module):
+        pending: list[tuple[ast.AST, bool]] = [(file.module, False)]
+        while pending:
+            node, is_inside = pending.pop()
             if isinstance(node, ast.Global):
                 self.changing.update(node.names)
             elif (
                 isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_class(node.value)
             ):
-                self.changing_attributes.add(node.attr)
+                (self.changing_attributes if is_inside else self.attributes).add(node.attr)
+            is_inside = is_inside or isinstance(node, _FUNCTIONS)
+            pending.extend((each, is_inside) for each in ast.iter_child_nodes(node))
         self._located: dict[str, bool] = {}
 
     def _add(self, statement: ast.stmt) -> None:
@@ -149,6 +155,7 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
             pending.extend(each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.stmt))
 
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 

@@ -137,18 +137,22 @@ def _member_of_module(
 def member(cls: type, name: str, package: str, after: bool = False) -> Found | None:
     """Return what an attribute of an own class stands for; `None` if there is none of that name.
 
-    It is the class as a whole where the attribute is made by a library. With `after` it is looked up in the classes
-    after this one, as `super()` does.
+    It is the class as a whole where the attribute is made by a library, or assigned to while the program runs. With
+    `after` it is looked up in the classes after this one, as `super()` does.
     """
     if name in getattr(cls, "_member_map_", ()):
         return Found(cls)
     for each in cls.__mro__[1:] if after else cls.__mro__:
         if name in vars(each):
             value = inspect.getattr_static(each, name)
-            if not is_own_class(each, package):
+            if not is_own_class(each, package) or _changes(each, name):
                 return Found(cls)
             return Found(each) if is_generated(value, each) else Found(value, each)
     return None
 
 
-__all__ = ["Found", "Known", "Namespace", "follow", "look_up", "member", "namespace_of"]
+def _changes(cls: type, name: str) -> bool:
+    """Tell whether code of a class's module assigns to that attribute while the program runs."""
+    module = _loaded(cls.__module__)
+    text = namespace_of(vars(module)).text if isinstance(module, ModuleType) else None
+    return text is not None and name in text.changing_attributes

@@ -6,6 +6,7 @@ wherever these lie but in libraries. It is read once per task.
 
 from __future__ import annotations
 
+import os
 from types import FunctionType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -16,21 +17,24 @@ from cascade.spec.code.kinds import Tell
 from cascade.spec.code.telling import Reached, Teller, Told
 from cascade.spec.encoding import digest
 from cascade.spec.errors import SourceMissingError
+from cascade.spec.references import loaded_names
 from cascade.spec.task import Task
+from cascade.spec.texts import is_installed
 
 
 class TaskCode(NamedTuple):
     """The code version of a task, in hex, with what it can't tell, and the task's name.
 
     `is_private` says that the task closes over what a version can't tell; a task that is found by its module and name
-    is never private: there is one of it in each process. `is_partial` says that something which the code reads by name
-    is not told.
+    is never private: there is one of it in each process. `place` is the file of a script whose task reads what a
+    version does not see, since another script may have the same name and text and read something else. It is empty for
+    other tasks.
     """
 
     version: str
     is_private: bool
     reference: str
-    is_partial: bool = False
+    place: str = ""
 
 
 def code_version(task: Task[Any]) -> str:
@@ -76,7 +80,16 @@ def _read(task: Task[Any], is_excused: bool) -> TaskCode:
     root = (task.version, Tell(teller, closed_over=True)(task.func))
     told = teller.all(lambda reached: _describe(reached, teller))
     is_private = teller.is_private and reference.find() is not task
-    return TaskCode(digest((root, tuple(told))).hex(), is_private, str(reference), teller.is_partial)
+    place = _place(reference.module) if teller.is_partial else ""
+    return TaskCode(digest((root, tuple(told))).hex(), is_private, str(reference), place)
+
+
+def _place(module: str) -> str:
+    """Return the file of a module that is in no package and not installed; its name says little."""
+    file = loaded_names(module).get("__file__")
+    if "." in module or not isinstance(file, str) or is_installed(file):
+        return ""
+    return os.path.realpath(file)
 
 
 def _describe(reached: Reached, teller: Teller) -> Told:
