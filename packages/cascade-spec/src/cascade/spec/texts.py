@@ -10,7 +10,6 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from itertools import islice
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -32,8 +31,8 @@ class Text:
 
 
 _taken: dict[str, Text] = {}
-_seen = 0
-"""Modules that were looked at: `sys.modules` keeps the order in which they were loaded."""
+_seen: dict[str, int] = {}
+"""The modules that were looked at, by name: which objects they are."""
 
 
 def take(function: Any) -> None:
@@ -54,15 +53,15 @@ def take(function: Any) -> None:
 
 def _take_modules() -> None:
     """Read the files of the user's modules that were loaded since the last time."""
-    global _seen
-    modules = sys.modules
-    if _seen > len(modules):
-        _seen = 0
-    for module in list(islice(modules.values(), _seen, None)):
-        file = getattr(module, "__file__", None) if type(module) is ModuleType else None
-        if file is not None and file.endswith(".py") and file not in _taken and not is_installed(file):
-            read(file, vars(module))
-    _seen = len(modules)
+    for name, module in list(sys.modules.items()):
+        if _seen.get(name) == id(module):
+            continue
+        _seen[name] = id(module)
+        file = vars(module).get("__file__") if type(module) is ModuleType else None
+        if isinstance(file, str) and file.endswith(".py") and not is_installed(file):
+            known = _taken.get(file)
+            if known is None or known.stamp != _stamp(file):
+                read(file, vars(module))
 
 
 def read(file: str, names: dict[str, Any]) -> Text | None:

@@ -59,6 +59,8 @@ def look_up(space: Namespace, path: tuple[str, ...], package: str, depth: int = 
     `package` is the top-level package of the task. Only dictionaries are read: no code of the user's runs.
     """
     name, *attributes = path
+    if name in _OF_EVERY_MODULE:
+        return Known(("of the module", name))
     value = space.names.get(name, MISSING)
     text = space.text
     if text is not None:
@@ -74,6 +76,21 @@ def look_up(space: Namespace, path: tuple[str, ...], package: str, depth: int = 
         known_builtin = hasattr(builtins, name)
         return None if known_builtin else Known(("not there",))
     return follow(space, value, attributes, package, depth)
+
+
+_OF_EVERY_MODULE = {
+    *(
+        "__name__",
+        "__file__",
+        "__path__",
+        "__spec__",
+        "__package__",
+        "__loader__",
+        "__cached__",
+        "__builtins__",
+    ),
+}
+"""Names that say where a module lies and how it was loaded: a script, a checkout and a wheel differ in them."""
 
 
 def _imported(
