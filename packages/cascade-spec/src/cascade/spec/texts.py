@@ -15,13 +15,17 @@ from typing import Any
 
 
 class Text:
-    """The text of one file as it was at one time; `stamp` says which state of the file it is."""
+    """The text of one file as it was at one time.
 
-    __slots__ = ("__weakref__", "_data", "file", "stamp")
+    `stamp` says which state of the file it is, `loaded` which loading of the module: each has a `__spec__` of its own.
+    """
 
-    def __init__(self, file: str, data: bytes | str, stamp: object) -> None:
+    __slots__ = ("__weakref__", "_data", "file", "loaded", "stamp")
+
+    def __init__(self, file: str, data: bytes | str, stamp: object, loaded: object) -> None:
         self.file = file
         self.stamp = stamp
+        self.loaded = loaded
         self._data = data
 
     @property
@@ -37,18 +41,24 @@ _seen: dict[str, int] = {}
 
 def take(function: Any) -> None:
     """Read the file of a function that becomes a task, if that has not been done since it was loaded."""
-    # For each task that is made: one inside a function costs a look into a dict, one of a module a `stat`.
+    # For each task that is made: one inside a function, or of a module that is known, costs a look into a dict.
     while type(function) is not FunctionType:
         function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
         if function is None:
             return
     file = function.__code__.co_filename
     known = _taken.get(file)
-    if known is None or ("<locals>" not in function.__qualname__ and known.stamp != _stamp(file)):
+    if known is None or ("<locals>" not in function.__qualname__ and _is_old(known, function.__globals__)):
         if str(function.__module__).startswith(_CASCADE):
             return
         read(file, function.__globals__)
         _take_modules()
+
+
+def _is_old(text: Text, names: dict[str, Any]) -> bool:
+    """Tell whether a module was loaded again since its text was read."""
+    loaded = names.get("__spec__")
+    return text.loaded is not loaded or (loaded is None and text.stamp != _stamp(text.file))
 
 
 def _take_modules() -> None:
@@ -60,7 +70,7 @@ def _take_modules() -> None:
         file = vars(module).get("__file__") if type(module) is ModuleType else None
         if isinstance(file, str) and file.endswith(".py") and not is_installed(file):
             known = _taken.get(file)
-            if known is None or known.stamp != _stamp(file):
+            if known is None or _is_old(known, vars(module)):
                 read(file, vars(module))
 
 
@@ -69,19 +79,22 @@ def read(file: str, names: dict[str, Any]) -> Text | None:
     stamp = _stamp(file)
     try:
         with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be loaded for this alone
-            text = Text(file, opened.read(), stamp)
+            text = Text(file, opened.read(), stamp, names.get("__spec__"))
     except (OSError, ValueError):
         lines = linecache.getlines(file, names)  # of a notebook, a doctest, a zip file
         if not lines:
             return None
-        text = Text(file, "".join(lines), stamp)
+        text = Text(file, "".join(lines), stamp, names.get("__spec__"))
     _taken[file] = text
     return text
 
 
 def texts_of(file: str, names: dict[str, Any]) -> list[Text]:
-    """Return the texts that a module may have been made from: first the one that was taken."""
+    """Return the texts that a module may have been made from: first the one that was taken when it was loaded."""
     taken = _taken.get(file)
+    if taken is not None and _is_old(taken, names):
+        now = read(file, names)
+        return [each for each in (now, taken) if each is not None]
     if taken is not None and taken.stamp is not None and taken.stamp == _stamp(file):
         return [taken]
     now = read(file, names)
