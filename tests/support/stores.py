@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import redis
 
+from cascade.adapters.addresses import sqlite_path
 from cascade.adapters.state.journal import Durability, Journal
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.state.redis import RedisJournal
 from cascade.adapters.state.sqlite import SqliteJournal
-from cascade.adapters.urls import STATE_FORMS, sqlite_path
+from cascade.adapters.urls import STATE_FORMS
 from cascade.spec.protocols import Codec
 from support.redis_server import RedisProcess
 

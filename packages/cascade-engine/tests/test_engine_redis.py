@@ -17,11 +17,11 @@ import redis
 from support.redis_server import RedisProcess
 
 import cascade as cs
+from cascade.adapters.addresses import address_of
 from cascade.adapters.state import RedisCatalog, RedisStateBackend
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
 from cascade.adapters.state.places import Frame, Place
 from cascade.adapters.state.redis import RedisJournal
-from cascade.adapters.urls import address_of
 from cascade.spec import (
     MissingExtraError,
     RunActiveError,

@@ -9,8 +9,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, Finding, Inspectable
-from cascade.adapters.urls import address_of, catalog_from_url
+from cascade.adapters.urls import catalog_from_url
 from cascade.spec import CascadeError, StoreNotFoundError
 
 _WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cascade.adapters.urls import address_of
+from cascade.adapters.addresses import address_of
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
 from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim

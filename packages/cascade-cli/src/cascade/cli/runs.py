@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, RunSummary
-from cascade.adapters.urls import address_of, catalog_from_url
+from cascade.adapters.urls import catalog_from_url
 from cascade.cli.app import make_app
 from cascade.cli.execution import reported
 from cascade.cli.loading import load

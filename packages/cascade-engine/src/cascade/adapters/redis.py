@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from cascade.adapters.urls import address_of
-from cascade.spec.errors import CascadeError, MissingExtraError, SpecError, StoreError
+from cascade.adapters.addresses import address_of, check_redis
+from cascade.spec.errors import CascadeError, MissingExtraError, StoreError
 
 ANSWER_SECONDS = 4.0
 """How long a server may take to answer: an error has to be told within 5 seconds."""
@@ -27,6 +27,7 @@ class RedisServer:
     """
 
     def __init__(self, url: str) -> None:
+        check_redis(url)
         self.address = address_of(url)
         self._url = url
         try:
@@ -37,12 +38,6 @@ class RedisServer:
             if (problem.name or "").partition(".")[0] != "redis":
                 raise
             raise MissingExtraError("Redis", "redis") from None
-        try:
-            import_module("redis.connection").parse_url(url)
-        except ValueError:  # whose text may have a part of the password
-            raise SpecError(
-                f"{self.address} is no URL of a Redis server", "write it as redis://host:6379/0"
-            ) from None
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
     @property
@@ -92,7 +87,7 @@ class RedisServer:
             raise StoreError(
                 self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
             ) from problem
-        except (self._errors.RedisError, OSError) as problem:
+        except (self._errors.RedisError, OSError, UnicodeError) as problem:  # a host may be no name
             raise StoreError(self.address, f"{type(problem).__name__}: {problem}") from problem
 
     def _connect(self, package: Any, retries: Any) -> Any:

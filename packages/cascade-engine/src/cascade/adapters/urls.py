@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
+from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
 from cascade.spec.protocols import CacheBackend, StateBackend
 
@@ -39,7 +39,8 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
     Raises:
         SpecError: If the URL is of no known form.
     """
-    scheme = urlsplit(url).scheme
+    problem = f"cache={address_of(url)!r} is no URL of a known cache"
+    scheme = split(url, problem, f"write {CACHE_FORMS}").scheme
     if scheme == "sqlite":
         path = sqlite_path(url, "cache", CACHE_FORMS)
         return partial(
@@ -47,7 +48,7 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
         )
     if scheme in REDIS_SCHEMES:
         return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url, **options)
-    raise SpecError(f"cache={address_of(url)!r} is no URL of a known cache", f"write {CACHE_FORMS}")
+    raise SpecError(problem, f"write {CACHE_FORMS}")
 
 
 def catalog_from_url(url: str) -> Catalog:
@@ -60,14 +61,15 @@ def catalog_from_url(url: str) -> Catalog:
         StoreError: If it can't be read.
         MissingExtraError: If the extra for the URL is not installed.
     """
-    scheme = urlsplit(url).scheme
+    problem = f"state={address_of(url)!r} is no URL of a known store"
+    scheme = split(url, problem, f"write {STATE_FORMS}").scheme
     made: Catalog
     if scheme == "sqlite":
         made = _named("cascade.adapters.state.runs", "SqliteCatalog")(sqlite_path(url, "state", STATE_FORMS))
     elif scheme in REDIS_SCHEMES:
         made = _named("cascade.adapters.state.redis_catalog", "RedisCatalog")(url)
     else:
-        raise SpecError(f"state={address_of(url)!r} is no URL of a known store", f"write {STATE_FORMS}")
+        raise SpecError(problem, f"write {STATE_FORMS}")
     return made
 
 
@@ -78,32 +80,17 @@ def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
         SpecError: If the URL is of no known form.
         MissingExtraError: If the extra for the URL is not installed.
     """
-    scheme = urlsplit(url).scheme
+    problem, remedy = (
+        f"state={address_of(url)!r} is no URL of a known store",
+        f"write {STATE_FORMS}, or give a backend",
+    )
+    scheme = split(url, problem, remedy).scheme
     if scheme == "sqlite":
         path = sqlite_path(url, "state", STATE_FORMS)
         return partial(_named("cascade.adapters.state.sqlite", "SqliteStateBackend"), path, **options)
     if scheme in REDIS_SCHEMES:
         return partial(_named("cascade.adapters.state.redis", "RedisStateBackend"), url, **options)
-    raise SpecError(
-        f"state={address_of(url)!r} is no URL of a known store", f"write {STATE_FORMS}, or give a backend"
-    )
-
-
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-
-
-def sqlite_path(url: str, setting: str, forms: str) -> str:
-    """Return the path in an SQLite URL; what follows the third slash, so that four slashes begin an absolute one.
-
-    Raises:
-        SpecError: If it has a host, a query, or no path.
-    """
-    found = urlsplit(url)
-    path = unquote(found.path.removeprefix("/"))
-    is_name = bool(path) and path != ":memory:" and not path.endswith("/") and "\0" not in path
-    if found.netloc or found.query or found.fragment or not is_name:
-        raise SpecError(f"{setting}={url!r} names no file", f"write {forms}")
-    return path
+    raise SpecError(problem, remedy)
 
 
 def _cache(module: str, name: str, given: str, **options: Any) -> CacheBackend:
@@ -115,14 +102,3 @@ def _named(module: str, name: str) -> Callable[..., Any]:
     # Loaded when asked for: SQLite and Redis are no part of importing the engine.
     named: Callable[..., Any] = getattr(import_module(module), name)
     return named
-
-
-def address_of(url: str) -> str:
-    """Return a URL without user, password and query: what may be shown, however the URL is written."""
-    scheme, _, rest = url.partition("://")
-    head, _, tail = rest.replace("#", "?").partition("?")
-    if not rest and not scheme.isalnum() and "@" not in url:
-        return url  # a path, more likely than a secret
-    if not rest or "@" in tail:
-        return "***"  # a password may stand anywhere in it
-    return f"{scheme}://{head.rpartition('@')[2]}"
