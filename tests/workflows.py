@@ -128,6 +128,8 @@ class _Drawer:
             return Spec(Act(Kind.SUM, self._tag()), over=over)
         args = tuple(self._part() for _ in range(self._number(0, 2)))
         kwargs = (("k", self._part()),) if self._one_in(4) else ()
+        if kwargs and self._pick(False, True):
+            kwargs = self._pick((*kwargs, ("j", self._part())), (("j", self._part()), *kwargs))
         if shape == "map":
             return Spec(self._act(mapped=True), args[:1], kwargs, over=self._over())
         return Spec(self._act(mapped=False), args, kwargs)

@@ -89,12 +89,12 @@ def test_what_is_filled_holds_no_marker(args: tuple[Any, ...], kwargs: dict[str,
     assert find_markers(args, kwargs) == found
 
 
-def test_the_order_is_that_of_the_call() -> None:
-    """Markers are met by position, then by name as written, containers from the left."""
+def test_the_order_does_not_depend_on_that_of_the_keywords() -> None:
+    """Markers are met by position, then by name in the order of the names, containers from the left."""
     a, b, c, d, e = (f(index) for index in range(5))
     found = find_markers(([a, (b,)], c), {"z": {"k": d}, "y": e})
-    assert [each.marker for each in found] == [a, b, c, d, e]
-    assert [str(each.slot) for each in found] == ["0[0]", "0[1][0]", "1", "z[0]", "y"]
+    assert [each.marker for each in found] == [a, b, c, e, d]
+    assert [str(each.slot) for each in found] == ["0[0]", "0[1][0]", "1", "y", "z[0]"]
 
 
 def test_what_holds_no_marker_is_passed_on() -> None:

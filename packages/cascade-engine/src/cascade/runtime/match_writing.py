@@ -20,6 +20,7 @@ from cascade.spec.policies import NO_POLICIES, Policies
 from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
+from cascade.spec.task import Task
 
 
 class NotCompilableError(Exception):
@@ -186,15 +187,27 @@ class MatchWriter:
                 written.append(self._match_value(name, lazy.args[index], sources.get(index, {}), ()))
         if lazy.kwargs:
             names = [f"b{node}_{index}" for index in range(len(lazy.kwargs))]
-            # Their order is part of the structure: `**kwargs` shows it.
-            self._require(f"(*n{node}.kwargs,) == {self._constant(tuple(lazy.kwargs))}")
-            self.line(f"{', '.join(names)}, = n{node}.kwargs.values()")
+            self._match_names(node, lazy, ", ".join(names))
             for name, (keyword, value) in zip(names, lazy.kwargs.items(), strict=True):
                 expression = self._match_value(name, value, sources.get(keyword, {}), ())
                 if not _is_writable(keyword):
                     raise NotCompilableError
                 written.append(f"{keyword}={expression}")
         self._expressions[node] = written
+
+    def _match_names(self, node: int, lazy: LazyResult[Any], names: str) -> None:
+        """Check the names of a call's keyword arguments and take the values; another order of them is the same."""
+        known = self._constant(tuple(lazy.kwargs))
+        self.line(f"b{node} = n{node}.kwargs")
+        if len(lazy.kwargs) == 1 or _shows_order(lazy.task):
+            # A call is written once, for one order. Trees with another one are left to the builder.
+            self._require(f"(*b{node},) == {known}")
+            self.line(f"{names}, = b{node}.values()")
+            return
+        self.line(f"if (*b{node},) == {known}: {names}, = b{node}.values()")
+        self.line(f"elif sorted(b{node}) == {self._constant(sorted(lazy.kwargs))}:")
+        self.line(f"    {names}, = [b{node}[name] for name in {known}]")
+        self.line(f"else: return {self._miss}")
 
     def _match_value(
         self, name: str, value: Any, sources: dict[tuple[int, ...], Source], steps: tuple[int, ...]
@@ -260,6 +273,11 @@ class MatchWriter:
     def _is_chain(self, nodes: list[int]) -> bool:
         """Tell whether each node is the only input of the one before: a call can't be its own argument."""
         return all(after in self._program.inputs[before] for before, after in pairwise(nodes))
+
+
+def _shows_order(task: Task[Any]) -> bool:
+    """Tell whether a function may see the order of its keyword arguments: in `**kwargs`."""
+    return any(each.kind is each.VAR_KEYWORD for each in task.signature.parameters.values())
 
 
 def _is_writable(keyword: str) -> bool:

@@ -221,7 +221,9 @@ class _Others:
             if type(lazy) is not LazyResult or lazy.task.serial != serial:
                 return False
             args, kwargs = lazy.args, lazy.kwargs
-            if len(args) != arity or ((kwargs or names) and (*kwargs,) != names):
+            if len(args) != arity:
+                return False
+            if (kwargs or names) and (*kwargs,) != names and (*sorted(kwargs),) != names:
                 return False
             for at in literals:
                 value = args[at] if type(at) is int else kwargs[at]

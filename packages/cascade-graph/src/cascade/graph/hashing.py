@@ -80,7 +80,7 @@ class StructureRows:
         key = (id(lazy.task), type(lazy), len(lazy.args), *lazy.kwargs)
         known = self._calls.get(key)
         if known is None:
-            shape = (len(lazy.args), tuple(lazy.kwargs))
+            shape = (len(lazy.args), tuple(sorted(lazy.kwargs)))
             known = self._calls[key] = digest((self._shared(lazy.task, _task), _kind(lazy), shape))
         return known
 

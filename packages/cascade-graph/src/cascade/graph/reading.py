@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cascade.graph.plain import Form, Inputs, Link, Listed, PlainStructure
 from cascade.graph.tree import Tree, container_kinds
-from cascade.spec.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of
+from cascade.spec.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.policies import NO_POLICIES
@@ -47,7 +47,7 @@ class _Forms:
 
     def shape(self, lazy: LazyResult[Any], position: int) -> _Shape | None:
         """Return how calls like this one are read; `None` if they are not plain, or wrong."""
-        task, names = lazy.task, tuple(lazy.kwargs)
+        task, names = lazy.task, tuple(sorted(lazy.kwargs))
         try:
             task.check_call(len(lazy.args), names)
         except CallError:
@@ -90,7 +90,8 @@ class _Forms:
                     slots.append(slot)
                     children.append(marker)
                     containers.append(container_kinds(lazy, slot, entries))
-        form = Form(lazy.task.serial, len(lazy.args), tuple(lazy.kwargs), tuple(slots), tuple(containers))
+        names = tuple(sorted(lazy.kwargs))
+        form = Form(lazy.task.serial, len(lazy.args), names, tuple(slots), tuple(containers))
         return _Inside(self._number(form, position), form.slots, children, bool(containers))
 
     def _number(self, form: Form, position: int) -> int:
@@ -104,7 +105,7 @@ _LAZY_ALONE = {LazyResult}
 
 
 def _arguments(lazy: LazyResult[Any]) -> list[tuple[int | str, Any]]:
-    return [*enumerate(lazy.args), *lazy.kwargs.items()]
+    return [*enumerate(lazy.args), *sorted_items(lazy.kwargs)]
 
 
 def read_plain(target: LazyResult[Any]) -> Tree | None:  # noqa: C901 - a function per node would cost as much

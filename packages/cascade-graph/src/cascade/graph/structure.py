@@ -50,7 +50,7 @@ def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
         kind_of(lazy),
         lazy.task.serial,
         len(lazy.args),
-        tuple(lazy.kwargs),
+        tuple(sorted(lazy.kwargs)),
         None if policies is NO_POLICIES else policy_shape(policies),
         call,
         tuple(container_kinds(lazy, slot, entries) for slot in call.slots if slot.steps),

@@ -2,7 +2,8 @@
 
 Exact lists, tuples and dicts are searched; anything else is a literal. A *marker* is an object that stands for a
 value of its own: a lazy result, a router, an injection, a quotation. Markers are met in a fixed order (arguments by
-position, then by name as written, containers from the left), so the k-th marker of a call is the same one each time.
+position, then by name in the order of the names, containers from the left): so the k-th marker of a call is the same
+one each time, in whatever order the keywords were written.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
     """
     # Once per node of every graph: a call with no container in it does only this loop.
     found: list[Found] = []
-    for arguments in (enumerate(args), kwargs.items()):
+    for arguments in (enumerate(args), sorted_items(kwargs)):
         for argument, value in arguments:
             kind = type(value)
             if kind in _interesting:
@@ -77,6 +78,11 @@ def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
                 else:
                     found.extend(Found(Slot(argument, steps), inner) for steps, inner in _search(value))
     return found
+
+
+def sorted_items(kwargs: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the keyword arguments in the order of their names: how they were written is no part of a structure."""
+    return [(name, kwargs[name]) for name in sorted(kwargs)] if len(kwargs) > 1 else kwargs.items()
 
 
 @lru_cache(maxsize=1024, typed=True)

@@ -326,7 +326,7 @@ def _map(
         )
     for name, value in kwargs.items():
         kwargs[name] = _items(task, name, value)  # the dict was made for this very call
-    mapped: tuple[int | str, ...] = (*kwargs,)
+    mapped: tuple[int | str, ...] = (*sorted(kwargs),)
     if args:
         first = len(fixed_args)
         mapped = (*range(first, first + len(args)), *mapped)
