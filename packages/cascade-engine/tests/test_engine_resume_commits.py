@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from support.resuming import CALLS, WANTED, add, give, give_later, play, sixty, 
 from support.stores import recorded
 
 import cascade as cs
-from cascade.adapters.state.journal import Changes, Journal
+from cascade.adapters.state.journal import Changes, Journal, Kind
 from cascade.adapters.urls import state_from_url
+from cascade.runtime.events import TaskExecutionFinished
 from cascade.spec import PolicyError, SpecError, StoreError
 
 pytestmark = pytest.mark.usefixtures("story")
@@ -103,3 +105,70 @@ def test_what_a_state_is_asked_for_is_checked(url: str) -> None:
         cs.run(give("a"), state=url, durability="safe")  # type: ignore[call-overload]
     with pytest.raises(SpecError, match="run_id"):
         cs.run(give("a"), state=url, run_id="\ud800")
+
+
+def most_uncommitted(url: str, target: Any, limit: int, heard: bool, concurrency: int = 1) -> int:
+    """Run a target; return how many calls had ended at most before a commit that has them returned."""
+    most = committed = 0
+
+    def look(changes: Changes) -> None:
+        nonlocal most
+        most = max(most, len(CALLS) - committed)
+
+    def note(changes: Changes) -> None:
+        nonlocal committed
+        look(changes)
+        committed += len([fact for fact in changes.facts if fact.kind in (Kind.RESULT, Kind.TARGET)])
+
+    async def main() -> None:
+        make = recorded(url, lambda journal: WatchedJournal(journal, begins=look, ends=note))
+        bounds: Any = {"max_concurrency": concurrency} if concurrency > 1 else {}
+        async with cs.Engine(state=make, **bounds) as engine:
+            if heard:
+                engine.bus.subscribe(TaskExecutionFinished, lambda event: None)
+            await engine.run(target, run_id="r", max_uncommitted=limit)
+
+    CALLS.clear()
+    asyncio.run(main())
+    return most
+
+
+FANS: dict[str, Callable[[], Any]] = {
+    "calls": lambda: cs.gather(*[give(f"{number}", number) for number in range(300)]),
+    "items": lambda: give.map(name=[f"{number}" for number in range(300)]),
+    "calls with policies": lambda: cs.gather(*[give(f"{number}").with_retry(1) for number in range(300)]),
+    "calls of calls": lambda: cs.gather(*[give(f"{n}", give(f"below {n}", n)) for n in range(150)]),
+}
+
+
+@pytest.mark.parametrize("fan", FANS)
+@pytest.mark.parametrize("limit", [1, 7, 100])
+@pytest.mark.parametrize("heard", [False, True])
+def test_only_so_many_calls_have_ended_and_are_not_committed(
+    url: str, fan: str, limit: int, heard: bool
+) -> None:
+    """With `max_uncommitted=N`, N calls at most have ended at any moment without being committed."""
+    assert 0 < most_uncommitted(url, FANS[fan](), limit, heard) <= limit
+
+
+def test_coroutines_under_way_come_to_those_that_have_ended(url: str) -> None:
+    """Those that had begun when the bound was reached may end as well: the two bounds add up."""
+    target = cs.gather(*[give_later(f"{number}", number) for number in range(300)])
+    assert most_uncommitted(url, target, 20, False, concurrency=5) <= 25
+
+
+def test_a_loop_goes_on_under_the_smallest_bound(url: str) -> None:
+    """Rounds, maps in them and trees in places end under `max_uncommitted=1` as without it."""
+    bounded = play(url, sixty(), run_id="bounded", max_uncommitted=1)
+    assert bounded.value == WANTED
+    assert sorted(bounded.calls) == sorted(play(url, sixty(), run_id="free").calls)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "10"])
+def test_a_bound_that_makes_no_sense_is_refused(url: str, limit: Any) -> None:
+    """Anything but a whole number from 1 on is refused, and so is a bound where nothing is recorded."""
+    with pytest.raises(PolicyError, match="max_uncommitted"):
+        cs.run(give("a"), state=url, max_uncommitted=limit)
+    with pytest.raises(SpecError, match="max_uncommitted"):
+        cs.run(give("a"), max_uncommitted=3)
+    assert not CALLS

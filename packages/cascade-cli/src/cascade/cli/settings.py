@@ -117,7 +117,7 @@ def _kind(name: str, annotation: Any) -> type:
     return next((kind for kind in (int, bool) if kind in choices), str)
 
 
-_OF_STORES = ("state", "cache", "run_id", "resume", "restart", *STATE_OPTIONS)
+_OF_STORES = ("state", "cache", "run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS)
 _CHECKS: dict[str, Callable[[Any], object]] = {"run_id": _id}
 
 ENGINE_OPTIONS = tuple(
@@ -161,7 +161,7 @@ def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
     return checked
 
 
-_NEED_STATE = ("run_id", "resume", "restart", *STATE_OPTIONS)
+_NEED_STATE = ("run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS)
 
 
 def _plain(value: object) -> object:

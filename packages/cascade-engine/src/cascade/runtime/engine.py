@@ -144,6 +144,7 @@ class Engine:
         spec: WorkflowSpec | None = None,
         resume: Literal["exact", "compatible"] | Resume | None = None,
         restart: bool | None = False,
+        max_uncommitted: int | None = None,
         **unknown: Never,
     ) -> Any:
         """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
@@ -151,7 +152,7 @@ class Engine:
         `params` are the values of the inputs by name, `spec` the inputs that the workflow declares besides those in
         its first structure. With a durable state a `run_id` that is known goes on where it was: as exactly what it
         began as, with `resume="compatible"` as far as its tasks and inputs have not changed, with `restart=True` not at
-        all but anew.
+        all but anew. `max_uncommitted` bounds how many calls may have ended without being committed, 10,000 by default.
 
         Raises:
             CascadeError: If the target can't be run; nothing has begun then.
@@ -173,6 +174,7 @@ class Engine:
             spec,
             None if resume is None else parse_word(Resume, "resume", resume),
             bool(restart),
+            _checked_count("max_uncommitted", max_uncommitted),
             held.get(),
             asyncio.current_task(),
         )
@@ -309,6 +311,12 @@ def _checked_preview(preview: Callable[[object], str] | None) -> Callable[[objec
     if preview is not None and not callable(preview):
         raise SpecError(f"preview= got {type(preview).__name__}", "give a function of a result: preview=repr")
     return preview
+
+
+def _checked_count(name: str, given: int | None) -> int | None:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise PolicyError(f"{name}={given!r}", "give a whole number, 1 or more")
+    return given
 
 
 def _totals(system_resources: Mapping[str, float] | None, max_concurrency: int | None) -> dict[Name, Amount]:

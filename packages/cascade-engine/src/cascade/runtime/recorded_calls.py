@@ -73,6 +73,7 @@ class Stretch:
         kept: list[int] = []
         values = self._values
         node = -1
+        room = self._recording.room
         while ranks:
             node = program.order[heappop(ranks)]
             lazy, call = lazies[node], calls[node]
@@ -96,7 +97,7 @@ class Stretch:
                 else:
                     kept.append(node)
                     values[node] = made
-                    if now > run.turn_ends:
+                    if now > run.turn_ends or len(kept) >= room:
                         break
                     continue
             self._hold(kept)

@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 
 Resumed = Callable[[], None]
 
+MAX_UNCOMMITTED = 10_000
+"""So many calls may have ended without being committed, unless a run is told otherwise.
+
+With a tenth of that a run of short calls waits for its disk half of the time.
+"""
+
 _STEPS_SHOWN = 6
 """Of a place the last steps are told in the store: as text, the paths of a deep chain would fill it."""
 
@@ -63,6 +69,7 @@ class Recording:
         state: DurableStateBackend,
         wake_up: Callable[[], None],
         registry: ResourceRegistry,
+        max_uncommitted: int | None = None,
     ) -> None:
         self.state = state
         self._registry = registry
@@ -79,6 +86,9 @@ class Recording:
         self._released: deque[Resumed] = deque()
         self._committing: asyncio.Task[None] | None = None
         self._dirty = False
+        self._max_uncommitted = MAX_UNCOMMITTED if max_uncommitted is None else max_uncommitted
+        self._waiting: deque[asyncio.Future[None]] = deque()  # calls under way that wait for room
+        self._ended = 0  # calls that have ended, and no commit that has them has returned
         self.is_resumed = False
         self._error: BaseException | None = None
 
@@ -201,6 +211,26 @@ class Recording:
             raise self._error
         return self._released.popleft() if self._released else None
 
+    @property
+    def room(self) -> int:
+        """How many more calls may end before a commit has to return."""
+        return self._max_uncommitted - self._ended
+
+    async def make_room(self) -> None:
+        """Wait, before a call that is under way is made, until so few have ended that one more may."""
+        while self.room <= 0 and self._error is None:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            self._wake_up()  # there is something to commit
+            await waiting
+
+    def let_in(self) -> None:
+        """Let as many calls that wait for room look again as there is room for."""
+        for _ in range(min(len(self._waiting), self.room if self._error is None else len(self._waiting))):
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+
     def hold(self, resumed: Resumed) -> None:
         """Hold something back until all that was put so far is committed."""
         self._held.append(resumed)
@@ -210,17 +240,19 @@ class Recording:
         if self._committing is None and self._error is None and (self._held or self._dirty):
             held, self._held = self._held, []
             self._dirty = False
-            self._committing = spawn(self._commit(held))
+            self._committing = spawn(self._commit(held, self._ended))
 
-    async def _commit(self, held: list[Resumed]) -> None:
+    async def _commit(self, held: list[Resumed], ended: int) -> None:
         try:
             await self.state.commit()
         except BaseException as error:  # noqa: BLE001 - raised in the run, which it ends
             self._error = error
         else:
             self._released.extend(held)
+            self._ended -= ended
         finally:
             self._committing = None
+            self.let_in()
             self._wake_up()
 
     async def settle(self) -> None:
@@ -249,7 +281,12 @@ class Recording:
             self.state.keep_result(job.key, value, _call(job), provisional=True)
             return
         self.state.keep_result(job.key, value, _call(job))
+        self._note_ended()
+
+    def _note_ended(self) -> None:
+        """Note that a call has ended, with something to be committed."""
         self._dirty = True
+        self._ended += 1
 
     def waits(self, job: Job) -> bool:
         """Tell whether what depends on the value of a call has to wait for a commit."""
@@ -270,7 +307,7 @@ class Recording:
             self.state.keep_result(key, value, call, provisional=True)
             return
         self.state.keep_result(key, value, call)
-        self._dirty = True
+        self._note_ended()
 
     def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
         """Note that the call has returned the target that its loop goes on with.
@@ -287,7 +324,8 @@ class Recording:
             raise AtomicLoopError(rests, target.task.name)
         key = None if place is None else place.key
         self.state.put_target(key, Pending(number, target), _call(place or job), provisional=bool(rests))
-        self._dirty = self._dirty or not rests
+        if not rests:
+            self._note_ended()
 
     def keep_late(self, job: Job, value: object) -> None:
         """Note what a call gave when the run was stopping already: for a run that goes on, as it stands there.

@@ -51,6 +51,7 @@ class RunOptions:
     spec: WorkflowSpec | None = None
     resume: Resume | None = None
     restart: bool = False
+    max_uncommitted: int | None = None
     lender: Lease | None = None
     caller: asyncio.Task[Any] | None = None
 
@@ -100,12 +101,16 @@ class Run:
         if not self._is_built_in and isinstance(self.state, DurableStateBackend):
             # Loaded when a run is first recorded: it brings hashing, encoding and what reads source.
             made: Recording = import_module("cascade.runtime.recording").Recording(
-                self.run_id, self.state, self.wake_up, self.engine.registry
+                self.run_id, self.state, self.wake_up, self.engine.registry, self.options.max_uncommitted
             )
             return made
-        if self.options.restart or self.options.resume is not None:
+        options = self.options
+        if options.restart or options.resume is not None or options.max_uncommitted is not None:
+            what = (
+                "resumed or restarted" if options.max_uncommitted is None else "committed by max_uncommitted"
+            )
             raise SpecError(
-                "a run is to be resumed or restarted, and nothing is recorded",
+                f"a run is to be {what}, and nothing is recorded",
                 'give a durable state, state="sqlite:///runs.db" say',
             )
         return None
@@ -203,7 +208,9 @@ class Run:
                 if self.turn_is_over():
                     await self._give_turn()
                 continue
-            entry = self.starter.next_ready()
+            # Once so many calls have ended that are not committed, no other begins before a commit has returned.
+            has_room = self.recording is None or self.recording.room > 0
+            entry = self.starter.next_ready() if has_room else None
             if entry is None:
                 if self.recording is not None:
                     self.recording.begin_commit()
@@ -244,11 +251,12 @@ class Run:
             await self.recording.confirm()
 
     async def confirm_call(self, recording: Recording) -> None:
-        """Make sure, before a call that has waited is made, that the run is still this process's own.
+        """Make sure, before a call that has waited is made, that it may be made and that the run is still our own.
 
         If it is not, the run ends, and the call with it.
         """
         try:
+            await recording.make_room()
             await recording.confirm()
         except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
             self.stop(error)

@@ -119,6 +119,12 @@ class EngineRunSettings(TypedDict, total=False):
         "Begin anew, and forget what the store has of the run.",
         Flag("Begin anew, and forget what the store has of the run."),
     ]
+    max_uncommitted: Annotated[
+        int | None,
+        "How many calls of a recorded run may have ended without being committed; 10,000 by default. A kill makes "
+        "these again, and those that were under way.",
+        Flag("How many ended calls may wait for a commit.", "N"),
+    ]
     on_failure: Annotated[
         Literal["stop", "finish"] | OnFailure,
         'At the first failure: "stop", the default, or "finish" what does not depend on it.',
