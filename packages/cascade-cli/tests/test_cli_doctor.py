@@ -6,6 +6,7 @@ import json
 import platform
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,20 @@ def test_a_damaged_store_is_wrong(cascade: Call, store: Path) -> None:
     lines = [" ".join(each.split()) for each in outcome.out.splitlines()]
     (at,) = [number for number, line in enumerate(lines) if line.startswith("WRONG store integrity")]
     assert lines[at + 1].startswith("-> restore the file")
+
+
+def test_a_damaged_run_is_wrong(cascade: Call, store: Path) -> None:
+    """A run whose own data can't be read is named, with what to do; it can be deleted, and then all is well."""
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE runs SET status = 'dancing'")
+        (run_id,) = connection.execute("SELECT run_id FROM runs").fetchone()
+    outcome = cascade("doctor", "--state", "sqlite:///runs.db")
+    assert outcome.code == 1
+    assert f"WRONG run '{run_id}' is damaged" in " ".join(outcome.out.split())
+    assert f"cascade runs delete {run_id}" in outcome.out
+    assert "damaged" in cascade("runs", "list", "--state", "sqlite:///runs.db").out
+    assert cascade("runs", "delete", run_id, "--state", "sqlite:///runs.db", "--yes").code == 0
+    assert cascade("doctor", "--state", "sqlite:///runs.db").code == 0
 
 
 def test_wheels_have_to_agree() -> None:

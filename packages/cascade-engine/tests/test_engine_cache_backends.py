@@ -466,3 +466,74 @@ def test_flipped_bits_in_redis_never_give_another_value(redis_server: RedisProce
         await cache.close()
 
     asyncio.run(main())
+
+
+ODD: tuple[object, ...] = (
+    None,
+    -1,
+    2**62,
+    1.5,
+    float("inf"),
+    "",
+    "x",
+    "\x00",
+    b"",
+    b"\xff",
+    b"x" * 40,
+    "[1]",
+    "[[1,2]]",
+)
+
+
+def test_odd_rows_are_no_hits(tmp_path: Path) -> None:
+    """Whatever stands in a column of a cache file, a call has its value, and a look has entries or a typed error."""
+    path = tmp_path / "cache.db"
+    assert bypasses(double(4), SqliteCacheBackend(path)) == (8, [])
+    whole = path.read_bytes()
+    for column in ("digest", "task", "parts", "stored_at", "expires_at", "number", "size", "value", "rules"):
+        for value in ODD:
+            path.write_bytes(whole)
+            with closing(sqlite3.connect(path)) as connection, connection:
+                try:
+                    connection.execute(f"UPDATE entry SET {column} = ?", (value,))
+                except sqlite3.IntegrityError:
+                    continue
+            assert bypasses(double(4), SqliteCacheBackend(path))[0] == 8, (column, value)
+            check_looks(lambda: SqliteCacheBackend(path, create=False))
+
+
+def test_odd_keys_are_no_hits(redis_server: RedisProcess) -> None:
+    """Whatever stands in a field or key of a cache in Redis, a call has its value, a look a typed error at most."""
+    redis_server.ask(b"FLUSHALL")
+    url = redis_server.url
+    assert bypasses(double(4), RedisCacheBackend(url)) == (8, [])
+    with closing(redis.Redis.from_url(url)) as client:
+        (place,) = client.keys("cascade:cache:value:*")  # type: ignore[misc]
+        (listed,) = client.keys("cascade:cache:task:*")  # type: ignore[misc]
+        for field in ("value", "stored_at", "expires_at", "parts", "rules"):
+            for value in (b"", b"x", b"-1", b"nan", b"inf", b"1e999", b"\xff", b"9" * 400, b"[1]"):
+                client.hset(place, field, value)
+                assert bypasses(double(4), RedisCacheBackend(url))[0] == 8, (field, value)
+                check_looks(lambda: RedisCacheBackend(url))
+        for key in (place, listed):
+            client.delete(key)
+            client.set(key, b"x")
+            check_looks(lambda: RedisCacheBackend(url))
+            value, reasons = bypasses(double(4), RedisCacheBackend(url))
+            assert value == 8
+            assert all("WRONGTYPE" in reason for reason in reasons)
+            client.delete(key)
+
+
+def check_looks(make: Callable[[], CacheBackend]) -> None:
+    async def main() -> None:
+        cache = make()
+        try:
+            (judgement,) = await explain(double(4), cache)
+            assert judgement.verdict in (Verdict.HIT, Verdict.MISS)
+        except cs.CascadeError:
+            pass
+        finally:
+            await cache.close()
+
+    asyncio.run(main())

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, Finding, Inspectable
 from cascade.adapters.urls import catalog_from_url
-from cascade.spec import CascadeError, StoreNotFoundError
+from cascade.cli.text_table import shown
+from cascade.spec import CascadeError, RunStatus, StoreNotFoundError
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
 
 _WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")
 
@@ -86,4 +88,10 @@ def _contents(catalog: Catalog) -> Iterator[Finding]:
     runs = catalog.runs()
     driven = sum(bool(run.driver) for run in runs)
     interrupted = sum(run.is_interrupted for run in runs)
-    yield Finding("runs", f"{len(runs)}, {driven} driven now, {interrupted} interrupted")
+    told = f"{len(runs)}, {driven} driven now, {interrupted} interrupted"
+    older = sorted({made_by(run.rules) for run in runs if run.rules != DIGEST_RULES})
+    yield Finding("runs", told + (f"; some recorded by {', '.join(older)} can't go on" if older else ""))
+    for run in runs:
+        if run.status is RunStatus.DAMAGED:
+            remedy = f"begin it anew with --restart, or cascade runs delete {shown(run.run_id)}"
+            yield Finding("run", f"'{shown(run.run_id)}' is damaged", remedy)

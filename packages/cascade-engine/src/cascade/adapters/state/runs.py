@@ -137,7 +137,8 @@ class SqliteCatalog:
         with looking(self._path, RUNS) as connection:
             version, mode = pragma(connection, "user_version"), pragma(connection, "journal_mode")
             sound = _integrity(connection, driven)
-        return [Finding("store version", f"{version} of {RUNS.version}"), _journal(mode), sound]
+        older = ": the next run that is recorded in it brings it up" if version < RUNS.version else ""
+        return [Finding("store version", f"{version} of {RUNS.version}{older}"), _journal(mode), sound]
 
     def _select(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
         with looking(self._path, RUNS) as connection:
