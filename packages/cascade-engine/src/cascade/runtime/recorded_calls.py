@@ -73,7 +73,7 @@ class Stretch:
         kept: list[int] = []
         values = self._values
         node = -1
-        room = self._recording.room
+        room = self._recording.commits.room
         while ranks:
             node = program.order[heappop(ranks)]
             lazy, call = lazies[node], calls[node]
@@ -109,4 +109,4 @@ class Stretch:
 
     def _hold(self, kept: list[int]) -> None:
         if kept:
-            self._recording.hold(partial(self._run.frames.settle_stretch, self._frame, kept))
+            self._recording.commits.hold(partial(self._run.frames.settle_stretch, self._frame, kept))

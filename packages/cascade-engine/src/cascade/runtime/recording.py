@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.adapters.state.damage import as_damage, checking
 from cascade.adapters.state.places import digest_of
 from cascade.graph.path import StructurePath
+from cascade.runtime.commits import Commits
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.footing import Footing, Footings, goes_round
@@ -26,7 +26,6 @@ from cascade.runtime.records import (
     make_record,
     merged,
 )
-from cascade.runtime.spawning import spawn
 from cascade.spec.digest_rules import made_by
 from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
 from cascade.spec.error_text import is_error
@@ -43,14 +42,6 @@ if TYPE_CHECKING:
     from cascade.runtime.resource_manager import ResourceRegistry
     from cascade.runtime.run import RunOptions
     from cascade.runtime.strategies import Prepared
-
-Resumed = Callable[[], None]
-
-MAX_UNCOMMITTED = 10_000
-"""So many calls may have ended without being committed, unless a run is told otherwise.
-
-With a tenth of that a run of short calls waits for its disk half of the time.
-"""
 
 _STEPS_SHOWN = 6
 """Of a place the last steps are told in the store: as text, the paths of a deep chain would fill it."""
@@ -78,19 +69,11 @@ class Recording:
         self._store: str = getattr(state, "store", type(state).__name__)
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
-        self._wake_up = wake_up
+        self.commits = Commits(state, wake_up, max_uncommitted)
         self._record: RunRecord | None = None
         self._code: set[tuple[str, str]] = set()
         self._changed = Differences()
-        self._held: list[Resumed] = []  # until the next commit has returned
-        self._released: deque[Resumed] = deque()
-        self._committing: asyncio.Task[None] | None = None
-        self._dirty = False
-        self._max_uncommitted = MAX_UNCOMMITTED if max_uncommitted is None else max_uncommitted
-        self._waiting: deque[asyncio.Future[None]] = deque()  # calls under way that wait for room
-        self._ended = 0  # calls that have ended, and no commit that has them has returned
         self.is_resumed = False
-        self._error: BaseException | None = None
 
     # The life of the run
 
@@ -107,12 +90,7 @@ class Recording:
             StoreError: If the store can't be read or written.
         """
         later = await self._open(tree, options)
-        self._dirty = False
-        try:
-            await self.state.commit()
-        except BaseException as error:
-            self._error = error  # nothing more is asked of a store that has failed
-            raise
+        await self.commits.first()
         return later
 
     async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
@@ -154,7 +132,7 @@ class Recording:
     def _note_record(self, record: RunRecord) -> None:
         self._record = record
         self._code = {(each.module, each.qualname) for each in record.code}
-        self._dirty = True
+        self.commits.note_change()
 
     async def finish(self, error: BaseException | None, undone: bool) -> None:
         """Commit what is left, with how the run has ended.
@@ -166,8 +144,8 @@ class Recording:
         """
         if self._record is None:
             return  # the run has never become this process's own
-        if self._error is not None:
-            raise self._error  # the store has failed before: what it holds is whole, and what came later is lost
+        if self.commits.error is not None:
+            raise self.commits.error  # the store has failed before: what it holds is whole, and what came later is lost
         if not undone:
             self.state.keep_provisional()
         if error is None:
@@ -194,78 +172,6 @@ class Recording:
         if self._confirm is not None and self._is_held is not None and not self._is_held():
             await self._confirm()
 
-    # Commits
-
-    @property
-    def committing(self) -> asyncio.Task[None] | None:
-        """The commit that is under way, if one is."""
-        return self._committing
-
-    def take_released(self) -> Resumed | None:
-        """Return the next of what was held back and may go on now.
-
-        Raises:
-            StoreError: If a commit has failed.
-        """
-        if self._error is not None:
-            raise self._error
-        return self._released.popleft() if self._released else None
-
-    @property
-    def room(self) -> int:
-        """How many more calls may end before a commit has to return."""
-        return self._max_uncommitted - self._ended
-
-    async def make_room(self) -> None:
-        """Wait, before a call that is under way is made, until so few have ended that one more may."""
-        while self.room <= 0 and self._error is None:
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            self._wake_up()  # there is something to commit
-            await waiting
-
-    def let_in(self) -> None:
-        """Let as many calls that wait for room look again as there is room for."""
-        for _ in range(min(len(self._waiting), self.room if self._error is None else len(self._waiting))):
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-
-    def hold(self, resumed: Resumed) -> None:
-        """Hold something back until all that was put so far is committed."""
-        self._held.append(resumed)
-
-    def begin_commit(self) -> None:
-        """Commit what was put, unless that is under way: then the next commit has it."""
-        if self._committing is None and self._error is None and (self._held or self._dirty):
-            held, self._held = self._held, []
-            self._dirty = False
-            self._committing = spawn(self._commit(held, self._ended))
-
-    async def _commit(self, held: list[Resumed], ended: int) -> None:
-        try:
-            await self.state.commit()
-        except BaseException as error:  # noqa: BLE001 - raised in the run, which it ends
-            self._error = error
-        else:
-            self._released.extend(held)
-            self._ended -= ended
-        finally:
-            self._committing = None
-            self.let_in()
-            self._wake_up()
-
-    async def settle(self) -> None:
-        """Wait for the commit that is under way, if one is; it is never left half done."""
-        cancelled: asyncio.CancelledError | None = None
-        while self._committing is not None:
-            try:
-                await asyncio.wait([self._committing])
-            except asyncio.CancelledError as request:
-                cancelled = request
-        if cancelled is not None:
-            raise cancelled
-
     # What is kept
 
     def keep_result(self, job: Job, value: object) -> None:
@@ -281,12 +187,7 @@ class Recording:
             self.state.keep_result(job.key, value, _call(job), provisional=True)
             return
         self.state.keep_result(job.key, value, _call(job))
-        self._note_ended()
-
-    def _note_ended(self) -> None:
-        """Note that a call has ended, with something to be committed."""
-        self._dirty = True
-        self._ended += 1
+        self.commits.note_ended()
 
     def waits(self, job: Job) -> bool:
         """Tell whether what depends on the value of a call has to wait for a commit."""
@@ -307,7 +208,7 @@ class Recording:
             self.state.keep_result(key, value, call, provisional=True)
             return
         self.state.keep_result(key, value, call)
-        self._note_ended()
+        self.commits.note_ended()
 
     def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
         """Note that the call has returned the target that its loop goes on with.
@@ -325,7 +226,7 @@ class Recording:
         key = None if place is None else place.key
         self.state.put_target(key, Pending(number, target), _call(place or job), provisional=bool(rests))
         if not rests:
-            self._note_ended()
+            self.commits.note_ended()
 
     def keep_late(self, job: Job, value: object) -> None:
         """Note what a call gave when the run was stopping already: for a run that goes on, as it stands there.
@@ -350,13 +251,14 @@ class Recording:
             self.state.keep_skip(job.key, reason, _call(job), provisional=True)
             return
         self.state.keep_skip(job.key, reason, _call(job))
-        self._dirty = True
+        self.commits.note_change()
 
     def keep_skipped_place(self, job: Job, reason: str) -> None:
         """Note that what stands in the place of a call was skipped, and so the call has no value."""
         rests = bool(self.rests(job))
         self.state.keep_skip(job.key, reason, _call(job), provisional=rests)
-        self._dirty = self._dirty or not rests
+        if not rests:
+            self.commits.note_change()
 
     def keep_route(self, job: Job, choice: Choice, route: int | None) -> None:
         """Note which route a router took.
@@ -379,7 +281,8 @@ class Recording:
             rests = footing is not None and bool(footing.of_routes(job.position, choice.selector))
             taken_now = (*before[:index], taken, *before[index + 1 :])
             self.state.put_note(job.key, Note.ROUTES, taken_now, _call(job), provisional=rests)
-            self._dirty = self._dirty or not rests
+            if not rests:
+                self.commits.note_change()
 
     # What rests on an atomic resource: it is kept apart until that is released
 
@@ -506,7 +409,8 @@ class Recording:
         if before is None:
             rests = bool(self.rests(job))
             self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job), provisional=rests)
-            self._dirty = self._dirty or not rests
+            if not rests:
+                self.commits.note_change()
             return set()
         self._check(
             before == (mapping.size,), f"mapped task '{job.name}' at {job.where} has {mapping.size} items"

@@ -209,11 +209,11 @@ class Run:
                     await self._give_turn()
                 continue
             # Once so many calls have ended that are not committed, no other begins before a commit has returned.
-            has_room = self.recording is None or self.recording.room > 0
+            has_room = self.recording is None or self.recording.commits.room > 0
             entry = self.starter.next_ready() if has_room else None
             if entry is None:
                 if self.recording is not None:
-                    self.recording.begin_commit()
+                    self.recording.commits.begin_commit()
                 await self._sleep()
                 await self._confirm()
                 self._begin_turn()
@@ -223,12 +223,12 @@ class Run:
                 if job is not None:
                     self.note_overrun(job.task, self.starter.called_at)
                 if self.recording is not None and not self.frames.finished:  # the end commits what is left
-                    self.recording.begin_commit()
+                    self.recording.commits.begin_commit()
                 await self._give_turn()
 
     def _take_in(self) -> bool:
         """Take in one thing that has come about since: a commit, a value filed, a call ended; tell whether one had."""
-        released = None if self.recording is None else self.recording.take_released()
+        released = None if self.recording is None else self.recording.commits.take_released()
         if released is not None:
             released()
         elif self.settler.filed:
@@ -256,7 +256,7 @@ class Run:
         If it is not, the run ends, and the call with it.
         """
         try:
-            await recording.make_room()
+            await recording.commits.make_room()
             await recording.confirm()
         except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
             self.stop(error)
@@ -278,7 +278,7 @@ class Run:
         self.watch_turn(task, ended - self._turn_began)
 
     async def _sleep(self) -> None:
-        committing = self.recording is not None and self.recording.committing is not None
+        committing = self.recording is not None and self.recording.commits.under_way is not None
         busy = (
             self.starter.steps
             or self.frames.flights
@@ -323,7 +323,7 @@ class Run:
 
     def watch_turn(self, task: Task[Any], seconds: float) -> None:
         """Note for how long an inline call has held the loop."""
-        committing = None if self.recording is None else self.recording.committing
+        committing = None if self.recording is None else self.recording.commits.under_way
         own = {asyncio.current_task(), self._driver, self.options.caller, self.resources.keeper, committing}
         own |= self.settler.filing
         self.engine.watch_turn(task, seconds, [each for each in own if each is not None])
@@ -373,7 +373,7 @@ class Run:
     async def _close_recording(self, recording: Recording) -> None:
         """Commit what is left, and let go of the store; told again to stop meanwhile, it still does both."""
         for work in (
-            recording.settle(),
+            recording.commits.settle(),
             recording.finish(self.error, self.resources.is_undone),
             recording.state.close(),
         ):

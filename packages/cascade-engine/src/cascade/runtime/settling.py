@@ -162,10 +162,10 @@ class Settler:
         if job.is_target:
             loop = job.frame.loop
             loop.begin_round(job, value)
-            recording.hold(partial(self.advance, loop))
+            recording.commits.hold(partial(self.advance, loop))
         else:
             loop = TailCallLoop(self._run, job, value)
-            recording.hold(partial(self._run.frames.queue_loop, loop))
+            recording.commits.hold(partial(self._run.frames.queue_loop, loop))
         if rests:
             loop.rests = rests
             loop.met.add(job.task)
@@ -230,7 +230,7 @@ class Settler:
         if (
             waits and self._run.recording is not None and not isinstance(job, ItemJob)
         ):  # a map waits, with all its items
-            self._run.recording.hold(partial(self.settle, job))
+            self._run.recording.commits.hold(partial(self.settle, job))
         elif is_filed and not self._run.engine.cache.keeps_objects:
             # The cache takes the value in its first turn: before that nobody gets to change it.
             asyncio.get_running_loop().call_soon(self._let_go, job)

@@ -190,7 +190,7 @@ class Step:
             if lease is not None:
                 lease.release()
             if run.recording is not None:
-                run.recording.let_in()
+                run.recording.commits.let_in()
 
     def _idempotency_key(self) -> str:
         """Return the key of the call, made before its first attempt: that may change what it was given."""
