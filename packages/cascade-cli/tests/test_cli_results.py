@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,27 +167,3 @@ def test_an_executor_is_handed_to_the_engine(call: Call) -> None:
 
     assert call(cli(lambda: give(5), executor=Spy())).out == "5\n"
     assert "give" in seen
-
-
-def test_ctrl_c_exits_130(tmp_path: Path) -> None:
-    """An interrupt ends the run, releases its resources, and the exit code is 130 without a traceback."""
-    script = tmp_path / "waits.py"
-    script.write_text(
-        "import asyncio, cascade as cs\n"
-        "@cs.resource\n"
-        "def door():\n"
-        "    try:\n        yield\n    finally:\n        print('closed', flush=True)\n"
-        "@cs.task\n"
-        "async def wait(door=cs.inject('door')):\n"
-        "    print('waiting', flush=True)\n    await asyncio.sleep(60)\n"
-        "cs.cli(wait(), resources=[door])()\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "closed\n", "")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from pprint import pformat
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 
 from cascade.adapters.addresses import address_of
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
+from cascade.cli.interrupts import Interrupts
 from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import MessageBus, RunStarted, UnknownParamError
@@ -52,10 +54,11 @@ class Invocation:
         merged["params"] = {**(self.settings.get("params") or {}), **params}
         return replace(self, settings=merged)
 
-    async def run(self, bus: MessageBus) -> object:
+    async def run(self, bus: MessageBus, interrupts: Interrupts) -> object:
         """Run the target in an engine of its own, which tells `bus` of it, and return its value."""
         settings: RunSettings = {**self.settings, "bus": bus}
         async with engine_for(settings) as engine:
+            interrupts.watch(engine.under_way)
             return await engine.run(self.target, spec=self.spec, **run_options(settings))
 
 
@@ -63,16 +66,26 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
     """Run `invocation` and print its result.
 
     Raises:
-        typer.Exit: If it fails, with the exit code; stderr then says why.
+        typer.Exit: If it fails or is interrupted, with the exit code; stderr then says why.
     """
     bus = invocation.settings.get("bus") or MessageBus()
     stop_logging = log_events(bus, level, form)
     invocation, stop_telling = _named(invocation, bus, form)
+    interrupts = Interrupts(_how_to_go_on(invocation), partial(_say_interrupted, form))
     try:
-        value = asyncio.run(invocation.run(bus))
+        with interrupts:
+            value = asyncio.run(invocation.run(bus, interrupts))
+        if interrupts.received is not None:
+            raise typer.Exit(interrupts.exit_code)
     except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 - the user's tasks
+        raise typer.Exit(interrupts.exit_code) from None
+    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:
+        if isinstance(error, typer.Exit):
+            raise
+        if interrupts.received is not None:
+            if not isinstance(error, asyncio.CancelledError):
+                report(error, form)
+            raise typer.Exit(interrupts.exit_code) from None
         report(error, form)
         is_input = isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
         raise typer.Exit(ExitCode.USAGE if is_input else ExitCode.FAILED) from None
@@ -80,6 +93,21 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
         stop_telling()
         stop_logging()
     show(value)
+
+
+def _how_to_go_on(invocation: Invocation) -> str:
+    """Return what to tell somebody who interrupts a run."""
+    run_id = invocation.settings.get("run_id")
+    if run_id is None or invocation.settings.get("state") is None:
+        return "nothing of the run is recorded"
+    return f"to go on later give --run-id {run_id} again"
+
+
+def _say_interrupted(form: LogFormat, line: str) -> None:
+    if form is LogFormat.JSON:
+        write_json({"level": "warning", "event": "CommandInterrupted", "text": line})
+    else:
+        typer.echo(line, err=True)
 
 
 def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[Invocation, Callable[[], None]]:

@@ -209,6 +209,10 @@ class Engine:
         """Return how often structures were built, met again and forgotten."""
         return self.reuse.stats
 
+    def under_way(self) -> list[str]:
+        """Return the names of the calls that are under way and are waited for."""
+        return [name for run in self._drivers.values() for name in run.under_way()]
+
     def runs_plainly(self) -> bool:
         """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
         return (

@@ -143,6 +143,11 @@ class Flight:
         elif self._ready:
             self._run.starter.queue(self.serial, 0, self)
 
+    def under_way(self) -> list[str]:
+        """Return the names of the coroutines that have not ended."""
+        tasks = zip(self._tasks, self._lazies, strict=True)
+        return [lazy.task.name for task, lazy in tasks if task is not None]
+
     def hand_over(self, called: int | None = None) -> None:
         """Let a frame go on from here; `called` is an inline call that has ended and is still to be taken in."""
         run, landed = self._run, self._landed

@@ -317,6 +317,11 @@ class Run:
             frame.let_go()
         vars(self).clear()
 
+    def under_way(self) -> list[str]:
+        """Return the names of the calls that are under way in asyncio tasks."""
+        names = [step.job.name for step in self.starter.steps.values()]
+        return names + [name for flight in self.frames.flights.values() for name in flight.under_way()]
+
     def wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)

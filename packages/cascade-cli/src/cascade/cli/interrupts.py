@@ -1,0 +1,92 @@
+"""Interrupts: what Ctrl-C and SIGTERM do to a command.
+
+The first one cancels the run, which ends in order, and says on one line what that waits for. The second one ends the
+program at once. Only commands do so: `cs.run` leaves the signals of its program alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+_WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
+
+_SHOWN = 3
+"""Names of calls that the line has room for."""
+
+Names = Callable[[], list[str]]
+"""Gives the names of the calls that are under way."""
+
+
+class Interrupts:
+    """Has the signals in a `with` block; puts the old handlers back at its end.
+
+    `going_on` says how to go on with the run later, `say` writes a line. `received` is the signal that came.
+    """
+
+    def __init__(self, going_on: str, say: Callable[[str], None]) -> None:
+        self.received: signal.Signals | None = None
+        self._going_on = going_on
+        self._say = say
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._names: Names = list
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """What a program ends with that a signal has ended: 128 and its number."""
+        return 128 + (self.received or signal.SIGINT)
+
+    def watch(self, names: Names) -> None:
+        """Let the first signal cancel the running asyncio task."""
+        self._loop, self._work, self._names = asyncio.get_running_loop(), asyncio.current_task(), names
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python lets no other one set handlers
+            for number in _WORDS:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):  # a program in the background ignores Ctrl-C
+                    self._before[number] = before
+                    signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal. Called by Python between two steps of whatever the main thread does."""
+        if self.received is not None:
+            _end_now(128 + number)
+        self.received = signal.Signals(number)
+        try:
+            self._say(self._line())
+        except RuntimeError:  # the main thread is in the middle of writing
+            os.write(2, self._line().encode("utf-8", "replace") + b"\n")
+        if self._loop is None or self._work is None or self._work.done():
+            raise KeyboardInterrupt
+        self._loop.call_soon_threadsafe(self._work.cancel)
+
+    def _line(self) -> str:
+        names = [repr(name) for name in dict.fromkeys(self._names())]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        waited = ", ".join(names[:_SHOWN]) + more if names else "what is under way"
+        word = _WORDS[self.received or signal.SIGINT]
+        return f"{word}: waiting for {waited} to end (Ctrl-C again ends at once); {self._going_on}"
+
+
+def _end_now(code: int) -> None:
+    """End the program without waiting for anything; worker processes see that it is gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001 - closed, or in the middle of writing
+            continue
+    os._exit(code)
