@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -189,3 +190,87 @@ def test_a_timed_out_thread_keeps_its_slot(play: Any) -> None:
 
     play(main())
     assert seen == [1]
+
+
+def test_waiting_for_a_thread_is_not_counted(play: Any) -> None:
+    """A timeout does not begin while the call waits for a thread that another call has."""
+    blocker = Blocker()
+    play.frozen = True
+    block = cs.Task[int](blocker, name="block")
+
+    async def main() -> int:
+        blocker.loop = asyncio.get_running_loop()
+        executor = LocalExecutor(mode="thread", threads=1)
+        first = asyncio.create_task(cs.arun(block(), executor=executor))
+        await blocker.began.wait()
+        second = asyncio.create_task(cs.arun(cs.task(lambda: 7)().with_timeout(5), executor=executor))
+        play.frozen = False
+        await asyncio.sleep(100)
+        assert not second.done()
+        play.frozen = True
+        blocker.go_on.set()
+        await first
+        value = await second
+        await executor.close()
+        return value
+
+    assert play(main()) == 7
+
+
+@pytest.mark.parametrize("scope", ["task", "run"])
+def test_opening_what_a_call_takes_is_counted(play: Any, scope: Any) -> None:
+    """A timeout covers the opening of the call's resources, and the failure is released in order."""
+    log: list[str] = []
+
+    @cs.resource(scope=scope)
+    async def slow() -> AsyncIterator[int]:
+        try:
+            await asyncio.sleep(60)
+            yield 1
+        finally:
+            log.append("closed")
+
+    @cs.task(timeout=5)
+    async def use(slow: int = cs.inject("slow")) -> int:
+        return slow
+
+    with pytest.raises(TaskTimeoutError, match="task 'use' took longer than its timeout of 5 s"):
+        play(cs.arun(use(), resources=[slow]))
+    assert play.now == 5.0
+    assert log == ["closed"]
+
+
+def test_opening_and_calling_share_one_timeout(play: Any) -> None:
+    """What the opening took is not there any more for the call."""
+
+    @cs.resource(scope="task")
+    async def slow() -> AsyncIterator[int]:
+        await asyncio.sleep(3)
+        yield 1
+
+    @cs.task(timeout=5)
+    async def use(seconds: float, slow: int = cs.inject("slow")) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    assert play(cs.arun(use(1), resources=[slow])) == 1
+    with pytest.raises(TaskTimeoutError):
+        play(cs.arun(use(3), resources=[slow]))
+
+
+@pytest.mark.parametrize("target", ["map", "item of a map", "retried", "wrapped"])
+def test_a_timeout_on_any_inline_function_is_refused(target: str) -> None:
+    """The refusal holds for maps, retries and wrappers around an `async def`, which are plain functions too."""
+
+    @cs.task
+    def work(x: int) -> int:
+        raise AssertionError(x)
+
+    targets: dict[str, Any] = {
+        "map": work.map(x=[1]).with_timeout(5),
+        "item of a map": cs.map(lambda x: work(x).with_timeout(5), x=[1]),
+        "retried": work(1).with_retry().with_timeout(5),
+        "wrapped": cs.task(timeout=5)(lambda: asyncio.sleep(0))(),
+    }
+    with pytest.raises(InlineTimeoutError, match=r'write @cs\.task\(mode="thread"\)'):
+        cs.run(targets[target])

@@ -55,6 +55,9 @@ def file_name(path: str) -> str:
     stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - pathlib would be loaded for this alone
     if stem in _MAINS:
         return _MAIN
+    stem = stem.replace(
+        ".", "_"
+    )  # with a dot it would be a module of a package, which is not there to be imported
     known = sys.modules.get(stem)
     is_other = known is not None and not _is_file(getattr(known, "__file__", None), path)
     return f"{stem}_file" if is_other or stem in sys.stdlib_module_names else stem
