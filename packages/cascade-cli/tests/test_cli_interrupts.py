@@ -17,7 +17,7 @@ import pytest
 import cascade as cs
 from cascade.cli import cli
 
-PATIENCE = 60
+PATIENCE = 240
 """Seconds after which something that should have happened counts as never happening."""
 
 SCRIPT = """
