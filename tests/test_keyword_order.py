@@ -106,5 +106,5 @@ def test_a_function_sees_the_order_that_was_written() -> None:
 @pairs
 def test_a_recorded_run_goes_on_with_another_order(first: Any, second: Any, tmp_path: Path) -> None:
     """A run that is asked for again with its keywords in another order is the same run."""
-    settings = {"state": f"sqlite:///{tmp_path}/runs.db", "run_id": "r"}
+    settings: Any = {"state": f"sqlite:///{tmp_path}/runs.db", "run_id": "r"}
     assert cs.run(first(), **settings) == cs.run(second(), **settings)

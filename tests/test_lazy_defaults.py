@@ -102,7 +102,7 @@ def test_a_default_is_computed_once_for_all_calls() -> None:
         return len(calls)
 
     @cs.task
-    def take(item: int, number: Any = note()) -> int:
+    def take(item: int, number: Any = note()) -> Any:
         return item + number
 
     assert cs.run([take(0), take(10), take.map(item=[20, 30])]) == [1, 11, [21, 31]]
@@ -204,7 +204,7 @@ def test_the_inputs_of_resources_are_part_of_a_recorded_run(tmp_path: Path) -> N
 
     def run(**params: Any) -> Any:
         given = {"folder": Path("x"), "token": "t", **params}
-        settings = {"resources": [folder, account], "state": state, "run_id": "r"}
+        settings: Any = {"resources": [folder, account], "state": state, "run_id": "r"}
         return cs.run(check(who(name=1)), params=given, **settings)
 
     with pytest.raises(RuntimeError, match="not yet"):

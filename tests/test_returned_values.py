@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -113,10 +114,8 @@ def test_a_container_without_lazy_results_is_the_same_object() -> None:
             async with Engine() as engine:
                 return [await engine.run(target()) for _ in range(4)]
 
-        for got in asyncio.run(main(lambda give=give: give(0))):
-            assert got is value
-        for got in asyncio.run(main(lambda give=give: keep(give(0)))):
-            assert got is value
+        for make in (partial(give, 0), partial(keep, give(0))):
+            assert all(got is value for got in asyncio.run(main(make)))
 
 
 def test_what_is_quoted_is_not_searched() -> None:
@@ -276,3 +275,22 @@ def test_a_workflow_may_return_a_router() -> None:
 
     assert cs.run(workflow) == 1
     assert cs.run(workflow, params={"key": "b"}) == 2
+
+
+@cs.task
+def collect(left: int, seen: list[Any], rows: Any) -> Any:
+    seen.append(keep(left))
+    rows[0] = left
+    return collect(left - 1, seen, rows) if left else [seen, rows]
+
+
+def test_a_container_that_a_loop_changes_is_searched_in_each_round() -> None:
+    """Lazy results that a task puts into a list which it hands on are found; a long list stays the same object."""
+    check_all_ways(lambda: collect(3, [], [0, (1, 2)]), [[3, 2, 1, 0], [0, (1, 2)]])
+    rows = [(number, number) for number in range(20_000)]
+    assert cs.run(collect(40, [], rows))[1] is rows
+    shared = [keep(number) for number in range(3)]
+    assert (
+        cs.run([look.partial().map(value=[rows[:2]] * 2), [passing_on(0, rows) for _ in shared]])[1][2]
+        is rows
+    )

@@ -22,6 +22,9 @@ from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import Task
 
+MANY = 10_000
+"""A longer container is searched once in the rounds that follow each other, and not in each of them."""
+
 
 class NotCompilableError(Exception):
     """A structure that is left to the interpreter. Never leaves the engine."""
@@ -64,6 +67,7 @@ class MatchWriter:
             f"def run({parameters}):\n"
             "    at = -1\n"
             "    done = False\n"
+            "    seen, size = None, 0\n"
             "    try:\n"
             f"        {body}\n"
             "    except Exception as error:\n"
@@ -216,7 +220,10 @@ class MatchWriter:
         if not sources:
             known = type(value)
             likely = f"type({name}) is not {known.__name__} and " if known in (int, str, float, bool) else ""
-            self.line(f"if {likely}type({name}) in inside and holds({name}): return {self._miss}")
+            self.line(f"if {likely}type({name}) in inside:")
+            self.line(f"    if not ({name} is seen and size == len({name}) > {MANY}):")
+            self.line(f"        if holds({name}): return {self._miss}")
+            self.line(f"        if len({name}) > {MANY}: seen, size = {name}, len({name})")
             return name
         if steps in sources:
             return self._match_marker(name, value, sources[steps])

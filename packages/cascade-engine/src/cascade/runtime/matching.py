@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cascade.graph.plain import Form, Listed, PlainStructure, sources_of, whole_slots
 from cascade.runtime.plain import Lazies
-from cascade.spec.arguments import LOOKED_INTO, holds_marker
+from cascade.spec.arguments import LOOKED_INTO, any_holds_marker, holds_marker
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8
@@ -174,7 +174,7 @@ class _Leaves:
             if len(args) != arity:
                 return False
             literals += args
-        return LOOKED_INTO.isdisjoint(map(type, literals)) or not any(map(holds_marker, literals))
+        return LOOKED_INTO.isdisjoint(map(type, literals)) or not any_holds_marker(literals)
 
 
 class _Nodes:
@@ -216,6 +216,7 @@ class _Others:
 
     def take(self, places: list[Any]) -> bool:
         # Once per node of every graph: watched by observatory/benchmarks/bench_graphs.py.
+        searched: Any = None  # the last container: calls that follow each other often share one
         for place, (serial, arity, names, literals, taken) in zip(self._places, self._forms, strict=True):
             lazy = places[place]
             if type(lazy) is not LazyResult or lazy.task.serial != serial:
@@ -227,8 +228,10 @@ class _Others:
                 return False
             for at in literals:
                 value = args[at] if type(at) is int else kwargs[at]
-                if type(value) in LOOKED_INTO and holds_marker(value):
-                    return False
+                if type(value) in LOOKED_INTO and value is not searched:
+                    if holds_marker(value):
+                        return False
+                    searched = value
             for at, length in taken:
                 value = args[at] if type(at) is int else kwargs[at]
                 if length is None:

@@ -49,6 +49,7 @@ class _Builder:
         self._contracts: dict[tuple[type, str], Any] = {}
         self._sequences: set[SequenceLazyResult[Any]] = set()
         self._pending: list[int] = []
+        self._barren: set[int] = set()  # literals that were searched: many calls may share one
 
     def build(self, target: LazyResult[Any]) -> Tree:
         first = self._position(target, None, None)
@@ -105,7 +106,7 @@ class _Builder:
             self._check_contract(lazy.contract)
         path = self._paths[position]
         policies = lazy.policies
-        found = _markers_of(lazy, path)
+        found = self._markers_of(lazy, path)
         after: tuple[int, ...] = ()
         conditions: tuple[int, ...] = ()
         amounts: tuple[tuple[str, int], ...] = ()
@@ -118,6 +119,13 @@ class _Builder:
         sources = tuple([self._source(path, place) for place in found])
         defaults = _injected_defaults(lazy) if task.injected else ()
         return Call(after, conditions, amounts, tuple([place.slot for place in found]), sources, defaults)
+
+    def _markers_of(self, lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
+        try:
+            return find_markers(lazy.args, lazy.kwargs, self._barren)
+        except SpecError as error:
+            where = f"in the arguments of task '{lazy.task.name}' at {path}"
+            raise SpecError(f"{where}, {error.problem}", error.remedy) from None
 
     def _all(self, path: StructurePath, place: Place, lazies: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
@@ -149,14 +157,6 @@ class _Builder:
         known = self._contracts.setdefault((type(contract), contract.name), contract)
         if known != contract:
             raise ContractConflictError(str(known), str(contract))
-
-
-def _markers_of(lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
-    try:
-        return find_markers(lazy.args, lazy.kwargs)
-    except SpecError as error:
-        where = f"in the arguments of task '{lazy.task.name}' at {path}"
-        raise SpecError(f"{where}, {error.problem}", error.remedy) from None
 
 
 def _injected_defaults(lazy: LazyResult[Any]) -> tuple[tuple[str, str], ...]:

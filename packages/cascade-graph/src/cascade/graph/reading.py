@@ -44,6 +44,7 @@ class _Forms:
     def __init__(self) -> None:
         self.numbers: dict[Form, int] = {}
         self.samples: list[int] = []
+        self._barren: set[int] = set()  # literals that were searched: many calls may share one
 
     def shape(self, lazy: LazyResult[Any], position: int) -> _Shape | None:
         """Return how calls like this one are read; `None` if they are not plain, or wrong."""
@@ -80,7 +81,7 @@ class _Forms:
                 children += value
             elif type(value) in LOOKED_INTO:
                 try:
-                    found = find_markers((value,), {})
+                    found = find_markers((value,), {}, self._barren)
                 except SpecError:
                     return None  # the general way says what is wrong and where
                 for (_, steps), marker in found:

@@ -58,8 +58,13 @@ class Found(NamedTuple):
     marker: object
 
 
-def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
+def find_markers(
+    args: tuple[Any, ...], kwargs: dict[str, Any], barren: set[int] | None = None
+) -> list[Found]:
     """Return the markers in the arguments of one call, in the walker's order.
+
+    `barren` are the ids of containers that are known to hold none; those that turn out to are added. It is for calls
+    that are looked at one after the other, while nothing can change what they hold.
 
     Takes O(size of the arguments), also when many places share one container; a marker in a shared container counts
     once for each place.
@@ -75,8 +80,11 @@ def find_markers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Found]:
             if kind in _interesting:
                 if kind in _markers:
                     found.append(Found(slot_of(argument), value))
-                else:
-                    found.extend(Found(Slot(argument, steps), inner) for steps, inner in _search(value))
+                elif barren is None or id(value) not in barren:
+                    inside = _search(value)
+                    found.extend(Found(Slot(argument, steps), inner) for steps, inner in inside)
+                    if barren is not None and not inside:
+                        barren.add(id(value))
     return found
 
 
@@ -296,6 +304,12 @@ def holds_marker(value: object) -> bool:
     """Tell whether a value is a marker or a container with one inside."""
     kind = type(value)
     return kind in _interesting and (kind in _markers or holds_inside(value))
+
+
+def any_holds_marker(values: Iterable[object]) -> bool:
+    """Tell whether one of the values is a marker or a container with one inside; each container is looked at once."""
+    looked_into = {id(value): value for value in values if type(value) in _interesting}
+    return any(map(holds_marker, looked_into.values()))
 
 
 LOOKED_INTO = _interesting

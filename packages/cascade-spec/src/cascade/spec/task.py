@@ -467,7 +467,7 @@ def _take_item(container: Any, key: Any) -> Any:
 def own_task(func: Callable[..., Any], name: str, constant: str) -> Task[Any]:
     """Make a task of Cascade's own, which is found under the name of the constant that holds it."""
     task: Task[Any] = Task(func, name)
-    task.__qualname__ = constant
+    vars(task)["__qualname__"] = constant
     return task
 
 
