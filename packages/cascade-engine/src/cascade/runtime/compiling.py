@@ -63,9 +63,9 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
     def stopped(node: int | None, names: dict[str, Any], error: BaseException | None) -> StoppedLine:
         values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
         value = None if error is not None else names.get(f"v{node}")
-        return StoppedLine(
-            program, [names[f"n{each}"] for each in range(size)], Stopped(node, values, error, value)
-        )
+        lazies = [names[f"n{each}"] for each in range(size)]
+        names.clear()  # the line's frame keeps this dictionary, and the error's traceback that frame
+        return StoppedLine(program, lazies, Stopped(node, values, error, value))
 
     return stopped
 

@@ -272,8 +272,11 @@ class Engine:
             cancelled = await ended(driver, lambda request: _cancel(driver, run, request))
         finally:
             del self._drivers[driver]
-        # Who cancels every asyncio task may have cancelled the run before its first turn.
-        return asyncio.CancelledError() if cancelled is None and driver.cancelled() else cancelled
+        try:
+            # Who cancels every asyncio task may have cancelled the run before its first turn.
+            return asyncio.CancelledError() if cancelled is None and driver.cancelled() else cancelled
+        finally:
+            del cancelled  # the traceback of an error has this frame: they would be a cycle
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()

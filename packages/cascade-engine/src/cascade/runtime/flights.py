@@ -171,6 +171,7 @@ class Flight:
                 job.began = self._began[node]
         for node, task in flying.items():
             run.starter.adopt(self._jobs[node], task)
+        self._tasks = []  # each has what its coroutine raises, whose traceback leads here
         for node, outcome in outcomes.items():
             run.complete(self._jobs[node], outcome)
 
@@ -203,8 +204,10 @@ class Flight:
             job = self._jobs[node]
             job.ended = time.monotonic()
             outcome = Returned(value) if failure is None else Failed(failure)
-            failure = None  # its traceback has this frame: they would be a cycle
-            return self._run.settler.end(job, outcome)
+            try:
+                return self._run.settler.end(job, outcome)
+            finally:
+                del outcome, failure  # the traceback of an error has this frame: they would be a cycle
         if failure is not None:
             self._errors[node] = failure
             failure = None
@@ -252,7 +255,10 @@ class Flight:
             return not is_target
         self.hand_over(node)
         assert self._jobs is not None
-        run.settler.called(self._jobs[node], value, failure)
+        try:
+            run.settler.called(self._jobs[node], value, failure)
+        finally:
+            del failure  # its traceback has this frame: they would be a cycle
         return False
 
     def _settle(self, node: int) -> None:

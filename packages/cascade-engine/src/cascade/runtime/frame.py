@@ -101,8 +101,13 @@ class Frame:
 
     def let_go(self) -> None:
         """Let go of what is run here: the run has ended, and an error may know this frame for longer."""
-        self.loop.frame = self.routed = self.stretch = self.values = None
+        self.loop.frame = None
+        self.let_go_of_parts()
         self.lazies = []
+
+    def let_go_of_parts(self) -> None:
+        """Let go of what knows this frame in turn; nothing of it is under way."""
+        self.routed = self.stretch = self.values = None
         self._broken.clear()
 
     def node_key(self, node: int) -> NodeKey:

@@ -148,7 +148,7 @@ class Frames:
         for node, reason in frame.left_out():
             self.skip(frame, node, reason)
         del self.open[frame.serial]
-        frame.routed = frame.stretch = None
+        frame.let_go_of_parts()
         if self._run.recording is None or not last or (frame.loop.job is not None and self._settles(frame)):
             self.forget(frame.key, "" if frame.footing is None else frame.footing.of(frame.program.target))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from cascade.graph.tree import Injected
 from cascade.runtime.jobs import ItemJob, Job
@@ -106,12 +106,20 @@ class Items:
         return call, [list(range(self.size))]
 
 
-class CalledItems(NamedTuple):
+class CalledItems:
     """How far plain calls of a map's items came: what the first ones have given, and what the next one raised."""
 
-    items: Items
-    first: list[Any]
-    error: BaseException | None
+    __slots__ = ("error", "first", "items")
+
+    def __init__(self, items: Items, first: list[Any], error: BaseException | None) -> None:
+        self.items = items
+        self.first = first
+        self.error = error
+
+    def take_error(self) -> BaseException | None:
+        """Return what the next item raised, and keep it no longer: its traceback leads to those who hold this."""
+        error, self.error = self.error, None
+        return error
 
 
 def call_map(
@@ -122,11 +130,11 @@ def call_map(
     Returns their values if that is the map's value; how far they came if there is more to do.
     """
     items = Items(lazy, args, kwargs)
-    values, error = items.call(time.monotonic() + TURN_SECONDS)
-    has_lazy = take_given(values)
-    if error is None and len(values) == items.size and not has_lazy:
-        return values
-    return CalledItems(items, values, error)
+    called = CalledItems(items, *items.call(time.monotonic() + TURN_SECONDS))
+    has_lazy = take_given(called.first)
+    return (
+        called.first if called.error is None and len(called.first) == items.size and not has_lazy else called
+    )
 
 
 class MapRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.jobs import ItemJob, Job
@@ -31,7 +31,7 @@ class Maps:
     def take_over(self, mapping: MapRun, called: CalledItems) -> None:
         """Go on with a map whose first items have been called plainly."""
         self._open[id(mapping)] = mapping
-        self._take(mapping, called.first, called.error, has_types(called.first, LAZY_TYPES))
+        self._take(mapping, called, has_types(called.first, LAZY_TYPES))
         self._go_on(mapping)
 
     def next_item(self, mapping: MapRun) -> ItemJob | None:
@@ -81,12 +81,12 @@ class Maps:
 
     def _call(self, mapping: MapRun) -> None:
         """Make the calls of a map's items one after the other, as many as the turn has time for."""
-        values, error = mapping.calls.call(self._run.turn_ends)
-        self._take(mapping, values, error, take_given(values))
+        called = CalledItems(mapping.calls, *mapping.calls.call(self._run.turn_ends))
+        self._take(mapping, called, take_given(called.first))
 
-    def _take(self, mapping: MapRun, values: list[Any], error: BaseException | None, has_lazy: bool) -> None:
+    def _take(self, mapping: MapRun, called: CalledItems, has_lazy: bool) -> None:
         """Take in what the first items of a map gave, and what the next one raised."""
-        run = self._run
+        run, values, error = self._run, called.first, called.take_error()
         mapping.note_begun(len(values) + (error is not None))
         if error is None and mapping.finished and not has_lazy:
             mapping.values = values

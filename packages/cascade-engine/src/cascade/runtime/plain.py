@@ -125,7 +125,8 @@ class Stopped:
     """Where plain calls could not go on: at `node`, which raised `error` or returned a `value` that stands for another.
 
     With no node only the turn was over. `values` are those known by then, by position; `MISSING` for the others.
-    `trees` are the nodes that returned such values before this one, with those.
+    `trees` are the nodes that returned such values before this one, with those. Whoever goes on takes the error, whose
+    traceback leads to those who hold this.
     """
 
     __slots__ = ("began", "error", "node", "trees", "value", "values")
@@ -145,3 +146,8 @@ class Stopped:
         self.values = values
         self.error = error
         self.value = value
+
+    def take_error(self) -> BaseException | None:
+        """Return the error, and keep it no longer."""
+        error, self.error = self.error, None
+        return error

@@ -102,7 +102,10 @@ class Stretch:
                     continue
             self._hold(kept)
             self._lie_ready()
-            return run.settler.called_in_stretch(Job(frame, node), value, failure, now)
+            try:
+                return run.settler.called_in_stretch(Job(frame, node), value, failure, now)
+            finally:
+                failure = None  # its traceback has this frame: they would be a cycle
         self._hold(kept)
         self._lie_ready()
         return None if node < 0 else run.starter.note_called(Job(frame, node), now)

@@ -315,6 +315,7 @@ class Run:
             self.state.clear()
         for frame in self.frames.open.values():
             frame.let_go()
+        self.settler.failures.clear()
         vars(self).clear()
 
     def under_way(self) -> list[str]:

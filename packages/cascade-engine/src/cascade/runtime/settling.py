@@ -38,14 +38,19 @@ class Settler:
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Take in how a call has ended; one that ends in an asyncio task of its own has told of that there."""
-        if not job.told:
-            outcome = self.end(job, outcome)
-        if isinstance(outcome, Returned):
-            self._go_on_with(job, outcome.value)
-        elif isinstance(outcome, Known):
-            self.succeed(job, outcome.value)
-        else:
-            self.fail_unreported(job, outcome.error)
+        try:
+            if not job.told:
+                outcome = self.end(job, outcome)
+            if isinstance(outcome, Returned):
+                self._go_on_with(job, outcome.value)
+            elif isinstance(outcome, Known):
+                self.succeed(job, outcome.value)
+            else:
+                self.fail_unreported(job, outcome.error)
+        finally:
+            del (
+                outcome
+            )  # the traceback of an error that came up in here has this frame: they would be a cycle
 
     def end(self, job: Job, outcome: Outcome) -> Outcome:
         """Record how a call has ended and tell of it, at the moment when it has; return how it counts.
@@ -70,7 +75,10 @@ class Settler:
         if not job.started:
             run.reports.started(job)
         run.reports.finished(job, outcome)
-        return outcome
+        try:
+            return outcome
+        finally:
+            del outcome  # as above
 
     def _recorded(self, recording: Recording, job: Job, outcome: Returned) -> Outcome:
         """Record what a call has returned, also if the run is ending; return how the call counts."""
@@ -90,12 +98,13 @@ class Settler:
         job = Job(frame, node)
         job.note_started()
         job.began = stopped.began or time.monotonic()
+        error = stopped.take_error()
         if isinstance(stopped.value, CalledItems):
             self._run.maps.take_over(MapRun(job, stopped.value.items), stopped.value)
-        elif stopped.error is not None and isinstance(job.lazy, MappedLazyResult):
-            self.fail(job, stopped.error)  # its inputs are at fault, and a retry is for its items
+        elif error is not None and isinstance(job.lazy, MappedLazyResult):
+            self.fail(job, error)  # its inputs are at fault, and a retry is for its items
         else:
-            self.called(job, stopped.value, stopped.error)
+            self.called(job, stopped.value, error)
 
     def called(self, job: Job, value: object, failure: BaseException | None) -> None:
         """Take in a plain call that gave `value`, or failed."""

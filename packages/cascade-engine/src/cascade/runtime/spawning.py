@@ -47,7 +47,10 @@ async def ended(
             task.remove_done_callback(wake)
             told(request)
             first = request if first is None else first
-    return first
+    try:
+        return first
+    finally:
+        del first  # as above
 
 
 def _wake(waiting: asyncio.Future[None], task: asyncio.Task[Any]) -> None:

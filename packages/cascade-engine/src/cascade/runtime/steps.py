@@ -51,7 +51,10 @@ class PlainStep:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         job.ended = time.monotonic()
-        return run.settler.end(job, outcome)
+        try:
+            return run.settler.end(job, outcome)
+        finally:
+            del outcome  # the traceback of an error has this frame: they would be a cycle
 
     def cancel(self, task: asyncio.Task[Outcome]) -> None:
         """End the call, which is made in `task`."""
@@ -94,8 +97,11 @@ class Step:
             outcome = Returned(await self._attempts()) if hit is None else Known(hit.value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
-        self._failed = None  # its traceback has this frame: they would be a cycle
-        return self._run.settler.end(self.job, outcome)
+        self._failed = None
+        try:
+            return self._run.settler.end(self.job, outcome)
+        finally:
+            del outcome  # as above
 
     def cancel(self, task: asyncio.Task[Outcome]) -> None:
         """End the call, which is made in `task`; a release that it is in is never left half done."""
@@ -181,10 +187,16 @@ class Step:
                     # A task group of a resource has cancelled the call, and tells here why.
                     error = others.pop(0)
                 note_others(error, others)
+                del others
                 raise error
             if failures := await self._release(stack, None):
-                note_others(failures[0], failures[1:])
-                raise failures[0]
+                first = failures.pop(0)
+                note_others(first, failures)
+                del failures
+                try:
+                    raise first
+                finally:
+                    del first  # its traceback has this frame: they would be a cycle
             return value
         finally:
             if lease is not None:
@@ -242,13 +254,16 @@ class Step:
         try:
             async with limit:
                 value = await self._call(stack)
-            if limit.expired():  # a call that can't be interrupted has given its value too late
-                raise TaskTimeoutError(self.job.name, seconds)
-            return value
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise TaskTimeoutError(self.job.name, seconds) from None
+        # A call that can't be interrupted may have given its value too late. `limit` and the context that an error has
+        # above lead to this asyncio task, and so back to the error.
+        is_late = limit.expired()
+        del limit
+        if is_late:
+            raise TaskTimeoutError(self.job.name, seconds)
+        return value
 
     async def _call(self, stack: ResourceStack) -> Any:
         job, run = self.job, self._run

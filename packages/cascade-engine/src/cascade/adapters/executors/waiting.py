@@ -7,8 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-Outcome = tuple[bool, Any]
-"""Whether a call gave a value, and the value or the exception: a future can't carry every exception."""
+Outcome = tuple[bool, Any] | list[Any]
+"""Whether a call gave a value, and the value or the exception: a future can't carry every exception.
+
+In a list it is taken out by whoever gets it: the frames of a thread keep what they gave, and an exception keeps them.
+"""
 
 
 async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None, late: bool = False) -> Any:
@@ -35,6 +38,8 @@ async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None,
     if cancelled is None or (late and work.exception() is None):
         outcome = work.result()
     succeeded, result = outcome
+    if isinstance(outcome, list):
+        outcome.clear()
     try:
         if succeeded:
             return result
@@ -46,6 +51,6 @@ async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None,
 def outcome(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
     """Call a function; return what it gives or raises."""
     try:
-        return True, func(*args, **kwargs)
+        return [True, func(*args, **kwargs)]
     except BaseException as error:  # noqa: BLE001 - carried to the loop's thread and raised there
-        return False, error
+        return [False, error]
