@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from support import code_pairs
-from support.code_pairs import rows, sides
+from support.code_pairs import page, rows, sides
 
 import cascade as cs
 
@@ -108,3 +108,8 @@ def test_versions_are_the_same_in_every_process(told: Told) -> None:
         if version not in (None, first[name])
     ]
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_page_has_the_table() -> None:
+    """The docs say of each row whether it is seen; `python -m support.code_pairs.page` writes them anew."""
+    assert page.shown() == page.table()
