@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
@@ -153,7 +154,9 @@ def _bound_around(place: Place) -> set[str]:
 
 def _changing_around(place: Place) -> set[str]:
     """Return the names that functions assign to in the functions around them."""
-    outermost = (*place.inside, place.node)[0]
+    if not place.inside:
+        return set()
+    outermost = place.inside[0]
     return {name for each in ast.walk(outermost) if isinstance(each, ast.Nonlocal) for name in each.names}
 
 
@@ -186,7 +189,8 @@ def _members(function: FunctionType, place: Place, owner: type | None, tell: Tel
             yield ("super" if after else "self", name), _told(found, tell)
 
 
-def _members_taken(node: ast.AST, receiver: str | None) -> set[tuple[str, bool]]:
+@lru_cache(maxsize=1024)
+def _members_taken(node: ast.AST, receiver: str | None) -> frozenset[tuple[str, bool]]:
     """Return the names of attributes that are taken of a method's first parameter or its class, or by `super()`."""
     found = set()
     for each in ast.walk(node):
@@ -201,7 +205,7 @@ def _members_taken(node: ast.AST, receiver: str | None) -> set[tuple[str, bool]]
                     found.add((each.attr, False))
                 case ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)]) if name == receiver:
                     found.add((each.attr, False))
-    return found
+    return frozenset(found)
 
 
 def _owner(function: FunctionType) -> type | None:

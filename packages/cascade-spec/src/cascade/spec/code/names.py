@@ -70,7 +70,7 @@ def look_up(space: Namespace, path: tuple[str, ...], package: str, depth: int = 
             if known is not None:
                 return known
         elif (name in text.changing or text.is_located(name)) and (values := text.values(name)):
-            more = sorted(set().union(*map(free_names, values)) - {(name,)})
+            more = sorted(frozenset().union(*map(free_names, values)) - {(name,)})
             return Known(("text", *map(syntax_digest, values)), space, tuple(more))
     if value is MISSING:
         known_builtin = hasattr(builtins, name)

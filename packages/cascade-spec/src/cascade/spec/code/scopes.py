@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 Name = tuple[str, ...]
 """A name and the attributes that are taken of it, as they are written: `("math", "pi")`."""
@@ -24,12 +25,12 @@ class _Scope:
         self.outer = outer
         self.is_class = isinstance(node, ast.ClassDef)
         self.bound = set(bound_in(node))
-        self.globals = {
-            name for each in _own_nodes(node) if isinstance(each, ast.Global) for name in each.names
-        }
-        self.bound -= {
-            name for each in _own_nodes(node) if isinstance(each, ast.Nonlocal) for name in each.names
-        }
+        self.globals: set[str] = set()
+        for each in _own_nodes(node):
+            if isinstance(each, ast.Global):
+                self.globals.update(each.names)
+            elif isinstance(each, ast.Nonlocal):
+                self.bound.difference_update(each.names)
         self.since = _since(node) if isinstance(node, ast.ClassDef) else {}
 
     def binds(self, name: str, at: _Position) -> bool:
@@ -46,7 +47,8 @@ class _Scope:
         return False
 
 
-def free_names(root: ast.AST, *, with_defaults: bool = True) -> set[Name]:
+@lru_cache(maxsize=1024)
+def free_names(root: ast.AST, *, with_defaults: bool = True) -> frozenset[Name]:
     """Return the names that a piece of syntax reads and does not bind, with the attributes taken of them.
 
     Of a function, its decorators are left out, and the defaults of its parameters if that is asked for.
@@ -75,7 +77,7 @@ def free_names(root: ast.AST, *, with_defaults: bool = True) -> set[Name]:
             ):  # it reads what it stores
                 pending.append((ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target), scope))
             pending += _inside(node, scope)
-    return found
+    return frozenset(found)
 
 
 def _inside(node: ast.AST, scope: _Scope | None) -> Iterator[tuple[ast.AST, _Scope | None]]:
@@ -145,9 +147,16 @@ def bound_in(scope: ast.AST) -> Iterator[str]:
     yield from (each.arg for each in _parameters(scope))
     yield from (each.name for each in getattr(scope, "type_params", ()))
     for node in _own_nodes(scope):
-        yield from bindings(node)
-    if not isinstance(scope, _Comprehension):
-        yield from _walruses(scope)
+        if isinstance(node, _BINDING):
+            yield from bindings(node)
+        elif isinstance(node, _Comprehension) and not isinstance(scope, _Comprehension):
+            yield from _walruses(node)
+
+
+_BINDING = (
+    *(ast.Name, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom),
+    *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+)
 
 
 def bindings(node: ast.AST) -> Iterator[str]:
@@ -165,16 +174,15 @@ def bindings(node: ast.AST) -> Iterator[str]:
             yield name
 
 
-def _walruses(scope: ast.AST) -> Iterator[str]:
-    """Give the names that `:=` binds in comprehensions: in the function around them."""
-    pending = [(each, False) for each in _body(scope)]
+def _walruses(comprehension: ast.AST) -> Iterator[str]:
+    """Give the names that `:=` binds in a comprehension: in the function around it."""
+    pending = [comprehension]
     while pending:
-        node, is_inside = pending.pop()
-        if is_inside and isinstance(node, ast.NamedExpr):
+        node = pending.pop()
+        if isinstance(node, ast.NamedExpr):
             yield node.target.id
         if not isinstance(node, (*_Function, ast.ClassDef)):
-            inside = is_inside or isinstance(node, _Comprehension)
-            pending.extend((each, inside) for each in ast.iter_child_nodes(node))
+            pending.extend(ast.iter_child_nodes(node))
 
 
 def _since(scope: ast.ClassDef) -> dict[str, _Position]:

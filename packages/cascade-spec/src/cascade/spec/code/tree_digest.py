@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def syntax_digest(tree: ast.AST) -> bytes:
     """Return the sha256 of what a function, a class or an expression does, by its text.
 
