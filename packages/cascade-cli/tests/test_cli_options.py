@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -270,3 +271,77 @@ def test_cs_cli_makes_a_command_whatever_was_imported_before(first: str) -> None
     script = f"import cascade as cs; {first}; task = cs.task(lambda: 'made'); cs.cli(task())()"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout == "made\n"
+
+
+def test_containers_are_given_at_once_or_piece_by_piece(call: Call) -> None:
+    """Sets and tuples are given as lists are; a tuple of a fixed length in one text."""
+    app = cli(
+        lambda: show(
+            cs.Param("days", type=tuple[int, ...]),
+            cs.Param("tags", {"x"}, type=set[str]),
+            cs.Param("pair", ("a", 1), type=tuple[str, int]),
+            cs.Param("dates", [date(2026, 1, 2)]),
+        )
+    )
+    words = ("--days", "1,2", "--days", "3", "--tags", "b", "--pair", "c,2", "--dates", "2026-03-04")
+    assert call(app, *words).out == "(1, 2, 3) {'b'} ('c', 2) [datetime.date(2026, 3, 4)]\n"
+    assert call(app, "--days", "1").out == "(1,) {'x'} ('a', 1) [datetime.date(2026, 1, 2)]\n"
+    for wrong, told in ((("--days", "1,x"), "'--days'"), (("--pair", "c"), "give 2 values")):
+        outcome = call(app, "--days", "1", *wrong)
+        assert outcome.code == 2
+        assert told in outcome.told
+    helped = call(app, "-h").helped
+    for label in (
+        "<int,...>",
+        "<str,...>",
+        "<str,int>",
+        "<date,...>",
+        "[default: a,1]",
+        "[default: 2026-01-02]",
+    ):
+        assert label in helped
+
+
+def test_help_has_a_short_flag_and_names_types_for_people(call: Call) -> None:
+    """`-h` is `--help`; a default of a path makes a path, whatever its class is called."""
+    app = cli(lambda: show(cs.Param("file", Path("x")), cs.Param("options", {}, type=dict)))
+    short, long = call(app, "-h"), call(app, "--help")
+    assert short == long
+    assert "<path>" in short.helped
+    assert "<json>" in short.helped
+    assert "Posix" not in short.helped
+    assert call(app, "--options", '{"a": 1}').out == f"{Path('x')!r} {{'a': 1}}\n"
+
+
+def test_help_shows_words_as_they_are(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words between colons are no pictures, and brackets no styles, in descriptions, defaults and docstrings."""
+
+    def workflow() -> cs.LazyResult[str]:
+        """Ship :rocket: the [bold]thing[/bold]."""
+        return show(
+            cs.Param("a", "x:key:y", description="The :key: of [it]."),
+            cs.Env("PORT", "1", description="A :door: :key:"),
+        )
+
+    helped = call(cli(workflow), "--help").helped
+    for words in (":rocket:", "[bold]thing[/bold]", "The :key: of [it].", "x:key:y", "A :door: :key:"):
+        assert words in helped
+
+
+def test_stores_may_be_named_in_the_environment(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`CASCADE_STATE` and `CASCADE_CACHE` stand for options that are not given, and are in the help."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CASCADE_STATE", "sqlite:///s.db")
+    monkeypatch.setenv("CASCADE_CACHE", "sqlite:///c.db")
+    app = cli(give(1))
+    assert call(app, "--run-id", "one").out == "1\n"
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["c.db", "s.db"]
+    assert call(app, "--run-id", "one", "--state", "sqlite:///t.db", "--cache", "sqlite:///d.db").out == "1\n"
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["c.db", "d.db", "s.db", "t.db"]
+    helped = call(app, "-h").helped
+    assert "CASCADE_STATE" in helped
+    assert "CASCADE_CACHE" in helped
+    monkeypatch.setenv("CASCADE_STATE", "nonsense")
+    assert call(app).code == 2

@@ -361,3 +361,99 @@ def test_the_store_has_to_be_given(cascade: Call, trip: Path) -> None:
         outcome = cascade("runs", *words)
         assert outcome.code == 2
         assert "--state" in outcome.told
+
+
+def listed(cascade: Call, *words: str) -> list[str]:
+    return [run["run_id"] for run in json.loads(cascade("runs", "list", *words, "--format", "json").out)]
+
+
+def age(folder: Path, run_id: str, seconds: float) -> None:
+    """Let a run have been updated so long ago."""
+    with sqlite3.connect(folder / "runs.db") as connection:
+        moment = (time.time() - seconds, run_id)
+        connection.execute("UPDATE runs SET updated = ? WHERE run_id = ?", moment)
+    connection.close()
+
+
+def test_list_is_narrowed_by_status_age_and_number(
+    cascade: Call, quake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--status`, `--since` and `--limit` choose runs; the store may be in `CASCADE_STATE`."""
+    age(quake, "t1", 3 * 3600)
+    monkeypatch.setenv("CASCADE_STATE", STATE[1])
+    assert listed(cascade) == ["t2", "t1"]
+    assert listed(cascade, "--status", "failed") == ["t1"]
+    assert listed(cascade, "--status", "failed", "--status", "interrupted") == ["t2", "t1"]
+    assert listed(cascade, "--status", "succeeded") == []
+    assert listed(cascade, "--since", "2h") == ["t2"]
+    assert listed(cascade, "--since", "1d") == ["t2", "t1"]
+    assert listed(cascade, "--since", "2020-01-01") == ["t2", "t1"]
+    assert listed(cascade, "--since", "2020-01-01T10:00:00+02:00", "--limit", "1") == ["t2"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "--since", "tomorrow"),
+        ("list", "--since", "-1h"),
+        ("list", "--since", "nan d"),
+        ("list", "--since", "infd"),
+        ("list", "--since", "h"),
+        ("list", "--limit", "0"),
+        ("list", "--status", "asleep"),
+        ("delete", "--older-than", "soon"),
+        ("delete",),
+        ("delete", "t1", "--older-than", "1d"),
+    ],
+)
+def test_wrong_choices_of_runs_are_usage_errors(cascade: Call, quake: Path, words: tuple[str, ...]) -> None:
+    """An age or a status that is none, and no run or two choices to delete, are exit code 2; nothing is deleted."""
+    outcome = cascade("runs", *words, *STATE)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert listed(cascade, *STATE) == ["t2", "t1"]
+
+
+def test_old_runs_are_deleted_together(cascade: Call, quake: Path) -> None:
+    """`runs delete --older-than AGE` deletes all that were not updated since, and says how many."""
+    age(quake, "t1", 40 * 86_400)
+    assert cascade("runs", "delete", "--older-than", "50d", "--yes", *STATE).out == "deleted 0 runs\n"
+    assert cascade("runs", "delete", "--older-than", "30d", "--yes", *STATE).out == "deleted 1 runs\n"
+    assert listed(cascade, *STATE) == ["t2"]
+
+
+def test_a_run_that_is_driven_is_not_old(cascade: Call, active: subprocess.Popen[str]) -> None:
+    """`runs delete --older-than` leaves alone what somebody drives, however old it is."""
+    driven = listed(cascade, *STATE)
+    assert cascade("runs", "delete", "--older-than", "0s", "--yes", *STATE).code == 0
+    assert set(listed(cascade, *STATE)) <= set(driven)
+    assert listed(cascade, *STATE)
+
+
+def test_the_table_of_runs_fits_80_columns(
+    cascade: Call, monkeypatch: pytest.MonkeyPatch, storm: Path
+) -> None:
+    """On a terminal of 80 columns the runs, and the facts of one, are no wider; ids and statuses are whole."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert shell("run", "trip.py", "--city", "Rome", *STATE, cwd=storm).returncode == 0
+    found = cascade("runs", "list", *STATE).out
+    assert max(map(len, found.splitlines())) <= 80
+    for run_id in listed(cascade, *STATE):
+        assert run_id in found
+        page = cascade("runs", "show", run_id, *STATE).out
+        assert max(map(len, page.splitlines())) <= 80
+    assert "succeeded" in found
+    assert "failed" in found
+
+
+def test_the_items_of_a_map_have_their_indices(cascade: Call, write: Write) -> None:
+    """What is recorded of the items of a map that did not end is shown with their indices."""
+    write(
+        "items.py",
+        "@cs.task\ndef half(x): return 6 // x\ndef workflow(): return half.map([1, 2, 0])\n",
+    )
+    assert cascade("run", "items.py", *STATE, "--run-id", "i").code == 1
+    places = [
+        each["place"]
+        for each in json.loads(cascade("runs", "show", "i", *STATE, "--format", "json").out)["recorded"]
+    ]
+    assert {"root, item 0", "root, item 1"} <= set(places)

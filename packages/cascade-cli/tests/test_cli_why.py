@@ -224,8 +224,11 @@ def test_secrets_are_not_shown(cascade: Call, report: Path, write: Write) -> Non
     assert "hunter2" not in outcome.out
 
 
-def test_a_deep_place_is_cut(cascade: Call, report: Path, write: Write) -> None:
+def test_a_deep_place_is_cut(
+    cascade: Call, report: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a place deeper than 32 steps the last ones are shown."""
+    monkeypatch.setenv("COLUMNS", "1000")
     write(
         "deep.py",
         "from report import total\nworkflow = total(1)\nfor _ in range(99): workflow = total(workflow)",

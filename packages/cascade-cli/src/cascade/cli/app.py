@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
 import typer
-from rich.markup import escape
 from typer.core import TyperCommand
 
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute, reported
-from cascade.cli.options import Option, environment, options
+from cascade.cli.options import Option, environment, options, verbatim
+from cascade.cli.output import ResultFormat, forgiving_output
 from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
@@ -24,7 +24,7 @@ from cascade.spec.targets import check_no_arguments, made_by
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-_OWN_FLAGS = ("--help", *(setting.flag for setting in SETTINGS))
+_OWN_FLAGS = ("-h", "--help", *(setting.flag for setting in SETTINGS))
 
 
 @documented(RUN_SETTINGS)
@@ -64,14 +64,20 @@ def make_app(
     invocation = Invocation(workflow, spec, settings)
     found = options(spec.contracts, presets, reserved=_OWN_FLAGS)
 
-    def act(known: dict[str, object], log_level: LogLevel, log_format: LogFormat, **given: object) -> None:
+    def act(
+        known: dict[str, object],
+        log_level: LogLevel,
+        log_format: LogFormat,
+        result: ResultFormat,
+        **given: object,
+    ) -> None:
         with reported(log_format):
             complete = invocation.given(known, given)
             if check is not None:
                 check(complete.settings)
-        execute(complete, log_level, log_format)
+        execute(complete, log_level, log_format, result)
 
-    return app_of(escape(_purpose(target)), environment(spec.contracts), found, shown, act)
+    return app_of(verbatim(_purpose(target)), environment(spec.contracts), found, shown, act)
 
 
 def app_of(
@@ -81,8 +87,15 @@ def app_of(
 
     `act` is called with the values of the parameters that are given, by name, and the settings as keywords.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command(cls=_Command, help=purpose, epilog=epilog)(_command(found, tuple(shown), act))
+    app = App(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings=HELP_FLAGS,
+    )
+    app.command(cls=_Command, help=purpose, epilog=epilog, context_settings=HELP_FLAGS)(
+        _command(found, tuple(shown), act)
+    )
     return app
 
 
@@ -113,17 +126,37 @@ def _command(
     """Return the function that Typer calls: its signature has a parameter for each option."""
     by_name = {f"input_{position}": option for position, option in enumerate(found)}
 
-    def command(**given: object) -> None:
-        values = {option.contract.name: option.value(given.pop(name)) for name, option in by_name.items()}
+    def command(**given: Any) -> None:
+        values = {
+            option.contract.name: option.value(given.pop(name), *_file_of(name, given))
+            for name, option in by_name.items()
+        }
         act({name: value for name, value in values.items() if value is not MISSING}, **given)
 
     parameters = [
-        *(option.parameter(name) for name, option in by_name.items()),
+        *(each for name, option in by_name.items() for each in option.parameters(name)),
         *(setting.parameter(default=setting.default) for setting in shown),
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _file_of(name: str, given: dict[str, Any]) -> list[str | None]:
+    """Take the file of a secret out of what is given, if there is an option for one."""
+    return [given.pop(f"{name}_file")] if f"{name}_file" in given else []
+
+
+class App(typer.Typer):
+    """A Typer app whose output never fails for a character that the terminal can't show."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with forgiving_output():
+            return super().__call__(*args, **kwargs)
+
+
+HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
+"""What Typer calls a command with, so that it has both flags for help."""
 
 
 class _Command(TyperCommand):

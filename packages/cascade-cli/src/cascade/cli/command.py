@@ -9,20 +9,20 @@ from typing import Annotated
 
 import typer
 
-from cascade.cli.app import cli, declared
+from cascade.cli.app import HELP_FLAGS, App, cli, declared
 from cascade.cli.doctor import diagnose
 from cascade.cli.execution import ExitCode, reported
 from cascade.cli.loading import load
 from cascade.cli.plan_table import plan_table
 from cascade.cli.run_tables import ListFormat, findings_json, findings_table
 from cascade.cli.runs import runs_app
-from cascade.cli.settings import SETTINGS, before_target, with_settings
+from cascade.cli.settings import SETTINGS, VARIABLES, before_target, with_settings
 from cascade.cli.why import WHY_SETTINGS, why_app
 from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
 
-_app = typer.Typer(
-    add_completion=False,
+_app = App(
     no_args_is_help=True,
+    context_settings=HELP_FLAGS,
     pretty_exceptions_enable=False,
     help="Run, draw, plan and explain Cascade workflows; look at recorded runs.",
 )
@@ -78,7 +78,7 @@ def _cascade(
 
 # What follows the target is the workflow's own business: `--help` too.
 @_app.command(
-    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
     options_metavar="",
 )
 @with_settings(SETTINGS)
@@ -101,7 +101,7 @@ def run(
     app(args=[*before_target(SETTINGS, given), *(arguments or ())], prog_name=f"cascade run {target}")
 
 
-@_app.command()
+@_app.command(context_settings=HELP_FLAGS)
 def graph(
     target: Target,
     form: Annotated[GraphFormat, typer.Option("--format", help="What to write.")] = GraphFormat.MERMAID,
@@ -113,7 +113,7 @@ def graph(
     typer.echo(text.rstrip("\n"))
 
 
-@_app.command()
+@_app.command(context_settings=HELP_FLAGS)
 def plan(target: Target) -> None:
     """Show what would run and in which order; runs nothing."""
     with reported():
@@ -123,7 +123,7 @@ def plan(target: Target) -> None:
 
 
 @_app.command(
-    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
     options_metavar="",
 )
 @with_settings(WHY_SETTINGS)
@@ -139,21 +139,23 @@ def why(
     ] = None,
     **given: object,
 ) -> None:
-    """Tell of each task whether a cache has its value, and if not, what has changed; runs nothing."""
+    """Show, for each task, whether its value is in the cache, and if not, what has changed; runs nothing."""
     with reported():
         app = why_app(load(target).workflow, given)
     app(args=list(arguments or ()), prog_name=f"cascade why {target}")
 
 
-@_app.command()
+@_app.command(context_settings=HELP_FLAGS)
 def doctor(
     state: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Look at this store too.", show_default=False),
+        typer.Option(
+            metavar="URL", help="Look at this store too.", show_default=False, envvar=VARIABLES["state"]
+        ),
     ] = None,
     form: Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")] = ListFormat.HUMAN,
 ) -> None:
-    """Tell whether the installation is sound, what `durability` means here, and how a store is."""
+    """Check the installation and a store, and show what `durability` means here."""
     with reported():
         found = list(diagnose(state))
     typer.echo(findings_json(found) if form is ListFormat.JSON else findings_table(found))

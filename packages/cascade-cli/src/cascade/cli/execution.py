@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import IntEnum
 from functools import partial
-from pprint import pformat
 from typing import Any
 
 import typer
@@ -18,12 +17,13 @@ import typer
 from cascade.adapters.addresses import address_of
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
 from cascade.cli.interrupts import Interrupts
+from cascade.cli.output import ResultError, ResultFormat, print_result
 from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import MessageBus, RunStarted, UnknownParamError
 from cascade.runtime.api import engine_for, run_options
 from cascade.runtime.settings import RunSettings
-from cascade.spec import CascadeError, InputError, LazyResult, WorkflowSpec
+from cascade.spec import CascadeError, InputError, LazyResult, SpecError, WorkflowSpec
 from cascade.spec.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
@@ -62,7 +62,9 @@ class Invocation:
             return await engine.run(self.target, spec=self.spec, **run_options(settings))
 
 
-def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
+def execute(
+    invocation: Invocation, level: LogLevel, form: LogFormat, result: ResultFormat = ResultFormat.TEXT
+) -> None:
     """Run `invocation` and print its result.
 
     Raises:
@@ -87,12 +89,15 @@ def execute(invocation: Invocation, level: LogLevel, form: LogFormat) -> None:
                 report(error, form)
             raise typer.Exit(interrupts.exit_code) from None
         report(error, form)
-        is_input = isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
-        raise typer.Exit(ExitCode.USAGE if is_input else ExitCode.FAILED) from None
+        raise typer.Exit(ExitCode.USAGE if _is_input(error) else ExitCode.FAILED) from None
     finally:
         stop_telling()
         stop_logging()
-    show(value)
+    try:
+        print_result(value, result)
+    except ResultError as error:
+        report(error, form)
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
 def _how_to_go_on(invocation: Invocation) -> str:
@@ -118,7 +123,7 @@ def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[In
     state = invocation.settings.get("state")
     if not isinstance(state, str) or invocation.settings.get("run_id") is not None:
         return invocation, lambda: None
-    run_id, store = os.urandom(16).hex(), address_of(state)
+    run_id, store = _new_id(), address_of(state)
 
     def tell(event: RunStarted) -> None:
         if event.run_id == run_id:
@@ -129,6 +134,11 @@ def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[In
 
     named = replace(invocation, settings={**invocation.settings, "run_id": run_id})
     return named, bus.subscribe(RunStarted, tell)
+
+
+def _new_id() -> str:
+    """Return an id for a run that says when it began, and is short enough to be typed."""
+    return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"
 
 
 @contextmanager
@@ -150,6 +160,13 @@ def reported(form: LogFormat = LogFormat.HUMAN) -> Iterator[None]:
         raise typer.Exit(ExitCode.USAGE if _is_asked_wrong(error) else ExitCode.FAILED) from None
 
 
+def _is_input(error: BaseException) -> bool:
+    """Tell whether a run failed because of what it was given, before it began: a `SpecError` of a task has notes."""
+    if isinstance(error, SpecError):
+        return is_plain(error) and not notes_of(error)
+    return isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
+
+
 def _is_asked_wrong(error: Exception) -> bool:
     if isinstance(error, (StoreError, RunActiveError)) and not isinstance(error, StoreNotFoundError):
         return False
@@ -169,11 +186,3 @@ def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:
 def is_plain(error: BaseException) -> bool:
     """Tell whether a trimmed error is Cascade's own, with no code of the user's behind it: its text says it all."""
     return is_error(error, CascadeError) and error.__traceback__ is None
-
-
-def show(value: object) -> None:
-    """Print a result: text as it is, containers laid out, `None` not at all."""
-    if value is None:
-        return
-    laid_out = isinstance(value, (list, tuple, dict, set, frozenset)) or dataclasses.is_dataclass(value)
-    typer.echo(pformat(value, sort_dicts=False) if laid_out or isinstance(value, bytes) else str(value))

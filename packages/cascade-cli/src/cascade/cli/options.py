@@ -6,17 +6,21 @@ The text of an option is converted by its contract and nowhere else; Typer only 
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from rich.markup import escape
 
 from cascade.spec import MISSING, EnvContract, InputError, ParamContract, SpecError
-from cascade.spec.conversion import type_name
+from cascade.spec.conversion import item_types, many, told_by, type_name, without_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +34,84 @@ class Option:
     def flags(self) -> tuple[str, ...]:
         """How it is written, with dashes for underscores."""
         name = self.contract.name.replace("_", "-").strip("-") or "_"
-        return (f"--{name}", f"--no-{name}") if _without_none(self.contract.type) is bool else (f"--{name}",)
+        if without_none(self.contract.type) is bool:
+            return (f"--{name}", f"--no-{name}")
+        return (f"--{name}", f"--{name}-file") if self.contract.secret else (f"--{name}",)
 
-    def parameter(self, name: str) -> inspect.Parameter:
-        """Return the parameter of the command's function from which Typer makes the option."""
+    def parameters(self, name: str) -> list[inspect.Parameter]:
+        """Return the parameters of the command's function from which Typer makes the option.
+
+        The second one of a secret is for a file that has it: a command line can be read by others.
+        """
+        is_bool = without_none(self.contract.type) is bool
+        conversion: dict[str, Any] = {"parser": self._parse, "metavar": f"<{self._label()}>"}
         info = typer.Option(
-            ... if self.preset is MISSING else None,
-            "/".join(self.flags),
+            ... if self.preset is MISSING and not self.contract.secret else None,
+            "/".join(self.flags) if is_bool else self.flags[0],
             help=self._help(),
             show_default=False,
-            **self._conversion(),
+            **({} if is_bool else conversion),
         )
-        return inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=self._annotation()
-        )
+        found = [_parameter(name, info, self._annotation())]
+        if self.contract.secret:
+            told = f"A file that has it, `-` for stdin; or set {self.variable}."
+            file: Any = typer.Option(None, self.flags[-1], help=told, metavar="PATH", show_default=False)
+            found.append(_parameter(f"{name}_file", file, str | None))
+        return found
 
-    def value(self, given: Any) -> object:
+    @property
+    def variable(self) -> str:
+        """The environment variable that a secret may be in."""
+        return f"CASCADE_{self.contract.name.upper()}"
+
+    def value(self, given: Any, file: str | None = None) -> object:
         """Return the value of what Typer gives; `MISSING` if the option is not there.
 
-        A list is given as one text, as several options, or both: `--day mon,tue --day wed`.
+        A list is given as one text, as several options, or both: `--day mon,tue --day wed`. A secret that is not given
+        is read from its file, from its environment variable, or typed in.
         """
-        if _is_list(self.contract.type):
-            return [item for part in given for item in part] if given else MISSING
+        container = many(without_none(self.contract.type))
+        if container is not None and self._is_repeated():
+            return container(item for part in given for item in part) if given else MISSING
+        if given is None and self.contract.secret:
+            return self._secret(file)
         return MISSING if given is None else given
 
-    def _conversion(self) -> dict[str, Any]:
-        if _without_none(self.contract.type) is bool:
-            return {}
-        return {"parser": self._parse, "metavar": f"<{_label(self.contract.type)}>"}
+    def _secret(self, file: str | None) -> object:
+        text = os.environ.get(self.variable) if file is None else self._read(file)
+        if text is not None:
+            return self._parse(text)
+        if self.preset is not MISSING:
+            return MISSING
+        if not sys.stdin.isatty():
+            remedy = f"give {self.flags[0]}, {self.flags[1]} or the environment variable {self.variable}"
+            raise typer.BadParameter(f"it has no value; {remedy}", param_hint=f"'{self.flags[0]}'")
+        return self._parse(typer.prompt(self.contract.name, hide_input=True, err=True))
+
+    def _read(self, file: str) -> str:
+        try:
+            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            raise typer.BadParameter(
+                f"can't read {file}: {reason}", param_hint=f"'{self.flags[1]}'"
+            ) from None
+        return text.rstrip("\r\n")
 
     def _annotation(self) -> Any:
-        kind = _without_none(self.contract.type)
+        kind = without_none(self.contract.type)
         if kind is bool:
             return bool | None
         # A class for its name alone: Typer shows it as the type, and asks the parser for the value.
-        shown = type(_label(kind), (), {})
-        return types.GenericAlias(list, (shown,)) if _is_list(kind) else shown
+        shown = type(self._label(), (), {})
+        return types.GenericAlias(list, (shown,)) if self._is_repeated() else shown
+
+    def _is_repeated(self) -> bool:
+        kind = without_none(self.contract.type)
+        return many(kind) is not None and not isinstance(item_types(kind), tuple)
+
+    def _label(self) -> str:
+        return label(told_by(without_none(self.contract.type), self.contract.default))
 
     def _parse(self, text: str) -> object:
         try:
@@ -74,9 +120,23 @@ class Option:
             raise typer.BadParameter(error.problem, param_hint=f"'{self.flags[0]}'") from None
 
     def _help(self) -> str:
-        default = escape(_shown_default(self.preset, secret=self.contract.secret))
-        words = (escape(self.contract.description), f"[dim]{default}[/dim]" if default else "")
+        default = verbatim(_shown_default(self.preset, secret=self.contract.secret))
+        if self.preset is MISSING and self.contract.secret:
+            default = verbatim("[required]")
+        words = (verbatim(self.contract.description), f"[dim]{default}[/dim]" if default else "")
         return " ".join(filter(None, words))
+
+
+def _parameter(name: str, info: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=annotation)
+
+
+_EMOJI = re.compile(r":(?=\S+:)")
+
+
+def verbatim(text: str) -> str:
+    """Return a text as help shows it: neither its brackets are styles, nor words between its colons pictures."""
+    return _EMOJI.sub(":[none][/none]", escape(text))
 
 
 def options(
@@ -111,8 +171,9 @@ def environment(contracts: Iterable[object]) -> str:
 
 def _told(contract: EnvContract) -> str:
     note = "[required]" if contract.required else _shown_default(contract.default, secret=contract.secret)
-    words = (f"{contract.name} <{_label(contract.type)}>", contract.description, note)
-    return escape("  ".join(filter(None, words)))
+    kind = label(told_by(without_none(contract.type), contract.default))
+    words = (f"{contract.name} <{kind}>", contract.description, note)
+    return verbatim("  ".join(filter(None, words)))
 
 
 def _shown_default(default: object, *, secret: bool) -> str:
@@ -125,30 +186,22 @@ def _text(value: object) -> str:
     """Return a value as it would be written on the command line."""
     if isinstance(value, Enum):
         return str(value.value)
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_text, value)) or '""'
+    if isinstance(value, (set, frozenset)):
+        return ",".join(sorted(map(_text, value))) or '""'
     return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 
 
-def _label(kind: Any) -> str:
-    """Return how the help shows a type: its name, or the choices."""
-    kind = _without_none(kind)
+def label(kind: Any) -> str:
+    """Return how the help shows a type: its name, the choices, or the items with commas between them."""
+    kind = without_none(kind)
     if get_origin(kind) is Literal:
         return "|".join(map(str, get_args(kind)))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "|".join(str(member.value) for member in kind)
-    if _is_list(kind):
-        return ",".join((*map(_label, get_args(kind) or (str,)), "..."))
-    return type_name(kind)
-
-
-def _without_none(kind: Any) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):
-        others = [choice for choice in get_args(kind) if choice is not types.NoneType]
-        return others[0] if len(others) == 1 else kind
-    return kind
-
-
-def _is_list(kind: Any) -> bool:
-    kind = _without_none(kind)
-    return kind is list or get_origin(kind) is list
+    if many(kind) is not None:
+        items = item_types(kind)
+        named = items if isinstance(items, tuple) else (str if items is object else items,)
+        return ",".join((*map(label, named), *(() if isinstance(items, tuple) else ("...",))))
+    return "json" if kind is dict or get_origin(kind) is dict else type_name(kind)

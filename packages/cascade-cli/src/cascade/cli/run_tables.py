@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
-from cascade.cli.text_table import shown, text_table
+from cascade.cli.text_table import fitted_table, shown, text_table
+from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 
 INTERRUPTED = "interrupted"
 """What a run is called that has not ended and that nobody drives."""
+
+
+ShownStatus = StrEnum(  # type: ignore[misc]  # mypy reads only literal members
+    "ShownStatus", [(each.name, each.value) for each in RunStatus] + [("INTERRUPTED", INTERRUPTED)]
+)
+"""What is shown as the status of a run."""
 
 
 class ListFormat(StrEnum):
@@ -24,8 +31,8 @@ class ListFormat(StrEnum):
     JSON = "json"
 
 
-def runs_table(runs: Iterable[RunSummary]) -> str:
-    """Return a line for each run."""
+def runs_table(runs: Sequence[RunSummary]) -> str:
+    """Return a line for each run; columns that the terminal has no room for are left out."""
     head = ("RUN", "STATUS", "TASK", "ROUND", "BEGAN", "UPDATED", "FACTS", "SIZE", "BY")
     rows = [
         (
@@ -41,7 +48,8 @@ def runs_table(runs: Iterable[RunSummary]) -> str:
         )
         for run in runs
     ]
-    return text_table([head, *rows])
+    drop = ("BEGAN", "FACTS", "SIZE", *(() if any(run.driver for run in runs) else ("BY",)), "ROUND")
+    return fitted_table(head, rows, drop=drop, broken=("TASK", "BY", "UPDATED"))
 
 
 def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
@@ -74,7 +82,7 @@ def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
         )
         for fact in facts
     ]
-    return page + "\n\n" + text_table([head, *rows])
+    return page + "\n\n" + fitted_table(head, rows, drop=("AT",), broken=("TASK", "PLACE"))
 
 
 def runs_json(runs: Iterable[RunSummary]) -> str:
@@ -95,7 +103,7 @@ def findings_table(findings: Iterable[Finding]) -> str:
         rows.append(("WRONG" if each.remedy else "ok", each.subject, shown(each.told)))
         if each.remedy:
             rows.append(("", "", f"-> {shown(each.remedy)}"))
-    return text_table(rows)
+    return fitted_table(("", "subject", "told"), rows, broken=("told",), show_head=False)
 
 
 def findings_json(findings: Iterable[Finding]) -> str:

@@ -11,17 +11,28 @@ import typer
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.urls import catalog_from_url
-from cascade.cli.app import make_app
+from cascade.cli.ages import moment
+from cascade.cli.app import HELP_FLAGS, make_app
 from cascade.cli.execution import reported
 from cascade.cli.loading import load
-from cascade.cli.run_tables import ListFormat, run_json, run_page, runs_json, runs_table, size_text
-from cascade.cli.settings import RESTART, RUN_ID, SETTINGS, before_target, with_settings
+from cascade.cli.run_tables import (
+    ListFormat,
+    ShownStatus,
+    run_json,
+    run_page,
+    runs_json,
+    runs_table,
+    size_text,
+    status_of,
+)
+from cascade.cli.settings import RESTART, RUN_ID, SETTINGS, VARIABLES, before_target, with_settings
 from cascade.cli.text_table import shown
 from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 runs_app = typer.Typer(
+    context_settings=HELP_FLAGS,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,22 +42,55 @@ runs_app = typer.Typer(
 State = Annotated[
     str,
     typer.Option(
-        "--state", metavar="URL", help="The store: sqlite:///runs.db, redis://localhost.", show_default=False
+        "--state",
+        metavar="URL",
+        help="The store: sqlite:///runs.db, redis://localhost.",
+        show_default=False,
+        envvar=VARIABLES["state"],
     ),
 ]
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)]
 Form = Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")]
 
 
-@runs_app.command("list")
-def list_runs(state: State, form: Form = ListFormat.HUMAN) -> None:
-    """List the runs of a store, the last updated first."""
+@runs_app.command("list", context_settings=HELP_FLAGS)
+def list_runs(
+    state: State,
+    form: Form = ListFormat.HUMAN,
+    status: Annotated[
+        list[ShownStatus] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help=f"Only runs of this status, or these: {', '.join(ShownStatus)}.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment,
+            metavar="AGE",
+            help="Only runs updated since: 2h, 7d, 2026-11-30.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default=False)
+    ] = None,
+) -> None:
+    """List the runs of a store, the last updated first. Columns that don't fit the terminal are left out."""
     with _catalog(state) as catalog:
         found = catalog.runs()
-    typer.echo(runs_json(found) if form is ListFormat.JSON else runs_table(found))
+    wanted = [
+        run
+        for run in found
+        if (not status or status_of(run) in status) and (since is None or run.updated >= since)
+    ][:limit]
+    typer.echo(runs_json(wanted) if form is ListFormat.JSON else runs_table(wanted))
 
 
-@runs_app.command()
+@runs_app.command(context_settings=HELP_FLAGS)
 def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
     """Show a run and what is recorded of it, without the values."""
     with _catalog(state) as catalog:
@@ -55,26 +99,63 @@ def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
     typer.echo(run_json(run, facts) if form is ListFormat.JSON else run_page(run, facts))
 
 
-@runs_app.command()
+@runs_app.command(context_settings=HELP_FLAGS)
 def delete(
-    run_id: RunId,
     state: State,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment,
+            metavar="AGE",
+            help="All runs that were not updated since, but those that are driven: 30d, 2026-11-30.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a run and all that is recorded of it."""
+    """Delete a run, or all old ones, and all that is recorded of them."""
     with _catalog(state) as catalog:
-        run = _find(catalog, run_id, state)
-        if run.driver:
-            raise RunActiveError(run_id, address_of(state), run.driver)
-        if not yes:
-            what = f"run '{shown(run_id)}' with {run.facts} facts ({size_text(run.size)})"
-            typer.confirm(f"Delete {what}?", abort=True, err=True)
-        catalog.delete(run_id)
+        if (run_id is None) == (older_than is None):
+            raise SpecError(
+                "nothing to delete is named, or two things", "give an ID or --older-than, one of them"
+            )
+        if run_id is not None:
+            _delete_one(catalog, run_id, state, yes)
+        elif older_than is not None:
+            _delete_old(catalog, older_than, yes)
+
+
+def _delete_one(catalog: Catalog, run_id: str, state: str, yes: bool) -> None:
+    run = _find(catalog, run_id, state)
+    if run.driver:
+        raise RunActiveError(run_id, address_of(state), run.driver)
+    if not yes:
+        what = f"run '{shown(run_id)}' with {run.facts} facts ({size_text(run.size)})"
+        typer.confirm(f"Delete {what}?", abort=True, err=True)
+    catalog.delete(run_id)
+
+
+def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
+    old = [run for run in catalog.runs() if run.updated < before and not run.driver]
+    if old and not yes:
+        size = size_text(sum(run.size for run in old))
+        typer.confirm(f"Delete {len(old)} runs ({size})?", abort=True, err=True)
+    deleted = 0
+    for run in old:
+        try:
+            catalog.delete(run.run_id)
+        except (RunActiveError, RunNotFoundError):
+            continue  # somebody has begun to drive it, or deleted it, since the list was made
+        deleted += 1
+    typer.echo(f"deleted {deleted} runs")
 
 
 # What follows the target is the workflow's own business: `--help` too.
 @runs_app.command(
-    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
     options_metavar="[OPTIONS]",
 )
 @with_settings(_RESUMING := tuple(each for each in SETTINGS if each not in (RUN_ID, RESTART)))

@@ -15,6 +15,7 @@ import typer
 
 from cascade.adapters.executors.words import executor_from_word
 from cascade.cli.event_log import LogFormat, LogLevel
+from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
 from cascade.runtime.stores import STATE_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
@@ -37,18 +38,20 @@ class Setting:
     default: object = None
     check: Callable[[Any], object] | None = None
     metavar: str = ""
+    variable: str = ""
 
     @property
     def flag(self) -> str:
         """How it is written, with dashes for underscores."""
         return "--" + self.name.replace("_", "-")
 
-    def parameter(self, *, told: str | None = None, default: object = None) -> inspect.Parameter:
+    def parameter(self, *, default: object = None) -> inspect.Parameter:
         """Return the parameter of a command's function from which Typer makes the option."""
         info = typer.Option(
             default,
             self.flag,
-            help=self.told if told is None else told,
+            help=self.told,
+            envvar=self.variable or None,
             rich_help_panel=self.panel,
             callback=self.check,
             min=1 if self.kind is int else None,
@@ -71,7 +74,7 @@ def with_settings(shown: Iterable[Setting]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        parameters = [*own, *(setting.parameter(told="As after the target.") for setting in shown)]
+        parameters = [*own, *(setting.parameter() for setting in shown)]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return command
@@ -95,6 +98,10 @@ def _id(given: str | None) -> str | None:
     return given
 
 
+RESULT_SETTINGS = (
+    Setting("result", ResultFormat, "Print the result as text, or as JSON.", _RUN, ResultFormat.TEXT),
+)
+
 LOG_SETTINGS = (
     Setting("log_level", LogLevel, "How much to tell on stderr while it runs.", _LOG, LogLevel.WARNING),
     Setting("log_format", LogFormat, "Sentences, or a JSON object per line.", _LOG, LogFormat.HUMAN),
@@ -103,8 +110,15 @@ LOG_SETTINGS = (
 
 def _from_table(name: str, flag: Flag, kind: Any) -> Setting:
     """Return the option of a row of the table of settings."""
-    panel = _STORE if name in _OF_STORES else _RUN
-    return Setting(name, _kind(name, kind), flag.told, panel, check=_CHECKS.get(name), metavar=flag.value)
+    return Setting(
+        name,
+        _kind(name, kind),
+        flag.told,
+        _STORE if name in _OF_STORES else _RUN,
+        check=_CHECKS.get(name),
+        metavar=flag.value,
+        variable=VARIABLES.get(name, ""),
+    )
 
 
 def _kind(name: str, annotation: Any) -> type:
@@ -117,17 +131,20 @@ def _kind(name: str, annotation: Any) -> type:
     return next((kind for kind in (int, bool) if kind in choices), str)
 
 
-_OF_STORES = ("state", "cache", "run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS)
+VARIABLES = {"state": "CASCADE_STATE", "cache": "CASCADE_CACHE"}
+"""Environment variables that stand for options which are not given."""
+
+_OF_STORES = ("state", "run_id", "resume", "restart", *STATE_OPTIONS, "max_uncommitted", "cache")
 _CHECKS: dict[str, Callable[[Any], object]] = {"run_id": _id}
 
 ENGINE_OPTIONS = tuple(
     _from_table(name, row.flag, row.type)
-    for name, row in ((name, row_of(name)) for name in RUN_SETTINGS)
+    for name, row in ((name, row_of(name)) for name in dict.fromkeys((*_OF_STORES, *RUN_SETTINGS)))
     if row.flag is not None
 )
 """The options for the settings of a run that a command line takes."""
 
-SETTINGS = (*LOG_SETTINGS, *ENGINE_OPTIONS)
+SETTINGS = (*RESULT_SETTINGS, *LOG_SETTINGS, *ENGINE_OPTIONS)
 """All options that every workflow's command has."""
 
 RUN_ID = next(each for each in SETTINGS if each.name == "run_id")

@@ -1,20 +1,57 @@
-"""Tables as text: columns side by side, nothing cut, so that what is shown can be copied, and read by programs."""
+"""Tables as text, as wide as the terminal: columns side by side; ids are never broken, so that they can be copied."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Sequence
+from textwrap import wrap
 
 from rich.cells import cell_len
 
+_GAP = "  "
+_NARROWEST = 12
+"""The width below which no column is broken into lines."""
+
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows with their columns aligned, as wide as a terminal shows them."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    """Return rows with their columns aligned, as wide as they are."""
+    widths = _widths(rows)
     lines = (
-        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        _GAP.join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def fitted_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    drop: Sequence[str] = (),
+    broken: Collection[str] = (),
+    show_head: bool = True,
+) -> str:
+    """Return a table that fits the terminal, as far as it can.
+
+    Where it is too wide, the columns named in `drop` are left out, the first one first; then the cells of those in
+    `broken` go on in further lines.
+    """
+    space = terminal_width()
+    kept = [*range(len(head))]
+    table = [head, *rows]
+    for name in drop:
+        if _total(_widths(table)) <= space:
+            break
+        index = [head[column] for column in kept].index(name)
+        del kept[index]
+        table = [[row[column] for column in kept] for row in (head, *rows)]
+    widths = _broken_widths([head[column] for column in kept], _widths(table), broken, space)
+    return text_table([line for row in table[not show_head :] for line in _lines(row, widths)])
+
+
+def terminal_width() -> int:
+    """Return how many characters a line of the terminal takes; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
 
 
 def shown(text: str) -> str:
@@ -23,3 +60,36 @@ def shown(text: str) -> str:
         each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode()
         for each in text
     )
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _broken_widths(names: Sequence[str], widths: list[int], broken: Collection[str], space: int) -> list[int]:
+    """Return the widths with those of the broken columns made smaller, the widest one first."""
+    found = list(widths)
+    while (excess := _total(found) - space) > 0:
+        candidates = [
+            index for index, name in enumerate(names) if name in broken and found[index] > _NARROWEST
+        ]
+        if not candidates:
+            break
+        widest = max(candidates, key=lambda index: found[index])
+        others = [found[index] for index in candidates if index != widest]
+        found[widest] = max(_NARROWEST, min(found[widest] - 1, max([found[widest] - excess, *others])))
+    return found
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Return the lines of one row: a cell that is wider than its column goes on below."""
+    cells = [
+        [cell] if cell_len(cell) <= width else wrap(cell, width // (1 + (cell_len(cell) > len(cell)))) or [""]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    height = max(map(len, cells))
+    return [[cell[line] if line < len(cell) else "" for cell in cells] for line in range(height)]

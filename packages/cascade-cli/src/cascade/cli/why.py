@@ -12,7 +12,7 @@ from cascade.cli.app import app_of, declared
 from cascade.cli.execution import reported
 from cascade.cli.options import environment, options
 from cascade.cli.run_tables import ListFormat
-from cascade.cli.settings import Setting
+from cascade.cli.settings import VARIABLES, Setting
 from cascade.cli.why_table import why_json, why_table
 from cascade.runtime.why import explain
 from cascade.spec import SpecError
@@ -21,7 +21,12 @@ _PANEL = "Cache"
 
 WHY_SETTINGS = (
     Setting(
-        "cache", str, "The cache to look into: sqlite:///cache.db, redis://localhost.", _PANEL, metavar="URL"
+        "cache",
+        str,
+        "The cache to look into: sqlite:///cache.db, redis://localhost.",
+        _PANEL,
+        metavar="URL",
+        variable=VARIABLES["cache"],
     ),
     Setting("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
@@ -50,5 +55,7 @@ def why_app(target: Any, before: Mapping[str, object]) -> typer.Typer:
         is_data = settings.get("format") is ListFormat.JSON
         typer.echo(why_json(judgements) if is_data else why_table(judgements))
 
-    purpose = "Tell of each task whether the cache has its value, and if not, what has changed. Runs nothing."
+    purpose = (
+        "Show, for each task, whether its value is in the cache, and if not, what has changed. Runs nothing."
+    )
     return app_of(purpose, environment(spec.contracts), found, shown, act)

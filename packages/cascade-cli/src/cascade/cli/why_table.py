@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cascade.cli.run_tables import local_time, utc_time
-from cascade.cli.text_table import shown, text_table
+from cascade.cli.text_table import fitted_table, shown
 from cascade.graph.path import shortened
 from cascade.runtime.differences import Change, KeyDifference
 from cascade.runtime.why import Answer, Before, Judgement, Verdict
@@ -25,7 +25,7 @@ def why_table(judgements: Sequence[Judgement]) -> str:
         (each.node, shown(each.task), shown(shortened(each.place)), shown(_told(each, names)))
         for each in judgements
     ]
-    return text_table([head, *rows])
+    return fitted_table(head, rows, broken=("TASK", "PLACE", "CACHE"))
 
 
 def why_json(judgements: Iterable[Judgement]) -> str:

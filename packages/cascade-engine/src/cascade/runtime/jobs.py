@@ -76,6 +76,11 @@ class Job:
         return self.frame.node_key(self.position)
 
     @property
+    def suffix(self) -> str:
+        """What follows the place in texts for people: the item, of a map."""
+        return ""
+
+    @property
     def where(self) -> str:
         """The place for error notes."""
         return str(self.path)
@@ -150,7 +155,12 @@ class ItemJob(Job):
     @property
     def where(self) -> str:
         """The place for error notes."""
-        return f"{self.path}, item {self.index}"
+        return f"{self.path}{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """The index of the item."""
+        return f", item {self.index}"
 
     @property
     def is_target(self) -> bool:

@@ -434,7 +434,7 @@ def _is_passed_on(job: Job) -> bool:
 
 
 def _call(job: Job) -> Call:
-    return Call(job.name, _text(job.frame.program, job.position))
+    return Call(job.name, _text(job.frame.program, job.position) + job.suffix)
 
 
 def _text(program: Program, position: int) -> str:

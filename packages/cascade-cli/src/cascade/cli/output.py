@@ -1,0 +1,72 @@
+"""Output: what a command writes to stdout, whatever the result is and whatever the terminal's encoding can show."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pprint import pformat
+
+import typer
+
+from cascade.cli.result_json import result_json
+from cascade.spec import CascadeError
+from cascade.spec.error_text import error_text
+
+
+class ResultFormat(StrEnum):
+    """How a result is printed: for people, or as one JSON value."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclasses.dataclass(eq=False)
+class ResultError(CascadeError, ValueError):
+    """A result that can't be printed; the run itself has succeeded."""
+
+    kind: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the run has succeeded, and its result, of type {self.kind}, can't be printed: {self.problem}"
+
+
+def print_result(value: object, form: ResultFormat) -> None:
+    """Print a result. As text: strings as they are, containers laid out, `None` not at all.
+
+    Raises:
+        ResultError: If its own code fails, or it has no form in JSON.
+    """
+    if form is ResultFormat.TEXT and value is None:
+        return
+    try:
+        text = result_json(value) if form is ResultFormat.JSON else _text(value)
+    except Exception as error:  # noqa: BLE001 - the value's own code
+        problem = str(error) if isinstance(error, CascadeError) else error_text(error)
+        raise ResultError(type(value).__name__, problem) from None
+    typer.echo(text)
+
+
+def _text(value: object) -> str:
+    laid_out = isinstance(value, (list, tuple, dict, set, frozenset, bytes)) or dataclasses.is_dataclass(
+        value
+    )
+    return pformat(value, sort_dicts=False) if laid_out else str(value)
+
+
+@contextmanager
+def forgiving_output() -> Iterator[None]:
+    """Let stdout spell out the characters that its encoding does not have: a command never fails for them."""
+    stream = sys.stdout
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is None or stream.errors != "strict":
+        yield
+        return
+    reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        reconfigure(errors="strict")
