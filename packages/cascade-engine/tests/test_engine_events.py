@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -266,14 +267,38 @@ def test_a_listener_can_leave() -> None:
 
 
 def test_only_events_can_be_subscribed_to() -> None:
-    """Another type, and a handler that is a coroutine function, are refused."""
+    """Another type, and a handler that is async in whatever form, are refused."""
 
     async def later(event: Event) -> None: ...
 
     with pytest.raises(SpecError, match="give Event"):
         MessageBus().subscribe(int, print)  # type: ignore[type-var]
-    with pytest.raises(SpecError, match="coroutine function"):
-        MessageBus().subscribe(Event, later)
+
+    class Listener:
+        async def __call__(self, event: Event) -> None: ...
+
+        async def hear(self, event: Event) -> None: ...
+
+    @wraps(later)
+    def wrapper(event: Event) -> Any:
+        return later(event)
+
+    async def each(event: Event) -> AsyncIterator[Event]:
+        yield event
+
+    for handler in (
+        later,
+        Listener(),
+        Listener().hear,
+        partial(later),
+        partial(partial(later)),
+        wrapper,
+        each,
+    ):
+        with pytest.raises(SpecError, match="an event handler is async; give a plain function"):
+            MessageBus().subscribe(Event, handler)
+    with pytest.raises(SpecError, match="an event handler is 3"):
+        MessageBus().subscribe(Event, 3)  # type: ignore[arg-type]
 
 
 def test_a_listener_that_comes_late_hears_the_rest() -> None:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from cascade.runtime.events import Event
@@ -33,10 +34,10 @@ class MessageBus:
         """
         if not (isinstance(event_type, type) and issubclass(event_type, Event)):
             raise SpecError(f"subscribe({event_type!r}, ...)", "give Event or a class below it")
-        if inspect.iscoroutinefunction(handler):
-            raise SpecError(
-                "an event handler is a coroutine function", "give a plain function that starts a task"
-            )
+        if not callable(handler):
+            raise SpecError(f"an event handler is {handler!r}", "give a function that takes an event")
+        if _is_async(handler):
+            raise SpecError("an event handler is async", "give a plain function that starts a task")
         handlers = self._handlers.setdefault(event_type, [])
         handlers.append(handler)
         self._listening.clear()
@@ -93,3 +94,11 @@ def log_failure(logger: logging.Logger, message: str, error: BaseException) -> N
         logger.error("%s: %s", message, error_text(error))
     else:
         logger.error(message, exc_info=error)
+
+
+def _is_async(handler: Any) -> bool:
+    """Tell whether calling the handler gives something to be awaited: also for partials, wrappers and objects."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    found = [handler, getattr(handler, "__wrapped__", None), getattr(handler, "__call__", None)]  # noqa: B004 - an object
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in found)
