@@ -25,7 +25,7 @@ from workflows import workflows
 from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
 from cascade.runtime.events import TaskSkipped
-from cascade.spec import LazyResult
+from cascade.spec import LazyResult, Router
 
 QUICK = settings(
     max_examples=500,
@@ -86,9 +86,7 @@ class PlainExecutor:
         self.calls += 1
         assert node.callable_obj is not None
         value = node.callable_obj(*args, **kwargs)
-        is_lazy = isinstance(
-            value, LazyResult
-        )  # to be run in its place: asked first, as it refuses to be awaited
+        is_lazy = isinstance(value, (LazyResult, Router))  # asked first, as these refuse to be awaited
         return await value if not is_lazy and inspect.isawaitable(value) else value
 
 

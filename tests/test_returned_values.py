@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from support.ways import check_all_ways
@@ -209,8 +209,8 @@ def test_a_lazy_result_that_cannot_stand_there_fails_the_task() -> None:
 def test_a_returned_router_is_run_in_the_place_of_its_task() -> None:
     """A router as a tail call, inside a returned container, and from the factory of a map."""
     for key, value in (("lazy", 1), ("late", 2), ("plain", 3), ("container", [4])):
-        check_all_ways(lambda key=key: routed(key), value)
-        check_all_ways(lambda key=key: [routed(key), keep(routed(key))], [value, value])
+        check_all_ways(partial(routed, key), value)
+        check_all_ways(partial(cs.gather, routed(key), keep(routed(key))), [value, value])
     check_all_ways(many_routed, {"k": [1, 2]})
     check_all_ways(lambda: cs.map(choosing, x=[0, 1]), ["even", "odd"])
 
@@ -294,3 +294,18 @@ def test_a_container_that_a_loop_changes_is_searched_in_each_round() -> None:
         cs.run([look.partial().map(value=[rows[:2]] * 2), [passing_on(0, rows) for _ in shared]])[1][2]
         is rows
     )
+
+
+@cs.task
+def flat() -> list[int]:
+    return [1]
+
+
+def test_what_runs_a_router_has_its_type() -> None:
+    """Type checkers know what the run of a router gives, and of a workflow that returns one."""
+
+    def workflow() -> cs.Router[list[int]]:
+        return cs.Router(keep(1), {1: flat()})
+
+    assert_type(cs.run(workflow()), list[int])
+    assert_type(cs.run(workflow), list[int])

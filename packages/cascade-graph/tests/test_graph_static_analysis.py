@@ -242,7 +242,7 @@ def arguments_are_no_returns(x: Any) -> Any:
     return leaf(other(x), [third(x)])
 
 
-def containers_are_no_tail_calls(x: Any) -> Any:
+def in_containers(x: Any) -> Any:
     return [leaf(x), other(x)]
 
 
@@ -326,7 +326,7 @@ EXPECTED: list[tuple[Callable[..., Any], list[str]]] = [
     (statements, ["leaf", "other", "third"]),
     (nested_functions, ["leaf"]),
     (arguments_are_no_returns, ["leaf"]),
-    (containers_are_no_tail_calls, []),
+    (in_containers, ["leaf", "other"]),
     (dropped, []),
     (shadowed_by_a_parameter, []),
     (shadowed_by_a_local, []),
@@ -782,3 +782,47 @@ def test_drawings_show_the_state_machine() -> None:
         '    n0 -.-x|"may call"| n1\n    n1 -.-x|"may call"| n2\n    n2 -.-x|"may call"| n1\n'
     )
     assert 'n1 [label="ping", shape=hexagon];' in visualize(start(1), "dot")
+
+
+def test_tasks_inside_what_is_returned_are_found() -> None:
+    """Calls inside returned containers, routers, gatherings and items may run in the place of the call."""
+
+    @cs.task
+    def contained(x: object) -> object:
+        return [inner(x), {"k": (other(x),)}]
+
+    @cs.task
+    def item(x: object) -> object:
+        return inner(x)["k"]
+
+    @cs.task
+    def routed(x: object) -> object:
+        return cs.Router(inner(x), routes={1: other(x), 2: 3})
+
+    @cs.task
+    def gathered(x: object) -> object:
+        return cs.gather(inner(x), *[other(x)])
+
+    @cs.task
+    def unpacked(x: object) -> object:
+        return cs.unpack(inner(x), 2)[0]
+
+    for task, names in (
+        (contained, {"inner", "other"}),
+        (item, {"inner"}),
+        (routed, {"inner", "other"}),
+        (gathered, {"inner", "other"}),
+        (unpacked, {"inner"}),
+    ):
+        graph = with_tail_calls(build_graph(task(1)))
+        assert {node.name for node in graph.nodes} == {task.name, *names}
+
+
+@cs.task
+def inner(x: object) -> object:
+    return x
+
+
+@cs.task
+def other(x: object) -> object:
+    return x

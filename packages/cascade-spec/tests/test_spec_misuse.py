@@ -204,6 +204,15 @@ def test_items_and_parts_have_their_types() -> None:
     assert_type(cs.unpack(numbers(), 2), tuple[cs.LazyResult[int], ...])
 
 
+def test_a_router_has_the_type_of_its_routes() -> None:
+    """Type checkers know the type of a router of lazy results, and take any for plain routes."""
+    router = cs.Router(numbers(), {1: numbers(), 2: numbers()})
+    assert_type(router, cs.Router[list[int]])
+    assert_type(router.as_lazy(), cs.LazyResult[list[int]])
+    assert_type(cs.Router(numbers(), {1: numbers(), 2: 3}), cs.Router[Any])
+    assert_type(cs.gather(router), cs.LazyResult[list[list[int]]])
+
+
 def test_unpacking_gives_as_many_lazy_results_as_are_asked_for() -> None:
     """`cs.unpack` refuses what is not lazy and numbers that make no sense."""
     assert len(cs.unpack(numbers(), 3)) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from cascade.adapters.executors.guard import check_not_loading
 from cascade.runtime.engine import Engine
@@ -22,13 +22,18 @@ from cascade.spec.blocks import async_block
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
+from cascade.spec.routing import Router
 
 R = TypeVar("R")
 K = TypeVar("K")
+Lazy: TypeAlias = LazyResult[R] | Router[R]
 
 
 @overload
-async def arun(target: LazyResult[R] | Callable[[], LazyResult[R]], **settings: Unpack[RunSettings]) -> R: ...
+async def arun(
+    target: LazyResult[R] | Router[R] | Callable[[], LazyResult[R] | Router[R]],
+    **settings: Unpack[RunSettings],
+) -> R: ...
 @overload
 async def arun(target: list[LazyResult[R]], **settings: Unpack[RunSettings]) -> list[R]: ...
 @overload
@@ -84,7 +89,10 @@ def _checked_resources(given: object) -> tuple[Resource, ...]:
 
 
 @overload
-def run(target: LazyResult[R] | Callable[[], LazyResult[R]], **settings: Unpack[RunSettings]) -> R: ...
+def run(
+    target: LazyResult[R] | Router[R] | Callable[[], LazyResult[R] | Router[R]],
+    **settings: Unpack[RunSettings],
+) -> R: ...
 @overload
 def run(target: list[LazyResult[R]], **settings: Unpack[RunSettings]) -> list[R]: ...
 @overload

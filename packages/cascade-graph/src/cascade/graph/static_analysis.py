@@ -17,6 +17,7 @@ from cascade.graph.scope import Scope, function_of
 from cascade.graph.source import shown_by
 from cascade.spec import compose
 from cascade.spec.lazy_types import LazyResult
+from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task
 
 
@@ -87,9 +88,17 @@ class _Search:
                 self._follow(True, inner)
             case ast.Call() if not called:
                 self._look_at_call(syntax)
+            case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Dict(values=elements) if not called:
+                self._follow(False, *elements)
+            case ast.Starred(value=inner) | ast.Subscript(value=inner) if not called:
+                self._follow(False, inner)
 
     def _look_at_call(self, call: ast.Call) -> None:
-        composed = _COMPOSED.get(_hashable(self._scope.value(call.func)))
+        value = self._scope.value(call.func)
+        if value is Router:
+            self._follow(False, *call.args, *(each.value for each in call.keywords))
+            return
+        composed = _COMPOSED.get(_hashable(value))
         if composed is not None:
             expression = composed(call.args)
             if expression is not None:
@@ -138,6 +147,14 @@ def _piped(args: list[ast.expr]) -> _Expression | None:
     return None
 
 
+def _gathered(args: list[ast.expr]) -> _Expression | None:
+    return _Expression(ast.List(args, ast.Load()), False)
+
+
+def _unpacked(args: list[ast.expr]) -> _Expression | None:
+    return _Expression(args[0], False) if args else None
+
+
 def _sequenced(args: list[ast.expr]) -> _Expression | None:
     match args:
         case [ast.List(elts=[*_, last]) | ast.Tuple(elts=[*_, last])]:
@@ -149,6 +166,8 @@ _COMPOSED: dict[object, Callable[[list[ast.expr]], _Expression | None]] = {
     compose.map: _mapped,
     compose.pipeline: _piped,
     compose.sequence: _sequenced,
+    compose.gather: _gathered,
+    compose.unpack: _unpacked,
 }
 """What stands for the value of a call of these, by its arguments."""
 

@@ -82,7 +82,7 @@ class Router(StandsForValue, Generic[R_co]):
 
     def told(self) -> str:
         """Return what this is called in errors."""
-        return f"the router on {self.selector.told()[4:]}"
+        return f"the router on {self.selector.told()}"
 
     def __repr__(self) -> str:
         return f"<Router on {self.selector!r} to {', '.join(map(repr, self.routes))}>"
