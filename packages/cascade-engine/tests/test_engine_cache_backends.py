@@ -508,8 +508,8 @@ def test_odd_keys_are_no_hits(redis_server: RedisProcess) -> None:
     url = redis_server.url
     assert bypasses(double(4), RedisCacheBackend(url)) == (8, [])
     with closing(redis.Redis.from_url(url)) as client:
-        (place,) = client.keys("cascade:cache:value:*")  # type: ignore[misc]
-        (listed,) = client.keys("cascade:cache:task:*")  # type: ignore[misc]
+        (place,) = client.keys("cascade:cache:value:*")
+        (listed,) = client.keys("cascade:cache:task:*")
         for field in ("value", "stored_at", "expires_at", "parts", "rules"):
             for value in (b"", b"x", b"-1", b"nan", b"inf", b"1e999", b"\xff", b"9" * 400, b"[1]"):
                 client.hset(place, field, value)

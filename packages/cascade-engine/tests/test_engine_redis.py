@@ -351,6 +351,9 @@ def test_a_store_of_another_version_is_refused(url: str) -> None:
             ):
                 await one.open()
             await one.close()
+            for look in (RedisCatalog(url).runs, lambda: RedisCatalog(url).delete("run")):
+                with pytest.raises(StoreFormatError, match="version 3"):
+                    await asyncio.to_thread(look)
             assert client.keys() == [b"cascade:state:format"]
 
     asyncio.run(main())

@@ -38,11 +38,12 @@ from cascade.adapters.state.redis_layout import (
     key_of,
     member_of,
     name_of,
+    newer_format,
     told_field,
     value_field,
 )
 from cascade.runtime.spawning import spawn
-from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError, StoreFormatError
+from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError
 from cascade.spec.protocols import Codec
 
 LEASE_SECONDS = 10.0
@@ -219,11 +220,7 @@ class RedisJournal:
                 self._note_lease(began)
                 return
             if answer[0] == b"format":
-                raise StoreFormatError(
-                    self._server.address,
-                    f"is a store of runs of version {as_text(answer[1])}, and this is for version {FORMAT}",
-                    "use a newer cascade-engine, or another prefix",
-                )
+                raise newer_format(self._server.address, answer[1])
             left = max(0, answer[2]) / 1000
             if ends is None:
                 ends = clock() + left + self._lease_seconds / _LOOKS

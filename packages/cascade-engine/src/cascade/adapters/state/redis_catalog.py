@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cascade.adapters.redis import RedisServer
@@ -11,6 +13,7 @@ from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.redis_health import inspect_server
 from cascade.adapters.state.redis_layout import (
     DELETE,
+    FORMAT,
     PREFIX,
     RunKeys,
     Told,
@@ -19,12 +22,14 @@ from cascade.adapters.state.redis_layout import (
     is_value,
     key_of,
     name_of,
+    newer_format,
     told_field,
 )
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
 _RUNS_AT_ONCE = 500
+_READABLE = tuple(b"%d" % version for version in range(1, FORMAT + 1))
 
 
 class RedisCatalog:
@@ -46,7 +51,7 @@ class RedisCatalog:
             StoreError: If the server can't be read.
         """
         found: list[RunSummary] = []
-        with self._server.blocking_client() as client:
+        with self._looking() as client:
             ids = client.zrevrange(self._keys("").runs, 0, -1)
             for begin in range(0, len(ids), _RUNS_AT_ONCE):
                 some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
@@ -73,7 +78,7 @@ class RedisCatalog:
             StoreError: If the server can't be read.
         """
         keys = self._keys(run_id)
-        with self._server.blocking_client() as client:
+        with self._looking() as client:
             head = client.hmget(keys.head, _HEAD)
             if all(each is None for each in head) and client.zscore(keys.runs, as_bytes(run_id)) is None:
                 raise RunNotFoundError(run_id, self._server.address)
@@ -106,7 +111,7 @@ class RedisCatalog:
             StoreError: If the server can't be written.
         """
         keys = self._keys(run_id)
-        with self._server.blocking_client() as client:
+        with self._looking() as client:
             answer = client.eval(
                 DELETE.text,
                 5,
@@ -128,6 +133,20 @@ class RedisCatalog:
 
     def close(self) -> None:
         """Do nothing: each look has a connection of its own."""
+
+    @contextmanager
+    def _looking(self) -> Iterator[Any]:
+        """Lend a client, after a look at the version of the store.
+
+        Raises:
+            StoreFormatError: If a newer version has written it.
+            StoreError: If the server can't be read.
+        """
+        with self._server.blocking_client() as client:
+            found = client.get(self._keys("").format)
+            if found is not None and found not in _READABLE:
+                raise newer_format(self._server.address, found)
+            yield client
 
     def _keys(self, run_id: str) -> RunKeys:
         return RunKeys(self._prefix, run_id)

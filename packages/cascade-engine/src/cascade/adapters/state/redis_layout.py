@@ -15,6 +15,7 @@ import msgspec
 
 from cascade.adapters.state.journal import Fact, Kind
 from cascade.adapters.state.places import Frame, Place
+from cascade.spec.errors import StoreFormatError
 
 PREFIX = "cascade:state:"
 """What all keys of the store begin with, unless it is told otherwise."""
@@ -308,3 +309,12 @@ return 1
 def name_of(holder: bytes) -> str:
     """Return the name of a holder, as it is shown."""
     return as_text(holder.partition(b" ")[2])
+
+
+def newer_format(address: str, found: bytes) -> StoreFormatError:
+    """Return the error for a store of a version that is not known here."""
+    return StoreFormatError(
+        address,
+        f"is a store of runs of version {as_text(found)}, and this is for versions up to {FORMAT}",
+        "use a newer cascade-engine, or another prefix",
+    )
