@@ -88,6 +88,30 @@ def test_an_argument_that_another_task_gives_counts_by_its_value(url: str) -> No
     assert len(set(KEYS)) == 2
 
 
+AMOUNT: Any = cs.Param("amount", 1)
+
+
+@cs.task
+def pay_by_input(order: int, amount: Any = AMOUNT, key: str = cs.inject("idempotency_key")) -> str:
+    KEYS.append(key)
+    return key
+
+
+def test_a_default_that_is_an_input_counts_by_its_value(url: str) -> None:
+    """An input that stands as a parameter's default is an argument like any other."""
+    for amount in (1, 2):
+        TROUBLE.append(LookupError())
+        with pytest.raises(LookupError):
+            cs.run(
+                report(pay_by_input(7)),
+                params={"amount": amount},
+                state=url,
+                run_id="order",
+                resume="compatible",
+            )
+    assert len(set(KEYS)) == 2
+
+
 def test_the_same_call_keeps_its_key_when_it_is_written_otherwise(url: str) -> None:
     """Named or by position, with the default or without: the same arguments give the same key."""
     assert key_after(url, failing(7, 100), failing(amount=100, order=7))

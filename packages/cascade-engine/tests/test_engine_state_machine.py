@@ -179,8 +179,9 @@ class DurableMachine(PlainMachine):
     def put_note(self, frame: int, place: int, note: Note, value: int, provisional: bool) -> None:
         key = self.node(frame, place)
         if not self.is_apart(key.frame):
-            self.backend.put_note(key, note, (value, -1), CALL, provisional=provisional)
-            self.put(key, note, (value, -1), provisional)
+            numbers = (value, -1) if note is Note.ROUTES else (value,)
+            self.backend.put_note(key, note, numbers, CALL, provisional=provisional)
+            self.put(key, note, numbers, provisional)
 
     @rule(frame=st.sampled_from([1, 1, 2, 3, 4, 5]))
     def clear_provisionally(self, frame: int) -> None:
