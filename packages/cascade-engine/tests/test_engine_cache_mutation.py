@@ -142,9 +142,12 @@ def fails_at_first(given: list[int]) -> list[int]:
     return grow.func(given)
 
 
-def test_a_run_that_goes_on_gives_what_it_would_have_given(tmp_path: Path, shared: Any) -> None:
+@pytest.mark.parametrize("own", [False, True], ids=["", "own cache"])
+def test_a_run_that_goes_on_gives_what_it_would_have_given(tmp_path: Path, shared: Any, own: bool) -> None:
     """A value that is read from the record is as good as one that was computed: nobody's change shows in it."""
-    state: Any = {"state": f"sqlite:///{tmp_path}/runs.db", "run_id": "r", "cache": shared}
+    state: Any = {"state": f"sqlite:///{tmp_path}/runs.db", "run_id": "r"}
+    if not own:
+        state["cache"] = shared
     target = [fails_at_first(numbers(3)), fails_at_first(numbers(3))]
     with pytest.raises(OSError, match="down"):
         cs.run(target, **state)

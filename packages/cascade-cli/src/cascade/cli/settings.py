@@ -17,7 +17,7 @@ from cascade.adapters.executors.words import executor_from_word
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
-from cascade.runtime.stores import STATE_OPTIONS, cache_maker, state_of
+from cascade.runtime.stores import CODEC, STATE_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -164,7 +164,8 @@ def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
     if "resume" in told:
         merged["restart"] = False
     if merged.get("state") is None:
-        lonely = [f"--{name.replace('_', '-')}" for name in told if name in _NEED_STATE]
+        needing = _NEED_STATE if merged.get("cache") is None else _NEED_STATE - {CODEC}
+        lonely = [f"--{name.replace('_', '-')}" for name in told if name in needing]
         if lonely:
             raise SpecError(
                 f"{' and '.join(lonely)} without a store", "give its URL, --state sqlite:///runs.db"
@@ -178,7 +179,7 @@ def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
     return checked
 
 
-_NEED_STATE = ("run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS)
+_NEED_STATE = frozenset({"run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS})
 
 
 def _plain(value: object) -> object:

@@ -28,6 +28,13 @@ WHY_SETTINGS = (
         metavar="URL",
         variable=VARIABLES["cache"],
     ),
+    Setting(
+        "codec",
+        str,
+        "The codec of its values, if it is not data: pickle, module:name.",
+        _PANEL,
+        metavar="CODEC",
+    ),
     Setting("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
 
@@ -51,7 +58,12 @@ def why_app(target: Any, before: Mapping[str, object]) -> typer.Typer:
         with reported():
             if not isinstance(cache, str):
                 raise SpecError("nothing to look into", "give the URL of a cache, --cache sqlite:///cache.db")
-            judgements = asyncio.run(explain(lazy, cache, params=params, spec=spec))
+            codec = settings.get("codec")
+            judgements = asyncio.run(
+                explain(
+                    lazy, cache, params=params, spec=spec, codec=codec if isinstance(codec, str) else None
+                )
+            )
         is_data = settings.get("format") is ListFormat.JSON
         typer.echo(why_json(judgements) if is_data else why_table(judgements))
 

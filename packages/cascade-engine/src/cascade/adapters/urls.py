@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
-from cascade.spec.protocols import CacheBackend, StateBackend
+from cascade.spec.protocols import CacheBackend, Codec, StateBackend
 
 CACHE_FORMS = "sqlite:///cache.db, sqlite:////absolute/path/cache.db or redis://host:6379/0"
 STATE_FORMS = "sqlite:///runs.db, sqlite:////absolute/path/runs.db or redis://host:6379/0"
@@ -49,6 +49,16 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
     if scheme in REDIS_SCHEMES:
         return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url, **options)
     raise SpecError(problem, f"write {CACHE_FORMS}")
+
+
+def codec_from_word(word: str) -> Codec:
+    """Return the codec that a word names: `data`, `pickle`, `module:name`.
+
+    Raises:
+        SpecError: If it names none.
+    """
+    found: Codec = _named("cascade.adapters.codec", "codec_from_word")(word)
+    return found
 
 
 def catalog_from_url(url: str) -> Catalog:

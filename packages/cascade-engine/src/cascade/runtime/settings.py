@@ -57,7 +57,12 @@ class StoreSettings(TypedDict, total=False):
         "How many rounds of a loop `state` keeps; 1 by default.",
         Flag("How many rounds of a loop the store keeps.", "N"),
     ]
-    codec: Annotated[Codec | None, "Turns values into bytes for `state` and `cache`; plain data by default."]
+    codec: Annotated[
+        Codec | str | None,
+        'Turns values into bytes for `state` and `cache`: "data" (the default), "pickle" with the key in the '
+        'environment variable CASCADE_PICKLE_KEY, "module:name", or a codec.',
+        Flag("Store values as data, as signed pickle, or by a codec of yours, module:name.", "CODEC"),
+    ]
 
 
 class EngineSettings(StoreSettings, total=False):

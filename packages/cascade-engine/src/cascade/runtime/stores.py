@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from cascade.adapters import urls
@@ -10,6 +11,7 @@ from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime.protocols import CacheBackend, StateBackendFactory
 from cascade.runtime.settings import StoreSettings, part_of
 from cascade.spec.errors import SpecError
+from cascade.spec.protocols import Codec
 
 Part = TypeVar("Part")
 
@@ -26,8 +28,9 @@ def state_of(settings: Mapping[str, Any]) -> StateBackendFactory | None:
     """
     state = _either(settings, "state", "state_backend_cls")
     options = {name: value for name, value in part_of(settings, STATE_OPTIONS).items() if value is not None}
-    if CODEC in options:
-        checked_part(CODEC, options[CODEC], "encode", "decode")
+    codec = codec_of(settings)
+    if codec is not None:
+        options[CODEC] = codec
     if isinstance(state, str):
         return urls.state_from_url(state, **options)
     if isinstance(settings.get("cache"), str):
@@ -53,14 +56,42 @@ def cache_maker(settings: Mapping[str, Any]) -> Callable[[], tuple[CacheBackend,
     """
     cache = _either(settings, "cache", "cache_backend")
     if cache is None:
-        return lambda: (InMemoryCacheBackend(), True)
+        return partial(_cache_in_memory, settings)
     if isinstance(cache, str):
-        codec = settings.get(CODEC)
-        opened = urls.cache_factory(cache, **({} if codec is None else {CODEC: codec}))
+        opened = urls.cache_factory(cache, **_codec_option(settings))
         return lambda: (opened(), True)
     if not (hasattr(cache, "get") and hasattr(cache, "put")):
         raise SpecError(f"a cache of type {type(cache).__name__}", f"give {_FORMS}")
     return lambda: (cache, False)
+
+
+def codec_of(settings: Mapping[str, Any]) -> Codec | None:
+    """Return the codec that settings ask for; `None` for that of each store.
+
+    Raises:
+        SpecError: If it is none.
+    """
+    given = settings.get(CODEC)
+    if isinstance(given, str):
+        # Loaded when asked for: who keeps nothing needs no codec.
+        return urls.codec_from_word(given)
+    return None if given is None else checked_part(CODEC, given, "encode", "decode")
+
+
+def _codec_option(settings: Mapping[str, Any]) -> dict[str, Any]:
+    codec = codec_of(settings)
+    return {} if codec is None else {CODEC: codec}
+
+
+def _cache_in_memory(settings: Mapping[str, Any]) -> tuple[CacheBackend, bool]:
+    """Return the cache of an engine that is given none.
+
+    That of recorded runs hands each caller an object of its own: what a run that goes on reads from its store is such
+    a one too, so the run gives what it would have given without an interruption.
+    """
+    if not isinstance(_either(settings, "state", "state_backend_cls"), str):
+        return InMemoryCacheBackend(), True
+    return InMemoryCacheBackend(codec=codec_of(settings) or urls.codec_from_word("data")), True
 
 
 def checked_part(setting: str, given: Part, *methods: str) -> Part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from cascade.adapters import urls
 from cascade.adapters.solvers.native import NativeSolver
@@ -16,7 +17,8 @@ from cascade.runtime.checks import check_inputs
 from cascade.runtime.explanation import Explanation
 from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict
 from cascade.runtime.program import compile_program
-from cascade.spec.protocols import CacheBackend
+from cascade.runtime.stores import codec_of
+from cascade.spec.protocols import CacheBackend, Codec
 from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import made_by
 from cascade.spec.task import Task
@@ -31,12 +33,14 @@ async def explain(
     *,
     params: Mapping[str, object] | None = None,
     spec: WorkflowSpec | None = None,
+    codec: Codec | str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Judgement]:
     """Tell of each node of a target what a run would find in `cache` and why not, in the plan's order; run nothing.
 
     `target`, `params` and `spec` are as for `Engine.run`. A cache given by its URL is opened, not made if it is not
-    there, and closed. `clock` is that of the cache. Cached values are decoded to make the keys of what takes them.
+    there, and closed; `codec` is that with which its values were put. `clock` is that of the cache. Cached values are
+    decoded to make the keys of what takes them.
 
     Raises:
         CascadeError: If the target can't be run, or an input is missing or wrong; as `Engine.run` would.
@@ -52,7 +56,9 @@ async def explain(
     check_inputs(graph.tree.lazies, spec, inputs)
     if not isinstance(cache, str):
         return await Explanation(graph, program, inputs, Judge(cache, clock)).judgements()
-    backend = urls.cache_from_url(cache, create=False)
+    given = codec_of({"codec": codec})
+    more: dict[str, Any] = {} if given is None else {"codec": given}
+    backend = urls.cache_factory(cache, create=False, **more)()
     try:
         return await Explanation(graph, program, inputs, Judge(backend, clock)).judgements()
     finally:

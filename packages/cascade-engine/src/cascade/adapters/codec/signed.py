@@ -18,7 +18,7 @@ from cascade.spec.references import name_of
 VERSION = 1
 _SIZE = 32
 _START = 1 + _SIZE
-_SHORTEST_KEY = 16
+SHORTEST_KEY = 16
 _DEEPEST = 100
 """Levels down to which the part at fault is looked for."""
 
@@ -34,9 +34,9 @@ class PickleCodec:
     """
 
     def __init__(self, *, key: bytes) -> None:
-        if not isinstance(key, bytes) or len(key) < _SHORTEST_KEY:
+        if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             raise SpecError(
-                f"PickleCodec with a key that is not {_SHORTEST_KEY} bytes or more",
+                f"PickleCodec with a key that is not {SHORTEST_KEY} bytes or more",
                 "give random bytes, such as those of secrets.token_bytes(32), and keep them secret",
             )
         self._key = key
