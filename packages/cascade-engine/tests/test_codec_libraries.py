@@ -313,7 +313,7 @@ def test_scalars_are_kept(value: Any) -> None:
 
 def test_missing_values_are_themselves() -> None:
     """`NaT` and `NA` are read as the very objects; a `NaT` of NumPy stays one."""
-    read = again([pd.NaT, pd.NA, np.datetime64("NaT")])
+    read = again([pd.NaT, pd.NA, np.datetime64("NaT", "D")])
     assert read[0] is pd.NaT
     assert read[1] is pd.NA
     assert np.isnat(read[2])

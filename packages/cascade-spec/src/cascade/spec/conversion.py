@@ -177,6 +177,7 @@ _PARSERS: dict[Any, Callable[[str], object]] = {
     date: date.fromisoformat,
     datetime: datetime.fromisoformat,
     dict: _parse_json_object,
+    File: _file,
     time: time.fromisoformat,
 }
 
