@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import Injected
 from cascade.runtime.events import SkipReason
 from cascade.runtime.mapping import call_map
@@ -118,6 +119,11 @@ class _LineWriter(MatchWriter):
         super().__init__(program, lazies, "left(n0) if done else MISS")
         self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
         self._budget = 0
+        self._called: set[int] = set()
+        self._users: list[set[int]] = [set() for _ in lazies]
+        for node, inputs in enumerate(program.inputs):
+            for each in inputs:
+                self._users[each].add(node)
         self._globals.update(
             given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
         )
@@ -165,6 +171,7 @@ class _LineWriter(MatchWriter):
                     self._write_stop()
                     return
                 self._write_call(act.node, decisions)
+                self._write_unneeded(act.node)
             elif act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node):
                 self.line(f"v{act.node} = p{act.node}.otherwise")
         if turning is None:
@@ -182,6 +189,14 @@ class _LineWriter(MatchWriter):
             self._write_branch({**decisions, turning: True}, len(acts), depth)
             self.line("else:")
             self._write_branch({**decisions, turning: False}, len(acts), depth)
+
+    def _write_unneeded(self, node: int) -> None:
+        """Forget the values that no call behind this one needs, where no turning tells which calls those are."""
+        if isinstance(self._program.structure, PlainStructure):
+            self._called.add(node)
+            unneeded = [each for each in {*self._program.inputs[node]} if self._users[each] <= self._called]
+            if unneeded:
+                self.line(f"{' = '.join(f'v{each}' for each in unneeded)} = None")
 
     def _write_keys(self, turning: Turning, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
         choices = [choice for call in self._program.calls for choice in call.choices()]

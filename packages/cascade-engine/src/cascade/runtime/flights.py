@@ -38,7 +38,7 @@ class Course:
     `calls` has each node with the link that fills its arguments, in the plan's order.
     """
 
-    __slots__ = ("calls", "dependents", "first", "is_async", "missing", "program")
+    __slots__ = ("calls", "dependents", "first", "is_async", "missing", "program", "users")
 
     def __init__(self, program: Program, structure: PlainStructure, lazies: Lazies) -> None:
         self.program = program
@@ -49,6 +49,11 @@ class Course:
         for node, inputs in enumerate(program.inputs):
             for each in inputs:
                 self.dependents.setdefault(each, []).append(node)
+        # How many places in the arguments of calls each value is for.
+        self.users = [0] * len(program.inputs)
+        for inputs in program.inputs:
+            for each in inputs:
+                self.users[each] += 1
         # The ranks of the calls that wait for nothing, in the plan's order.
         self.first = [rank for rank, node in enumerate(program.order) if not self.missing[node]]
 
@@ -73,6 +78,7 @@ class Flight:
         "_run",
         "_tasks",
         "_unbegun",
+        "_users",
         "_values",
         "serial",
     )
@@ -85,6 +91,7 @@ class Flight:
         self._course = course
         self._lazies = lazies
         self._missing = course.missing.copy()
+        self._users = course.users.copy()
         self._passed = 0  # how many of the course's first calls have been started
         self._ready: list[int] = []  # the ranks of other calls that may start, as a heap
         self._values = [_NOTHING] * size
@@ -263,6 +270,11 @@ class Flight:
 
     def _settle(self, node: int) -> None:
         missing, rank = self._missing, self._course.program.rank
+        users = self._users
+        for source in self._course.program.inputs[node]:
+            users[source] -= 1
+            if not users[source]:
+                self._values[source] = None  # nobody needs it any more
         for dependent in self._course.dependents.get(node, ()):
             left = missing[dependent] - 1
             missing[dependent] = left

@@ -86,6 +86,25 @@ def stretches(
     yield from _others(order, links, begin, end, longest)
 
 
+Gone = tuple[slice, list[None]]
+"""Values by their places, and what is put there when no call needs them any more."""
+
+
+def unneeded_after(links: Sequence[Link], made: Sequence[Stretch]) -> tuple[tuple[Gone, ...], ...]:
+    """Return, for each stretch, the values that no call behind it needs; that of the target is never among them."""
+    # Once per node of every plain graph that is new. As slices, so that forgetting costs next to nothing per call.
+    last = [-1] * len(links)
+    for place, link in enumerate(links):
+        for source in sources_of(link):
+            last[source] = place
+    stretch_at = [index for index, each in enumerate(made) for _ in range(each.begin, each.end)]
+    found: list[list[Gone]] = [[] for _ in made]
+    for user, group in groupby(range(len(links) - 1), lambda place: stretch_at[last[place]]):
+        places = [*group]
+        found[user].append((slice(places[0], places[-1] + 1), [None] * len(places)))
+    return tuple(map(tuple, found))
+
+
 def _has_loop(form: Form) -> bool:
     """Tell whether all arguments are literals, or all are the values of a few other calls."""
     if form.names:

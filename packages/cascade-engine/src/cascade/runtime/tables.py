@@ -11,10 +11,10 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from cascade.graph.plain import PlainStructure
+from cascade.graph.plain import PlainStructure, sources_of
 from cascade.runtime.plain import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
 from cascade.runtime.program import Program
-from cascade.runtime.stretches import arguments, links_by_place, part, stretches
+from cascade.runtime.stretches import arguments, links_by_place, part, stretches, unneeded_after
 from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Table:
     SHORT_SECONDS = 0.001
     """What calls between two looks may take for more of them to be made before the next."""
 
-    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches")
+    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "_users")
 
     def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
         self._program = program
@@ -50,6 +50,8 @@ class Table:
         self._looks_each_time = len(program) <= self.SMALL
         longest = 1 if self._looks_each_time else self.SHORT_CALLS_A_LOOK
         self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
+        self._unneeded = unneeded_after(self._links, self._stretches)
+        self._users: list[tuple[int, ...]] | None = None
 
     def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:
         """Make the calls in the plan's order and return the target's value, which is the last.
@@ -74,6 +76,9 @@ class Table:
             if now > ends and self._looks_each_time:
                 run.note_overrun(lazies[stretch.first].task, now)
             place = stretch.end
+            if place == whole.end and not has_lazy:
+                for places, nothing in self._unneeded[index]:
+                    values[places] = nothing
             if has_lazy and (place < size or len(values) < size or type(values[-1]) is Awaited):
                 return self.stopped(values, None, stretch.begin)
             if now > ends and place < size:
@@ -87,8 +92,8 @@ class Table:
         # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
         reports, clock, ends, target = run.reports, time.monotonic, run.turn_ends, self._program.target
         suffix = f"@{serial}" if serial else ""
-        calls = zip(self._program.order, self._links, strict=True)
-        for node, link in islice(calls, len(values), None) if values else calls:
+        calls = zip(self._program.order, self._links, self._unneeded_after_each(), strict=True)
+        for node, link, unneeded in islice(calls, len(values), None) if values else calls:
             lazy = lazies[node]
             task_id, name = f"n{node}{suffix}", lazy.task.name
             reports.plain_started(task_id, name)
@@ -106,10 +111,22 @@ class Table:
             values.append(value)
             if type(value) in LAZY_TYPES and (node != target or type(value) is Awaited):
                 return self.stopped(values, None, len(values) - 1, began)
+            for place in unneeded:
+                values[place] = None
             reports.plain_finished(task_id, name, now - began, value)
             if (now > ends or run.ended) and node != target:
                 return PAUSED
         return values[-1]
+
+    def _unneeded_after_each(self) -> list[tuple[int, ...]]:
+        """Return, for each call, the places of the values that no call behind it needs; made for the first listener."""
+        if self._users is None:
+            last = {source: place for place, link in enumerate(self._links) for source in sources_of(link)}
+            users: list[tuple[int, ...]] = [()] * len(self._links)
+            for source, place in last.items():
+                users[place] = (*users[place], source)
+            self._users = users
+        return self._users
 
     def stopped(
         self, values: list[Any], error: BaseException | None = None, begin: int = 0, began: float = 0.0
