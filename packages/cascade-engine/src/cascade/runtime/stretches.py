@@ -90,18 +90,24 @@ Gone = tuple[slice, list[None]]
 """Values by their places, and what is put there when no call needs them any more."""
 
 
-def unneeded_after(links: Sequence[Link], made: Sequence[Stretch]) -> tuple[tuple[Gone, ...], ...]:
-    """Return, for each stretch, the values that no call behind it needs; that of the target is never among them."""
-    # Once per node of every plain graph that is new. As slices, so that forgetting costs next to nothing per call.
-    last = [-1] * len(links)
+def unneeded_after(
+    links: Sequence[Link], made: Sequence[Stretch], together: int
+) -> tuple[tuple[Gone, ...], ...]:
+    """Return, for each stretch, the values that no call behind it needs; that of the target is never among them.
+
+    So many values that lie side by side are forgotten together: in a wide graph the last calls that need each of them
+    lie far apart, and to forget them one by one would take as long as the calls.
+    """
+    last = [0] * len(links)
     for place, link in enumerate(links):
         for source in sources_of(link):
             last[source] = place
     stretch_at = [index for index, each in enumerate(made) for _ in range(each.begin, each.end)]
     found: list[list[Gone]] = [[] for _ in made]
-    for user, group in groupby(range(len(links) - 1), lambda place: stretch_at[last[place]]):
-        places = [*group]
-        found[user].append((slice(places[0], places[-1] + 1), [None] * len(places)))
+    size = len(links) - 1
+    for begin in range(0, size, together):
+        end = min(begin + together, size)
+        found[stretch_at[max(last[begin:end])]].append((slice(begin, end), [None] * (end - begin)))
     return tuple(map(tuple, found))
 
 

@@ -50,7 +50,8 @@ class Table:
         self._looks_each_time = len(program) <= self.SMALL
         longest = 1 if self._looks_each_time else self.SHORT_CALLS_A_LOOK
         self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
-        self._unneeded = unneeded_after(self._links, self._stretches)
+        together = 1 if self._looks_each_time else self.CALLS_A_LOOK
+        self._unneeded = unneeded_after(self._links, self._stretches, together)
         self._users: list[tuple[int, ...]] | None = None
 
     def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:
