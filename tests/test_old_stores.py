@@ -22,7 +22,7 @@ from cascade.adapters.state import RunSummary, SqliteCatalog
 from cascade.adapters.urls import cache_from_url, catalog_from_url
 from cascade.cli import main
 from cascade.runtime import Engine, TaskExecutionFinished
-from cascade.spec import Hit, RunRulesError, StoreError
+from cascade.spec import Hit, RunRulesError, RunStatus, StoreError
 
 OLD = Path(workflow.__file__).parent
 RUNS = [*workflow.TARGETS]
@@ -90,6 +90,19 @@ def test_old_runs_can_be_looked_at(old: str, capsys: pytest.CaptureFixture[str])
     assert kept == is_redis(old)  # the server of the tests keeps nothing on a disk
     told = " ".join(capsys.readouterr().out.split())
     assert "4, 0 driven now, 2 interrupted; some recorded by Cascade 0.1 can't go on" in told
+
+
+def test_a_run_that_was_stopped_then_is_cancelled_now(old: str) -> None:
+    """The word that the version before had for the status of a cancelled run is understood."""
+    if is_redis(old):
+        with closing(redis.Redis.from_url(old)) as client:
+            client.hset("cascade:state:head:failed", "status", "stopped")
+    else:
+        with closing(sqlite3.connect(path_of(old))) as connection, connection:
+            connection.execute("UPDATE runs SET status = 'stopped' WHERE run_id = 'failed'")
+    assert runs_of(old)["failed"].status is RunStatus.CANCELLED
+    with pytest.raises(RunRulesError):
+        go_on(old, "failed")
 
 
 def test_looking_leaves_an_old_file_as_it_is(tmp_path: Path) -> None:
