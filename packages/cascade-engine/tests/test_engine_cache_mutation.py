@@ -139,7 +139,8 @@ def fails_at_first(given: list[int]) -> list[int]:
     CALLS.append(0)
     if len(CALLS) == 2:
         raise OSError("down")
-    return grow.func(given)
+    given.append(-1)
+    return list(given)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["", "own cache"])

@@ -184,7 +184,7 @@ def test_a_file_of_a_call_that_failed_is_made_again(tmp_path: Path, place: str, 
     path = tmp_path / place
 
     @cs.task(cache=cs.FileExists(path), mode=mode)
-    def make(fails: bool) -> str:
+    def make(fails: bool) -> Any:
         CALLS.append("make")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
@@ -247,7 +247,7 @@ def test_retries_and_loops_finish_a_file(tmp_path: Path) -> None:
     path, looped = tmp_path / "out", tmp_path / "looped"
 
     @cs.task(cache=cs.FileExists(path), retry=cs.RetryPolicy(1))
-    def make() -> str:
+    def make() -> Any:
         CALLS.append("make")
         path.write_text("x")
         if len(CALLS) == 1:

@@ -139,11 +139,11 @@ def test_a_secret_may_be_a_new_one(url: str, kind: str, monkeypatch: pytest.Monk
     """A run goes on with another password, and with another value of a variable that is said not to matter."""
 
     def target() -> Any:
-        given = {
-            "secret": lambda: cs.Secret("size", type=int),
-            "secret given as one": lambda: cs.Secret("size", type=int),
-            "secret variable": lambda: cs.Env("size", type=int, secret=True),
-            "variable without identity": lambda: cs.Env("size", type=int, identity=False),
+        given: dict[str, Any] = {
+            "secret": partial(cs.Secret, "size", type=int),
+            "secret given as one": partial(cs.Secret, "size", type=int),
+            "secret variable": partial(cs.Env, "size", type=int, secret=True),
+            "variable without identity": partial(cs.Env, "size", type=int, identity=False),
         }
         return add("sum", reads("a", given[kind]()))
 
