@@ -7,7 +7,9 @@ import copy
 import functools
 import gc
 import pickle
+import sys
 import weakref
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -276,3 +278,17 @@ def test_a_task_in_a_class_body_is_a_method() -> None:
     assert shop.price.map([1, 2]).args == (shop, [1, 2])
     assert shop.price.map(amount=[1, 2]).mapped == ("amount",)
     assert Shop.price(shop, 3).args == (shop, 3)
+
+
+def test_a_pickled_task_that_is_gone_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference that leads to no task is an error of its own where it is read, not a value that is none."""
+    module = ModuleType("tasks_that_go")
+    monkeypatch.setitem(sys.modules, "tasks_that_go", module)
+    exec("import cascade as cs\n@cs.task\ndef step(): ...", module.__dict__)
+    data = pickle.dumps(module.step)
+    assert pickle.loads(data) is module.step
+    for left in ({"step": len}, {}):
+        vars(module).pop("step")
+        vars(module).update(left)
+        with pytest.raises(TaskReferenceError, match=r"task 'step' can't be found .* as tasks_that_go.step"):
+            pickle.loads(data)
