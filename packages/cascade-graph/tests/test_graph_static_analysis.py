@@ -789,40 +789,40 @@ def test_tasks_inside_what_is_returned_are_found() -> None:
 
     @cs.task
     def contained(x: object) -> object:
-        return [inner(x), {"k": (other(x),)}]
+        return [one(x), {"k": (two(x),)}]
 
     @cs.task
     def item(x: object) -> object:
-        return inner(x)["k"]
+        return one(x)["k"]
 
     @cs.task
     def routed(x: object) -> object:
-        return cs.Router(inner(x), routes={1: other(x), 2: 3})
+        return cs.Router(one(x), routes={1: two(x), 2: 3})
 
     @cs.task
     def gathered(x: object) -> object:
-        return cs.gather(inner(x), *[other(x)])
+        return cs.gather(one(x), *[two(x)])
 
     @cs.task
     def unpacked(x: object) -> object:
-        return cs.unpack(inner(x), 2)[0]
+        return cs.unpack(one(x), 2)[0]
 
     for task, names in (
-        (contained, {"inner", "other"}),
-        (item, {"inner"}),
-        (routed, {"inner", "other"}),
-        (gathered, {"inner", "other"}),
-        (unpacked, {"inner"}),
+        (contained, {"one", "two"}),
+        (item, {"one"}),
+        (routed, {"one", "two"}),
+        (gathered, {"one", "two"}),
+        (unpacked, {"one"}),
     ):
         graph = with_tail_calls(build_graph(task(1)))
         assert {node.name for node in graph.nodes} == {task.name, *names}
 
 
 @cs.task
-def inner(x: object) -> object:
+def one(x: object) -> object:
     return x
 
 
 @cs.task
-def other(x: object) -> object:
+def two(x: object) -> object:
     return x

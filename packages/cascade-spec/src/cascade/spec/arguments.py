@@ -156,6 +156,7 @@ def _kinds_of(values: Iterable[object]) -> set[type]:
     # Values are mostly of one type, and counting is faster than looking each one up: 12 ns a value against 20.
     # In parts, as new memory for a million types at once takes ten times as long as they do.
     kinds: set[type] = set()
+    parts: Iterator[Iterable[type]]
     if type(values) is list:  # by slices, as `islice` costs as much again
         parts = (map(type, values[begin : begin + _PART]) for begin in range(0, len(values), _PART))
     else:
