@@ -299,8 +299,7 @@ def task_of(act: Act) -> Task[Any]:
 @cache
 def _task_named(name: str, is_async: bool) -> Task[Any]:
     """Make a task that is found by its reference, so that a store can hold the calls of it."""
-    wrapped = len(name) % 2 == 0
-    func = (_call_wrapped if wrapped else _call_async) if is_async else _call
+    func = _call_async if is_async else _call
     own = FunctionType(func.__code__, globals(), func.__name__)
     own.__qualname__ = f"{func.__name__}{name}".replace(".", "_")
     task = globals()[own.__qualname__] = Task(own, name=name)
@@ -313,11 +312,6 @@ def _call(act: Act, *args: Any, **kwargs: Any) -> Any:
 
 async def _call_async(act: Act, *args: Any, **kwargs: Any) -> Any:
     return await _DOES["async"](act, *args, **kwargs)
-
-
-def _call_wrapped(act: Act, *args: Any, **kwargs: Any) -> Any:
-    """Return a coroutine, as a wrapper around an `async def` does."""
-    return _call_async(act, *args, **kwargs)
 
 
 def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
