@@ -139,3 +139,34 @@ def test_a_large_borrower_is_not_starved_by_those_who_hold_nothing(play: Any) ->
 
     play(main())
     assert order == ["small 0", "small 1", "inner", "small 2", "small 3", "small 4", "small 5"]
+
+
+@pytest.mark.parametrize("holders", [1, 2])
+def test_what_is_lent_when_its_holder_ends_comes_back_with_the_borrower(play: Any, holders: int) -> None:
+    """A run that outlives the task it borrows from keeps what it has until its own end, and then all of it is free."""
+    order: list[str] = []
+
+    async def main() -> None:
+        async with Engine(system_resources={"gpu": 2}) as engine:
+
+            @cs.task
+            async def work(name: str, seconds: float) -> None:
+                await asyncio.sleep(seconds)
+                order.append(name)
+
+            begun: list[asyncio.Task[Any]] = []
+
+            @cs.task
+            async def leave(depth: int) -> None:
+                inner = leave(depth - 1) if depth else work("lent", 5)
+                begun.append(asyncio.create_task(engine.run(inner.with_constraints(gpu=2))))
+                await asyncio.sleep(1)
+
+            await engine.run(leave(holders - 1).with_constraints(gpu=2))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(engine.run(work("next", 1).with_constraints(gpu=1)))
+                group.create_task(engine.run(work("all", 1).with_constraints(gpu=2)))
+            await asyncio.gather(*begun)
+
+    play(main())
+    assert order == ["lent", "next", "all"]
