@@ -27,6 +27,7 @@ from cascade.graph import CycleError, build_graph
 from cascade.runtime import Engine, MessageBus, SkipReason
 from cascade.runtime.events import Event, RunFinished, Status, TaskExecutionFinished
 from cascade.spec import StoreError
+from cascade.spec.internal import INTERNAL
 
 QUICK = settings(
     max_examples=500,
@@ -36,7 +37,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
-OWN = {"gather", "p", "q"}
+OWN = {*INTERNAL, "p", "q"} - {"map"}
 """Calls whose values are never stored: they gather values, or read inputs."""
 
 

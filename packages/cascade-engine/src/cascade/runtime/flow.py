@@ -10,6 +10,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import choose_route
+from cascade.spec.durable import DurableStateBackend, Note
 from cascade.spec.protocols import StateBackend
 
 
@@ -97,7 +98,7 @@ class FlowManager:
         """Return what was never demanded and belongs to a branch that a selector did not choose."""
         pending: list[int] = []
         for node, call in enumerate(self._program.calls):
-            if demanded(node):
+            if call.choices() and (demanded(node) or self._has_routed(node)):
                 for choice in call.choices():
                     if self.has_value(choice.selector) and self.conditions_hold(node):
                         pending.extend(choice.routes)
@@ -108,6 +109,15 @@ class FlowManager:
                 pruned.add(node)
                 pending.extend(self._waits_for(node))
         return pruned
+
+    def _has_routed(self, node: int) -> bool:
+        """Tell whether the routers of a node have chosen before the run was interrupted.
+
+        Of a router that stands by itself nothing else is recorded, and nobody asks it again for what is.
+        """
+        if not isinstance(self._state, DurableStateBackend):
+            return False
+        return self._state.get_note(self._key(node), Note.ROUTES) is not None
 
     def _waits_for(self, node: int) -> Iterator[int]:
         call = self._program.calls[node]
