@@ -202,7 +202,6 @@ PAIRS: dict[str, Any] = {
     "gathered": lambda number: total(*[reduce(load(each)) for each in range(2)]),
     "retry of a load": lambda number: reduce(load(number).with_retry(2)),
     "retry of a reduction": lambda number: reduce(load(number)).with_retry(2),
-    "resource": lambda number: reduce(load_from(number)),
     "condition": lambda number: reduce(load(number)).run_if(is_wanted()),
     "condition of a value": lambda number: reduce(load(number)).run_if(load(number)),
     "route": lambda number: reduce(cs.Router(name_of(number), {"reduced": load(number), "no": load()})),
@@ -244,6 +243,17 @@ def test_fifty_pairs_hold_few_loads_one_call_at_a_time(pair: str, heard: bool) -
 def test_fifty_pairs_hold_few_loads_in_one_thread(pair: str, heard: bool) -> None:
     """Of the calls that wait for a thread, the one that frees a value comes before the next load."""
     assert max(most_alive(lambda: fifty(PAIRS[pair]), heard, 50, executor="threads:1")) <= 9
+
+
+@heard
+def test_fifty_loads_from_an_open_resource_are_a_handful(heard: bool) -> None:
+    """Calls that take a resource hold few values once it is open."""
+
+    def build() -> Any:
+        first = total(reduce(load_from(0)))
+        return total(*[reduce(load_from(each).after(first)) for each in range(49)], first)
+
+    assert max(most_alive(build, heard, 50)) <= 9
 
 
 @heard

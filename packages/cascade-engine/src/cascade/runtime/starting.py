@@ -45,8 +45,6 @@ class Starter:
         self._ties = itertools.count()
         self.steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
         self.called_at = 0.0
-        # Inline calls that may wait for a resource to be opened: others that take one are not to come before them.
-        self._opening: set[asyncio.Task[Outcome]] = set()
         self.began_inline = False  # an inline call that is made in the loop's next turn
 
     def waiting_loops(self) -> list[TailCallLoop]:
@@ -119,7 +117,7 @@ class Starter:
         if broken is not None:
             self._run.reports.started(job)
             self._run.settler.fail(job, broken)
-        elif self.is_plain(job) and not (job.resources and self._opening):
+        elif self.is_plain(job):
             self._call(job)
             return job
         elif job.policies.cache is not None and (hit := self._look_up(job)) is not None:
@@ -186,25 +184,23 @@ class Starter:
         slot = self.slot.take() if _takes_slot_first(job.policies) else None
         # Inline calls share the context of the run, all others get a copy.
         inline = self._run.engine.is_inline(job.lazy)
-        self.began_inline = inline
+        self.began_inline = (
+            inline and not job.resources
+        )  # those wait together for what they take to be opened
         context = self._run.context if inline else self._run.context.copy()
-        task = self._begin(Step(self._run, job, slot, failed), context)
-        if inline and job.resources:
-            self._opening.add(task)
+        self._begin(Step(self._run, job, slot, failed), context)
 
     def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:
         """Take over a coroutine that a flight has begun, or is about to."""
         self.steps[task] = PlainStep(self._run, job)
         task.add_done_callback(self._complete)
 
-    def _begin(self, step: Step | PlainStep, context: Context) -> asyncio.Task[Outcome]:
+    def _begin(self, step: Step | PlainStep, context: Context) -> None:
         task = spawn(step.perform(), context)
         self.steps[task] = step
         task.add_done_callback(self._complete)
-        return task
 
     def _complete(self, task: asyncio.Task[Outcome]) -> None:
-        self._opening.discard(task)
         step = self.steps.pop(task)
         step.give_back()
         # A task that is cancelled before its first turn never gets to run, and so has not caught it.
