@@ -156,7 +156,7 @@ def test_wrong_text_is_a_usage_error(call: Call) -> None:
     """Text of another type ends with exit code 2 and names the option, the text and the type, without a traceback."""
     outcome = call(cli(lambda: give(cs.Param("top", 10))), "--top", "ten")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "Invalid value for '--top': 'ten' is no int" in outcome.told
+    assert "Invalid value for '--top': 'ten' can't be read as int" in outcome.told
     assert "Traceback" not in outcome.err
 
 

@@ -246,6 +246,6 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
 
     def _with(self, policies: Policies) -> NoReturn:
         raise SpecError(
-            "a sequence is no call, so it has no policies",
+            "a sequence is not a call, so it has no policies",
             "give them to a member; a condition on the first one decides for all that follow it",
         )

@@ -115,16 +115,16 @@ def _methods() -> dict[str, Callable[..., NoReturn]]:
         "len": "has no length",
         "contains": "can't be searched with `in`",
         "reversed": "can't be reversed",
-        "next": "is no iterator",
+        "next": "is not an iterator",
         "call": "can't be called",
         "setitem": "can't be changed",
         "delitem": "can't be changed",
-        "enter": "is no context manager",
-        "exit": "is no context manager",
-        "aenter": "is no context manager",
-        "aexit": "is no context manager",
+        "enter": "is not a context manager",
+        "exit": "is not a context manager",
+        "aenter": "is not a context manager",
+        "aexit": "is not a context manager",
         "aiter": "can't be iterated over",
-        "anext": "is no iterator",
+        "anext": "is not an iterator",
     }
     return {f"__{name}__": _refusing(problem) for name, problem in methods.items()}
 

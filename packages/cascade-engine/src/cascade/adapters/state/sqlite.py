@@ -127,7 +127,7 @@ class SqliteJournal:
 
         Raises:
             RunActiveError: If another process, or another run of this one, has it.
-            StoreError: If the file can't be read, is no store of runs, or is one of a newer version.
+            StoreError: If the file can't be read, is not a store of runs, or is one of a newer version.
         """
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cascade-state")
         return await self._in_writer(lambda: self._open(anew))
