@@ -184,9 +184,8 @@ class Starter:
         slot = self.slot.take() if _takes_slot_first(job.policies) else None
         # Inline calls share the context of the run, all others get a copy.
         inline = self._run.engine.is_inline(job.lazy)
-        self.began_inline = (
-            inline and not job.resources
-        )  # those wait together for what they take to be opened
+        # Where the order holds few values. Calls that take resources wait together for these to be opened.
+        self.began_inline = inline and bool(job.frame.program.window) and not job.resources
         context = self._run.context if inline else self._run.context.copy()
         self._begin(Step(self._run, job, slot, failed), context)
 
