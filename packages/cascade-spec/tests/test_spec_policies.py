@@ -270,3 +270,17 @@ def test_file_exists_knows_the_value(tmp_path: Any) -> None:
     path.write_text("")
     assert policy.known(call) == Hit(path)
     assert policy.key(call) is None
+
+
+@pytest.mark.parametrize("retry", ["3", 1.5, ValueError, (3,)])
+def test_a_retry_that_is_no_policy_is_refused_where_it_is_written(retry: Any) -> None:
+    """`@cs.task(retry=...)` takes a number or a policy, and refuses all else at once."""
+    with pytest.raises(PolicyError, match=r"@cs.task\(retry=.*; give the number of retries, or a policy"):
+        cs.task(retry=retry)
+
+
+@pytest.mark.parametrize("name", [3, "", b"x", f])
+def test_the_name_of_a_task_is_a_text(name: Any) -> None:
+    """`@cs.task(name=...)` refuses what is no text that can be shown."""
+    with pytest.raises(SpecError, match=r"@cs.task\(name=.*; give a text that is not empty"):
+        cs.task(name=name)

@@ -229,6 +229,9 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
         """Return what this is called in errors."""
         return f"the lazy result of the input '{self.contract.name}'"
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of '{self.contract.name}'>"
+
     def _with(self, policies: Policies) -> Self:
         return type(self)(self.task, self.args, self.kwargs, policies)
 
