@@ -578,6 +578,7 @@ def cached(name: str, *deps: Any) -> Any:
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: cached("a"),
         lambda: work("end", cached("a")),
         lambda: work("end", save.map(name=["a"]).with_cache(cs.ByInputs())),
         lambda: work("end", expand("a", "save").with_cache(cs.ByInputs())),
@@ -585,18 +586,20 @@ def cached(name: str, *deps: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("is_recorded", [False, True])
+@pytest.mark.parametrize("is_in_file", [False, True])
 def test_a_cache_is_not_filled_with_what_may_be_undone(
-    make: Callable[[], Any], is_recorded: bool, tmp_path: Any
+    make: Callable[[], Any], is_recorded: bool, is_in_file: bool, tmp_path: Any
 ) -> None:
     """A value whose call, or what stood in its place, took an open atomic resource is no hit for anybody later."""
     url = f"sqlite:///{tmp_path / 'r.db'}" if is_recorded else None
+    cache = f"sqlite:///{tmp_path / 'c.db'}" if is_in_file else None
     reasons: list[str] = []
     bus = MessageBus()
     bus.subscribe(CacheBypassed, lambda event: reasons.append(event.reason))
 
     async def main() -> None:
         state = None if url is None else recorded(url)
-        async with Engine(state=state, bus=bus) as engine:
+        async with Engine(state=state, cache=cache, bus=bus) as engine:
             engine.register(database)
             TROUBLE["commit"] = OSError(DISK)
             with pytest.raises(OSError, match=DISK):

@@ -234,10 +234,8 @@ class Settler:
         self._succeeded(job, value, waits)
 
     def _succeeded(self, job: Job, value: object, waits: bool) -> None:
-        is_filed = job.lead is not None
-        if job.lead is not None:
-            self._file(job.lead, value)
-            job.lead = None
+        is_filed = job.lead is not None and self._file(job.lead, value)
+        job.lead = None
         if (
             waits and self._run.recording is not None and not isinstance(job, ItemJob)
         ):  # a map waits, with all its items
@@ -297,18 +295,19 @@ class Settler:
             job.frame.settle(job.position)
             self._run.frames.absorb(job.frame)
 
-    def _file(self, lead: Lead, value: object) -> None:
-        """Put a value into the cache, beside the run and before its end.
+    def _file(self, lead: Lead, value: object) -> bool:
+        """Put a value into the cache, beside the run and before its end; return whether it goes there.
 
         One that rests on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """
         if lead.rests:
             lead.give_up()
             self._run.reports.uncached(lead.leader, ProvisionalValueError(lead.leader.name, lead.rests))
-            return
+            return False
         filing = spawn(self._put(lead, value))
         self.filing.add(filing)
         filing.add_done_callback(self.filing.discard)
+        return True
 
     async def _put(self, lead: Lead, value: object) -> None:
         try:
