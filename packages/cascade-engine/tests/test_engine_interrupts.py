@@ -116,6 +116,15 @@ def test_stop_iteration_is_an_error_like_any_other(kind: str, error: Exception) 
     assert error in (inner, inner.__cause__)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_an_async_iterator_comes_out_as_itself(kind: str) -> None:
+    """`StopAsyncIteration` from a task comes out of `cs.run` as the task raised it."""
+    error = StopAsyncIteration(5)
+    with pytest.raises(StopAsyncIteration) as caught:
+        cs.run(task_that_raises(error, kind))
+    assert caught.value is error
+
+
 def test_generator_exit_is_an_error_like_any_other() -> None:
     """`GeneratorExit` from a task comes out."""
     with pytest.raises(GeneratorExit):

@@ -88,6 +88,13 @@ class UnequalError(Exception):
     __hash__ = None  # type: ignore[assignment]
 
 
+class ClosedError(Exception):
+    """None of its attributes can be read."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("no attributes")
+
+
 KINDS: list[Callable[[], Exception]] = [
     FrozenError,
     NotesError,
@@ -101,6 +108,7 @@ KINDS: list[Callable[[], Exception]] = [
     RaisingTruthError,
     UnhashableError,
     UnequalError,
+    ClosedError,
 ]
 odd = pytest.mark.parametrize("make", KINDS)
 

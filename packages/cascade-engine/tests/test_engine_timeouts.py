@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -274,3 +275,19 @@ def test_a_timeout_on_any_inline_function_is_refused(target: str) -> None:
     }
     with pytest.raises(InlineTimeoutError, match=r'write @cs\.task\(mode="thread"\)'):
         cs.run(targets[target])
+
+
+def test_a_timeout_covers_what_holds_the_loop() -> None:
+    """A provider that blocks past the call's timeout is noticed, though nothing let the limit expire meanwhile."""
+
+    @cs.resource(scope="task")
+    def slow() -> Iterator[int]:
+        time.sleep(0.02)
+        yield 1
+
+    @cs.task(timeout=0.001)
+    async def use(value: int = cs.inject(slow)) -> int:
+        return value
+
+    with pytest.raises(TaskTimeoutError, match="task 'use' took longer"):
+        cs.run(use(), resources=[slow])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What may differ, whether a version sees it, an example for the docs, and pairs; `needs` are packages."""
+    """What may differ, whether a version sees it, an example for the docs, and pairs; `needs` is what must be there."""
 
     what: str
     is_seen: bool

@@ -18,11 +18,11 @@ from cascade.spec.code import code_version
 
 
 def main(folder: Path, state: str) -> dict[str, str | None]:
-    """Return the version of each source, by its folder; `None` for one that needs what is not installed."""
+    """Return the version of each source, by its folder; `None` for one that needs what is not here."""
     told: dict[str, str | None] = {}
     names = json.loads((folder / "sources.json").read_text())
     for name, needs in names.items():
-        if not all(map(_can_import, needs)):
+        if not all(map(_has, needs)):
             told[name] = None
             continue
         sys.path.insert(0, str(folder / name))
@@ -67,7 +67,10 @@ def _use(value: Any) -> None:
             call()
 
 
-def _can_import(name: str) -> bool:
+def _has(name: str) -> bool:
+    kind, _, version = name.partition(" ")
+    if kind == "python":
+        return sys.version_info[:2] >= tuple(map(int, version.split(".")))
     try:
         importlib.import_module(name)
     except ImportError:

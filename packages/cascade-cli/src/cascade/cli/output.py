@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import sys
 from collections.abc import Iterator
@@ -63,27 +62,11 @@ def forgiving_output() -> Iterator[None]:
     """Let stdout spell out the characters that its encoding does not have: a command never fails for them."""
     stream = sys.stdout
     reconfigure = getattr(stream, "reconfigure", None)
-    before = getattr(stream, "errors", None)
-    if reconfigure is None or before not in _FORGIVING:
+    if reconfigure is None or stream.errors != "strict":
         yield
         return
-    reconfigure(errors=_FORGIVING[before])
+    reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
-        reconfigure(errors=before)
-
-
-def _bytes_or_spelt(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write the bytes of a file name that could not be decoded as they were; spell all else out."""
-    try:
-        return codecs.lookup_error("surrogateescape")(error)
-    except UnicodeError:
-        return codecs.backslashreplace_errors(error)
-
-
-_BYTES_OR_SPELT = "cascade.bytes_or_spelt"
-codecs.register_error(_BYTES_OR_SPELT, _bytes_or_spelt)
-
-# Where the locale is C or POSIX, as in many containers, Python itself chooses "surrogateescape", which fails too.
-_FORGIVING = {"strict": "backslashreplace", "surrogateescape": _BYTES_OR_SPELT}
+        reconfigure(errors="strict")

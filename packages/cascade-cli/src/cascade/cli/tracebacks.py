@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from cascade.spec.error_text import error_text, is_error, put_traceback
+from cascade.spec.error_text import error_text, is_error, put_traceback, traceback_of
 
 _OURS = (
     "asyncio",
@@ -30,7 +30,7 @@ def trim(error: BaseException) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        put_traceback(current, _trimmed(current.__traceback__))
+        put_traceback(current, _trimmed(traceback_of(current)))
         pending += (current.__cause__, current.__context__)
         if is_error(current, BaseExceptionGroup):
             pending.extend(current.exceptions)
@@ -41,7 +41,7 @@ def render(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - an exception may raise from its own attributes
-        return "".join([*traceback.format_tb(error.__traceback__), error_text(error)])
+        return "".join([*traceback.format_tb(traceback_of(error)), error_text(error)])
 
 
 def _trimmed(entry: TracebackType | None) -> TracebackType | None:

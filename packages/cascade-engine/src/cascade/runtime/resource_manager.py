@@ -21,7 +21,7 @@ from cascade.runtime.exceptions import (
 )
 from cascade.runtime.spawning import spawn
 from cascade.spec.common import GIVEN, INPUTS
-from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback
+from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback, traceback_of
 from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Resource, Scope
 
@@ -168,7 +168,7 @@ class ResourceStack:
         errors: list[BaseException] = []
         while self._open:
             resource, generator = self._open.pop()
-            trace = None if failure is None else failure.__traceback__
+            trace = None if failure is None else traceback_of(failure)
             error = await _release(resource, generator, failure)
             if failure is not None:
                 put_traceback(failure, trace)  # the way through the provider is no part of the failure

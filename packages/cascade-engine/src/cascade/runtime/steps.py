@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Coroutine
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.executors.places import rank_of_call
 from cascade.runtime.caching import Lead
 from cascade.runtime.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
@@ -177,8 +176,6 @@ class Step:
         try:
             if lease is not None and not run.engine.is_inline(job.lazy):
                 held.set(lease)  # one that needs nothing passes on what is held around it
-            if not run.engine.is_inline(job.lazy) and not job.task.is_async:
-                rank_of_call.set((run.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
             try:
                 async with run.engine.admission(job.node):
                     if run.recording is not None:
@@ -260,9 +257,10 @@ class Step:
         except TimeoutError:
             if not limit.expired():
                 raise
-        # A call that can't be interrupted may have given its value too late. `limit` and the context that an error has
-        # above lead to this asyncio task, and so back to the error.
-        is_late = limit.expired()
+        # A call that can't be interrupted may have given its value too late, and no limit expires while something holds
+        # the loop. `limit` and the context that an error has above lead to this asyncio task, and so back to the error.
+        end = limit.when()
+        is_late = limit.expired() or (end is not None and asyncio.get_running_loop().time() >= end)
         del limit
         if is_late:
             raise TaskTimeoutError(self.job.name, seconds)

@@ -11,7 +11,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from cascade.spec.error_text import put_traceback
+from cascade.spec.error_text import is_error, put_traceback
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Block(Generic[T]):
         except StopIteration:
             return  # the generator has ended; it never swallows what is thrown into it
         except BaseException as raised:
-            if raised is not error:
+            if error is None or not _is_same(raised, error):
                 raise
             put_traceback(error, trace)  # the way through the generator says nothing
 
@@ -62,9 +62,18 @@ class AsyncBlock(Generic[T]):
         except StopAsyncIteration:
             return
         except BaseException as raised:
-            if raised is not error:
+            if error is None or not _is_same(raised, error):
                 raise
             put_traceback(error, trace)
+
+
+def _is_same(raised: BaseException, error: BaseException) -> bool:
+    """Tell whether a generator raised what was thrown into it, or what Python makes of a `StopIteration` there."""
+    return raised is error or (
+        type(raised) is RuntimeError
+        and raised.__cause__ is error
+        and is_error(error, (StopIteration, StopAsyncIteration))
+    )
 
 
 def block(make: Callable[P, Iterator[T]]) -> Callable[P, Block[T]]:

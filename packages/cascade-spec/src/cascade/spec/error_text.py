@@ -50,6 +50,11 @@ def is_error(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> Type
     return issubclass(type(error), kinds)
 
 
+def traceback_of(error: BaseException) -> Any:
+    """Return the traceback of an exception, also of one whose attributes can't be read."""
+    return vars(BaseException)["__traceback__"].__get__(error)
+
+
 def put_traceback(error: BaseException, trace: Any) -> None:
     """Set the traceback of an exception, also of one that refuses attributes."""
     BaseException.with_traceback(error, trace)

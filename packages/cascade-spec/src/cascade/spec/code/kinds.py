@@ -51,6 +51,7 @@ class Tell(NamedTuple):
     teller: Teller
     closed_over: bool
     depth: int = 0
+    aliases: tuple[Any, ...] = ()  # the type aliases that are being told: they may name themselves
 
     def __call__(self, value: Any) -> Told:
         """Return what stands for a value."""
@@ -181,11 +182,27 @@ def _alias(value: Any, tell: Tell) -> Told:
     if origin in (typing.Union, types.UnionType):
         return "union", tell.all(typing.get_args(value))
     parts = [tuple(each) if isinstance(each, list) else each for each in typing.get_args(value)]
-    is_plain = isinstance(origin, type) and origin.__module__ != "typing"
+    is_plain = _is_type_alias(origin) or (isinstance(origin, type) and origin.__module__ != "typing")
     name: Any = (
         tell(origin) if is_plain else getattr(origin, "__name__", None) or getattr(origin, "_name", "")
     )
     return name, tell.all(parts)
+
+
+def _is_type_alias(value: object) -> bool:
+    """Tell whether a value was made by a `type` statement, which came with Python 3.12."""
+    kind = type(value)
+    return kind.__module__ == "typing" and kind.__name__ == "TypeAliasType"
+
+
+def _type_alias(value: Any, tell: Tell) -> Told:
+    if any(each is value for each in tell.aliases):
+        return value.__name__
+    try:
+        meant = value.__value__  # the code after `type ROWS =` runs here
+    except Exception:  # noqa: BLE001 - whatever that code raises; a task that needs the value fails too
+        return value.__name__, tell.teller.unknown(tell.closed_over)
+    return value.__name__, tell._replace(aliases=(*tell.aliases, value))(meant)
 
 
 def _variable(value: Any, tell: Tell) -> Told:
@@ -334,6 +351,8 @@ def _object(value: Any, tell: Tell) -> Told:
         return ("frozen dataclass", *told, tuple(fields))
     if kind.__module__ == "typing" and typing.get_origin(value) is not None:
         return ("type", _alias(value, tell))
+    if _is_type_alias(value):
+        return ("type alias", _type_alias(value, tell))
     if kind.__module__ == "zoneinfo" and getattr(value, "key", None):
         return ("zone", value.key)
     constant = _constant(value)
