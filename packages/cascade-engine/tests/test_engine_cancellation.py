@@ -360,3 +360,27 @@ def check_events(events: list[Event]) -> None:
     assert len(set(skipped)) == len(skipped)
     assert not set(started) & set(skipped)
     assert not events or isinstance(events[-1], RunFinished)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_a_cancellation_in_the_last_turn_of_a_call_changes_nothing(
+    timeout: float | None, fails: bool, play: Any
+) -> None:
+    """A call that is cancelled in the turn in which it ends has ended already: its value or its error stays."""
+
+    @cs.task(timeout=timeout)
+    async def last() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("too late")
+        if fails:
+            raise ValueError("its own")
+        return 6
+
+    thread = cs.task(mode="thread")(lambda: 1)
+    if not fails:
+        assert play(cs.arun([last(), thread()])) == [6, 1]
+        return
+    with pytest.raises(ValueError, match="its own"):
+        play(cs.arun([last(), thread()]))

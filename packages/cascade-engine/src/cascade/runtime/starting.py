@@ -198,9 +198,15 @@ class Starter:
     def _complete(self, task: asyncio.Task[Outcome]) -> None:
         step = self.steps.pop(task)
         step.give_back()
-        # A task that is cancelled before its first turn never gets to run, and so has not caught it.
-        outcome = Failed(asyncio.CancelledError()) if task.cancelled() else task.result()
+        outcome, step.settled = step.settled, None
+        if outcome is None:
+            # A task that is cancelled before its first turn never gets to run, and so has not caught it.
+            outcome = self._cancelled(step.job) if task.cancelled() else task.result()
         self._run.complete(step.job, outcome)
+
+    def _cancelled(self, job: Job) -> Outcome:
+        outcome = Failed(asyncio.CancelledError())
+        return outcome if job.told else self._run.settler.end(job, outcome)
 
 
 def _takes_slot_first(policies: Policies) -> bool:

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 class PlainStep:
     """A coroutine of the user's that needs nothing but to be run."""
 
-    __slots__ = ("_run", "job")
+    __slots__ = ("_run", "job", "settled")
 
     def __init__(self, run: Run, job: Job) -> None:
         self._run = run
         self.job = job
+        # How it has ended: an asyncio task that is cancelled in its last turn loses what it returns.
+        self.settled: Outcome | None = None
 
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
@@ -52,7 +54,8 @@ class PlainStep:
             outcome = Failed(error)
         job.ended = time.monotonic()
         try:
-            return run.settler.end(job, outcome)
+            self.settled = run.settler.end(job, outcome)
+            return self.settled
         finally:
             del outcome  # the traceback of an error has this frame: they would be a cycle
 
@@ -67,7 +70,18 @@ class PlainStep:
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
-    __slots__ = ("_awaited", "_failed", "_key", "_known", "_lease", "_releasing", "_run", "_stopped", "job")
+    __slots__ = (
+        "_awaited",
+        "_failed",
+        "_key",
+        "_known",
+        "_lease",
+        "_releasing",
+        "_run",
+        "_stopped",
+        "job",
+        "settled",
+    )
 
     def __init__(
         self,
@@ -82,6 +96,7 @@ class Step:
         self._failed = failed
         self._awaited = awaited
         self.job = job
+        self.settled: Outcome | None = None
         self._lease = lease
         self._releasing = False
         self._stopped = False
@@ -99,7 +114,8 @@ class Step:
             outcome = Failed(error)
         self._failed = None
         try:
-            return self._run.settler.end(self.job, outcome)
+            self.settled = self._run.settler.end(self.job, outcome)
+            return self.settled
         finally:
             del outcome  # as above
 
