@@ -523,6 +523,8 @@ class Loud:
         (EndingStruct(1), "value is of type .*EndingStruct.*__post_init__"),
         ({Loud(1): 1}, r"^list\(value\)\[0\] is of type .*Loud.*__hash__"),
         ({1: 1, (0, Loud(1)): 1}, r"^list\(value\)\[1\]\[1\] is of type .*Loud"),
+        ({"a": {1, anything()}}, r"^list\(value\['a'\]\)\[[01]\] is of type object"),
+        ({"a": {(0, anything()): 1}}, r"^list\(value\['a'\]\)\[0\]\[1\] is of type object"),
         ({"a": {Loud(1)}}, r"^list\(value\['a'\]\)\[0\] is of type .*Loud"),
     ],
 )  # fmt: skip

@@ -170,6 +170,38 @@ def flip(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
+SAME_ID = """
+    import os, sys
+    import cascade as cs
+
+    os.getpid = lambda: 1  # as in a container
+    if sys.argv[1] == "kill":
+        os.fdopen = lambda *given: os._exit(9)  # the file is there, and nothing in it
+
+    @cs.task(cache=cs.ByInputs())
+    def load() -> bytes:
+        print("load")
+        return bytes(3_000_000)
+
+    for _ in range(2):
+        cs.run(load(), cache=f"sqlite:///{sys.argv[2]}")
+"""
+
+
+def test_a_killed_process_leaves_nothing_in_the_way_of_one_with_its_id(tmp_path: Path) -> None:
+    """A process that was killed while it wrote a large value does not hinder a later one that has its number."""
+    script = tmp_path / "same_id.py"
+    script.write_text(textwrap.dedent(SAME_ID))
+    ends = [
+        subprocess.run(
+            [sys.executable, script, how, tmp_path / "c.db"], capture_output=True, text=True, check=False
+        )
+        for how in ("kill", "write")
+    ]
+    assert [each.returncode for each in ends] == [9, 0], ends[1].stderr
+    assert ends[1].stdout == "load\n"
+
+
 @pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "missing", "another value", "empty"])
 def test_a_damaged_file_is_a_typed_error(tmp_path: Path, damage: str) -> None:
     """A file that is changed, cut, gone or swapped is an error of Cascade's own, and `restart=True` begins anew."""

@@ -79,7 +79,10 @@ def _hashed_with(value: Any, kind: type, shapes: Shapes) -> Parts:
         return []
     if issubclass(kind, tuple):
         return [(f"{{}}[{number}]", part) for number, part in enumerate(tuple.__iter__(value))]
-    shape = shapes.of(kind)[2]
+    try:
+        shape = shapes.of(kind)[2]
+    except UnsupportedError as problem:
+        raise UnsupportedError(problem.remedy, value) from None
     if not isinstance(shape, DataclassShape | StructShape):
         return []
     return [(f"{{}}.{name}", part) for name, part in shape.read(value).items()]

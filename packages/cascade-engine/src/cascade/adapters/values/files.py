@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from shutil import rmtree
 
 from cascade.spec.errors import DamagedDataError, StoreError
-
-_numbers = count()
 
 
 class FileValueStore:
@@ -33,7 +31,7 @@ class FileValueStore:
             StoreError: If the file can't be written.
         """
         path = self._folder / name
-        written = path.with_name(f".{os.getpid()}-{next(_numbers)}.part")
+        written = path.with_name(f".{token_hex(8)}.part")  # a killed process with the same id left another
         try:
             self._make_folders(path.parent)
             try:
