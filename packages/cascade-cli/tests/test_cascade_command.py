@@ -106,7 +106,7 @@ def test_several_candidates_are_listed(cascade: Call, write: Write) -> None:
         (".", "there is no file or module"),
         ("here.py:nothing", "here.py: has no 'nothing'; it has workflow, other"),
         ("here:nothing", "here: has no 'nothing'; it has workflow, other"),
-        ("here.py:number", "'number' is no workflow but int"),
+        ("here.py:number", "'number' is not a workflow but int"),
         ("here.py:needs", "workflow 'needs' can't be called without argument"),
         ("here.py:plain", "the target is int"),
         ("empty.py", "has no workflow"),

@@ -76,8 +76,8 @@ def test_a_sound_store_is_counted(cascade: Call, store: Path) -> None:
     [
         ("sqlite:///missing.db", "there is no such file"),
         ("sqlite:///text.db", "not a database"),
-        ("sqlite:///other.db", "is no store of runs"),
-        ("runs.db", "is no URL of a known store"),
+        ("sqlite:///other.db", "is not a store of runs"),
+        ("runs.db", "is not the URL of a known store"),
     ],
 )
 def test_a_store_that_does_not_open_is_wrong(cascade: Call, store: Path, state: str, told: str) -> None:

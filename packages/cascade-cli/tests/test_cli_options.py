@@ -156,7 +156,7 @@ def test_wrong_text_is_a_usage_error(call: Call) -> None:
     """Text of another type ends with exit code 2 and names the option, the text and the type, without a traceback."""
     outcome = call(cli(lambda: give(cs.Param("top", 10))), "--top", "ten")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "Invalid value for '--top': 'ten' is no int" in outcome.told
+    assert "Invalid value for '--top': 'ten' can't be read as int" in outcome.told
     assert "Traceback" not in outcome.err
 
 
@@ -170,12 +170,23 @@ def test_a_wrong_choice_lists_the_choices(call: Call) -> None:
     assert call(app, "--color", "pink").code == 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("--sate", "--state"), ("--tpo", "--top"), ("--dryrun", "--dry-run")]
+)
+def test_an_unknown_option_tells_the_nearest(call: Call, wrong: str, meant: str) -> None:
+    """Of all options only the near ones are told, so that the one that was meant stands out."""
+    outcome = call(cli(lambda: show(cs.Param("top", 1), cs.Param("dry_run", False))), wrong, "3")
+    assert outcome.code == 2
+    assert meant in outcome.told
+    assert "--keep-rounds" not in outcome.told
+
+
 def test_an_unknown_option_lists_the_known_ones(call: Call) -> None:
-    """An option that no Param declares is a usage error with all options in it."""
-    outcome = call(cli(lambda: show(cs.Param("top", 1), cs.Param("dry_run", False))), "--tpo", "3")
+    """An option that is like none of the declared ones is a usage error with all options in it."""
+    outcome = call(cli(lambda: show(cs.Param("top", 1), cs.Param("dry_run", False))), "--zzzzz", "3")
     assert outcome.code == 2
     assert "No such option" in outcome.told
-    assert "--tpo" in outcome.told
+    assert "--zzzzz" in outcome.told
     for known in ("--top", "--dry-run", "--no-dry-run", "--log-level", "--log-format"):
         assert known in outcome.told
 

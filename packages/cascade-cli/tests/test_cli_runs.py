@@ -333,7 +333,7 @@ def test_what_is_wrong_with_a_store_is_one_line(cascade: Call, trip: Path, words
     for state, code, told in (
         ("sqlite:///missing.db", 2, "there is no such file"),
         ("sqlite:///missing/runs.db", 2, "there is no such file"),
-        ("sqlite:///other.db", 2, "is no store of runs"),
+        ("sqlite:///other.db", 2, "is not a store of runs"),
         ("runs.db", 2, "sqlite:///runs.db"),
         ("sqlite://runs.db", 2, "sqlite:///"),
         ("sqlite:///text.db", 1, "not a database"),

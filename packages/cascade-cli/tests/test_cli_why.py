@@ -199,7 +199,7 @@ def test_the_help_after_the_target_shows_the_parameters(cascade: Call, report: P
             "store no.db: there is no such file",
         ),
         (("report.py", "--city", "Oslo", "--cache", "sqlite:///report.py"), 1, "store report.py"),
-        (("report.py", "--city", "Oslo", "--cache", "cache.db"), 2, "is no URL of a known cache"),
+        (("report.py", "--city", "Oslo", "--cache", "cache.db"), 2, "is not the URL of a known cache"),
         (("report.py", *CACHE), 2, "Missing option '--city'"),
         (("report.py", *CACHE, "--town", "Oslo"), 2, "--town"),
         (("missing.py", *CACHE), 2, "there is no file missing.py"),

@@ -337,8 +337,8 @@ def stored() -> Iterator[list[bytes]]:
         ("; BLUE = 2", "", 1, "no member BLUE"),
         ("; B = 2", "", 2, r"no member A \| B"),
         ("class Record:", "class Other:", 0, "no such name"),
-        ("@dataclass\n", "\n", 0, "it is no class whose values are data any more"),
-        ("class Colour(Enum)", "class Colour", 1, "it is no class whose values are data any more"),
+        ("@dataclass\n", "\n", 0, "it is no longer a class whose values are data"),
+        ("class Colour(Enum)", "class Colour", 1, "it is no longer a class whose values are data"),
         ("class Pair(NamedTuple)", "class Pair(Enum)", 3, ""),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
     before = fingerprint(path.parent)
     with pytest.raises(StoreFormatError, match=r"newer\.db is a store of runs of version 99"):
         SqliteCatalog(newer)
-    with pytest.raises(StoreFormatError, match=r"other\.db is no store of runs"):
+    with pytest.raises(StoreFormatError, match=r"other\.db is not a store of runs"):
         SqliteCatalog(other)
     with pytest.raises(StoreError, match=r"text\.db: .*not a database"):
         SqliteCatalog(text)

@@ -124,7 +124,7 @@ def test_an_unknown_executor_is_refused_before_anything_runs(target: Any, execut
     with pytest.raises(UnknownExecutorError) as caught:
         cs.run(target(), executors=executors)
     known = ", ".join(executors or ()) or "none"
-    assert f"is to run on 'pool', which is no executor of the engine (executors: {known})" in str(
+    assert f"is to run on 'pool', which is not an executor of the engine (executors: {known})" in str(
         caught.value
     )
     assert not made

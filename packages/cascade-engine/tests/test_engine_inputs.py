@@ -109,7 +109,7 @@ def test_a_missing_or_ill_typed_variable_is_refused(calls: Calls, monkeypatch: p
     with pytest.raises(InputError, match="CASCADE_TEST_PORT is not set"):
         cs.run(target)
     monkeypatch.setenv("CASCADE_TEST_PORT", "eighty")
-    with pytest.raises(InputError, match="'eighty' is no int"):
+    with pytest.raises(InputError, match="'eighty' can't be read as int"):
         cs.run(target)
     assert not calls.made
 

@@ -485,7 +485,7 @@ def test_an_address_shows_no_password(given: str, shown: str) -> None:
 def test_a_url_that_makes_no_sense_is_refused(given: str) -> None:
     """A URL that Redis can't be reached by is a `SpecError`, without what may be a password."""
     with pytest.raises(
-        SpecError, match=r"is no URL of a Redis server; write it as redis://host:6379/0"
+        SpecError, match=r"is not the URL of a Redis server; write it as redis://host:6379/0"
     ) as caught:
         RedisStateBackend(given, run_id="run")
     assert "sec/" not in str(caught.value)

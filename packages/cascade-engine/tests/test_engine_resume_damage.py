@@ -35,7 +35,7 @@ ODD: tuple[object, ...] = (
     b"x" * 40,
 )
 COLUMNS = {
-    "runs": ("status", "task", "round", "began", "updated", "error", "record", "target", "rules"),
+    "runs": ("status", "task", "round", "began", "updated", "error", "record", "target", "rules", "owner"),
     "facts": ("round", "frame", "node", "kind", "above", "task", "place", "at", "value"),
 }
 
@@ -95,6 +95,17 @@ def restore(connection: sqlite3.Connection, whole: bytes) -> None:
     with closing(sqlite3.connect(":memory:")) as copy:
         copy.deserialize(whole)
         copy.backup(connection)
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"", -1, 1.5, "x", "\x00"])
+def test_a_damaged_owner_does_not_stop_a_restart(file_url: str, value: object) -> None:
+    """Whatever stands in a store for who drives a run, a restart begins anew."""
+    stopped(file_url, sixty(), "end")
+    with closing(sqlite3.connect(path_of(file_url))) as connection, connection:
+        connection.execute("UPDATE runs SET owner = ?", (value,))
+    held = play(file_url, sixty())
+    assert held.error is None or isinstance(held.error, cs.CascadeError)
+    check_healed(file_url)
 
 
 def test_a_damaged_run_is_an_error_of_its_own(file_url: str) -> None:

@@ -222,8 +222,8 @@ def test_an_unknown_word_for_an_executor_is_refused(word: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"executor": LocalExecutor}, "executor= got LocalExecutor, which is no executor"),
-        ({"executor": 3}, "executor= got int, which is no executor"),
+        ({"executor": LocalExecutor}, "executor= got LocalExecutor, which is not an executor"),
+        ({"executor": 3}, "executor= got int, which is not an executor"),
         ({"executors": ["threads"]}, 'give a dict of names and executors: {"pool": "threads:8"}'),
         ({"executors": {1: "threads"}}, "give a dict of names and executors"),
         ({"bus": MessageBus}, "bus= got the class MessageBus"),
@@ -236,8 +236,8 @@ def test_an_unknown_word_for_an_executor_is_refused(word: str) -> None:
         ({"durability": "sync", "cache": "sqlite:///c.db"}, "durability without the URL of a store"),
         ({"state": 3}, "a state of type int"),
         ({"cache": 3}, "a cache of type int"),
-        ({"cache": "c.db"}, "cache='c.db' is no URL of a known cache"),
-        ({"state": "s.db"}, "state='s.db' is no URL of a known store"),
+        ({"cache": "c.db"}, "cache='c.db' is not the URL of a known cache"),
+        ({"state": "s.db"}, "state='s.db' is not the URL of a known store"),
         (
             {"state": InMemoryStateBackend, "state_backend_cls": InMemoryStateBackend},
             "both state= and state_backend_cls=",

@@ -66,7 +66,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     for _ in range(2):
         claim(connection, tmp_path / "box.db", LETTERS)
     before = (tmp_path / "box.db").read_bytes()
-    with pytest.raises(StoreFormatError, match=r"box\.db is no cache; give the path of another file"):
+    with pytest.raises(StoreFormatError, match=r"box\.db is not a cache; give the path of another file"):
         claim(connection, tmp_path / "box.db", Format("cache", 1, 1, ("CREATE TABLE cache (x)",)))
     with pytest.raises(StoreFormatError, match=r"is a box of letters of version 2.*up to 1; use a newer"):
         claim(connection, tmp_path / "box.db", Format("box of letters", 1234, 1, ()))

@@ -349,7 +349,7 @@ def test_no_value_is_in_a_judgement(ask: Asked) -> None:
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A cache file that is not there is told and not made; one that is no cache is told and not touched."""
+    """A cache file that is not there is told and not made; one that is not a cache is told and not touched."""
     with pytest.raises(StoreNotFoundError, match=r"cache\.db: there is no such file"):
         asyncio.run(explain(load("Oslo"), f"sqlite:///{tmp_path}/cache.db"))
     assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,6 +255,14 @@ def test_every_error_is_a_cascade_error_and_a_builtin_one() -> None:
         kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception)
     ]
     errors = [kind for kind in kinds if not issubclass(kind, Warning)]
-    assert len(errors) == 18
+    assert len(errors) == 22
     assert all(issubclass(kind, cs.CascadeError) and issubclass(kind, RuntimeError) for kind in errors)
     assert issubclass(UnknownParamError, LookupError)
+
+
+@pytest.mark.parametrize("restart", ["no", "yes", 0, 1])
+def test_restart_is_true_or_false(restart: Any, tmp_path: Path) -> None:
+    """A text is no answer: `restart="no"` does not delete what is recorded."""
+    with pytest.raises(SpecError, match=r"restart=.*; give True or False"):
+        cs.run(add(1), state=f"sqlite:///{tmp_path / 'runs.db'}", run_id="a", restart=restart)
+    assert not made

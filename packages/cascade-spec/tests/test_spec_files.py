@@ -108,9 +108,9 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, told in [
         ("missing", "No such file"),
-        (".", "it is no file"),
-        ("pipe", "it is no file"),
-        ("/dev/zero", "it is no file"),
+        (".", "it is not a file"),
+        ("pipe", "it is not a file"),
+        ("/dev/zero", "it is not a file"),
     ]:
         with pytest.raises(FileUnreadableError, match=told) as caught:
             digest(cs.File(tmp_path / path))
@@ -141,7 +141,7 @@ def test_a_parameter_may_be_a_file(tmp_path: Path) -> None:
     """The text of a parameter of this type is the path of a file that is there."""
     contract = ParamContract("data", File)
     path = tmp_path / "data.csv"
-    with pytest.raises(InputError, match="is no File: there is no such file"):
+    with pytest.raises(InputError, match="can't be read as File: there is no such file"):
         contract.parse(str(path))
     path.write_text("1,2")
     assert contract.parse(str(path)) == cs.File(path)

@@ -71,7 +71,9 @@ def test_the_type_follows_the_default() -> None:
 
 def test_a_default_fits_its_type() -> None:
     """A default of another type is refused where it is declared, with the contract."""
-    with pytest.raises(InputError, match=r"Param\('p', type=int, default='x'\): its default is no int"):
+    with pytest.raises(
+        InputError, match=r"Param\('p', type=int, default='x'\): its default does not fit its type int"
+    ):
         cs.Param("p", default="x", type=int)
 
 
@@ -122,7 +124,7 @@ def test_a_variable_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASCADE_TEST_PORT", "8080")
     assert contract.read({}) == 8080
     monkeypatch.setenv("CASCADE_TEST_PORT", "many")
-    with pytest.raises(InputError, match="'many' is no int"):
+    with pytest.raises(InputError, match="'many' can't be read as int"):
         contract.read({})
 
 
@@ -220,7 +222,7 @@ def test_a_secrets_default_and_wrong_values_never_show() -> None:
     with pytest.raises(InputError, match="got str; give int") as caught:
         cs.Secret("pin", type=int).contract.read({"pin": "hunter2"})
     assert "hunter2" not in str(caught.value)
-    with pytest.raises(InputError, match=r"\*\*\* is no int") as caught:
+    with pytest.raises(InputError, match=r"\*\*\* can't be read as int") as caught:
         cs.Secret("pin", type=int).contract.parse("hunter2")
     assert "hunter2" not in str(caught.value)
     assert "***" in str(cs.Secret("token", default="hunter2").contract)
@@ -342,7 +344,7 @@ def test_text_that_does_not_fit_is_an_input_error(text: str, kind: Any) -> None:
     with pytest.raises(InputError) as caught:
         cs.Param("p", type=kind).contract.parse(text)
     assert "Param('p'" in str(caught.value)
-    assert f"{text!r} is no {type_name(kind)}" in str(caught.value)
+    assert f"{text!r} can't be read as {type_name(kind)}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

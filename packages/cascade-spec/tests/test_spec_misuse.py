@@ -233,3 +233,18 @@ def test_a_lazy_result_is_no_function() -> None:
         cs.pipeline(1, [load()])  # type: ignore[list-item]
     with pytest.raises(SpecError, match="give the task itself"):
         cs.map(load(), x=[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["with_retry", "with_timeout", "with_cache", "run_if", "after"])
+def test_a_router_says_where_policies_go(name: str) -> None:
+    """A router has no policies: the error names its routes, not the inside of a task."""
+    router = cs.Router(load(), {1: load()})
+    with pytest.raises(
+        LazyAttributeError, match=rf"write \.{name}\(\.\.\.\) behind the lazy results of its routes"
+    ):
+        getattr(router, name)
+
+
+def test_an_input_shows_its_name() -> None:
+    """The text of an input in a log names the input."""
+    assert repr(cs.Param("days", 3)) == "<ParamLazyResult of 'days'>"

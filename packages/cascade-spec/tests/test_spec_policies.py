@@ -167,7 +167,7 @@ def test_a_timeout_is_above_zero(seconds: Any) -> None:
 
 @pytest.mark.parametrize("policy", [cs.ByInputs, 3600, "ttl", None])
 def test_a_cache_policy_is_checked_where_it_is_written(policy: Any) -> None:
-    """What is no cache policy is refused, the class of one in place of an instance too."""
+    """What is not a cache policy is refused, the class of one in place of an instance too."""
     with pytest.raises(PolicyError, match="give a cache policy"):
         f().with_cache(policy)
 
@@ -206,26 +206,30 @@ def test_constraints_need_an_amount() -> None:
         f().with_constraints()
 
 
-def test_an_amount_is_no_router_and_no_resource() -> None:
-    """A router or an injection as an amount is refused where it is written."""
-    for amount in (cs.Router(selector=f(), routes={1: f()}), cs.inject("db")):
-        with pytest.raises(PolicyError, match="an amount of 'gpu' is"):
-            f().with_constraints(gpu=amount)
-
-
-def test_a_condition_is_no_router() -> None:
-    """A router as a condition or a predecessor is refused where it is written."""
+def test_a_router_is_an_amount_a_condition_and_a_predecessor() -> None:
+    """A router may stand wherever a lazy result may: as an amount, a condition, a predecessor."""
     router: Any = cs.Router(selector=f(), routes={1: f()})
-    with pytest.raises(NotLazyError, match="run_if of task 'f' got Router"):
-        f().run_if(router)
-    with pytest.raises(NotLazyError, match="after of task 'f' got Router"):
-        f().after(router)
+    changed = f().with_constraints(gpu=router).run_if(router).after(router).policies
+    assert changed.constraints is not None
+    assert [name for name, _ in changed.constraints.amounts] == ["gpu"]
+    assert len(changed.conditions) == len(changed.after) == 1
+
+
+def test_a_resource_is_no_amount_and_no_condition() -> None:
+    """An injection as an amount, a condition or a predecessor is refused where it is written."""
+    resource: Any = cs.inject("db")
+    with pytest.raises(PolicyError, match="an amount of 'gpu' is"):
+        f().with_constraints(gpu=resource)
+    with pytest.raises(NotLazyError, match="run_if of task 'f' got Inject"):
+        f().run_if(resource)
+    with pytest.raises(NotLazyError, match="after of task 'f' got Inject"):
+        f().after(resource)
 
 
 def test_a_sequence_takes_no_policies() -> None:
     """A policy on a sequence, which is no call, is refused with what to do in its place."""
     for _, change in CHANGES:
-        with pytest.raises(SpecError, match="a sequence is no call, so it has no policies"):
+        with pytest.raises(SpecError, match="a sequence is not a call, so it has no policies"):
             change(cs.sequence([f(), f()]))
 
 
@@ -266,3 +270,17 @@ def test_file_exists_knows_the_value(tmp_path: Any) -> None:
     path.write_text("")
     assert policy.known(call) == Hit(path)
     assert policy.key(call) is None
+
+
+@pytest.mark.parametrize("retry", ["3", 1.5, ValueError, (3,)])
+def test_a_retry_that_is_no_policy_is_refused_where_it_is_written(retry: Any) -> None:
+    """`@cs.task(retry=...)` takes a number or a policy, and refuses all else at once."""
+    with pytest.raises(PolicyError, match=r"@cs.task\(retry=.*; give the number of retries, or a policy"):
+        cs.task(retry=retry)
+
+
+@pytest.mark.parametrize("name", [3, "", b"x", f])
+def test_the_name_of_a_task_is_a_text(name: Any) -> None:
+    """`@cs.task(name=...)` refuses what is no text that can be shown."""
+    with pytest.raises(SpecError, match=r"@cs.task\(name=.*; give a text that is not empty"):
+        cs.task(name=name)

@@ -40,7 +40,7 @@ def test_a_provider_is_a_generator_function() -> None:
     def plain() -> int:
         return 1
 
-    with pytest.raises(SpecError, match="which is no generator function; yield the resource once"):
+    with pytest.raises(SpecError, match="which is not a generator function; yield the resource once"):
         cs.resource(plain)  # type: ignore[arg-type]
 
     def provider() -> Iterator[int]:

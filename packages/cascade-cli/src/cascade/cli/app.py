@@ -160,13 +160,13 @@ HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
 
 class _Command(TyperCommand):
-    """A command that lists its options where one is not known."""
+    """A command that tells the nearest option where one is not known, and lists all where none is near."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
-            if hasattr(error, "possibilities"):
+            if not getattr(error, "possibilities", True):
                 error.possibilities = [
                     flag for each in self.params for flag in (*each.opts, *each.secondary_opts)
                 ]

@@ -119,7 +119,7 @@ def _find(module: ModuleType, name: str, where: str) -> Any:
             raise TargetNotFoundError(where, f"has no {name!r}{told}")
         found = getattr(module, name)
         if not (isinstance(found, (StandsForValue, list, tuple, dict)) or callable(found)):
-            raise TargetNotFoundError(where, f"{name!r} is no workflow but {type(found).__name__}{told}")
+            raise TargetNotFoundError(where, f"{name!r} is not a workflow but {type(found).__name__}{told}")
         return found
     if hasattr(module, _DEFAULT_NAME):
         return getattr(module, _DEFAULT_NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import sys
 from collections.abc import Iterator
@@ -62,11 +63,27 @@ def forgiving_output() -> Iterator[None]:
     """Let stdout spell out the characters that its encoding does not have: a command never fails for them."""
     stream = sys.stdout
     reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is None or stream.errors != "strict":
+    before = getattr(stream, "errors", None)
+    if reconfigure is None or before not in _FORGIVING:
         yield
         return
-    reconfigure(errors="backslashreplace")
+    reconfigure(errors=_FORGIVING[before])
     try:
         yield
     finally:
-        reconfigure(errors="strict")
+        reconfigure(errors=before)
+
+
+def _bytes_or_spelt(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write the bytes of a file name that could not be decoded as they were; spell all else out."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
+
+
+_BYTES_OR_SPELT = "cascade.bytes_or_spelt"
+codecs.register_error(_BYTES_OR_SPELT, _bytes_or_spelt)
+
+# Where the locale is C or POSIX, as in many containers, Python itself chooses "surrogateescape", which fails too.
+_FORGIVING = {"strict": "backslashreplace", "surrogateescape": _BYTES_OR_SPELT}

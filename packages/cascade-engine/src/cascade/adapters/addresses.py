@@ -52,7 +52,7 @@ def check_redis(url: str) -> None:
         SpecError: If it is none, or asks for what is not known.
     """
     address = address_of(url)
-    problem = f"{address} is no URL of a Redis server"
+    problem = f"{address} is not the URL of a Redis server"
     found = split(url, problem, REDIS_FORM)
     is_place = bool(found.path) if found.scheme == "unix" else _is_database(found.path)
     if found.scheme not in REDIS_SCHEMES or found.fragment or not is_place:

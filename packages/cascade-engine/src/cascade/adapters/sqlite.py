@@ -220,7 +220,7 @@ def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wan
     if not mark and not version and not select(connection, "SELECT 1 FROM sqlite_master LIMIT 1"):
         return False
     if mark != wanted.mark or version < 1:
-        raise StoreFormatError(path, f"is no {wanted.name}", "give the path of another file")
+        raise StoreFormatError(path, f"is not a {wanted.name}", "give the path of another file")
     if version > wanted.version:
         raise StoreFormatError(
             path,

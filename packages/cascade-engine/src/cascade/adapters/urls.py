@@ -39,7 +39,7 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
     Raises:
         SpecError: If the URL is of no known form.
     """
-    problem = f"cache={address_of(url)!r} is no URL of a known cache"
+    problem = f"cache={address_of(url)!r} is not the URL of a known cache"
     scheme = split(url, problem, f"write {CACHE_FORMS}").scheme
     if scheme == "sqlite":
         path = sqlite_path(url, "cache", CACHE_FORMS)
@@ -71,7 +71,7 @@ def catalog_from_url(url: str) -> Catalog:
         StoreError: If it can't be read.
         MissingExtraError: If the extra for the URL is not installed.
     """
-    problem = f"state={address_of(url)!r} is no URL of a known store"
+    problem = f"state={address_of(url)!r} is not the URL of a known store"
     scheme = split(url, problem, f"write {STATE_FORMS}").scheme
     made: Catalog
     if scheme == "sqlite":
@@ -91,7 +91,7 @@ def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
         MissingExtraError: If the extra for the URL is not installed.
     """
     problem, remedy = (
-        f"state={address_of(url)!r} is no URL of a known store",
+        f"state={address_of(url)!r} is not the URL of a known store",
         f"write {STATE_FORMS}, or give a backend",
     )
     scheme = split(url, problem, remedy).scheme

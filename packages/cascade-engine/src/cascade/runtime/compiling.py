@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import Injected
 from cascade.runtime.events import SkipReason
+from cascade.runtime.holding import SETTLED, Holding
 from cascade.runtime.mapping import call_map
 from cascade.runtime.match_writing import MatchWriter, NotCompilableError
 from cascade.runtime.plain import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, given, is_simple
 from cascade.runtime.program import Program
-from cascade.runtime.rehearsal import Turning, rehearse
+from cascade.runtime.rehearsal import Act, Turning, rehearse
 from cascade.runtime.resolvers import choose_route
 from cascade.spec.lazy_types import (
     LazyResult,
@@ -119,11 +119,10 @@ class _LineWriter(MatchWriter):
         super().__init__(program, lazies, "left(n0) if done else MISS")
         self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
         self._budget = 0
-        self._called: set[int] = set()
-        self._users: list[set[int]] = [set() for _ in lazies]
-        for node, inputs in enumerate(program.inputs):
-            for each in inputs:
-                self._users[each].add(node)
+        selectors = {choice.selector for choices in program.choices.values() for choice in choices}
+        self._conditions = {each for call in program.calls for each in call.conditions}
+        self._deciding = self._conditions | selectors
+        self._conditions -= selectors.union(*program.inputs)
         self._globals.update(
             given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
         )
@@ -165,21 +164,20 @@ class _LineWriter(MatchWriter):
         if self._budget < 0 or depth > MAX_TURNINGS:
             self._write_stop()
             return
-        for act in acts[begin:]:
+        unneeded = self._unneeded_after(acts)
+        for act, gone in zip(acts[begin:], unneeded[begin:], strict=True):
             if act.skipped is None:
                 if not self._has_routes(act.node, decisions):
                     self._write_stop()
                     return
                 self._write_call(act.node, decisions)
-                self._write_unneeded(act.node)
             elif act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node):
                 self.line(f"v{act.node} = p{act.node}.otherwise")
+            if gone:
+                self.line(f"{' = '.join(f'v{each}' for each in gone)} = None")
         if turning is None:
             last = acts[-1]
-            given = last.skipped is None or (
-                last.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(last.node)
-            )
-            self._write_end() if given else self._write_stop()
+            self._write_end() if self._gives(last) else self._write_stop()
             return
         self.line("at = None")  # the truth and the hash of a value are the user's code, but no call's
         if turning.is_key:
@@ -190,13 +188,29 @@ class _LineWriter(MatchWriter):
             self.line("else:")
             self._write_branch({**decisions, turning: False}, len(acts), depth)
 
-    def _write_unneeded(self, node: int) -> None:
-        """Forget the values that no call behind this one needs, where no turning tells which calls those are."""
-        if isinstance(self._program.structure, PlainStructure):
-            self._called.add(node)
-            unneeded = [each for each in {*self._program.inputs[node]} if self._users[each] <= self._called]
-            if unneeded:
-                self.line(f"{' = '.join(f'v{each}' for each in unneeded)} = None")
+    def _gives(self, act: Act) -> bool:
+        """Tell whether a node has a value."""
+        otherwise = act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node)
+        return act.skipped is None or otherwise
+
+    def _unneeded_after(self, acts: list[Act]) -> list[list[int]]:
+        """Return, for each act, the values that nothing behind it needs.
+
+        What decides what is called stays: a frame that goes on from here may look at it once more.
+        """
+        stages = bytearray(len(self._program))
+        gone: list[int] = []
+        holding = Holding(self._program, stages, gone.append)
+        known: set[int] = set()
+        found = []
+        for act in acts:
+            if self._gives(act):
+                known.add(act.node)
+            stages[act.node] = SETTLED
+            holding.settled(act.node)
+            found.append([each for each in gone if each in known and each not in self._deciding])
+            gone.clear()
+        return found
 
     def _write_keys(self, turning: Turning, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
         choices = [choice for call in self._program.calls for choice in call.choices()]
@@ -215,6 +229,9 @@ class _LineWriter(MatchWriter):
 
     def _write_branch(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
         self._indent += 1
+        turning, decided = list(decisions.items())[-1]
+        if turning.node in self._conditions:
+            self.line(f"v{turning.node} = {decided}")  # nothing else of the value is needed
         self._write_acts(decisions, begin, depth + 1)
         self._indent -= 1
 

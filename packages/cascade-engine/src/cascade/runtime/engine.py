@@ -308,6 +308,8 @@ def _checked_params(params: object) -> dict[str, object]:
 def _check_identity(run_id: object, resume: object, restart: object) -> None:
     if run_id is not None and not (isinstance(run_id, str) and run_id):
         raise SpecError(f"run_id={run_id!r}", "give a text that is not empty, or none for an id of its own")
+    if restart is not None and not isinstance(restart, bool):
+        raise SpecError(f"restart={restart!r}", "give True or False")
     if resume is not None and restart:
         raise SpecError(f"resume={resume!r} and restart=True", "give one of them: to go on, or to begin anew")
     if resume is not None and run_id is None:

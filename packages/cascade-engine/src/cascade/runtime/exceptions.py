@@ -251,7 +251,7 @@ class UnknownExecutorError(CascadeRuntimeError, LookupError):
     def __str__(self) -> str:
         known = ", ".join(self.known) or "none"
         return (
-            f"task '{self.task}' is to run on '{self.executor}', which is no executor of the engine (executors: "
+            f"task '{self.task}' is to run on '{self.executor}', which is not an executor of the engine (executors: "
             f"{known}); give executors={{{self.executor!r}: ...}}"
         )
 

@@ -179,6 +179,7 @@ class Flight:
         for node, task in flying.items():
             run.starter.adopt(self._jobs[node], task)
         self._tasks = []  # each has what its coroutine raises, whose traceback leads here
+        self._values = []  # the frame has them, and coroutines under way have this flight
         for node, outcome in outcomes.items():
             run.complete(self._jobs[node], outcome)
 

@@ -1,4 +1,4 @@
-"""Flow: decides from recorded facts alone what is skipped, pruned or ready. It keeps no state of its own."""
+"""Flow: decides from recorded facts alone what is skipped, pruned or ready."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class FlowManager:
     A settled node with neither a value nor a skip has failed.
     """
 
-    __slots__ = ("_frame", "_program", "_state")
+    # What was judged once counts from then on, and the value that it was judged by may be gone.
+    __slots__ = ("_frame", "_program", "_routes", "_state", "_truths")
 
     def __init__(self, program: Program, state: StateBackend, frame: FrameKey) -> None:
         self._program = program
         self._state = state
         self._frame = frame
+        self._truths: dict[int, bool] = {}
+        self._routes: dict[int, int | None] = {}  # by the identity of the choice, which the program holds
 
     def _key(self, node: int) -> NodeKey:
         return NodeKey(self._frame, self._program.paths[node])
@@ -41,13 +44,23 @@ class FlowManager:
     def conditions_hold(self, node: int) -> bool:
         """Tell whether all conditions of a node have come true."""
         return all(
-            self.has_value(condition) and bool(self.value(condition))
+            self.has_value(condition) and self._is_true(condition)
             for condition in self._program.calls[node].conditions
         )
 
+    def _is_true(self, condition: int) -> bool:
+        known = self._truths.get(condition)
+        if known is None:
+            known = self._truths[condition] = bool(self.value(condition))
+        return known
+
     def chosen_route(self, choice: Choice) -> int | None:
         """Return the route that a router's selector has chosen; `None` if it has chosen none of them."""
-        return choose_route(choice, self.value(choice.selector)) if self.has_value(choice.selector) else None
+        if not self.has_value(choice.selector):
+            return None
+        if id(choice) not in self._routes:
+            self._routes[id(choice)] = choose_route(choice, self.value(choice.selector))
+        return self._routes[id(choice)]
 
     def verdict(self, node: int) -> SkipReason | None:
         """Return why a node is skipped, now that all it demanded has settled; `None` if it is ready."""
@@ -141,6 +154,6 @@ class FlowManager:
         for condition in self._program.calls[node].conditions:
             if not self.has_value(condition):
                 return SkipReason.UPSTREAM_CONDITION
-            if not self.value(condition):
+            if not self._is_true(condition):
                 break
         return SkipReason.CONDITION_FALSE

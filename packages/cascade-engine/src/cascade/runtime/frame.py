@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.tree import NO_CALL, Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flow import FlowManager
+from cascade.runtime.holding import Holding
 from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.runtime.program import Program
 from cascade.spec.lazy_types import LazyResult
@@ -48,6 +49,7 @@ class Frame:
     __slots__ = (
         "_broken",
         "_conditions_left",
+        "_holding",
         "_missing",
         "_stages",
         "_state",
@@ -94,6 +96,7 @@ class Frame:
         self._missing = [0] * len(program)
         self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
         self._conditions_left: dict[int, int] = {}
+        self._holding: Holding | None = None
         self.routed: Callable[[int, Choice, int | None], None] | None = None
         self._broken: dict[int, Exception] = {}
         # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
@@ -110,6 +113,11 @@ class Frame:
         self.routed = self.stretch = self.values = None
         self._broken.clear()
 
+    def free_values(self, let_go: Callable[[NodeKey], None]) -> None:
+        """Let go of values that nothing needs any more, from the beginning on."""
+        key, paths = self.key, self.program.paths  # not the frame, which holds this
+        self._holding = Holding(self.program, self._stages, lambda node: let_go(NodeKey(key, paths[node])))
+
     def node_key(self, node: int) -> NodeKey:
         """Return the key of a node's facts."""
         return NodeKey(self.key, self.program.paths[node])
@@ -125,6 +133,9 @@ class Frame:
             self._stages[node] = Stage.SETTLED
         for node in under_way:
             self._stages[node] = Stage.READY
+        if self._holding is not None:
+            for node in settled:
+                self._holding.begin_with(node)
         self._work.append(self.program.target)
         self._pump()
 
@@ -134,16 +145,25 @@ class Frame:
 
     def settle(self, node: int) -> None:
         """Note that the facts of a node are recorded, or that it has failed and has none."""
-        self._stages[node] = Stage.SETTLED
-        self._work.append(~node)
+        self._note_settled(node)
         self._pump()
 
     def settle_all(self, nodes: Iterable[int]) -> None:
         """Note that the facts of these nodes are recorded."""
         for node in nodes:
-            self._stages[node] = Stage.SETTLED
-            self._work.append(~node)
+            self._note_settled(node)
         self._pump()
+
+    def note_made(self, node: int) -> None:
+        """Note that a call needs its inputs no more: another tree has come in its place."""
+        if self._holding is not None:
+            self._holding.made(node)
+
+    def _note_settled(self, node: int) -> None:
+        self._stages[node] = Stage.SETTLED
+        self._work.append(~node)
+        if self._holding is not None:
+            self._holding.settled(node)
 
     def broken(self, node: int) -> Exception | None:
         """Return what judging a node's conditions raised."""
@@ -195,6 +215,8 @@ class Frame:
 
     def _demand_route(self, node: int, choice: Choice) -> None:
         route = self.flow.chosen_route(choice)
+        if self._holding is not None:
+            self._holding.chose(node, choice, route)
         if self.routed is not None:
             self.routed(node, choice, route)
         if route is not None:
@@ -251,5 +273,4 @@ class Frame:
             if otherwise is not MISSING:
                 self._state.put_result(key, otherwise)
         self.skipped.append((node, reason))
-        self._stages[node] = Stage.SETTLED
-        self._work.append(~node)
+        self._note_settled(node)

@@ -108,6 +108,8 @@ class Frames:
         if self._run.recording is not None:
             self._open_recorded(self._run.recording, frame, prepared)
             return frame
+        if isinstance(self._run.state, InMemoryStateBackend) and not self._tells_state:
+            frame.free_values(self._run.state.let_go)
         for node, value in values.items():
             self._run.state.put_result(frame.node_key(node), value)
         frame.begin(values, under_way)

@@ -40,7 +40,9 @@ class Placement:
             return self._made[-1]
         if isinstance(given, type) or not hasattr(given, "execute"):
             what = given.__name__ if isinstance(given, type) else type(given).__name__
-            raise SpecError(f"{setting}= got {what}, which is no executor", "give an object with `execute`")
+            raise SpecError(
+                f"{setting}= got {what}, which is not an executor", "give an object with `execute`"
+            )
         return given
 
     def executor_of(self, task: Task[Any]) -> Executor:

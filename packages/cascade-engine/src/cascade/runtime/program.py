@@ -9,7 +9,7 @@ from cascade.graph.model import Graph
 from cascade.graph.path import StructurePath
 from cascade.graph.plain import PlainStructure
 from cascade.graph.planning import Plan
-from cascade.graph.tree import NO_CALL, Call, Injected, Structure, Tree
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies import NO_POLICIES
 
@@ -19,14 +19,20 @@ class Program:
 
     Holds no value and no function of the user's; those are in the lazy results that a frame binds to it. `suspects`
     are the nodes that may have something to check, each time they are bound to new lazy results, and `params` those
-    that read an input. Columns that only frames need are made for the first one.
+    that read an input. Columns that only frames need are made for the first one. `window` is that of the plan's order.
     """
 
     def __init__(
-        self, structure: Structure, order: tuple[int, ...], suspects: tuple[int, ...], params: tuple[int, ...]
+        self,
+        structure: Structure,
+        order: tuple[int, ...],
+        suspects: tuple[int, ...],
+        params: tuple[int, ...],
+        window: int = 0,
     ) -> None:
         self.structure = structure
         self.order = order
+        self.window = window
         self.suspects = suspects
         self.params = params
         self.target = structure.target
@@ -63,6 +69,36 @@ class Program:
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property
+    def choices(self) -> dict[int, list[Choice]]:
+        """The routers of each node that has any."""
+        found = ((node, call.choices()) for node, call in enumerate(self.calls) if call is not NO_CALL)
+        return {node: choices for node, choices in found if choices}
+
+    @cached_property
+    def needed(self) -> list[int]:
+        """For how many places in other nodes the value of each may be needed."""
+        counts = [0] * len(self)
+        for node, inputs in enumerate(self.inputs):
+            for source in inputs:
+                counts[source] += 1
+            for source in self.calls[node].conditions:
+                counts[source] += 1
+        for choices in self.choices.values():
+            for choice in choices:
+                for route in choice.routes:
+                    counts[route] += 1
+        return counts
+
+    @cached_property
+    def wanted(self) -> list[int]:
+        """For how many places in other nodes each may be demanded: that its value is needed, or that it comes first."""
+        counts = self.needed.copy()
+        for predecessors in self.predecessors:
+            for source in predecessors:
+                counts[source] += 1
+        return counts
+
+    @cached_property
     def resources(self) -> list[list[str]]:
         """The resources that each call takes."""
         return [_NO_NAMES if call is NO_CALL else call.resources() for call in self.calls]
@@ -81,9 +117,9 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
     tree = graph.tree
     assert tree is not None
     if isinstance(tree.structure, PlainStructure):
-        return Program(tree.structure, plan.order, (), ())
+        return Program(tree.structure, plan.order, (), (), plan.window)
     params = [position for position, lazy in enumerate(tree.lazies) if isinstance(lazy, ParamLazyResult)]
-    return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params))
+    return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params), plan.window)
 
 
 def _suspects(tree: Tree) -> list[int]:

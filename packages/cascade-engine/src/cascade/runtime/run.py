@@ -219,7 +219,11 @@ class Run:
                 self._begin_turn()
                 continue
             job = self.starter.start(entry)
-            if self.turn_is_over():
+            if self.starter.began_inline and self.recording is None:
+                # It is made before the next one is begun: what then needs its value may come first.
+                self.starter.began_inline = False
+                await self._give_turn()
+            elif self.turn_is_over():
                 if job is not None:
                     self.note_overrun(job.task, self.starter.called_at)
                 if self.recording is not None and not self.frames.finished:  # the end commits what is left

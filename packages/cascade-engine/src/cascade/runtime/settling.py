@@ -140,6 +140,8 @@ class Settler:
             self.succeed(job, value)
             return
         if not job.is_target:
+            if not isinstance(job, ItemJob):
+                job.frame.note_made(job.position)
             self._run.frames.queue_loop(
                 TailCallLoop(self._run, job, value)
             )  # not begun here: trees may nest without end

@@ -45,6 +45,7 @@ class Starter:
         self._ties = itertools.count()
         self.steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
         self.called_at = 0.0
+        self.began_inline = False  # an inline call that is made in the loop's next turn
 
     def waiting_loops(self) -> list[TailCallLoop]:
         """Return the loops that have not had their turn."""
@@ -182,7 +183,10 @@ class Starter:
         """Make a call in an asyncio task of its own; `failed` is what its first attempt has raised already."""
         slot = self.slot.take() if _takes_slot_first(job.policies) else None
         # Inline calls share the context of the run, all others get a copy.
-        context = self._run.context if self._run.engine.is_inline(job.lazy) else self._run.context.copy()
+        inline = self._run.engine.is_inline(job.lazy)
+        # Where the order holds few values. Calls that take resources wait together for these to be opened.
+        self.began_inline = inline and bool(job.frame.program.window) and not job.resources
+        context = self._run.context if inline else self._run.context.copy()
         self._begin(Step(self._run, job, slot, failed), context)
 
     def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Coroutine
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.executors.places import rank_of_call
 from cascade.runtime.caching import Lead
 from cascade.runtime.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
@@ -192,6 +193,8 @@ class Step:
         try:
             if lease is not None and not run.engine.is_inline(job.lazy):
                 held.set(lease)  # one that needs nothing passes on what is held around it
+            if not run.engine.is_inline(job.lazy) and not job.task.is_async:
+                rank_of_call.set((run.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
             try:
                 async with run.engine.admission(job.node):
                     if run.recording is not None:

@@ -98,17 +98,39 @@ def unneeded_after(
     So many values that lie side by side are forgotten together: in a wide graph the last calls that need each of them
     lie far apart, and to forget them one by one would take as long as the calls.
     """
+    stretch_of_last = _stretch_of_last(links, made)
+    found: list[list[Gone]] = [[] for _ in made]
+    size = len(links) - 1
+    for begin in range(0, size, together):
+        end = min(begin + together, size)
+        found[max(stretch_of_last[begin:end])].append((slice(begin, end), [None] * (end - begin)))
+    return tuple(map(tuple, found))
+
+
+def unneeded_in_windows(
+    links: Sequence[Link], made: Sequence[Stretch], together: int
+) -> tuple[tuple[Gone, ...], ...]:
+    """Return the same for an order that holds few values: only those are forgotten together that go together."""
+    stretch_of_last = _stretch_of_last(links, made)
+    found: list[list[Gone]] = [[] for _ in made]
+    begin = 0
+    for index, group in groupby(stretch_of_last[:-1]):
+        end = begin + len(list(group))
+        for each in range(begin, end, together):
+            last = min(each + together, end)
+            found[index].append((slice(each, last), [None] * (last - each)))
+        begin = end
+    return tuple(map(tuple, found))
+
+
+def _stretch_of_last(links: Sequence[Link], made: Sequence[Stretch]) -> list[int]:
+    """Return, for each value, the stretch of the last call that needs it."""
     last = [0] * len(links)
     for place, link in enumerate(links):
         for source in sources_of(link):
             last[source] = place
     stretch_at = [index for index, each in enumerate(made) for _ in range(each.begin, each.end)]
-    found: list[list[Gone]] = [[] for _ in made]
-    size = len(links) - 1
-    for begin in range(0, size, together):
-        end = min(begin + together, size)
-        found[stretch_at[max(last[begin:end])]].append((slice(begin, end), [None] * (end - begin)))
-    return tuple(map(tuple, found))
+    return [stretch_at[place] for place in last]
 
 
 def _has_loop(form: Form) -> bool:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.plain import PlainStructure, sources_of
 from cascade.runtime.plain import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
 from cascade.runtime.program import Program
-from cascade.runtime.stretches import arguments, links_by_place, part, stretches, unneeded_after
+from cascade.runtime.stretches import (
+    arguments,
+    links_by_place,
+    part,
+    stretches,
+    unneeded_after,
+    unneeded_in_windows,
+)
 from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
@@ -47,11 +54,14 @@ class Table:
     def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
         self._program = program
         self._links = links_by_place(structure, program.order)
-        self._looks_each_time = len(program) <= self.SMALL
-        longest = 1 if self._looks_each_time else self.SHORT_CALLS_A_LOOK
+        # An order that holds few values is for nothing if they are forgotten late.
+        window = program.window
+        self._looks_each_time = len(program) <= self.SMALL or window == 1
+        longest = 1 if self._looks_each_time else window or self.SHORT_CALLS_A_LOOK
         self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
         together = 1 if self._looks_each_time else self.CALLS_A_LOOK
-        self._unneeded = unneeded_after(self._links, self._stretches, together)
+        forget = unneeded_in_windows if window > 1 else unneeded_after
+        self._unneeded = forget(self._links, self._stretches, together)
         self._users: list[tuple[int, ...]] | None = None
 
     def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:

@@ -61,7 +61,7 @@ def critical_path(
         CycleError: If nodes wait for each other.
         GraphError: If a node's duration is missing, or no number of 0 or more.
     """
-    order = stages(graph).order
+    order = stages(graph).by_stages
     nodes = graph.nodes
     waits = graph.dependencies()
     finished = [(0.0, 0)] * len(nodes)  # when a node ends at the earliest, and how many nodes lead there

@@ -8,6 +8,8 @@ from typing import overload
 from cascade.graph.build import build_graph
 from cascade.graph.errors import CycleError
 from cascade.graph.model import Graph, Node
+from cascade.graph.ordering import HANDFUL, saving_order
+from cascade.graph.plain import PlainStructure
 
 PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
 """What the columns of a plan's table are."""
@@ -19,16 +21,29 @@ _SHOWN = 6
 class Plan(Sequence[list[Node]]):
     """Stages of nodes that may run at the same time, each stage after those it waits for.
 
-    Printed, it is a table. `order` holds the same as positions in `graph.nodes`; it ranks the nodes that are ready at
-    one time.
+    Printed, it is a table. `order` holds all positions in `graph.nodes`, each behind those that it waits for; it ranks
+    the nodes that are ready at one time. It is that of the stages, unless another one is given: one that holds fewer
+    values at a time. In such a one calls that are alike stand together only within `window` of them; it is 0 otherwise.
     """
 
-    __slots__ = ("_stages", "graph", "order")
+    __slots__ = ("_stages", "graph", "order", "window")
 
-    def __init__(self, graph: Graph, stages: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        stages: Sequence[Sequence[int]],
+        order: Sequence[int] | None = None,
+        window: int = 0,
+    ) -> None:
         self.graph = graph
         self._stages = tuple(map(tuple, stages))
-        self.order = tuple(position for stage in self._stages for position in stage)
+        self.order = self.by_stages if order is None else tuple(order)
+        self.window = window
+
+    @property
+    def by_stages(self) -> tuple[int, ...]:
+        """The positions of all nodes, stage by stage."""
+        return tuple(position for stage in self._stages for position in stage)
 
     def __len__(self) -> int:
         return len(self._stages)
@@ -56,14 +71,14 @@ class Plan(Sequence[list[Node]]):
         """Give the number of the stage, id, task and kind of each node, and the ids of those that it waits for."""
         waits = self.graph.dependencies()
         ids = [node.id for node in self.graph.nodes]
-        positions = iter(self.order)
+        positions = iter(self.by_stages)
         for number, stage in enumerate(self, start=1):
             for node in stage:
                 sources = _listed([ids[source] for source in waits[next(positions)]])
                 yield str(number), node.id, " ".join(node.name.split()), node.node_type.value, sources
 
     def __str__(self) -> str:
-        """Return a table: a line for each node, in the order in which they would run."""
+        """Return a table: a line for each node, stage by stage."""
         rows = [PLAN_HEADER, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -85,7 +100,8 @@ def stages(graph: Graph) -> Plan:
     """Split `graph` into stages whose nodes may run at the same time.
 
     A node stands in the earliest stage after all that it may wait for; equal graphs give equal plans. Potential nodes
-    stand in none.
+    stand in none. Where stages that follow each other are wide, the plan's order may be depth first: each value is held
+    for a shorter time then.
     Takes O(nodes + edges).
 
     Raises:
@@ -103,6 +119,7 @@ def stages(graph: Graph) -> Plan:
     potential = graph.potential
     stage = [position for position, count in enumerate(missing) if not count and position not in potential]
     found = []
+    wide = False
     while stage:
         found.append(stage)
         following = []
@@ -114,10 +131,20 @@ def stages(graph: Graph) -> Plan:
                     following.append(position)
         if len(following) > 1:
             following.sort()
+            if len(following) > HANDFUL < len(stage):
+                wide = True
         stage = following
     if sum(map(len, found)) < len(missing) - len(potential):
         raise CycleError(_one_cycle(graph, waits, missing))
-    return Plan(graph, found)
+    saving = _saving_order(graph, waits, dependents, found) if wide else None
+    return Plan(graph, found) if saving is None else Plan(graph, found, *saving)
+
+
+def _saving_order(
+    graph: Graph, waits: Sequence[Sequence[int]], dependents: list[list[int]], found: list[list[int]]
+) -> tuple[tuple[int, ...], int] | None:
+    is_plain = graph.tree is not None and isinstance(graph.tree.structure, PlainStructure)
+    return saving_order(waits, dependents, found, is_plain)
 
 
 def _listed(ids: Sequence[str]) -> str:

@@ -168,7 +168,9 @@ def _parse(contract: Contract, text: str, shown: str) -> object:
         return convert_text(text, told_by(contract.type, contract.default))
     except ValueError as problem:
         reason = f": {problem}" if shown != "***" else ""
-        raise InputError(str(contract), f"{shown} is no {type_name(contract.type)}{reason}") from None
+        raise InputError(
+            str(contract), f"{shown} can't be read as {type_name(contract.type)}{reason}"
+        ) from None
 
 
 @overload
@@ -276,7 +278,9 @@ def _declared(contract: Contract) -> ParamLazyResult[Any]:
         )
     given = contract.default is not MISSING and contract.default is not None
     if given and not check_type(contract.default, contract.type):
-        raise InputError(str(contract), f"its default is no {type_name(contract.type)}; make the two fit")
+        raise InputError(
+            str(contract), f"its default does not fit its type {type_name(contract.type)}; make the two fit"
+        )
     declare(contract)
     return ParamLazyResult(READ_INPUT, (contract, Inject(INPUTS)), {}, NO_POLICIES)
 

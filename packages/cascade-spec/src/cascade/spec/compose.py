@@ -93,6 +93,10 @@ def pipeline(value: Any, steps: Sequence[Callable[[Any], Any]]) -> LazyResult[An
     Raises:
         SpecError: If there is no step, or one can't be called.
     """
+    if not isinstance(steps, Iterable):
+        raise SpecError(
+            f"the steps of cs.pipeline are {steps!r}", "give a list of tasks: cs.pipeline(value, [f, g])"
+        )
     if not steps:
         raise SpecError("cs.pipeline without steps", "give at least one task: cs.pipeline(value, [f, g])")
     for number, step in enumerate(steps, 1):
@@ -121,12 +125,15 @@ def map(
         return factory.map(*args, max_concurrency=max_concurrency, **kwargs)
     if isinstance(factory, StandsForValue):
         raise SpecError(f"cs.map got {factory!r}", "give the task itself, which the map calls")
+    if not callable(factory):
+        raise SpecError(
+            f"cs.map got {type(factory).__name__}", "give a task or a function first: cs.map(f, items)"
+        )
     try:
         signature = inspect.signature(factory)
         signature.bind(*args, **kwargs)
     except TypeError as problem:
-        told = "" if not callable(factory) else str(inspect.signature(factory))
-        raise CallError(name_of_factory(factory), told, str(problem)) from None
+        raise CallError(name_of_factory(factory), str(inspect.signature(factory)), str(problem)) from None
     return CALL_FACTORY.partial(factory).map(*args, max_concurrency=max_concurrency, **kwargs)
 
 

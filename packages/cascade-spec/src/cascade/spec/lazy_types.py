@@ -229,6 +229,9 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
         """Return what this is called in errors."""
         return f"the lazy result of the input '{self.contract.name}'"
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of '{self.contract.name}'>"
+
     def _with(self, policies: Policies) -> Self:
         return type(self)(self.task, self.args, self.kwargs, policies)
 
@@ -246,6 +249,6 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
 
     def _with(self, policies: Policies) -> NoReturn:
         raise SpecError(
-            "a sequence is no call, so it has no policies",
+            "a sequence is not a call, so it has no policies",
             "give them to a member; a condition on the first one decides for all that follow it",
         )

@@ -39,6 +39,22 @@ def parse_mode(mode: str | Mode) -> Mode:
         raise PolicyError(f"unknown mode {mode!r}", f"use one of {known}") from None
 
 
+def as_retry(retry: object) -> RetryPolicy:
+    """Return the policy that `retry=` of a task means: a number of retries, or the policy itself.
+
+    Raises:
+        PolicyError: If it is neither.
+    """
+    if isinstance(retry, RetryPolicy):
+        return retry
+    if not isinstance(retry, int):
+        raise PolicyError(
+            f"@cs.task(retry={retry!r})",
+            "give the number of retries, or a policy: retry=cs.RetryPolicy(3, delay=1.0)",
+        )
+    return RetryPolicy(retry)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Calls again after a failure: at most `1 + max_attempts` calls in all.

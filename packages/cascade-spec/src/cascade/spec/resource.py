@@ -91,7 +91,7 @@ def resource(
         plain = inspect.unwrap(func)
         if not (inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)):
             raise SpecError(
-                f"@cs.resource on {func!r}, which is no generator function", "yield the resource once"
+                f"@cs.resource on {func!r}, which is not a generator function", "yield the resource once"
             )
         requires, inputs = _filled_parameters(func)
         return Resource(func, name or func.__name__, _parse_scope(scope), requires, atomic, inputs)

@@ -84,6 +84,12 @@ class Router(StandsForValue, Generic[R_co]):
         """Return what this is called in errors."""
         return f"the router on {self.selector.told()}"
 
+    def attribute_remedy(self, name: str) -> str:
+        """Return what to do in place of asking for an attribute; a router itself has no policies."""
+        if hasattr(LazyResult, name):
+            return f"write .{name}(...) behind the lazy results of its routes"
+        return super().attribute_remedy(name)
+
     def __repr__(self) -> str:
         return f"<Router on {self.selector!r} to {', '.join(map(repr, self.routes))}>"
 

@@ -51,6 +51,10 @@ class StandsForValue:
         """Return what this is called in errors."""
         return f"the {type(self).__name__}"
 
+    def attribute_remedy(self, name: str) -> str:
+        """Return what to do in place of asking for an attribute of that name."""
+        return f"take .{name} inside a task that gets the lazy result as an argument"
+
     def truth_error(self) -> LazyUseError:
         """Return the error for using this as a truth value."""
         return LazyUseError(
@@ -76,10 +80,7 @@ class StandsForValue:
             if name.startswith("_") or name in _slots_of(type(self)):
                 # Others look for such names to find out what an object can do; and half made copies have no slots yet.
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            raise LazyAttributeError(
-                f"{self.told()} has no attribute {name!r}",
-                f"take .{name} inside a task that gets the lazy result as an argument",
-            )
+            raise LazyAttributeError(f"{self.told()} has no attribute {name!r}", self.attribute_remedy(name))
 
         def __format__(self, spec: str) -> NoReturn:
             raise LazyUseError(
@@ -115,16 +116,16 @@ def _methods() -> dict[str, Callable[..., NoReturn]]:
         "len": "has no length",
         "contains": "can't be searched with `in`",
         "reversed": "can't be reversed",
-        "next": "is no iterator",
+        "next": "is not an iterator",
         "call": "can't be called",
         "setitem": "can't be changed",
         "delitem": "can't be changed",
-        "enter": "is no context manager",
-        "exit": "is no context manager",
-        "aenter": "is no context manager",
-        "aexit": "is no context manager",
+        "enter": "is not a context manager",
+        "exit": "is not a context manager",
+        "aenter": "is not a context manager",
+        "aexit": "is not a context manager",
         "aiter": "can't be iterated over",
-        "anext": "is no iterator",
+        "anext": "is not an iterator",
     }
     return {f"__{name}__": _refusing(problem) for name, problem in methods.items()}
 

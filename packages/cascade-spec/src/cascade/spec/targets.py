@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from types import CoroutineType, GeneratorType
+from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
 from cascade.spec.errors import NotLazyError
@@ -72,6 +72,9 @@ def wrong_target(given: object, what: str = "the target") -> NotLazyError:
         return NotLazyError(
             f"{what} is resource '{given.name}'", f"give a task that takes it: cs.inject({given.name!r})"
         )
+    if isinstance(given, FunctionType):
+        name = _name_of(given)
+        return NotLazyError(f"{what} is the function '{name}' itself", f"call it: {name}(...)")
     if isinstance(given, (GeneratorType, set, frozenset, map, filter, zip)):
         return NotLazyError(f"{what} is a {type(given).__name__}", "give a list of the lazy results")
     kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

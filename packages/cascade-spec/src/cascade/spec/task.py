@@ -31,6 +31,7 @@ from cascade.spec.policies import (
     Mode,
     Policies,
     RetryPolicy,
+    as_retry,
     check_cache,
     check_timeout,
     parse_mode,
@@ -425,12 +426,14 @@ def task(
     name of one of the engine's `executors`, which then makes the calls. `version` is part of the task's code version:
     change it by hand where the code does not show a change.
     """
+    if name is not None and not (isinstance(name, str) and name):
+        raise SpecError(f"@cs.task(name={name!r})", "give a text that is not empty")
     if on is not None and not (isinstance(on, str) and on):
         raise SpecError(f"@cs.task(on={on!r})", "give the name of one of the engine's executors")
     if not isinstance(version, str):
         raise PolicyError(f"@cs.task(version={version!r})", "give a text, such as '2'")
     policies = Policies(
-        retry=RetryPolicy(retry) if isinstance(retry, int) else retry,
+        retry=None if retry is None else as_retry(retry),
         timeout=None if timeout is None else check_timeout(timeout),
         cache=None if cache is None else check_cache(cache),
         mode=None if mode is None else parse_mode(mode),

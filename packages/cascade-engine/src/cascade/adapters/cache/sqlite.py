@@ -89,7 +89,7 @@ class SqliteCacheBackend:
     Raises:
         StoreError: If the file can't be opened.
         StoreNotFoundError: If it is not there, and is not to be made.
-        StoreFormatError: If it is no cache, or was written by a newer version.
+        StoreFormatError: If it is not a cache, or was written by a newer version.
     """
 
     def __init__(

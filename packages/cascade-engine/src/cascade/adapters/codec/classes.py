@@ -174,7 +174,7 @@ class Shapes:
         if known is None or known.cls is not found:
             known = self._looked_at(module, qualname, found)
         if not isinstance(known, kind):
-            raise _changed(module, qualname, f"it is no {kind.KIND} any more")
+            raise _changed(module, qualname, f"it is no longer a {kind.KIND}")
         return known
 
     def _looked_at(self, module: str, qualname: str, found: object) -> Shape:
@@ -185,7 +185,7 @@ class Shapes:
         except UnsupportedError:
             shape = None
         if shape is None:
-            raise _changed(module, qualname, "it is no class whose values are data any more")
+            raise _changed(module, qualname, "it is no longer a class whose values are data")
         self._known[module, qualname] = shape
         return shape
 

@@ -90,7 +90,7 @@ class DataCodec:
         try:
             content = msgspec.msgpack.decode(payload[1:])
         except (ValueError, RecursionError) as problem:  # msgspec's own errors are among them
-            raise DamagedDataError(f"it is no msgpack ({problem})") from problem
+            raise DamagedDataError(f"it is not msgpack ({problem})") from problem
         return content if form == _PLAIN else Reader(self._shapes, self._by_name).read(content)
 
 

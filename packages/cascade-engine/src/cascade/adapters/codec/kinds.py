@@ -86,4 +86,4 @@ def unpack(kind: Kind, head: object, parts: list[Any]) -> object:
     except (StoredReferenceError, DamagedDataError):
         raise
     except Exception as problem:  # libraries raise whatever they like of data that makes no sense
-        raise DamagedDataError(f"it is no {kind.name} ({type(problem).__name__})") from problem
+        raise DamagedDataError(f"it is not a {kind.name} ({type(problem).__name__})") from problem

@@ -72,7 +72,9 @@ def model_shape(cls: Any) -> ModelShape | None:
         return None
     fields = own_attribute(cls, "__pydantic_fields__")
     if type(fields) is not dict:
-        raise UnsupportedError("register the type with DataType: it is no model that pydantic has completed")
+        raise UnsupportedError(
+            "register the type with DataType: it is not a model that pydantic has completed"
+        )
     names = tuple(fields)
     own = {name: own_attribute(base, name) for name in (_GIVEN, _EXTRA, _PRIVATE)}
     make_bare(cls)

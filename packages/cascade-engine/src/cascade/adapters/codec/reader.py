@@ -55,7 +55,7 @@ class Reader:
         except (*_MALFORMED, UnsupportedError) as problem:
             if self._in_user_code:
                 raise
-            raise DamagedDataError(f"it is no program of this codec ({problem})") from problem
+            raise DamagedDataError(f"it is not a program of this codec ({problem})") from problem
 
     def _read(self, steps: list[Any]) -> object:
         # Once per part of every value that is more than plain.

@@ -1,5 +1,8 @@
 """Places: which calls may use the workers of a pool at one time, first come first served.
 
+Where a run has its turn, the first of its calls by their rank has the place: one that frees a value may come before
+those that make more of them.
+
 A call that has a place may start a run of its own and wait for it. The calls of that run may have the waiting call's
 place, one at a time: so they never wait for a worker that waits for them.
 """
@@ -10,6 +13,14 @@ import asyncio
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextvars import ContextVar
+from heapq import heappop, heappush
+from itertools import count
+
+Rank = tuple[object, tuple[int, ...]]
+
+rank_of_call: ContextVar[Rank | None] = ContextVar("cascade_rank", default=None)
+"""The run that the call belongs to in whose context we are, and its rank there."""
 
 
 class Place:
@@ -23,7 +34,7 @@ class Place:
     def __init__(self, lender: Place | None = None) -> None:
         self.lender = lender
         self.borrower: Place | None = None
-        self.waiting: deque[Request] = deque()
+        self.waiting = Line()
         self.used = False
         self.is_over = False
 
@@ -32,12 +43,42 @@ class Request(Future[Place]):
     """The promise of a place. A future of threads, as the pool may serve several event loops."""
 
 
+class Line:
+    """Requests that wait. Each has a turn for its run, in the order of coming."""
+
+    __slots__ = ("_of_runs", "_ties", "_turns")
+
+    def __init__(self) -> None:
+        self._turns: deque[object] = deque()
+        self._of_runs: dict[object, list[tuple[tuple[int, ...], int, Request]]] = {}
+        self._ties = count()
+
+    def join(self, request: Request, rank: Rank | None) -> None:
+        """Let a request wait; one without a rank waits alone."""
+        run, place = (request, ()) if rank is None else rank
+        self._turns.append(run)
+        heappush(self._of_runs.setdefault(run, []), (place, next(self._ties), request))
+
+    def next(self) -> Request | None:
+        """Return the next request that nobody has cancelled and that was not granted by another way."""
+        while self._turns:
+            run = self._turns.popleft()
+            requests = self._of_runs.get(run, [])
+            while requests:
+                request = heappop(requests)[2]
+                if not requests:
+                    del self._of_runs[run]
+                if not (request.done() or request.running()) and request.set_running_or_notify_cancel():
+                    return request
+        return None
+
+
 class Places:
     """The places of one pool."""
 
     def __init__(self, size: int) -> None:
         self._free = size
-        self._waiting: deque[Request] = deque()
+        self._waiting = Line()
         self._lock = threading.Lock()
 
     async def take(self, lender: Place | None = None) -> Place:
@@ -47,9 +88,10 @@ class Places:
             if place is not None:
                 return place
             request = Request()
-            self._waiting.append(request)
+            rank = rank_of_call.get()
+            self._waiting.join(request, rank)
             if lender is not None:
-                lender.waiting.append(request)
+                lender.waiting.join(request, rank)
         try:
             return await asyncio.wrap_future(request)
         except asyncio.CancelledError:
@@ -83,19 +125,10 @@ class Places:
             if lender is not None:
                 lender.borrower = borrower
             return None, borrower
-        request = _next_of(self._waiting if lender is None else lender.waiting)
+        request = (self._waiting if lender is None else lender.waiting).next()
         granted = Place(lender)
         if lender is not None:
             lender.borrower = None if request is None else granted
         elif request is None:
             self._free += 1
         return request, granted
-
-
-def _next_of(waiting: deque[Request]) -> Request | None:
-    """Return the first request that nobody has cancelled and that was not granted by another way."""
-    while waiting:
-        request = waiting.popleft()
-        if not (request.done() or request.running()) and request.set_running_or_notify_cancel():
-            return request
-    return None

@@ -25,4 +25,4 @@ def executor_from_word(word: str) -> LocalExecutor:
                 return LocalExecutor(Mode.PROCESS, processes=count or None)
             case "inline" if not colon:
                 return LocalExecutor()
-    raise SpecError(f"executor={word!r} is no known executor", f"write {EXECUTOR_FORMS}, or give one")
+    raise SpecError(f"executor={word!r} is not a known executor", f"write {EXECUTOR_FORMS}, or give one")

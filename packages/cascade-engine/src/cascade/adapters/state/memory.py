@@ -30,6 +30,12 @@ class InMemoryStateBackend:
         """
         return self._results[key.frame][key.path]
 
+    def let_go(self, key: NodeKey) -> None:
+        """Hold a value no longer that nobody will ask for; that there was one stays known."""
+        results = self._results.get(key.frame)
+        if results is not None and key.path in results:
+            results[key.path] = None
+
     def has_result(self, key: NodeKey) -> bool:
         """Tell whether there is a value."""
         return key.path in self._results.get(key.frame, ())

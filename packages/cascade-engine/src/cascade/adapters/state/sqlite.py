@@ -127,7 +127,7 @@ class SqliteJournal:
 
         Raises:
             RunActiveError: If another process, or another run of this one, has it.
-            StoreError: If the file can't be read, is no store of runs, or is one of a newer version.
+            StoreError: If the file can't be read, is not a store of runs, or is one of a newer version.
         """
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cascade-state")
         return await self._in_writer(lambda: self._open(anew))
@@ -235,8 +235,10 @@ class SqliteJournal:
 
     def _owner_in(self, connection: sqlite3.Connection) -> str:
         """Return the token of who has written the run last; empty if nobody has."""
-        rows = select(connection, "SELECT CAST(owner AS TEXT) FROM runs WHERE run_id = ?", (self._run_id,))
-        return rows[0][0] if rows else ""
+        rows = select(connection, "SELECT CAST(owner AS BLOB) FROM runs WHERE run_id = ?", (self._run_id,))
+        return (
+            rows[0][0].decode("utf-8", "replace") if rows else ""
+        )  # also if it is damaged: a restart heals it
 
     def _check_owner(self, is_mine: bool, connection: sqlite3.Connection) -> None:
         """Check that nobody else has written the run since.

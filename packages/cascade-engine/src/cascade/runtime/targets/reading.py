@@ -51,7 +51,7 @@ def decode_target(data: bytes, codec: Codec, *, key: bytes) -> LazyResult[Any]:
     except CascadeError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
-        raise DamagedDataError(f"it is no recorded target ({problem})") from problem
+        raise DamagedDataError(f"it is not a recorded target ({problem})") from problem
 
 
 def _read(record: Any) -> Lazy:
