@@ -91,6 +91,15 @@ def test_several_candidates_are_listed(cascade: Call, write: Write) -> None:
     assert "two.py:first or two.py:second" in outcome.err
 
 
+def test_an_unknown_option_before_the_target_is_no_target(cascade: Call) -> None:
+    """A mistyped option in front of the target is told as an option, and not as a file that is missing."""
+    outcome = cascade("run", "--sate", "sqlite:///runs.db", "trip.py")
+    assert outcome.code == 2
+    assert outcome.err.startswith(
+        "Error: --sate: before the target there is no such option; `cascade run -h` shows"
+    )
+
+
 @pytest.mark.parametrize("command", ["run", "graph", "plan"])
 @pytest.mark.parametrize(
     ("target", "told"),

@@ -166,7 +166,7 @@ class _Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
-            if not getattr(error, "possibilities", True):
+            if hasattr(error, "possibilities") and not error.possibilities:
                 error.possibilities = [
                     flag for each in self.params for flag in (*each.opts, *each.secondary_opts)
                 ]

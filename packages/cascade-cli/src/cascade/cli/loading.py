@@ -90,6 +90,11 @@ def _import_file(path: Path, target: str) -> ModuleType:
 
 def _import_module(name: str, target: str) -> ModuleType:
     """Import a module as `python -m` would: the current folder comes first."""
+    if name.startswith("-"):  # `cascade run` leaves options that it does not know to the workflow
+        problem = (
+            "before the target there is no such option; `cascade run -h` shows those that may stand there"
+        )
+        raise TargetNotFoundError(target, problem)
     missing = TargetNotFoundError(target, f"there is no file or module {name!r}{_files_beside(Path(name))}")
     if not all(part.isidentifier() for part in name.split(".")):
         raise missing
