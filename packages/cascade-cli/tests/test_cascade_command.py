@@ -156,9 +156,9 @@ def test_help_after_the_target_is_the_workflows(cascade: Call, write: Write) -> 
 
 
 def test_an_unknown_parameter_is_a_usage_error(cascade: Call, write: Write) -> None:
-    """An option that the workflow does not have exits with 2 and lists those that it has."""
+    """An option that the workflow does not have exits with 2 and tells the one that is like it."""
     write("hello.py", GREETING)
-    outcome = cascade("run", "hello.py", "--town", "Oslo")
+    outcome = cascade("run", "hello.py", "--citty", "Oslo")
     assert outcome.code == 2
     assert "--city" in outcome.told
 
