@@ -17,12 +17,12 @@ from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.caching import SharedCache
 from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
+from cascade.runtime.drive import Run, RunOptions
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
 from cascade.runtime.placement import Placement
 from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
-from cascade.runtime.run import Run, RunOptions
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,

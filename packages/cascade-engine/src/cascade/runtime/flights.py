@@ -22,7 +22,7 @@ from cascade.runtime.stretches import arguments
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from cascade.runtime.run import Run
+    from cascade.runtime.drive import Run
     from cascade.runtime.tail_calls import TailCallLoop
 
 STARTS_A_LOOK = 32

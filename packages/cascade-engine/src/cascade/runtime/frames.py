@@ -24,8 +24,8 @@ from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice
+    from cascade.runtime.drive import Run
     from cascade.runtime.recording import Recording
-    from cascade.runtime.run import Run
 
 
 class Frames:

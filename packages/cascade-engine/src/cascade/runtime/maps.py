@@ -13,8 +13,8 @@ from cascade.runtime.plain import LAZY_TYPES, take_given
 from cascade.spec.arguments import has_types
 
 if TYPE_CHECKING:
+    from cascade.runtime.drive import Run
     from cascade.runtime.recording import Recording
-    from cascade.runtime.run import Run
 
 
 class Maps:

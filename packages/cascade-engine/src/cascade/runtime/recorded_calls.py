@@ -18,9 +18,9 @@ from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.errors import CascadeError
 
 if TYPE_CHECKING:
+    from cascade.runtime.drive import Run
     from cascade.runtime.frame import Frame
     from cascade.runtime.recording import Recording
-    from cascade.runtime.run import Run
 
 
 class _Values(dict[int, Any]):

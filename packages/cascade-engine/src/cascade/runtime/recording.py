@@ -35,12 +35,12 @@ from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice, Tree
+    from cascade.runtime.drive import RunOptions
     from cascade.runtime.frame import Frame
     from cascade.runtime.jobs import Job
     from cascade.runtime.mapping import MapRun
     from cascade.runtime.program import Program
     from cascade.runtime.resource_manager import ResourceRegistry
-    from cascade.runtime.run import RunOptions
     from cascade.runtime.strategies import Prepared
 
 _STEPS_SHOWN = 6

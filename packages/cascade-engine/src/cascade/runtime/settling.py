@@ -23,8 +23,8 @@ from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
 if TYPE_CHECKING:
     from cascade.runtime.caching import Lead
+    from cascade.runtime.drive import Run
     from cascade.runtime.recording import Recording
-    from cascade.runtime.run import Run
 
 
 class Settler:

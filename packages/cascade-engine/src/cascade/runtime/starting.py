@@ -28,7 +28,7 @@ from cascade.spec.protocols import CachedCall, Hit
 from cascade.spec.task import Task
 
 if TYPE_CHECKING:
-    from cascade.runtime.run import Run
+    from cascade.runtime.drive import Run
 
 Entry = Job | MapRun | TailCallLoop | Flight | Stretch
 """What may be started: a call, the next item of a map, the next rounds of a loop, calls of a flight or a stretch."""

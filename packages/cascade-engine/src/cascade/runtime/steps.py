@@ -28,7 +28,7 @@ from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
 if TYPE_CHECKING:
-    from cascade.runtime.run import Run
+    from cascade.runtime.drive import Run
 
 
 class PlainStep:

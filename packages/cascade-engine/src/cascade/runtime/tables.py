@@ -25,7 +25,7 @@ from cascade.runtime.stretches import (
 from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
-    from cascade.runtime.run import Run
+    from cascade.runtime.drive import Run
 
 _END = attrgetter("end")
 

@@ -30,9 +30,9 @@ from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.runtime.caching import Lead
+    from cascade.runtime.drive import Run
     from cascade.runtime.frame import Frame
     from cascade.runtime.jobs import Job
-    from cascade.runtime.run import Run
     from cascade.spec.task import Task
 
 
