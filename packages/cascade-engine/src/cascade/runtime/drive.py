@@ -382,18 +382,20 @@ class Run:
 
     async def _close_recording(self, recording: Recording) -> None:
         """Commit what is left, and let go of the store; told again to stop meanwhile, it still does both."""
-        for work in (
-            recording.commits.settle(),
-            recording.finish(self.error, self.resources.is_undone),
-            recording.state.close(),
-        ):
-            doing = spawn(work)
+        works = (
+            recording.commits.settle,
+            lambda: recording.finish(self.error, self.resources.is_undone),
+            recording.state.close,
+        )
+        for work in works:  # each is made in its turn, so that none is left behind unawaited
+            doing = spawn(work())
             while not doing.done():
                 try:
                     await asyncio.wait([doing])
                 except asyncio.CancelledError as cancelled:
                     self.stop(cancelled)
-            error = doing.exception()
+            # Somebody may have cancelled this very task: the next one is begun all the same.
+            error = asyncio.CancelledError() if doing.cancelled() else doing.exception()
             if error is None or error is self.error:
                 continue
             if self.error is None:
