@@ -16,7 +16,8 @@ def test_no_script_of_hatch_expands_to_itself() -> None:
         commands = {name: [told] if isinstance(told, str) else told for name, told in scripts.items()}
         calls = {name: {told.split()[0] for told in given} & set(scripts) for name, given in commands.items()}
         for name in scripts:
-            reached, left = set(), [name]
+            reached: set[str] = set()
+            left = [name]
             while left:
                 new = calls[left.pop()] - reached
                 reached |= new

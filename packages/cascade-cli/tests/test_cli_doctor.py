@@ -77,7 +77,6 @@ def test_a_sound_store_is_counted(cascade: Call, store: Path) -> None:
         ("sqlite:///missing.db", "there is no such file"),
         ("sqlite:///text.db", "not a database"),
         ("sqlite:///other.db", "is not a store of runs"),
-        ("runs.db", "is not the URL of a known store"),
     ],
 )
 def test_a_store_that_does_not_open_is_wrong(cascade: Call, store: Path, state: str, told: str) -> None:
@@ -91,6 +90,14 @@ def test_a_store_that_does_not_open_is_wrong(cascade: Call, store: Path, state: 
     assert [each["subject"] for each in wrong] == ["store"]
     assert told in wrong[0]["told"]
     assert sorted(store.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("state", ["runs.db", "bogus", "sqlite://", "redis://host/x", "postgres://host"])
+def test_a_bad_url_is_a_wrong_option(cascade: Call, store: Path, state: str) -> None:
+    """What is not the URL of a store is an error of usage like everywhere else: exit code 2, and no table."""
+    outcome = cascade("doctor", "--state", state)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "redis://host:6379/0" in outcome.err
 
 
 def test_a_damaged_store_is_wrong(cascade: Call, store: Path) -> None:

@@ -13,7 +13,7 @@ from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, Finding, Inspectable
 from cascade.adapters.urls import catalog_from_url
 from cascade.cli.text_table import shown
-from cascade.spec import CascadeError, RunStatus, StoreNotFoundError
+from cascade.spec import CascadeError, RunStatus, SpecError, StoreNotFoundError
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 
 _WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")
@@ -67,12 +67,19 @@ def _package(name: str, without: str, remedy: str) -> Finding:
 
 
 def _store(url: str) -> Iterator[Finding]:
+    """Look at a store.
+
+    Raises:
+        SpecError: If the URL names none: that is no state of the installation but a wrong word.
+    """
     try:
         with closing(catalog_from_url(url)) as catalog:
             yield Finding("store", address_of(url))
             yield from _contents(catalog)
     except StoreNotFoundError as problem:
         yield Finding("store", str(problem), "correct the URL; a run that is recorded there makes it")
+    except SpecError:
+        raise
     except CascadeError as problem:
         yield Finding(
             "store",
