@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import tracemalloc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -124,12 +124,13 @@ def test_what_may_be_returned() -> None:
         assert cs.run(call("b", lambda got: [got], call("a", lambda returned=returned: returned))) == [value]
 
 
-def test_only_the_returned_object_itself_is_looked_at() -> None:
-    """A lazy result inside a returned container is left as it is."""
+def test_a_lazy_result_in_a_returned_container_is_run() -> None:
+    """A lazy result inside a returned list is run; one inside another object is left as it is."""
     inner = one()
     call = Recorder()
-    assert cs.run(call("a", lambda: [inner])) == [inner]
-    assert cs.run(call("b", lambda got: got == [inner], call("a", lambda: [inner]))) is True
+    assert cs.run(call("a", lambda: [inner])) == [1]
+    assert cs.run(call("b", lambda got: got == [1], call("a", lambda: [inner]))) is True
+    assert cs.run(call("c", lambda: deque([inner]))) == deque([inner])
 
 
 def test_mutual_recursion() -> None:

@@ -183,12 +183,18 @@ def test_a_suite_says_what_to_override(suite: type) -> None:
 
 
 def test_the_public_names() -> None:
-    """`cascade.testing` has the four suites and nothing else."""
+    """`cascade.testing` has the four suites, virtual time and what fails, and nothing else."""
     names = [
         "CacheBackendConformance",
         "DurableStateBackendConformance",
         "ExecutorConformance",
+        "FailingCache",
+        "Failure",
         "StateBackendConformance",
+        "VirtualTimeError",
+        "VirtualTimeLoop",
+        "failing_state",
+        "run_in_virtual_time",
     ]
     assert cascade.testing.__all__ == names
 

@@ -87,7 +87,7 @@ def test_a_policy_says_how_a_call_is_made_and_not_what_it_gives(tmp_path: Path) 
         ),
         ({"state": "sqlite:///runs.db", "resume": "compatible"}, "without a run_id"),
         ({"run_id": "r", "restart": True}, "nothing is recorded"),
-        ({"durability": "sync"}, "without the URL of a state"),
+        ({"durability": "sync"}, "without the URL of a store"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_runs(settings: dict[str, Any], told: str) -> None:

@@ -189,6 +189,7 @@ def test_who_wakes_after_its_lease_begins_no_more_calls(redis_url: str, kind: st
                 assert first.poll() is None
                 time.sleep(0.005)
             first.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)  # it goes on for a moment otherwise
             begun = len(calls_of(log))
             value = play(redis_url, target(kind, log), make=recorded(redis_url, lease_seconds=1.0)).value
             assert value == CALLS == len({call.split()[0] for call in calls_of(log)})
