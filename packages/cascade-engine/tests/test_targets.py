@@ -417,7 +417,7 @@ def test_a_forged_environment_variable_calls_no_class() -> None:
 def test_what_is_no_target_is_refused(record: object) -> None:
     """Intact data that is no recorded target is a `DamagedDataError`."""
     data = DataCodec().encode(record, key=b"")
-    with pytest.raises(DamagedDataError, match="no recorded target"):
+    with pytest.raises(DamagedDataError, match="not a recorded target"):
         decode_target(data, DataCodec(), key=b"")
 
 
