@@ -216,7 +216,7 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
         SqliteCacheBackend(tmp_path / "cache.db")
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE mine (x)")
-    with pytest.raises(StoreFormatError, match="is no Cascade cache"):
+    with pytest.raises(StoreFormatError, match="is not a Cascade cache"):
         cs.run(double(1), cache=f"sqlite:///{tmp_path}/other.db")
 
 
