@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import operator
+import os
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_type
@@ -93,7 +95,8 @@ USES: dict[str, Callable[[Any], object]] = {
     "call": lambda lazy: lazy(),
     "f-string": lambda lazy: f"{lazy}",
     "format": lambda lazy: "{:>5}".format(lazy),  # noqa: UP032 - as above
-    "Path": Path,
+    # From 3.12 on pathlib puts a TypeError of its own, without ours, in the place of one that `__fspath__` raises.
+    "Path": Path if sys.version_info < (3, 12) else os.fspath,
     "open": open,
     "bytes": bytes,
     "set an item": lambda lazy: operator.setitem(lazy, 0, 1),
