@@ -111,8 +111,9 @@ class FlowManager:
         """Return what was never demanded and belongs to a branch that a selector did not choose."""
         pending: list[int] = []
         for node, call in enumerate(self._program.calls):
-            if call.choices() and (demanded(node) or self._has_routed(node)):
-                for choice in call.choices():
+            choices = call.choices()
+            if choices and (demanded(node) or self._has_routed(node)):
+                for choice in choices:
                     if self.has_value(choice.selector) and self.conditions_hold(node):
                         pending.extend(choice.routes)
         pruned: set[int] = set()
