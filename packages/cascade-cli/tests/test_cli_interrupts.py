@@ -21,7 +21,7 @@ PATIENCE = 240
 """Seconds after which something that should have happened counts as never happening."""
 
 SCRIPT = """
-import asyncio, signal, sys, time
+import asyncio, signal, sys, threading, time
 import cascade as cs
 
 @cs.resource
@@ -50,6 +50,12 @@ def compute(door=cs.inject("door")):
 @cs.task(mode="process")
 def elsewhere(door=0):
     print("waiting", flush=True)
+    time.sleep(600)
+
+@cs.task(mode="thread")
+def strike(number):
+    print("waiting", flush=True)
+    signal.pthread_kill(threading.get_ident(), number)
     time.sleep(600)
 
 @cs.task
@@ -118,6 +124,17 @@ def test_a_call_in_a_process_ends_with_the_command(tmp_path: Path) -> None:
         code, out, err = ended(process)
         assert (code, out, len(err)) == (130, "", 1)
         assert "'elsewhere'" in err[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals of single threads there")
+@pytest.mark.parametrize(("number", "word"), [(2, "Interrupted"), (15, "Terminated")])
+def test_a_signal_that_another_thread_gets_is_seen_at_once(tmp_path: Path, number: int, word: str) -> None:
+    """The main thread may be waiting for events: it is woken, whichever thread the system interrupts."""
+    with started(tmp_path, f"cs.cli(strike({number}))()") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(f"{word}: waiting for 'strike'")
+        process.send_signal(number)
+        assert ended(process) == (128 + number, "", [])
 
 
 def test_what_is_waited_for_is_named_on_one_line(tmp_path: Path) -> None:

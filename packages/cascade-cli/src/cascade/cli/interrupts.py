@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -38,6 +39,8 @@ class Interrupts:
         self._work: asyncio.Task[Any] | None = None
         self._names: Names = list
         self._before: dict[signal.Signals, Any] = {}
+        self._waking: tuple[socket.socket, socket.socket] | None = None
+        self._woken_before = -1
 
     @property
     def exit_code(self) -> int:
@@ -47,6 +50,20 @@ class Interrupts:
     def watch(self, names: Names) -> None:
         """Let the first signal cancel the running asyncio task."""
         self._loop, self._work, self._names = asyncio.get_running_loop(), asyncio.current_task(), names
+        if self._before and sys.platform != "win32":  # there the loop sees to it
+            self._let_signals_wake(self._loop)
+
+    def _let_signals_wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a signal wake the loop.
+
+        Python calls a handler between two steps of the main thread. A signal that comes when that is about to wait for
+        events, or that another thread is interrupted by, would not be seen before the next event.
+        """
+        reading, writing = self._waking = socket.socketpair()
+        for each in self._waking:
+            each.setblocking(False)
+        loop.add_reader(reading, reading.recv, 4096)
+        self._woken_before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # Python lets no other one set handlers
@@ -58,6 +75,10 @@ class Interrupts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._waking is not None:
+            signal.set_wakeup_fd(self._woken_before)
+            for each in self._waking:
+                each.close()
         for number, before in self._before.items():
             signal.signal(number, before)
 
