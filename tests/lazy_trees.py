@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cascade.spec import LazyResult, MapError, MapLengthError, ParamLazyResult, Router, SequenceLazyResult
-from cascade.spec.arguments import find_markers
+from cascade.spec.calls.arguments import find_markers
 
 Lazy = LazyResult[Any]
 

@@ -41,8 +41,8 @@ from cascade.spec import (
     Router,
     SequenceLazyResult,
 )
-from cascade.spec.internal import COLLECT
-from cascade.spec.quoting import Quoted
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.internal_tasks import COLLECT
 
 
 class Reason(StrEnum):

@@ -27,7 +27,7 @@ from cascade.graph import CycleError, build_graph
 from cascade.runtime import Engine, MessageBus, SkipReason
 from cascade.runtime.events import Event, RunFinished, Status, TaskExecutionFinished
 from cascade.spec import StoreError
-from cascade.spec.internal import INTERNAL
+from cascade.spec.internal_tasks import INTERNAL
 
 QUICK = settings(
     max_examples=500,

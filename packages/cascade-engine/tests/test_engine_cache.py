@@ -13,7 +13,7 @@ import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime import CacheBypassed, Engine, Event, MessageBus, SkipReason, TaskSkipped
 from cascade.spec import CachedCall, CacheEntry, CacheKey, Hit, PolicyError
-from cascade.spec.keys import make_key
+from cascade.spec.cache_keys import make_key
 
 
 class Counter:

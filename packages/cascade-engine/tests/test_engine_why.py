@@ -15,8 +15,8 @@ from cascade.runtime import SkipReason, UnknownParamError
 from cascade.runtime.differences import Change, KeyDifference
 from cascade.runtime.why import Before, ItemCount, Judgement, Verdict, explain
 from cascade.spec import CachedCall, CacheKey, Hit, InputError, StoreFormatError
+from cascade.spec.cache_keys import make_key
 from cascade.spec.errors import StoreNotFoundError
-from cascade.spec.keys import make_key
 
 CALLS: list[str] = []
 KEEP = cs.ByInputs()

@@ -31,7 +31,7 @@ from cascade.spec import (
     StoredReferenceError,
     TaskReferenceError,
 )
-from cascade.spec.keys import make_key
+from cascade.spec.cache_keys import make_key
 from cascade.spec.protocols import CacheKey
 
 Lazy = LazyResult[Any]

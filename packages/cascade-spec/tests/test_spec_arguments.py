@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import cascade as cs
 from cascade.spec import SpecError
-from cascade.spec.arguments import Slot, fill, find_markers, is_marker
+from cascade.spec.calls.arguments import Slot, fill, find_markers, is_marker
 
 
 @cs.task

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import cascade as cs
 from cascade.spec import UncacheableError
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 
 
 class Colour(enum.Enum):
@@ -181,7 +181,7 @@ def test_what_has_no_canonical_form_is_refused_by_name(value: object) -> None:
 def test_digests_are_the_same_in_every_interpreter() -> None:
     """The digest of a value does not depend on the process and its hash seed."""
     value = "[{'a', 'b', 'c'}, {'k': (1, 2.5, None)}, b'x']"
-    script = f"from cascade.spec.encoding import digest; print(digest({value}).hex())"
+    script = f"from cascade.spec.encoding.canonical import digest; print(digest({value}).hex())"
     found = {
         subprocess.run(
             [sys.executable, "-c", script],

@@ -13,8 +13,8 @@ import pytest
 import cascade as cs
 from cascade.spec import CachedCall, FileUnreadableError, InputError, SpecError
 from cascade.spec.common import ParamContract
-from cascade.spec.encoding import digest
-from cascade.spec.files import File
+from cascade.spec.encoding.canonical import digest
+from cascade.spec.inputs.files import File
 
 
 @cs.task

@@ -23,8 +23,8 @@ from cascade.spec import (
     SpecError,
     WorkflowSpec,
 )
-from cascade.spec.conversion import check_type, convert_text, type_name
-from cascade.spec.workflow import collect
+from cascade.spec.inputs.conversion import check_type, convert_text, type_name
+from cascade.spec.inputs.workflow import collect
 
 
 class Colour(enum.Enum):

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import cascade as cs
 from cascade.spec import ByInputs, CachedCall, CacheKey, KeyPart, PartKind, SpecError, UncacheableError
-from cascade.spec.encoding import digest, register_encoder
-from cascade.spec.keys import make_key
+from cascade.spec.cache_keys import make_key
+from cascade.spec.encoding.canonical import digest, register_encoder
 
 
 @cs.task

@@ -19,7 +19,7 @@ import pydantic
 import pytest
 
 from cascade.spec import UncacheableError
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 
 
 class Point(pydantic.BaseModel):
@@ -181,7 +181,7 @@ def test_what_holds_more_than_can_be_seen_has_no_digest(make: Callable[[], objec
 def test_digests_of_libraries_values_are_the_same_everywhere() -> None:
     """No digest depends on the process and its hash seed, and none imports a library."""
     script = (
-        "import sys, cascade.spec.encoding as e; from collections import Counter, deque, defaultdict;"
+        "import sys, cascade.spec.encoding.canonical as e; from collections import Counter, deque, defaultdict;"
         "import msgspec\n"
         "print(e.digest([Counter('ab'), deque([1], 2), defaultdict(list)]).hex(), 'numpy' in sys.modules)"
     )

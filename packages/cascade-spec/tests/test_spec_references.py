@@ -11,7 +11,7 @@ import pytest
 
 import cascade as cs
 from cascade.spec import MISSING
-from cascade.spec.references import find_loaded, loaded_names
+from cascade.spec.source.references import find_loaded, loaded_names
 from cascade.spec.task import TaskReference
 
 
@@ -81,3 +81,17 @@ def test_a_task_in_a_class_is_found_without_asking_the_class() -> None:
 def test_what_is_below_no_class_is_missing(qualname: str) -> None:
     """Only modules and classes are looked into."""
     assert find_loaded(__name__, qualname) is MISSING
+
+
+@pytest.mark.parametrize(
+    ("module", "cls"),
+    [
+        ("cascade.spec.caching", cs.ByInputs),
+        ("cascade.spec.caching", cs.FileExists),
+        ("cascade.spec.files", cs.File),
+        ("cascade.spec.policies", cs.RetryPolicy),
+    ],
+)
+def test_what_records_of_earlier_versions_name_is_found_where_it_stands_now(module: str, cls: type) -> None:
+    """Data that was stored before a module of Cascade was moved leads to the same class."""
+    assert find_loaded(module, cls.__name__) is cls

@@ -17,8 +17,8 @@ from cascade.cli.settings import SETTINGS, Setting
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
 from cascade.spec import MISSING, LazyResult, ParamLazyResult, Resource, WorkflowSpec
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.compose import as_target
-from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import check_no_arguments, made_by
 
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.

@@ -14,8 +14,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cascade.spec import CascadeError, ParamLazyResult, Resource
-from cascade.spec.references import file_name
-from cascade.spec.standing import StandsForValue
+from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.source.references import file_name
 
 _DEFAULT_NAME = "workflow"
 

@@ -20,7 +20,7 @@ import typer
 from rich.markup import escape
 
 from cascade.spec import MISSING, EnvContract, InputError, ParamContract, SpecError
-from cascade.spec.conversion import item_types, many, told_by, type_name, without_none
+from cascade.spec.inputs.conversion import item_types, many, told_by, type_name, without_none
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cascade.runtime.settings import (
     documented,
     part_of,
 )
-from cascade.spec.blocks import async_block
+from cascade.spec.calls.blocks import async_block
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.cache.memory import InMemoryCacheBackend
 from cascade.runtime.making_files import FileMark
-from cascade.spec.caching import ByInputs, FileExists
 from cascade.spec.errors import CascadeError, FileChangedError
-from cascade.spec.files import digests_made
+from cascade.spec.inputs.files import digests_made
+from cascade.spec.policies.caching import ByInputs, FileExists
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheKey, CachePolicy, EncodedValue, Hit
 
 if TYPE_CHECKING:

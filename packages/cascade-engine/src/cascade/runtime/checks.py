@@ -12,9 +12,9 @@ from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_needs
 from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.errors import SpecError
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies import NO_POLICIES, Mode
-from cascade.spec.workflow import WorkflowSpec
+from cascade.spec.policies.declared import NO_POLICIES, Mode
 
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine

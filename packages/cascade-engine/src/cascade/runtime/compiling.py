@@ -22,11 +22,11 @@ from cascade.runtime.plain import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, gi
 from cascade.runtime.program import Program
 from cascade.runtime.rehearsal import Act, Turning, rehearse
 from cascade.runtime.resolvers import choose_route
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import (
     LazyResult,
     MappedLazyResult,
 )
-from cascade.spec.missing import MISSING
 
 Matcher = Callable[[LazyResult[Any]], "list[LazyResult[Any]] | None"]
 """Gives the lazy results of a tree, or `None` if it has another structure."""

@@ -33,8 +33,8 @@ from cascade.runtime.tail_calls import TailCallLoop
 from cascade.spec.durable import DurableStateBackend
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError, SpecError
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec
 
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine

@@ -36,14 +36,14 @@ from cascade.runtime.settings import (
 from cascade.runtime.spawning import ended, seen_through, spawn
 from cascade.runtime.stores import cache_maker, checked_part, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.resource import Resource
-from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import made_by
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec
 
 BLOCKED_SECONDS = 0.1
 """A task that holds the event loop for so long while others wait is told of at its second offence."""

@@ -17,10 +17,10 @@ from cascade.runtime.mapping import Items
 from cascade.runtime.plain import given
 from cascade.runtime.program import Program
 from cascade.runtime.resolvers import resolve_arguments
-from cascade.spec.caching import FileExists
-from cascade.spec.internal import CALL_FACTORY, INTERNAL
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.missing import MISSING
+from cascade.spec.policies.caching import FileExists
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.static_analysis import tail_calls
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import AtomicLoopError
-from cascade.spec.internal import INTERNAL
+from cascade.spec.internal_tasks import INTERNAL
 from cascade.spec.resource import Inject
 from cascade.spec.task import Task
 

@@ -13,8 +13,8 @@ from cascade.runtime.flow import FlowManager
 from cascade.runtime.holding import Holding
 from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.runtime.program import Program
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.missing import MISSING
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.exceptions import IdempotencyKeyError
+from cascade.spec.cache_keys import bound_arguments
 from cascade.spec.common import SecretValue
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
-from cascade.spec.keys import bound_arguments
 from cascade.spec.resource import Inject
 
 if TYPE_CHECKING:

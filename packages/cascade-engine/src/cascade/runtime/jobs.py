@@ -10,7 +10,7 @@ from cascade.runtime.frame import Frame
 from cascade.runtime.keys import FrameKey, NodeKey, Turn
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
-from cascade.spec.policies import Policies
+from cascade.spec.policies.declared import Policies
 from cascade.spec.task import Task
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from cascade.graph.path import StructurePath
 from cascade.runtime.differences import Change, KeyDifference, closest, key_differences
 from cascade.runtime.events import SkipReason
 from cascade.runtime.mapping import Items
-from cascade.spec.caching import FileExists
 from cascade.spec.errors import UncacheableError
+from cascade.spec.policies.caching import FileExists
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheEntry, CacheKey, CachePolicy, Hit
 from cascade.spec.task import Task
 

@@ -10,7 +10,7 @@ from typing import Any
 from cascade.graph.tree import Injected
 from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.plain import TURN_SECONDS, take_given
-from cascade.spec.arguments import fill
+from cascade.spec.calls.arguments import fill
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 

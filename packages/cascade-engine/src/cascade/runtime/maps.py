@@ -10,7 +10,7 @@ from cascade.runtime.jobs import ItemJob, Job
 from cascade.runtime.mapping import CalledItems, MapRun
 from cascade.runtime.outcomes import Failed, Returned
 from cascade.runtime.plain import LAZY_TYPES, take_given
-from cascade.spec.arguments import has_types
+from cascade.spec.calls.arguments import has_types
 
 if TYPE_CHECKING:
     from cascade.runtime.drive import Run

@@ -13,11 +13,11 @@ from cascade.graph.structure import kind_of, policy_shape
 from cascade.graph.tree import Choice, Injected, Quotation, Source
 from cascade.runtime.plain import is_simple
 from cascade.runtime.program import Program
-from cascade.spec.arguments import LOOKED_INTO, holds_marker
+from cascade.spec.calls.arguments import LOOKED_INTO, holds_marker
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.quoting import Quoted
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies
-from cascade.spec.quoting import Quoted
+from cascade.spec.policies.declared import NO_POLICIES, Policies
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import Task

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cascade.graph.plain import Form, Listed, PlainStructure, sources_of, whole_slots
 from cascade.runtime.plain import Lazies
-from cascade.spec.arguments import LOOKED_INTO, any_holds_marker, holds_marker
+from cascade.spec.calls.arguments import LOOKED_INTO, any_holds_marker, holds_marker
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8

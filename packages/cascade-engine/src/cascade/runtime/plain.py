@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cascade.spec.arguments import LOOKED_INTO, holds_inside
-from cascade.spec.internal import COLLECT
+from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.internal_tasks import COLLECT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
@@ -14,10 +16,8 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.policies import NO_POLICIES, Policies
-from cascade.spec.quoting import Quoted
-from cascade.spec.references import find_loaded, reference_of
-from cascade.spec.standing import StandsForValue
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.source.references import find_loaded, reference_of
 
 TURN_SECONDS = 0.01
 """For how long inline calls may follow each other before the event loop gets its turn."""

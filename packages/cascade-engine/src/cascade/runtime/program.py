@@ -11,7 +11,7 @@ from cascade.graph.plain import PlainStructure
 from cascade.graph.planning import Plan
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
-from cascade.spec.policies import NO_POLICIES
+from cascade.spec.policies.declared import NO_POLICIES
 
 
 class Program:

@@ -26,12 +26,12 @@ from cascade.runtime.records import (
     make_record,
     merged,
 )
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.digest_rules import made_by
 from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import RunRulesError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
-from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice, Tree

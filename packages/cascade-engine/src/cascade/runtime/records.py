@@ -15,22 +15,22 @@ from cascade.adapters.state.places import digest_of
 from cascade.graph.hashing import StructureRows, structure_digest
 from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
-from cascade.spec.arguments import fill, value_at
+from cascade.spec.calls.arguments import fill, value_at
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.code import code_version
 from cascade.spec.common import EnvContract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import MapError, UncacheableError
-from cascade.spec.internal import CALL_FACTORY, INTERNAL
+from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
     MappedLazyResult,
     ParamLazyResult,
 )
-from cascade.spec.missing import MISSING
-from cascade.spec.references import module_of
+from cascade.spec.source.references import module_of
 from cascade.spec.task import Task, TaskReference
 
 _OWN = frozenset(INTERNAL.values())

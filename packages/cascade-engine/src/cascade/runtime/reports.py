@@ -26,10 +26,10 @@ from cascade.runtime.events import (
 )
 from cascade.runtime.jobs import Job
 from cascade.runtime.outcomes import Failed, Outcome
-from cascade.spec.arguments import find_markers
+from cascade.spec.calls.arguments import find_markers
 from cascade.spec.error_text import add_note, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
-from cascade.spec.internal import COLLECT
+from cascade.spec.internal_tasks import COLLECT
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.resource import Resource
 from cascade.spec.task import Task

@@ -23,7 +23,7 @@ from cascade.runtime.steps import PlainStep, Step
 from cascade.runtime.tail_calls import TailCallLoop
 from cascade.spec.durable import Pending
 from cascade.spec.lazy_types import MappedLazyResult
-from cascade.spec.policies import Policies
+from cascade.spec.policies.declared import Policies
 from cascade.spec.protocols import CachedCall, Hit
 from cascade.spec.task import Task
 

@@ -22,7 +22,7 @@ from cascade.runtime.stretches import (
     unneeded_after,
     unneeded_in_windows,
 )
-from cascade.spec.missing import MISSING
+from cascade.spec.calls.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.runtime.drive import Run

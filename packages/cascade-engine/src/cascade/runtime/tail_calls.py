@@ -22,11 +22,11 @@ from cascade.runtime.plain import Lazies, Stopped
 from cascade.runtime.program import Program
 from cascade.runtime.strategies import Known, Prepared
 from cascade.runtime.tables import PAUSED, Paused, Table
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.compose import as_target
 from cascade.spec.durable import Pending
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.missing import MISSING
 
 if TYPE_CHECKING:
     from cascade.runtime.caching import Lead

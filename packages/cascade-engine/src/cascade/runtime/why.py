@@ -18,11 +18,11 @@ from cascade.runtime.explanation import Explanation
 from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict
 from cascade.runtime.program import compile_program
 from cascade.runtime.stores import codec_of
+from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.protocols import CacheBackend, Codec
-from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import made_by
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec
 
 __all__ = ["Answer", "Before", "ItemCount", "Judgement", "Verdict", "explain"]
 

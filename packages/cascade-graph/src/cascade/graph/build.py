@@ -8,11 +8,11 @@ from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
 from cascade.graph.reading import read_plain
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
-from cascade.spec.arguments import Found, find_markers, is_marker
+from cascade.spec.calls.arguments import Found, find_markers, is_marker
+from cascade.spec.calls.quoting import Quoted
 from cascade.spec.compose import as_target
 from cascade.spec.errors import CallError, ContractConflictError, SpecError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
-from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 

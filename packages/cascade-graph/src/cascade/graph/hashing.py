@@ -9,16 +9,16 @@ from typing import Any
 
 from cascade.graph.build import build_graph
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Tree, container_kinds
-from cascade.spec.arguments import Slot, is_marker
+from cascade.spec.calls.arguments import Slot, is_marker
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import EnvContract, ParamContract
-from cascade.spec.conversion import type_name
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
-from cascade.spec.internal import CALL_FACTORY, INTERNAL
+from cascade.spec.inputs.conversion import type_name
+from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies
-from cascade.spec.references import module_of
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.source.references import module_of
 from cascade.spec.task import Task
 
 _VERSION = b"cascade structure 1"

@@ -15,7 +15,7 @@ from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, node_pol
 from cascade.graph.path import PathTable, StructurePath
 from cascade.graph.tree import Choice, Tree
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies import Mode
+from cascade.spec.policies.declared import Mode
 from cascade.spec.task import Task
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies, RetryPolicy
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.policies.declared import NO_POLICIES, Policies, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)

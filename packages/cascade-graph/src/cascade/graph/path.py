@@ -10,7 +10,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from cascade.spec.arguments import Slot
+from cascade.spec.calls.arguments import Slot
 
 
 class Place(Enum):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT, StructurePath, segment_of
 from cascade.graph.tree import NO_CALL, Call, Structure
-from cascade.spec.arguments import Slot, fill, slot_of
+from cascade.spec.calls.arguments import Slot, fill, slot_of
 from cascade.spec.lazy_types import LazyResult
 
 

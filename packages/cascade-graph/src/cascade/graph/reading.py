@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from cascade.graph.plain import Form, Inputs, Link, Listed, PlainStructure
 from cascade.graph.tree import Tree, container_kinds
-from cascade.spec.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
+from cascade.spec.calls.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.policies import NO_POLICIES
+from cascade.spec.policies.declared import NO_POLICIES
 
 
 class _Shape(NamedTuple):

@@ -16,7 +16,7 @@ from cascade.graph.errors import GraphError
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
 from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetry
 from cascade.graph.path import PathTable, Place, Segment, StructurePath
-from cascade.spec.policies import Mode
+from cascade.spec.policies.declared import Mode
 
 VERSION = 2
 """The version of the schema, which `from_json` must find in what it reads."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from weakref import WeakKeyDictionary
 
-from cascade.spec.syntax import FunctionSyntax, span_of, syntax_of
+from cascade.spec.source.syntax import FunctionSyntax, span_of, syntax_of
 
 
 @dataclass(frozen=True, slots=True)

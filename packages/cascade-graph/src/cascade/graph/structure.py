@@ -11,10 +11,10 @@ from typing import Any
 
 from cascade.graph.plain import PlainStructure
 from cascade.graph.tree import Call, Tree, container_kinds
-from cascade.spec.arguments import is_marker
+from cascade.spec.calls.arguments import is_marker
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies
+from cascade.spec.policies.declared import NO_POLICIES, Policies
 
 
 def structure_key(tree: Tree) -> Hashable:

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
-from cascade.spec.arguments import Slot
+from cascade.spec.calls.arguments import Slot
 from cascade.spec.lazy_types import LazyResult
 
 

@@ -1,6 +1,7 @@
 """What a user writes down: tasks, lazy results, policies, inputs, resources and the protocols."""
 
-from cascade.spec.caching import ByInputs, FileExists
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.quoting import quote
 from cascade.spec.common import Env, EnvContract, Param, ParamContract, Secret, SecretValue
 from cascade.spec.compose import gather, map, pipeline, sequence, unpack
 from cascade.spec.constraint import Constraints
@@ -39,10 +40,11 @@ from cascade.spec.errors import (
     UnknownSettingError,
     UnpackError,
 )
-from cascade.spec.files import File
+from cascade.spec.inputs.files import File
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import Mode, Policies, RetryPolicy
+from cascade.spec.policies.caching import ByInputs, FileExists
+from cascade.spec.policies.declared import Mode, Policies, RetryPolicy
 from cascade.spec.protocols import (
     CacheBackend,
     CachedCall,
@@ -56,11 +58,9 @@ from cascade.spec.protocols import (
     PartKind,
     StateBackend,
 )
-from cascade.spec.quoting import quote
 from cascade.spec.resource import Inject, Resource, Scope, inject, resource
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task, task
-from cascade.spec.workflow import WorkflowSpec
 
 __all__ = [
     "MISSING",

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
-from cascade.spec.conversion import check_type, convert_text, is_type, told_by, type_name
+from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.errors import InputError, SpecError
-from cascade.spec.internal import READ_INPUT
+from cascade.spec.inputs.conversion import check_type, convert_text, is_type, told_by, type_name
+from cascade.spec.inputs.workflow import declare
+from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import ParamLazyResult
-from cascade.spec.missing import MISSING, Missing
-from cascade.spec.policies import NO_POLICIES
+from cascade.spec.policies.declared import NO_POLICIES
 from cascade.spec.resource import Inject
-from cascade.spec.workflow import declare
 
 T = TypeVar("T")
 

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import CallError, NotLazyError, SpecError
-from cascade.spec.internal import CALL_FACTORY, COLLECT, UNPACK, check_lazy, name_of_factory
+from cascade.spec.internal_tasks import CALL_FACTORY, COLLECT, UNPACK, check_lazy, name_of_factory
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
 from cascade.spec.routing import Router, as_value
-from cascade.spec.standing import StandsForValue
 from cascade.spec.targets import check_called, wrong_target
 from cascade.spec.task import ITEM, Task
 

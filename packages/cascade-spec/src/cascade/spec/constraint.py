@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cascade.spec.arguments import is_marker
+from cascade.spec.calls.arguments import is_marker
 from cascade.spec.errors import PolicyError
 
 if TYPE_CHECKING:

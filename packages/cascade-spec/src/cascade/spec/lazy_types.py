@@ -19,14 +19,14 @@ from typing import (
     overload,
 )
 
-from cascade.spec.arguments import holds_marker, is_marker, marker
+from cascade.spec.calls.arguments import holds_marker, is_marker, marker
+from cascade.spec.calls.missing import MISSING, Missing
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.constraint import constraints
 from cascade.spec.errors import NotLazyError, PolicyError, SpecError
-from cascade.spec.missing import MISSING, Missing
-from cascade.spec.policies import Policies, check_cache, check_timeout, retry_policy
+from cascade.spec.policies.declared import Policies, check_cache, check_timeout, retry_policy
 from cascade.spec.protocols import CachePolicy
-from cascade.spec.quoting import Quoted
-from cascade.spec.standing import StandsForValue
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, overload
 
-from cascade.spec.arguments import holds_marker, marker
+from cascade.spec.calls.arguments import holds_marker, marker
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import ParamLazyResult
 

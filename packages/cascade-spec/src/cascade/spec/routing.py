@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, overload
 
-from cascade.spec.arguments import marker
+from cascade.spec.calls.arguments import marker
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import NotLazyError, SpecError
-from cascade.spec.internal import CHOOSE, COLLECT, VALUE
+from cascade.spec.internal_tasks import CHOOSE, COLLECT, VALUE
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.standing import StandsForValue
 from cascade.spec.task import PartialTask, Task
 
 if TYPE_CHECKING:

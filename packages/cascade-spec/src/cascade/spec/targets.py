@@ -8,9 +8,9 @@ from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
 from cascade.spec.errors import NotLazyError
+from cascade.spec.inputs.workflow import WorkflowSpec, collect
 from cascade.spec.resource import Resource
 from cascade.spec.task import Task
-from cascade.spec.workflow import WorkflowSpec, collect
 
 
 def made_by(workflow: Callable[..., Any]) -> tuple[object, WorkflowSpec]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import FunctionType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from cascade.spec.arguments import Slot, find_markers, holds_marker, is_marker
-from cascade.spec.callables import (
+from cascade.spec.calls.arguments import Slot, find_markers, holds_marker, is_marker
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.signatures import (
     as_task_function,
     is_coroutine_function,
     own_signature,
@@ -25,8 +26,9 @@ from cascade.spec.errors import (
     SpecError,
     TaskReferenceError,
 )
+from cascade.spec.inputs.workflow import declare
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies import (
+from cascade.spec.policies.declared import (
     NO_POLICIES,
     Mode,
     Policies,
@@ -37,11 +39,9 @@ from cascade.spec.policies import (
     parse_mode,
 )
 from cascade.spec.protocols import CachePolicy
-from cascade.spec.quoting import Quoted
-from cascade.spec.references import find_loaded, module_of
 from cascade.spec.resource import Inject
-from cascade.spec.texts import take
-from cascade.spec.workflow import declare
+from cascade.spec.source.references import find_loaded, module_of
+from cascade.spec.source.texts import take
 
 R = TypeVar("R")
 _serials = itertools.count()

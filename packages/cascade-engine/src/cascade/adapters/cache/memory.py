@@ -9,7 +9,7 @@ from functools import partial
 from heapq import nlargest
 from typing import NamedTuple
 
-from cascade.spec.missing import MISSING
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
 

@@ -18,9 +18,9 @@ from typing import Any, TypeAlias, TypeVar
 from cascade.adapters.codec.instances import CACHED_HASH, Layout, dictionary_of, layout_of, make_bare
 from cascade.adapters.codec.models import ModelShape, StructShape, model_shape, struct_shape
 from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import (
+from cascade.spec.source.references import (
     class_attribute,
     class_order,
     find_loaded,

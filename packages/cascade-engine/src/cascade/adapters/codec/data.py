@@ -15,7 +15,7 @@ from cascade.adapters.codec.reader import Reader
 from cascade.adapters.codec.registered import DataType
 from cascade.adapters.codec.writer import Writer
 from cascade.spec.errors import CodecError, DamagedDataError, SpecError
-from cascade.spec.references import name_of
+from cascade.spec.source.references import name_of
 
 VERSION = 2
 """The format that this release writes; it reads this one and all before it."""

@@ -13,7 +13,7 @@ from typing import Any
 from cascade.adapters.codec.leaves import PLAIN
 from cascade.adapters.codec.unsupported import Packed, UnsupportedError
 from cascade.spec.errors import StoredReferenceError
-from cascade.spec.references import find_loaded
+from cascade.spec.source.references import find_loaded
 
 _MASKED = ("IntegerArray", "FloatingArray", "BooleanArray")
 _INDEXES = ("Index", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex", "CategoricalIndex", "IntervalIndex")

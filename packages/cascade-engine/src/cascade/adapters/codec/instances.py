@@ -8,8 +8,8 @@ from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from cascade.adapters.codec.unsupported import UnsupportedError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import class_attribute, class_order, own_attributes
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.source.references import class_attribute, class_order, own_attributes
 
 _SET_BY_TYPING = (
     "__orig_class__"  # what `Box[int](...)` leaves in an instance; it says nothing about the value

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cascade.adapters.codec import arrays, collected, frames
 from cascade.adapters.codec.unsupported import Packed
 from cascade.spec.errors import DamagedDataError, StoredReferenceError
-from cascade.spec.references import find_loaded, reference_of
+from cascade.spec.source.references import find_loaded, reference_of
 
 
 class Kind(NamedTuple):

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cascade.spec.errors import CodecError, FileUnreadableError, StoredReferenceError
-from cascade.spec.files import File
-from cascade.spec.references import name_of
+from cascade.spec.inputs.files import File
+from cascade.spec.source.references import name_of
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
 

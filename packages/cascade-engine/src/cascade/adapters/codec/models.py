@@ -13,8 +13,8 @@ import msgspec
 
 from cascade.adapters.codec.instances import Layout, layout_of, make_bare, read_slot
 from cascade.adapters.codec.unsupported import UnsupportedError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import class_attribute, class_order, find_loaded, own_attribute
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.source.references import class_attribute, class_order, find_loaded, own_attribute
 
 _GIVEN, _EXTRA, _PRIVATE = "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"
 _META: Any = type(msgspec.Struct)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from cascade.adapters.codec.refusals import SECRET
 from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, SpecError
-from cascade.spec.references import name_of
+from cascade.spec.source.references import name_of
 
 VERSION = 1
 _SIZE = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cascade.spec.missing import MISSING
+from cascade.spec.calls.missing import MISSING
 
 
 class Packed(NamedTuple):

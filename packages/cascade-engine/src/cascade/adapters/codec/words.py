@@ -7,10 +7,10 @@ from importlib import import_module
 
 from cascade.adapters.codec.data import DataCodec
 from cascade.adapters.codec.signed import SHORTEST_KEY, PickleCodec
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import SpecError
-from cascade.spec.missing import MISSING
 from cascade.spec.protocols import Codec
-from cascade.spec.references import find_loaded
+from cascade.spec.source.references import find_loaded
 
 CODEC_FORMS = "'data', 'pickle' or 'module:name'"
 PICKLE_KEY = "CASCADE_PICKLE_KEY"

@@ -18,11 +18,11 @@ from cascade.adapters.codec.program import Step
 from cascade.adapters.codec.refusals import LAZY, SECRET
 from cascade.adapters.codec.registered import DataType
 from cascade.adapters.codec.unsupported import UnsupportedError
-from cascade.spec.arguments import is_marker
+from cascade.spec.calls.arguments import is_marker
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import name_of
+from cascade.spec.source.references import name_of
 
 _PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
 _COUNTED = {

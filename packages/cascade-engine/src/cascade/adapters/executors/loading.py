@@ -14,7 +14,7 @@ from typing import Any
 from cascade.adapters.executors import guard
 from cascade.adapters.executors.locations import MAIN, Location
 from cascade.adapters.executors.messages import Setup
-from cascade.spec.references import find_loaded
+from cascade.spec.source.references import find_loaded
 from cascade.spec.task import Task
 
 LOADED_MAIN = "__mp_main__"

@@ -23,7 +23,7 @@ from cascade.adapters.executors.errors import UnguardedMainError
 from cascade.adapters.executors.loading import Loader
 from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, tell
 from cascade.adapters.executors.raised import encode_exception
-from cascade.spec.standing import StandsForValue
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.task import Task
 
 _LOOK_SECONDS = 2.0

@@ -11,9 +11,9 @@ from types import FunctionType
 from typing import Any
 
 from cascade.runtime.targets.layout import INTERNAL
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError, TaskReferenceError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import (
+from cascade.spec.source.references import (
     class_attribute,
     find_loaded,
     is_class,
@@ -128,7 +128,8 @@ def may_convert(place: Place) -> bool:
 _CONVERTING = frozenset(
     {
         "builtins",
-        "cascade.spec.files",
+        "cascade.spec.files",  # in records of earlier versions
+        "cascade.spec.inputs.files",
         "datetime",
         "decimal",
         "fractions",

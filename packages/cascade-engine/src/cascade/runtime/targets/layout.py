@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cascade.spec.internal import INTERNAL as INTERNAL
+from cascade.spec.internal_tasks import INTERNAL as INTERNAL
 
 MARK = "cascade target"
 VERSION = 1

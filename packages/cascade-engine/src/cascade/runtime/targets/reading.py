@@ -14,11 +14,13 @@ from cascade.runtime.targets.code import (
 )
 from cascade.runtime.targets.layout import MARK, VERSION, Contract, Fill, Row, Whose
 from cascade.runtime.targets.types_of_inputs import classes_of, read_type
-from cascade.spec.arguments import Slot, fill
+from cascade.spec.calls.arguments import Slot, fill
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.quoting import Quoted
 from cascade.spec.common import INPUTS, EnvContract, ParamContract
 from cascade.spec.constraint import Constraints
 from cascade.spec.errors import CascadeError, DamagedDataError, DataVersionError, StoredReferenceError
-from cascade.spec.internal import READ_INPUT
+from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     LazyResult,
@@ -26,10 +28,8 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Mode, Policies, RetryPolicy
+from cascade.spec.policies.declared import NO_POLICIES, Mode, Policies, RetryPolicy
 from cascade.spec.protocols import Codec
-from cascade.spec.quoting import Quoted
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task

@@ -10,7 +10,9 @@ from cascade.graph.errors import CycleError
 from cascade.runtime.targets.code import Place, may_convert, place_of_class, place_of_function, place_of_task
 from cascade.runtime.targets.layout import MARK, VERSION, Contract, Fill, Row, Whose
 from cascade.runtime.targets.types_of_inputs import classes_of, describe_type
-from cascade.spec.arguments import Found, Slot, fill, find_markers
+from cascade.spec.calls.arguments import Found, Slot, fill, find_markers
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.quoting import Quoted
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.errors import CodecError
 from cascade.spec.lazy_types import (
@@ -20,13 +22,11 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.missing import MISSING
-from cascade.spec.policies import NO_POLICIES, Policies, RetryPolicy
+from cascade.spec.policies.declared import NO_POLICIES, Policies, RetryPolicy
 from cascade.spec.protocols import Codec
-from cascade.spec.quoting import Quoted
-from cascade.spec.references import name_of
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
+from cascade.spec.source.references import name_of
 from cascade.spec.task import PartialTask, Task
 
 Lazy = LazyResult[Any]

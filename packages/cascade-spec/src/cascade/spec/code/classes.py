@@ -15,16 +15,16 @@ from typing import Any
 
 from cascade.spec.code.fields import fields_of, is_generated, is_written_by_library
 from cascade.spec.code.functions import mangled, tell_names
-from cascade.spec.code.kinds import Tell
-from cascade.spec.code.modules import ModuleNames, names_in
 from cascade.spec.code.names import Namespace
 from cascade.spec.code.ownership import is_own_class, is_own_function
-from cascade.spec.code.scopes import bound_in, free_names
 from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.code.tree_digest import syntax_digest
-from cascade.spec.references import module_of
-from cascade.spec.syntax import Place, file_of, function_in
-from cascade.spec.texts import is_installed
+from cascade.spec.code.value_kinds import Tell
+from cascade.spec.source.modules import ModuleNames, names_in
+from cascade.spec.source.references import module_of
+from cascade.spec.source.scopes import bound_in, free_names
+from cascade.spec.source.syntax import Place, file_of, function_in
+from cascade.spec.source.texts import is_installed
+from cascade.spec.source.tree_digest import syntax_digest
 
 
 def describe_class(reached: Reached, teller: Teller) -> Told:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from cascade.spec.syntax import function_in
+from cascade.spec.source.syntax import function_in
 
 Field = tuple[str, Any]
 """A name, and what a field of that name holds if nothing is given: a value, or a function that makes one."""

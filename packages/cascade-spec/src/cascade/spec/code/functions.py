@@ -8,14 +8,14 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
-from cascade.spec.code.kinds import Tell, implementations, is_plain
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.names import Found, Known, Namespace, follow, look_up, member, namespace_of
 from cascade.spec.code.ownership import home_of, is_own_class, is_own_function, library_name
-from cascade.spec.code.scopes import Name, bound_in, free_names
 from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.code.tree_digest import syntax_digest
-from cascade.spec.missing import MISSING
-from cascade.spec.syntax import Place, function_in, place_of
+from cascade.spec.code.value_kinds import Tell, implementations, is_plain
+from cascade.spec.source.scopes import Name, bound_in, free_names
+from cascade.spec.source.syntax import Place, function_in, place_of
+from cascade.spec.source.tree_digest import syntax_digest
 
 
 def describe_function(reached: Reached, teller: Teller) -> Told:

@@ -8,14 +8,14 @@ import sys
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.fields import is_generated
-from cascade.spec.code.modules import Import, ModuleNames, names_in
 from cascade.spec.code.ownership import is_own_class, is_own_module
-from cascade.spec.code.scopes import free_names
-from cascade.spec.code.tree_digest import syntax_digest
-from cascade.spec.missing import MISSING
-from cascade.spec.references import known_as
-from cascade.spec.syntax import file_of
+from cascade.spec.source.modules import Import, ModuleNames, names_in
+from cascade.spec.source.references import known_as
+from cascade.spec.source.scopes import free_names
+from cascade.spec.source.syntax import file_of
+from cascade.spec.source.tree_digest import syntax_digest
 
 
 class Known(NamedTuple):

@@ -10,8 +10,8 @@ import sys
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cascade.spec.references import known_as, module_of
-from cascade.spec.texts import is_installed
+from cascade.spec.source.references import known_as, module_of
+from cascade.spec.source.texts import is_installed
 
 
 def is_own_module(name: str, package: str) -> bool:

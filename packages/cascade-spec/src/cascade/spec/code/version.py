@@ -13,13 +13,13 @@ from weakref import WeakKeyDictionary
 
 from cascade.spec.code.classes import describe_class
 from cascade.spec.code.functions import describe_function
-from cascade.spec.code.kinds import Tell
 from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.encoding import digest
+from cascade.spec.code.value_kinds import Tell
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import SourceMissingError
-from cascade.spec.references import loaded_names
+from cascade.spec.source.references import loaded_names
+from cascade.spec.source.texts import is_installed
 from cascade.spec.task import Task
-from cascade.spec.texts import is_installed
 
 
 class TaskCode(NamedTuple):

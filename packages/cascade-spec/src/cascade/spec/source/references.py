@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from cascade.spec.missing import MISSING
+from cascade.spec.calls.missing import MISSING
 
 _DICT_OF_MODULE: Any = vars(ModuleType)["__dict__"]
 _DICT_OF_CLASS: Any = vars(type)["__dict__"]
@@ -84,11 +84,22 @@ def module_of(value: Any) -> str:
 def find_loaded(module: str, qualname: str) -> object:
     """Return what stands under that name in a module that is imported; `MISSING` if nothing does.
 
-    What is run is found under both of its names.
+    What is run is found under both of its names, and what Cascade has moved under its old one as well.
     """
     if module == main_name() and (found := _find(sys.modules.get(_MAIN, MISSING), qualname)) is not MISSING:
         return found
-    return _find(sys.modules.get(module, MISSING), qualname)
+    found = _find(sys.modules.get(module, MISSING), qualname)
+    if found is MISSING and module in _MOVED:
+        return _find(sys.modules.get(_MOVED[module], MISSING), qualname)
+    return found
+
+
+_MOVED = {
+    "cascade.spec.caching": "cascade.spec.policies.caching",
+    "cascade.spec.files": "cascade.spec.inputs.files",
+    "cascade.spec.policies": "cascade.spec.policies.declared",
+}
+"""Where classes stand now that records of earlier versions name by another module."""
 
 
 def _find(found: object, qualname: str) -> object:

@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
-from cascade.spec.texts import Text, keep, texts_of
+from cascade.spec.source.texts import Text, keep, texts_of
 
 FunctionSyntax = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from cascade.spec.blocks import block
+from cascade.spec.calls.blocks import block
 from cascade.spec.errors import ContractConflictError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cascade.spec.code import code_of
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, CacheKey, KeyPart, PartKind
 from cascade.spec.task import Task

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from cascade.spec.code.scopes import bindings, free_names
-from cascade.spec.syntax import Parsed
+from cascade.spec.source.scopes import bindings, free_names
+from cascade.spec.source.syntax import Parsed
 
 
 class Import(NamedTuple):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import NotLazyError, UnpackError
-from cascade.spec.quoting import Quoted
-from cascade.spec.standing import StandsForValue
 from cascade.spec.task import ITEM, Task, own_task
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from cascade.spec.errors import PolicyError
-from cascade.spec.policies import check_seconds
+from cascade.spec.policies.declared import check_seconds
 from cascade.spec.protocols import CachedCall, CacheKey, Hit
 
 
@@ -34,7 +34,7 @@ class ByInputs:
             UncacheableError: If an argument has no canonical form; it names the argument and the type.
         """
         # Loaded at the first key: with what it needs it would be a third of the time that the package takes to import.
-        keys = import_module("cascade.spec.keys")
+        keys = import_module("cascade.spec.cache_keys")
         key: CacheKey = keys.key_of_call(call, self.version)
         return key
 

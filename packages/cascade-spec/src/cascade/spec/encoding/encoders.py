@@ -11,9 +11,9 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import UncacheableError
-from cascade.spec.missing import MISSING
-from cascade.spec.references import find_loaded
+from cascade.spec.source.references import find_loaded
 
 
 def find(kind: type) -> Callable[[Any], object] | None:

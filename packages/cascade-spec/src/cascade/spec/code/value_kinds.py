@@ -22,18 +22,18 @@ from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.ownership import is_own_class, library_name
 from cascade.spec.code.telling import Teller, Told
 from cascade.spec.common import EnvContract, ParamContract
-from cascade.spec.encoding import digest
+from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
-from cascade.spec.files import File
+from cascade.spec.inputs.files import File
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.missing import MISSING
-from cascade.spec.references import class_attribute, known_as, module_of
 from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
-from cascade.spec.syntax import vars_of
+from cascade.spec.source.references import class_attribute, known_as, module_of
+from cascade.spec.source.syntax import vars_of
 from cascade.spec.task import PartialTask, Task
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-from cascade.spec.arguments import marker
+from cascade.spec.calls.arguments import marker
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import SpecError
-from cascade.spec.standing import StandsForValue
 
 T = TypeVar("T")
 

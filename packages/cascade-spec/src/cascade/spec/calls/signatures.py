@@ -11,9 +11,9 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
-from cascade.spec.arguments import is_marker
+from cascade.spec.calls.arguments import is_marker
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import SpecError
-from cascade.spec.standing import StandsForValue
 
 _CACHED = type(functools.lru_cache(lambda: None))
 

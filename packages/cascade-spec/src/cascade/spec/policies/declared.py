@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.constraint import Constraints
 from cascade.spec.errors import PolicyError
-from cascade.spec.missing import MISSING, Missing
 from cascade.spec.protocols import CachePolicy
 
 

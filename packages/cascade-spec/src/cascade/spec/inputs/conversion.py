@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
-from cascade.spec.files import File
+from cascade.spec.inputs.files import File
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})

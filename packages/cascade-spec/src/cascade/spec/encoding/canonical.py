@@ -19,12 +19,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from cascade.spec import encoders
+from cascade.spec.encoding import encoders
 from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError, UncacheableError
-from cascade.spec.files import File
-from cascade.spec.references import find_loaded, reference_of
+from cascade.spec.inputs.files import File
 from cascade.spec.resource import Inject
+from cascade.spec.source.references import find_loaded, reference_of
 
 T = TypeVar("T")
 

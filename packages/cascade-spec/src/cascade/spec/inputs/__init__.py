@@ -1,0 +1,1 @@
+"""What comes from outside: types and their conversion, files, and who declares what."""
