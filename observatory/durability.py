@@ -19,10 +19,10 @@ from typing import Any
 
 import cascade as cs
 from cascade.adapters.cache import SqliteCacheBackend
-from cascade.adapters.sqlite import Synchronous, claim, open_connection
+from cascade.adapters.sqlite_files import Synchronous, claim, open_connection
 from cascade.adapters.state import Changes, Durability, Journal, Loaded, RecordedState
-from cascade.adapters.state.sqlite import RUNS, SqliteJournal
-from cascade.runtime.caching import SharedCache
+from cascade.adapters.state.sqlite.sqlite_journal import RUNS, SqliteJournal
+from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.spec.protocols import CachedCall, Hit
 from observatory.contest import (
     FEWEST_REPEATS,

@@ -19,7 +19,7 @@ from support.stores import is_redis, path_of
 import cascade as cs
 from cascade.adapters.cache import SqliteCacheBackend
 from cascade.adapters.state import RunSummary, SqliteCatalog
-from cascade.adapters.urls import cache_from_url, catalog_from_url
+from cascade.adapters.store_urls import cache_from_url, catalog_from_url
 from cascade.cli import main
 from cascade.runtime import Engine, TaskExecutionFinished
 from cascade.spec import Hit, RunRulesError, RunStatus, StoreError

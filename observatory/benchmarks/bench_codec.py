@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import cascade as cs
 from cascade.adapters.codec import DataCodec, PickleCodec
-from cascade.runtime.targets import decode_target, encode_target
+from cascade.adapters.codec.trees import decode_target, encode_target
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from mutants.operators import DropCall, DropOperand, DropStatement
 MODULES = (
     "packages/cascade-graph/src/cascade/graph/*.py",
     "packages/cascade-engine/src/cascade/runtime/flow.py",
-    "packages/cascade-engine/src/cascade/runtime/frame.py",
-    "packages/cascade-engine/src/cascade/runtime/frames.py",
-    "packages/cascade-engine/src/cascade/runtime/recording.py",
-    "packages/cascade-engine/src/cascade/runtime/records.py",
-    "packages/cascade-engine/src/cascade/runtime/capacity.py",
-    "packages/cascade-engine/src/cascade/runtime/caching.py",
+    "packages/cascade-engine/src/cascade/runtime/frames/frame.py",
+    "packages/cascade-engine/src/cascade/runtime/running/open_frames.py",
+    "packages/cascade-engine/src/cascade/runtime/recording/recorder.py",
+    "packages/cascade-engine/src/cascade/runtime/recording/run_record.py",
+    "packages/cascade-engine/src/cascade/runtime/sharing/capacity.py",
+    "packages/cascade-engine/src/cascade/runtime/sharing/single_flight.py",
     "packages/cascade-engine/src/cascade/adapters/cache/*.py",
     "packages/cascade-engine/src/cascade/runtime/resource_manager.py",
-    "packages/cascade-engine/src/cascade/runtime/match_writing.py",
+    "packages/cascade-engine/src/cascade/runtime/fast/matcher_source.py",
 )
 """Where a fault would be delicate. Of written code the generator is mutated."""
 

@@ -14,9 +14,9 @@ import redis
 from cascade.adapters.addresses import sqlite_path
 from cascade.adapters.state.journal import Durability, Journal
 from cascade.adapters.state.recorded import RecordedState
-from cascade.adapters.state.redis import RedisJournal
-from cascade.adapters.state.sqlite import SqliteJournal
-from cascade.adapters.urls import STATE_FORMS
+from cascade.adapters.state.redis.redis_journal import RedisJournal
+from cascade.adapters.state.sqlite.sqlite_journal import SqliteJournal
+from cascade.adapters.store_urls import STATE_FORMS
 from cascade.spec.protocols import Codec
 from support.redis_server import RedisProcess
 

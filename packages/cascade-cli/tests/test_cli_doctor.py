@@ -14,8 +14,8 @@ import pytest
 from support.redis_server import RedisProcess
 
 import cascade as cs
-from cascade.adapters.sqlite import journal_mode
-from cascade.cli.doctor import wheels
+from cascade.adapters.sqlite_files import journal_mode
+from cascade.cli.commands.doctor import wheels
 
 Call = Callable[..., Any]
 

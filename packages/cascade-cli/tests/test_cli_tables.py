@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cascade.cli.text_table import fitted_table, text_table
+from cascade.cli.tables.text_table import fitted_table, text_table
 
 HEAD = ("RUN", "TASK", "BEGAN", "TOLD")
 ROWS = [("a" * 20, "load", "2026-11-28 10:00:00 UTC", "word " * 20), ("b", "mean", "2026-11-28", "short")]

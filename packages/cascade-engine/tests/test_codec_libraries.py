@@ -26,7 +26,7 @@ import pydantic
 import pytest
 
 from cascade.adapters.codec import DataCodec
-from cascade.adapters.codec.frame import seal, unseal
+from cascade.adapters.codec.envelope import seal, unseal
 from cascade.spec import CodecError, DamagedDataError, StoredReferenceError
 
 CODEC = DataCodec()

@@ -23,7 +23,7 @@ import pytest
 
 import cascade as cs
 from cascade.adapters.codec import DataCodec, DataType, PickleCodec
-from cascade.adapters.codec.frame import seal
+from cascade.adapters.codec.envelope import seal
 from cascade.spec import (
     CodecError,
     DamagedDataError,

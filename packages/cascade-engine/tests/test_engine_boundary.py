@@ -15,7 +15,12 @@ from typing import Any
 import pytest
 
 import cascade as cs
-from cascade.adapters.executors.errors import BoundaryError, RemoteError, WorkerDiedError, WorkerLoadError
+from cascade.adapters.executors.boundary_errors import (
+    BoundaryError,
+    RemoteError,
+    WorkerDiedError,
+    WorkerLoadError,
+)
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.runtime import TaskTimeoutError
 

@@ -21,10 +21,10 @@ from support.redis_server import RedisProcess
 
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
-from cascade.adapters.sqlite import JournalMode
-from cascade.adapters.urls import cache_from_url
+from cascade.adapters.sqlite_files import JournalMode
+from cascade.adapters.store_urls import cache_from_url
 from cascade.runtime import CacheBypassed, Engine
-from cascade.runtime.differences import Change, KeyDifference
+from cascade.runtime.explaining.key_differences import Change, KeyDifference
 from cascade.runtime.why import Verdict, explain
 from cascade.spec import CacheBackend, CacheEntry, CacheKey, Hit, SpecError, StoreError, StoreFormatError
 from cascade.testing import CacheBackendConformance
@@ -59,7 +59,7 @@ class TestSqliteWithALog(TestSqlite):
 
     @pytest.fixture(autouse=True)
     def choose_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("cascade.adapters.sqlite.journal_mode", lambda version: JournalMode.WAL)
+        monkeypatch.setattr("cascade.adapters.sqlite_files.journal_mode", lambda version: JournalMode.WAL)
 
 
 class TestRedis(CacheBackendConformance):
@@ -321,7 +321,7 @@ def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
 
 def test_a_file_that_is_locked_costs_the_hits_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another holds the file for longer than one waits, calls are made without the cache, and that is told."""
-    monkeypatch.setattr("cascade.adapters.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("cascade.adapters.sqlite_files.BUSY_SECONDS", 0.05)
     cache = SqliteCacheBackend(tmp_path / "cache.db")
     with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -20,8 +20,8 @@ import cascade as cs
 from cascade.adapters.state import Finding, Inspectable, SqliteCatalog, SqliteStateBackend
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.lease import FileLease
-from cascade.adapters.state.library import inspect_library
-from cascade.adapters.urls import catalog_from_url
+from cascade.adapters.state.sqlite.sqlite_library import inspect_library
+from cascade.adapters.store_urls import catalog_from_url
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import (
     RunActiveError,

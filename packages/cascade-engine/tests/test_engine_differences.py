@@ -8,7 +8,7 @@ import pytest
 
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
-from cascade.runtime.differences import Change, KeyDifference, closest, key_differences
+from cascade.runtime.explaining.key_differences import Change, KeyDifference, closest, key_differences
 from cascade.spec import CachedCall, CacheEntry, CacheKey, KeyPart, PartKind
 
 

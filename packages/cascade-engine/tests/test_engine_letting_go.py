@@ -14,7 +14,7 @@ import pytest
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
-from cascade.adapters.urls import state_from_url
+from cascade.adapters.store_urls import state_from_url
 from cascade.runtime import Engine, Event, MessageBus, OnFailure
 
 

@@ -78,7 +78,7 @@ def test_the_public_names() -> None:
         ("cascade.runtime.events", "TaskSkipped"),
         ("cascade.runtime.exceptions", "DependencyMissingError"),
         ("cascade.runtime.protocols", "Executor"),
-        ("cascade.runtime.targets", "encode_target"),
+        ("cascade.adapters.codec.trees", "encode_target"),
         ("cascade.runtime.why", "explain"),
         ("cascade.adapters.solvers.native", "NativeSolver"),
         ("cascade.adapters.executors.local", "LocalExecutor"),

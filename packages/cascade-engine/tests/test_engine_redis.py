@@ -19,9 +19,9 @@ from support.redis_server import RedisProcess
 import cascade as cs
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import RedisCatalog, RedisStateBackend
+from cascade.adapters.state.digests import Frame, Place
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
-from cascade.adapters.state.places import Frame, Place
-from cascade.adapters.state.redis import RedisJournal
+from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.spec import (
     MissingExtraError,
     RunActiveError,
@@ -175,7 +175,7 @@ import asyncio, sys
 from cascade.adapters.state import RedisStateBackend
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import Call, RunRecord
-from cascade.testing.keys import node_at
+from cascade.testing.sample_keys import node_at
 
 async def main():
     state = RedisStateBackend(sys.argv[1], run_id="run", lease_seconds=1.0)
@@ -193,7 +193,7 @@ asyncio.run(main())
 
 def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
     """A run whose process was killed can be taken over once its lease ends; what was committed is there."""
-    from cascade.testing.keys import node_at
+    from cascade.testing.sample_keys import node_at
 
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, text=True)
     with holder:

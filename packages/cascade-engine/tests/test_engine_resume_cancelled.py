@@ -12,7 +12,7 @@ from support.resuming import give, noted, play
 from support.stores import recorded
 
 import cascade as cs
-from cascade.adapters.urls import catalog_from_url
+from cascade.adapters.store_urls import catalog_from_url
 from cascade.runtime import Engine
 from cascade.spec import RunStatus
 

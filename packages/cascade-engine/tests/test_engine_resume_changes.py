@@ -277,7 +277,7 @@ SAME = {"factor": 10, "plus": 1, "below": 1, "made": 1, "factory": 1}
 
 
 VERSIONS = """
-import os, sys, cascade, cascade.runtime.recording
+import os, sys, cascade, cascade.runtime.recording.recorder
 folder, url, *versions = sys.argv[1:]
 sys.path.insert(0, folder)
 sys.dont_write_bytecode = True

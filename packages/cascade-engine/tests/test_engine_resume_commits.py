@@ -15,7 +15,7 @@ from support.stores import recorded
 
 import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal, Kind
-from cascade.adapters.urls import state_from_url
+from cascade.adapters.store_urls import state_from_url
 from cascade.runtime.events import TaskExecutionFinished
 from cascade.spec import PolicyError, SpecError, StoreError
 

@@ -15,7 +15,7 @@ from support.stores import path_of, recorded
 
 import cascade as cs
 from cascade.adapters.state import SqliteCatalog
-from cascade.adapters.urls import catalog_from_url
+from cascade.adapters.store_urls import catalog_from_url
 from cascade.spec import RunDamagedError, StoreError
 
 pytestmark = pytest.mark.usefixtures("story")

@@ -19,7 +19,7 @@ from support.resuming import WANTED, add, count_with_parts, give, give_later, it
 from support.stores import path_of, recorded
 
 import cascade as cs
-from cascade.adapters.sqlite import BUSY_SECONDS
+from cascade.adapters.sqlite_files import BUSY_SECONDS
 from cascade.adapters.state.journal import Changes
 from cascade.spec import StoreError
 

@@ -19,11 +19,11 @@ from support.suspended import CALLS, calls_of, target
 
 import cascade as cs
 from cascade.adapters.state import SqliteCatalog, SqliteStateBackend
-from cascade.adapters.state.sqlite import lock_path
+from cascade.adapters.state.sqlite.sqlite_journal import lock_path
 from cascade.spec import RunActiveError, RunLostError, StoreError
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import Call, RunRecord
-from cascade.testing.keys import node_at
+from cascade.testing.sample_keys import node_at
 
 pytestmark = pytest.mark.usefixtures("story")
 

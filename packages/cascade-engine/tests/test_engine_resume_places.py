@@ -23,7 +23,7 @@ AS_NOBODY = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from support.resuming import play, sixty
-from cascade.adapters.urls import catalog_from_url
+from cascade.adapters.store_urls import catalog_from_url
 play(sys.argv[2], sixty(), run_id="to import all that it takes")
 if os.geteuid() == 0:  # whom no mode keeps out
     os.setgroups([])

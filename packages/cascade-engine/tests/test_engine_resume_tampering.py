@@ -16,10 +16,10 @@ from support.resuming import WANTED, add, give, item, noted, play, sixty, stoppe
 from support.stores import path_of, recorded
 
 import cascade as cs
-from cascade.adapters.codec.data import VERSION
-from cascade.adapters.codec.frame import seal, unseal
+from cascade.adapters.codec.data_codec import VERSION
+from cascade.adapters.codec.envelope import seal, unseal
+from cascade.adapters.state.digests import Frame, Place, binding
 from cascade.adapters.state.journal import Journal, Kind, Loaded
-from cascade.adapters.state.places import Frame, Place, binding
 
 ODD: tuple[Any, ...] = (
     *(

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cascade.adapters.sqlite import Format, JournalMode, Synchronous, claim, journal_mode, open_connection
+from cascade.adapters.sqlite_files import (
+    Format,
+    JournalMode,
+    Synchronous,
+    claim,
+    journal_mode,
+    open_connection,
+)
 from cascade.spec import StoreError, StoreFormatError
 
 LETTERS = Format("box of letters", 1234, 2, ("CREATE TABLE letter (text TEXT)",))

@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 from support.redis_server import RedisProcess
 
 from cascade.adapters.state import InMemoryStateBackend, RedisStateBackend, SqliteStateBackend
-from cascade.runtime.keys import FrameKey, NodeKey
+from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.spec import StateBackend
 from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord
-from cascade.testing.executor import give
-from cascade.testing.keys import item_of, path_of, round_at, round_of_run
+from cascade.testing.executor_conformance import give
+from cascade.testing.sample_keys import item_of, path_of, round_at, round_of_run
 
 CALL = Call("task", "root")
 RECORD = RunRecord("task", "", (), {}, {}, b"", 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cascade.adapters.urls import cache_factory, catalog_from_url, state_from_url
+from cascade.adapters.store_urls import cache_factory, catalog_from_url, state_from_url
 from cascade.spec import SpecError
 
 

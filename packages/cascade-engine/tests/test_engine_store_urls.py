@@ -14,7 +14,7 @@ from support.redis_server import RedisProcess
 import cascade as cs
 from cascade.adapters.cache import RedisCacheBackend
 from cascade.adapters.state import RedisCatalog, RedisStateBackend
-from cascade.adapters.urls import cache_from_url, catalog_from_url, state_from_url
+from cascade.adapters.store_urls import cache_from_url, catalog_from_url, state_from_url
 from cascade.spec import SpecError, StoreError
 
 PASSWORD = "pAssw0rd"

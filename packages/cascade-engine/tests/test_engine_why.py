@@ -12,7 +12,7 @@ import pytest
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend, SqliteCacheBackend
 from cascade.runtime import SkipReason, UnknownParamError
-from cascade.runtime.differences import Change, KeyDifference
+from cascade.runtime.explaining.key_differences import Change, KeyDifference
 from cascade.runtime.why import Before, ItemCount, Judgement, Verdict, explain
 from cascade.spec import CachedCall, CacheKey, Hit, InputError, StoreFormatError
 from cascade.spec.cache_keys import make_key

@@ -17,10 +17,10 @@ import pytest
 
 import cascade as cs
 from cascade.adapters.codec import DataCodec, PickleCodec
+from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.graph import CycleError
 from cascade.graph.build import read_tree
 from cascade.graph.structure import structure_key
-from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec import (
     Codec,
     CodecError,

@@ -11,7 +11,7 @@ import pytest
 
 import cascade as cs
 from cascade.spec import MISSING
-from cascade.spec.source.references import find_loaded, loaded_names
+from cascade.spec.source.references import find_loaded, loaded_names, reference_of
 from cascade.spec.task import TaskReference
 
 
@@ -92,6 +92,7 @@ def test_what_is_below_no_class_is_missing(qualname: str) -> None:
         ("cascade.spec.policies", cs.RetryPolicy),
     ],
 )
-def test_what_records_of_earlier_versions_name_is_found_where_it_stands_now(module: str, cls: type) -> None:
-    """Data that was stored before a module of Cascade was moved leads to the same class."""
+def test_what_records_call_a_class_stays_when_its_module_moves(module: str, cls: type) -> None:
+    """Data and digests that were made before a module of Cascade was moved lead to the same class, and are equal."""
+    assert reference_of(cls) == (module, cls.__name__)
     assert find_loaded(module, cls.__name__) is cls

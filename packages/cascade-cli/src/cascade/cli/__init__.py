@@ -5,8 +5,8 @@ from types import ModuleType
 from typing import Any
 
 from cascade.cli.app import cli
-from cascade.cli.command import main
-from cascade.cli.loading import TargetNotFoundError
+from cascade.cli.commands.main import main
+from cascade.cli.target_loading import TargetNotFoundError
 
 __all__ = ["TargetNotFoundError", "cli", "main"]
 

@@ -1,5 +1,5 @@
 """`python -m cascade.cli`: the `cascade` command where its script is not on the path."""
 
-from cascade.cli.command import main
+from cascade.cli.commands.main import main
 
 main()

@@ -9,11 +9,11 @@ from typing import Any, Unpack
 import typer
 from typer.core import TyperCommand
 
+from cascade.cli.common_options import SETTINGS, Setting
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute, reported
-from cascade.cli.options import Option, environment, options, verbatim
 from cascade.cli.output import ResultFormat, forgiving_output
-from cascade.cli.settings import SETTINGS, Setting
+from cascade.cli.workflow_options import Option, environment, options, verbatim
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
 from cascade.spec import MISSING, LazyResult, ParamLazyResult, Resource, WorkflowSpec

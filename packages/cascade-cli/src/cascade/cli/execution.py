@@ -15,10 +15,10 @@ from typing import Any
 import typer
 
 from cascade.adapters.addresses import address_of
+from cascade.cli.common_options import chosen
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
 from cascade.cli.interrupts import Interrupts
 from cascade.cli.output import ResultError, ResultFormat, print_result
-from cascade.cli.settings import chosen
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import MessageBus, RunStarted, UnknownParamError
 from cascade.runtime.api import engine_for, run_options

@@ -13,16 +13,14 @@ from typing import Any, Literal, Never, Self, Unpack
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.solvers.native import NativeSolver
+from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
-from cascade.runtime.caching import SharedCache
-from cascade.runtime.capacity import CONCURRENCY, Amount, Capacity, Name, held
-from cascade.runtime.drive import Run, RunOptions
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
-from cascade.runtime.placement import Placement
 from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
+from cascade.runtime.running.run import Run, RunOptions
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,
@@ -33,7 +31,9 @@ from cascade.runtime.settings import (
     documented,
     parse_word,
 )
-from cascade.runtime.spawning import ended, seen_through, spawn
+from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name, held
+from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.stores import cache_maker, checked_part, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.spec.calls.standing import StandsForValue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import Choice
 from cascade.runtime.events import SkipReason
-from cascade.runtime.keys import FrameKey, NodeKey
-from cascade.runtime.program import Program
+from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route
 from cascade.spec.durable import DurableStateBackend, Note
 from cascade.spec.protocols import StateBackend

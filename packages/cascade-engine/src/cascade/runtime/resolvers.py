@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cascade.graph.tree import Call, Choice, Injected, Quotation
-from cascade.runtime.capacity import Amount, Name
 from cascade.runtime.exceptions import RequirementError, RouteNotFoundError
+from cascade.runtime.sharing.capacity import Amount, Name
 from cascade.spec.calls.arguments import Slot, fill, is_marker, value_at
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError

@@ -12,6 +12,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
+from cascade.adapters.spawning import spawn
 from cascade.runtime.exceptions import (
     ResourceCancelledError,
     ResourceCycleError,
@@ -19,7 +20,6 @@ from cascade.runtime.exceptions import (
     ResourceScopeError,
     ResourceYieldError,
 )
-from cascade.runtime.spawning import spawn
 from cascade.spec.common import GIVEN, INPUTS
 from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback, traceback_of
 from cascade.spec.errors import CascadeError

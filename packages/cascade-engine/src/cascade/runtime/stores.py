@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from cascade.adapters import urls
+from cascade.adapters import store_urls as urls
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime.protocols import CacheBackend, StateBackendFactory
 from cascade.runtime.settings import StoreSettings, part_of

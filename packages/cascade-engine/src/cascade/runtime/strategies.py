@@ -1,6 +1,6 @@
 """Strategies: how a target is driven. By graph reuse a structure is built and planned once, every tree only matched.
 
-The other strategy is the tail-call loop, in `cascade.runtime.tail_calls`.
+The other strategy is the tail-call loop, in `cascade.runtime.running.loops`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import build_graph, read_tree
-from cascade.graph.plain import PlainStructure
+from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.structure import structure_key
 from cascade.graph.tree import Tree
-from cascade.runtime.compiling import (
+from cascade.runtime.fast.call_tables import Table, make_table
+from cascade.runtime.fast.loop_source import (
     Matcher,
     StraightLine,
     compile_matcher,
     compile_straight_line,
 )
-from cascade.runtime.flights import Course
-from cascade.runtime.match_writing import NotCompilableError
-from cascade.runtime.matching import make_matcher
-from cascade.runtime.plain import TURN_SECONDS, Lazies
-from cascade.runtime.program import Program, compile_program
+from cascade.runtime.fast.matcher import make_matcher
+from cascade.runtime.fast.matcher_source import NotCompilableError
+from cascade.runtime.programs.plain_values import TURN_SECONDS, Lazies
+from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
-from cascade.runtime.tables import Table, make_table
+from cascade.runtime.running.flights import Course
 from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cascade.adapters import urls
+from cascade.adapters import store_urls as urls
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build_graph
-from cascade.runtime.checks import check_inputs
-from cascade.runtime.explanation import Explanation
-from cascade.runtime.judging import Answer, Before, ItemCount, Judge, Judgement, Verdict
-from cascade.runtime.program import compile_program
+from cascade.runtime.explaining.explanation import Explanation
+from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judge, Judgement, Verdict
+from cascade.runtime.programs.program import compile_program
+from cascade.runtime.running.admission import check_inputs
 from cascade.runtime.stores import codec_of
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.inputs.workflow import WorkflowSpec

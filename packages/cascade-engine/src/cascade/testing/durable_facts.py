@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
-from cascade.runtime.keys import NodeKey
 from cascade.spec.durable import (
     DurableStateBackend,
     Note,
@@ -19,8 +19,16 @@ from cascade.testing.durable_parts import (
     round_of,
     run_check,
 )
-from cascade.testing.executor import give, show
-from cascade.testing.keys import VALUES, different_keys, item_of, node_at, path_of, round_at, round_of_run
+from cascade.testing.executor_conformance import give, show
+from cascade.testing.sample_keys import (
+    VALUES,
+    different_keys,
+    item_of,
+    node_at,
+    path_of,
+    round_at,
+    round_of_run,
+)
 
 
 class DurableFacts(DurableParts):

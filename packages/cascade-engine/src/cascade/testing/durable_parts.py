@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import ROOT
-from cascade.runtime.keys import FrameKey, NodeKey
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import (
     Call,
@@ -17,8 +17,8 @@ from cascade.spec.durable import (
     RunRecord,
 )
 from cascade.spec.errors import CascadeError, StoreError
-from cascade.testing.keys import item_of, node_at, round_at
-from cascade.testing.state import StateBackendConformance
+from cascade.testing.sample_keys import item_of, node_at, round_at
+from cascade.testing.state_conformance import StateBackendConformance
 
 Check = Callable[[], Coroutine[Any, Any, None]]
 

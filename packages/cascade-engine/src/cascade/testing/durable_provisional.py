@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
-from cascade.runtime.keys import NodeKey
 from cascade.spec.durable import DurableStateBackend, Note, Pending, RunStatus
 from cascade.spec.errors import CodecError
 from cascade.testing.durable_parts import CALL, DurableParts, frames_below, record, run_check
-from cascade.testing.executor import give
-from cascade.testing.keys import item_of, node_at, path_of, round_of_run
+from cascade.testing.executor_conformance import give
+from cascade.testing.sample_keys import item_of, node_at, path_of, round_of_run
 
 Step = Callable[[DurableStateBackend], None]
 

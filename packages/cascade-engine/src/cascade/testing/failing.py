@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from cascade.adapters.urls import state_from_url
+from cascade.adapters.store_urls import state_from_url
 from cascade.spec.durable import DurableStateBackend
 from cascade.spec.errors import StoreError
 from cascade.spec.protocols import CacheBackend, CacheEntry, CacheKey, Hit, StateBackend

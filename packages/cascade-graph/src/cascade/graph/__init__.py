@@ -1,25 +1,25 @@
 """The graph model, the builder, plans, analysis, drawing and serialisation; nothing here runs a task.
 
-The names of `cascade.graph.analysis` are looked up on first use: for them alone networkx is loaded.
+The names of `cascade.graph.analysis.networks` are looked up on first use: for them alone networkx is loaded.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from cascade.graph.analysis.static_analysis import tail_calls
 from cascade.graph.build import build_graph
-from cascade.graph.drawing import Format, to_dot, to_mermaid, visualize
-from cascade.graph.errors import CycleError, GraphError, UnknownFormatError
+from cascade.graph.drawing.drawings import Format, to_dot, to_mermaid, visualize
+from cascade.graph.drawing.potential import with_tail_calls
+from cascade.graph.graph_errors import CycleError, GraphError, UnknownFormatError
 from cascade.graph.hashing import structure_digest
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
 from cascade.graph.node_policies import NodePolicies, NodeRetry
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
-from cascade.graph.potential import with_tail_calls
 from cascade.graph.serialisation import from_json, to_json
-from cascade.graph.static_analysis import tail_calls
 
 if TYPE_CHECKING:
-    from cascade.graph.analysis import critical_path, cycles, to_networkx
+    from cascade.graph.analysis.networks import critical_path, cycles, to_networkx
 
 __all__ = [
     "CycleError",
@@ -56,4 +56,4 @@ if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name
     def __getattr__(name):
         if name not in ("critical_path", "cycles", "to_networkx"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module("cascade.graph.analysis"), name)
+        return getattr(import_module("cascade.graph.analysis.networks"), name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, overload
 
-from cascade.graph.errors import GraphError
+from cascade.graph.graph_errors import GraphError
 from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, node_policies
 from cascade.graph.path import PathTable, StructurePath
 from cascade.graph.tree import Choice, Tree

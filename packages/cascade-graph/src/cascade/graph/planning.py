@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from cascade.graph.build import build_graph
-from cascade.graph.errors import CycleError
+from cascade.graph.graph_errors import CycleError
 from cascade.graph.model import Graph, Node
 from cascade.graph.ordering import HANDFUL, saving_order
-from cascade.graph.plain import PlainStructure
+from cascade.graph.plain_structure import PlainStructure
 
 PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
 """What the columns of a plan's table are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cascade.graph.plain import Form, Inputs, Link, Listed, PlainStructure
+from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStructure
 from cascade.graph.tree import Tree, container_kinds
 from cascade.spec.calls.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any, TypeVar
 
-from cascade.graph.errors import GraphError
+from cascade.graph.graph_errors import GraphError
 from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
 from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetry
 from cascade.graph.path import PathTable, Place, Segment, StructurePath

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from cascade.graph.plain import PlainStructure
+from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Call, Tree, container_kinds
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING

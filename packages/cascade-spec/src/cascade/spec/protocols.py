@@ -173,8 +173,8 @@ class Codec(Protocol):
 class StateBackend(Protocol):
     """The facts of one run: made once per run, called with `run_id=`.
 
-    Keys are `cascade.runtime.keys.NodeKey`s: hashable, equal for equal places, with a `frame`. A key may hold both a
-    skip and a result: a node that is skipped with `otherwise` has a value all the same.
+    Keys are `cascade.adapters.state.keys.NodeKey`s: hashable, equal for equal places, with a `frame`. A key may hold
+    both a skip and a result: a node that is skipped with `otherwise` has a value all the same.
     """
 
     def put_result(self, key: Any, value: object) -> None:

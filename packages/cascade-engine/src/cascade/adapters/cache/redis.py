@@ -11,7 +11,7 @@ from typing import Any
 
 from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
-from cascade.adapters.redis import RedisServer
+from cascade.adapters.redis_server import RedisServer
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cascade.adapters.cache.files import CacheFiles
+from cascade.adapters.cache.large_values import CacheFiles
 from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
-from cascade.adapters.sqlite import (
+from cascade.adapters.sqlite_files import (
     Format,
     Synchronous,
     claim,
@@ -31,8 +31,8 @@ from cascade.adapters.sqlite import (
     told,
     transaction,
 )
-from cascade.adapters.values.files import FileValueStore
 from cascade.adapters.values.pointer import is_pointer
+from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from cascade.adapters.codec.classes import (
+from cascade.adapters.codec.data_type import DataType
+from cascade.adapters.codec.decoding_steps import Step
+from cascade.adapters.codec.hash_checks import check_hashed
+from cascade.adapters.codec.kinds.registry import kind_named, unpack
+from cascade.adapters.codec.leaves import LEAF_NAMED, PLAIN
+from cascade.adapters.codec.shapes.class_shapes import (
     DataclassShape,
     EnumShape,
     NamedTupleShape,
@@ -16,12 +21,7 @@ from cascade.adapters.codec.classes import (
     changed_fields,
     missing_member,
 )
-from cascade.adapters.codec.hashing import check_hashed
-from cascade.adapters.codec.kinds import kind_named, unpack
-from cascade.adapters.codec.leaves import LEAF_NAMED, PLAIN
-from cascade.adapters.codec.models import ModelShape, StructShape
-from cascade.adapters.codec.program import Step
-from cascade.adapters.codec.registered import DataType
+from cascade.adapters.codec.shapes.models import ModelShape, StructShape
 from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.errors import DamagedDataError, StoredReferenceError
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from cascade.adapters.codec.classes import EnumShape, NamedTupleShape, Shapes
-from cascade.adapters.codec.hashing import Parts, check_hashed, numbered, way_to
-from cascade.adapters.codec.kinds import Kind, kind_of
+from cascade.adapters.codec.data_type import DataType
+from cascade.adapters.codec.decoding_steps import Step
+from cascade.adapters.codec.hash_checks import Parts, check_hashed, numbered, way_to
+from cascade.adapters.codec.kinds.registry import Kind, kind_of
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
-from cascade.adapters.codec.models import ModelShape, StructShape
-from cascade.adapters.codec.program import Step
 from cascade.adapters.codec.refusals import LAZY, SECRET
-from cascade.adapters.codec.registered import DataType
+from cascade.adapters.codec.shapes.class_shapes import EnumShape, NamedTupleShape, Shapes
+from cascade.adapters.codec.shapes.models import ModelShape, StructShape
 from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING

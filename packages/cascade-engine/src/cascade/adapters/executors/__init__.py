@@ -1,6 +1,6 @@
 """Executors: they make calls. These are the errors of calls that are made in another process."""
 
-from cascade.adapters.executors.errors import (
+from cascade.adapters.executors.boundary_errors import (
     BoundaryError,
     RemoteError,
     UnguardedMainError,

@@ -19,10 +19,10 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from cascade.adapters.executors.errors import UnguardedMainError
-from cascade.adapters.executors.loading import Loader
+from cascade.adapters.executors.boundary_errors import UnguardedMainError
 from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, tell
 from cascade.adapters.executors.raised import encode_exception
+from cascade.adapters.executors.worker_loading import Loader
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.task import Task
 

@@ -17,8 +17,8 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
 
-from cascade.adapters.executors import guard
-from cascade.adapters.executors.errors import (
+from cascade.adapters.executors import main_guard as guard
+from cascade.adapters.executors.boundary_errors import (
     BoundaryError,
     RemoteError,
     UnguardedMainError,

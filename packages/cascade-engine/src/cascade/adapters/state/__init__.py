@@ -10,12 +10,12 @@ from cascade.adapters.state.memory import InMemoryStateBackend
 if TYPE_CHECKING:
     from cascade.adapters.state.catalog import Catalog, FactSummary, Finding, Inspectable, RunSummary
     from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Journal, Kind, Loaded
-    from cascade.adapters.state.library import inspect_library
     from cascade.adapters.state.recorded import RecordedState
-    from cascade.adapters.state.redis import RedisJournal, RedisStateBackend
-    from cascade.adapters.state.redis_catalog import RedisCatalog
-    from cascade.adapters.state.runs import SqliteCatalog
-    from cascade.adapters.state.sqlite import SqliteStateBackend
+    from cascade.adapters.state.redis.redis_catalog import RedisCatalog
+    from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
+    from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog
+    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend
+    from cascade.adapters.state.sqlite.sqlite_library import inspect_library
 
 __all__ = [
     "Catalog",
@@ -45,11 +45,11 @@ _HOMES = {
     **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
     **dict.fromkeys(("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded"), "journal"),
     "RecordedState": "recorded",
-    "RedisCatalog": "redis_catalog",
-    **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis"),
-    "SqliteCatalog": "runs",
-    "inspect_library": "library",
-    "SqliteStateBackend": "sqlite",
+    "RedisCatalog": "redis.redis_catalog",
+    **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis.redis_journal"),
+    "SqliteCatalog": "sqlite.sqlite_catalog",
+    "inspect_library": "sqlite.sqlite_library",
+    "SqliteStateBackend": "sqlite.sqlite_journal",
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name would be found here

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from cascade.adapters.state.digests import SIZE, Frame, Place
 from cascade.adapters.state.journal import Head, Kind
-from cascade.adapters.state.places import SIZE, Frame, Place
 from cascade.spec.durable import RunStatus
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
-from cascade.adapters.state.places import Frame, Place
+from cascade.adapters.state.digests import Frame, Place
 from cascade.spec.durable import Call, RunStatus
 from cascade.spec.errors import PolicyError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cascade.adapters.state.keys import FrameKey, NodeKey
     from cascade.graph.path import StructurePath
-    from cascade.runtime.keys import FrameKey, NodeKey
 
 
 class InMemoryStateBackend:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cascade.adapters.state.digests import Frame, Place
 from cascade.adapters.state.journal import Fact, Head, Kind
-from cascade.adapters.state.places import Frame, Place
 
 Facts = dict[bytes, dict[tuple[bytes, Kind], Fact]]
 """Facts by the digest of their frame, then by node and kind."""

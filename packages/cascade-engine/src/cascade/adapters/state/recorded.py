@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from cascade.adapters.codec import DataCodec
-from cascade.adapters.codec.frame import seal, unseal
+from cascade.adapters.codec.envelope import seal, unseal
+from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.adapters.state.checked import count
 from cascade.adapters.state.damage import FAULTS, as_damage, checking
+from cascade.adapters.state.digests import Frame, Place, binding, frame_of, place_of
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
-from cascade.adapters.state.places import Frame, Place, binding, frame_of, place_of
 from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
 from cascade.adapters.values.pointer import is_pointer
-from cascade.runtime.targets import decode_target, encode_target
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
 from cascade.spec.errors import DamagedDataError, PolicyError, RunRulesError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
-    from cascade.runtime.keys import FrameKey, NodeKey
+    from cascade.adapters.state.keys import FrameKey, NodeKey
 
 T = TypeVar("T")
 

@@ -73,7 +73,7 @@ _MAINS = (_MAIN, "__mp_main__")
 
 def known_as(module: str) -> str:
     """Return the name that a module is known by in keys and records."""
-    return main_name() if module in _MAINS else module
+    return main_name() if module in _MAINS else _STORED_NAMES.get(module, module)
 
 
 def module_of(value: Any) -> str:
@@ -84,7 +84,7 @@ def module_of(value: Any) -> str:
 def find_loaded(module: str, qualname: str) -> object:
     """Return what stands under that name in a module that is imported; `MISSING` if nothing does.
 
-    What is run is found under both of its names, and what Cascade has moved under its old one as well.
+    What is run is found under both of its names, and a class of Cascade under the name that records have.
     """
     if module == main_name() and (found := _find(sys.modules.get(_MAIN, MISSING), qualname)) is not MISSING:
         return found
@@ -94,12 +94,14 @@ def find_loaded(module: str, qualname: str) -> object:
     return found
 
 
-_MOVED = {
-    "cascade.spec.caching": "cascade.spec.policies.caching",
-    "cascade.spec.files": "cascade.spec.inputs.files",
-    "cascade.spec.policies": "cascade.spec.policies.declared",
+_STORED_NAMES = {
+    "cascade.spec.policies.caching": "cascade.spec.caching",
+    "cascade.spec.policies.declared": "cascade.spec.policies",
+    "cascade.spec.inputs.files": "cascade.spec.files",
 }
-"""Where classes stand now that records of earlier versions name by another module."""
+"""What modules of Cascade are called in records and digests: wherever a class moves to, these names stay."""
+
+_MOVED = {stored: now for now, stored in _STORED_NAMES.items()}
 
 
 def _find(found: object, qualname: str) -> object:

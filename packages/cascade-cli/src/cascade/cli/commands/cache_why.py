@@ -1,0 +1,73 @@
+"""`cascade why`: a workflow held against a cache. The options are those of its parameters, as for `cascade run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from cascade.cli.app import app_of, declared
+from cascade.cli.common_options import VARIABLES, Setting
+from cascade.cli.execution import reported
+from cascade.cli.tables.run_tables import ListFormat
+from cascade.cli.tables.why_table import why_json, why_table
+from cascade.cli.workflow_options import environment, options
+from cascade.runtime.why import explain
+from cascade.spec import SpecError
+
+_PANEL = "Cache"
+
+WHY_SETTINGS = (
+    Setting(
+        "cache",
+        str,
+        "The cache to look into: sqlite:///cache.db, redis://localhost.",
+        _PANEL,
+        metavar="URL",
+        variable=VARIABLES["cache"],
+    ),
+    Setting(
+        "codec",
+        str,
+        "The codec of its values, if it is not data: pickle, module:name.",
+        _PANEL,
+        metavar="CODEC",
+    ),
+    Setting("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
+)
+
+
+def why_app(target: Any, before: Mapping[str, object]) -> typer.Typer:
+    """Make the app that explains a workflow; `before` are the settings that were given before the target.
+
+    A parameter may have the name of a setting: behind the target its option is the parameter's.
+
+    Raises:
+        NotLazyError: If the workflow needs arguments, or gives no lazy result.
+    """
+    lazy, spec = declared(target)
+    found = options(spec.contracts, {}, reserved=("--help",))
+    taken = {flag for option in found for flag in option.flags}
+    shown = [setting for setting in WHY_SETTINGS if setting.flag not in taken]
+
+    def act(params: dict[str, object], **given: object) -> None:
+        settings = {**before, **{name: value for name, value in given.items() if value is not None}}
+        cache = settings.get("cache")
+        with reported():
+            if not isinstance(cache, str):
+                raise SpecError("nothing to look into", "give the URL of a cache, --cache sqlite:///cache.db")
+            codec = settings.get("codec")
+            judgements = asyncio.run(
+                explain(
+                    lazy, cache, params=params, spec=spec, codec=codec if isinstance(codec, str) else None
+                )
+            )
+        is_data = settings.get("format") is ListFormat.JSON
+        typer.echo(why_json(judgements) if is_data else why_table(judgements))
+
+    purpose = (
+        "Show, for each task, whether its value is in the cache, and if not, what has changed. Runs nothing."
+    )
+    return app_of(purpose, environment(spec.contracts), found, shown, act)

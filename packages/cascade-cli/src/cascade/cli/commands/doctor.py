@@ -1,0 +1,104 @@
+"""`cascade doctor`: whether what Cascade stands on is sound here, and a store with it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import closing
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from cascade.adapters.addresses import address_of
+from cascade.adapters.state import Catalog, Finding, Inspectable
+from cascade.adapters.store_urls import catalog_from_url
+from cascade.cli.tables.text_table import shown
+from cascade.spec import CascadeError, RunStatus, SpecError, StoreNotFoundError
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
+
+_WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")
+
+
+def diagnose(state: str | None) -> Iterator[Finding]:
+    """Look at the installation, and at the store that a URL names; one finding for each thing looked at."""
+    yield Finding("python", f"{platform.python_version()} ({platform.python_implementation()})")
+    yield Finding("platform", platform.platform())
+    yield wheels(installed(*_WHEELS))
+    yield from _library()
+    yield _package("msgspec", "", "pip install --force-reinstall cascade-engine")
+    yield _package("redis", "not installed; for redis:// stores: pip install 'cascade-engine[redis]'", "")
+    if state is not None:
+        yield from _store(state)
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Return the versions of distributions by name; empty for one that is not installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def wheels(versions: dict[str, str]) -> Finding:
+    """Tell of the versions of Cascade's wheels, which have to agree."""
+    told = ", ".join(f"{name} {number or 'not installed'}" for name, number in versions.items())
+    if len(set(versions.values())) == 1:
+        return Finding(
+            "cascade", told if any(versions.values()) else "not installed: it runs from its sources"
+        )
+    wanted = max(versions.values(), key=lambda number: [*versions.values()].count(number) if number else 0)
+    commands = " ".join(f"{name}=={wanted}" for name in versions)
+    return Finding("cascade", told, f"give all the same version: pip install {commands}")
+
+
+def _library() -> list[Finding]:
+    if find_spec("_sqlite3") is None:
+        return [Finding("sqlite", "this Python has none", "use a Python that was built with SQLite")]
+    found: list[Finding] = import_module("cascade.adapters.state.sqlite.sqlite_library").inspect_library()
+    return found
+
+
+def _package(name: str, without: str, remedy: str) -> Finding:
+    (number,) = installed(name).values()
+    return Finding(name, number) if number else Finding(name, without or "not installed", remedy)
+
+
+def _store(url: str) -> Iterator[Finding]:
+    """Look at a store.
+
+    Raises:
+        SpecError: If the URL names none: that is no state of the installation but a wrong word.
+    """
+    try:
+        with closing(catalog_from_url(url)) as catalog:
+            yield Finding("store", address_of(url))
+            yield from _contents(catalog)
+    except StoreNotFoundError as problem:
+        yield Finding("store", str(problem), "correct the URL; a run that is recorded there makes it")
+    except SpecError:
+        raise
+    except CascadeError as problem:
+        yield Finding(
+            "store",
+            str(problem),
+            getattr(problem, "remedy", "")
+            or "check the URL and who may read it; restore a damaged store from a copy",
+        )
+
+
+def _contents(catalog: Catalog) -> Iterator[Finding]:
+    if isinstance(catalog, Inspectable):
+        yield from catalog.inspect()
+    runs = catalog.runs()
+    driven = sum(bool(run.driver) for run in runs)
+    interrupted = sum(run.is_interrupted for run in runs)
+    told = f"{len(runs)}, {driven} driven now, {interrupted} interrupted"
+    older = sorted({made_by(run.rules) for run in runs if run.rules != DIGEST_RULES})
+    yield Finding("runs", told + (f"; some recorded by {', '.join(older)} can't go on" if older else ""))
+    for run in runs:
+        if run.status is RunStatus.DAMAGED:
+            remedy = f"begin it anew with --restart, or cascade runs delete {shown(run.run_id)}"
+            yield Finding("run", f"'{shown(run.run_id)}' is damaged", remedy)

@@ -1,0 +1,163 @@
+"""The `cascade` command: runs, draws and plans the workflow in a file or module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from cascade.cli.app import HELP_FLAGS, App, cli, declared
+from cascade.cli.commands.cache_why import WHY_SETTINGS, why_app
+from cascade.cli.commands.doctor import diagnose
+from cascade.cli.commands.stored_runs import runs_app
+from cascade.cli.common_options import SETTINGS, VARIABLES, before_target, with_settings
+from cascade.cli.execution import ExitCode, reported
+from cascade.cli.tables.plan_table import plan_table
+from cascade.cli.tables.run_tables import ListFormat, findings_json, findings_table
+from cascade.cli.target_loading import load
+from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
+
+_app = App(
+    no_args_is_help=True,
+    context_settings=HELP_FLAGS,
+    pretty_exceptions_enable=False,
+    help="Run, draw, plan and explain Cascade workflows; look at recorded runs.",
+)
+_app.add_typer(runs_app, name="runs")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the `cascade` command with these arguments, or those of the process; ends in `SystemExit`."""
+    _app(args=args, prog_name="cascade")
+
+
+class GraphFormat(StrEnum):
+    """How `cascade graph` writes a graph."""
+
+    MERMAID = "mermaid"
+    DOT = "dot"
+    JSON = "json"
+
+
+_WRITERS: dict[GraphFormat, Callable[[Graph], str]] = {
+    GraphFormat.MERMAID: to_mermaid,
+    GraphFormat.DOT: to_dot,
+    GraphFormat.JSON: to_json,
+}
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE_OR_MODULE[:NAME]",
+        help="Where the workflow is. Without a name: `workflow`, or the only function or lazy result there.",
+        show_default=False,
+    ),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"cascade {version('cascade-cli')}")
+        except PackageNotFoundError:
+            typer.echo("cascade (not installed: it runs from its sources)")
+        raise typer.Exit
+
+
+@_app.callback()
+def _cascade(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+# What follows the target is the workflow's own business: `--help` too.
+@_app.command(
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    options_metavar="",
+)
+@with_settings(SETTINGS)
+def run(
+    target: Target,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="--PARAM VALUE",
+            help="The workflow's parameters; `cascade run FILE --help` shows them.",
+            show_default=False,
+        ),
+    ] = None,
+    **given: object,
+) -> None:
+    """Run a workflow and print its result."""
+    with reported():
+        loaded = load(target)
+        app = cli(loaded.workflow, resources=loaded.resources)
+    app(args=[*before_target(SETTINGS, given), *(arguments or ())], prog_name=f"cascade run {target}")
+
+
+@_app.command(context_settings=HELP_FLAGS)
+def graph(
+    target: Target,
+    form: Annotated[GraphFormat, typer.Option("--format", help="What to write.")] = GraphFormat.MERMAID,
+) -> None:
+    """Draw the graph of a workflow, with the tail calls that its source shows; runs nothing."""
+    with reported():
+        lazy, _ = declared(load(target).workflow)
+        text = _WRITERS[form](with_tail_calls(build_graph(lazy)))
+    typer.echo(text.rstrip("\n"))
+
+
+@_app.command(context_settings=HELP_FLAGS)
+def plan(target: Target) -> None:
+    """Show what would run and in which order; runs nothing."""
+    with reported():
+        lazy, _ = declared(load(target).workflow)
+        text = plan_table(stages(build_graph(lazy)))
+    typer.echo(text)
+
+
+@_app.command(
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    options_metavar="",
+)
+@with_settings(WHY_SETTINGS)
+def why(
+    target: Target,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="--cache URL --PARAM VALUE",
+            help="The cache, and the workflow's parameters as `cascade run` takes them.",
+            show_default=False,
+        ),
+    ] = None,
+    **given: object,
+) -> None:
+    """Show, for each task, whether its value is in the cache, and if not, what has changed; runs nothing."""
+    with reported():
+        app = why_app(load(target).workflow, given)
+    app(args=list(arguments or ()), prog_name=f"cascade why {target}")
+
+
+@_app.command(context_settings=HELP_FLAGS)
+def doctor(
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Look at this store too.", show_default=False, envvar=VARIABLES["state"]
+        ),
+    ] = None,
+    form: Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")] = ListFormat.HUMAN,
+) -> None:
+    """Check the installation and a store, and show what `durability` means here."""
+    with reported():
+        found = list(diagnose(state))
+    typer.echo(findings_json(found) if form is ListFormat.JSON else findings_table(found))
+    if any(finding.remedy for finding in found):
+        raise typer.Exit(ExitCode.FAILED)

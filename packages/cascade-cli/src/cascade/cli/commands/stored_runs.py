@@ -1,0 +1,219 @@
+"""`cascade runs`: what a store has of its runs. Only `resume` loads a workflow; the others look at no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Annotated
+
+import typer
+
+from cascade.adapters.addresses import address_of
+from cascade.adapters.state import Catalog, RunSummary
+from cascade.adapters.store_urls import catalog_from_url
+from cascade.cli.app import HELP_FLAGS, make_app
+from cascade.cli.common_options import RESTART, RUN_ID, SETTINGS, VARIABLES, before_target, with_settings
+from cascade.cli.execution import reported
+from cascade.cli.tables.ages import moment
+from cascade.cli.tables.run_tables import (
+    ListFormat,
+    ShownStatus,
+    run_json,
+    run_page,
+    runs_json,
+    runs_table,
+    size_text,
+    status_of,
+)
+from cascade.cli.tables.text_table import shown
+from cascade.cli.target_loading import load
+from cascade.runtime.settings import RunSettings
+from cascade.spec import SpecError
+from cascade.spec.errors import RunActiveError, RunNotFoundError
+
+runs_app = typer.Typer(
+    context_settings=HELP_FLAGS,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="List, show, resume and delete recorded runs.",
+)
+
+State = Annotated[
+    str,
+    typer.Option(
+        "--state",
+        metavar="URL",
+        help="The store: sqlite:///runs.db, redis://localhost.",
+        show_default=False,
+        envvar=VARIABLES["state"],
+    ),
+]
+RunId = Annotated[str, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)]
+Form = Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")]
+
+
+@runs_app.command("list", context_settings=HELP_FLAGS)
+def list_runs(
+    state: State,
+    form: Form = ListFormat.HUMAN,
+    status: Annotated[
+        list[ShownStatus] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help=f"Only runs of this status, or these: {', '.join(ShownStatus)}.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment,
+            metavar="AGE",
+            help="Only runs updated since: 2h, 7d, 2026-11-30.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default=False)
+    ] = None,
+) -> None:
+    """List the runs of a store, the last updated first. Columns that don't fit the terminal are left out."""
+    with _catalog(state) as catalog:
+        found = catalog.runs()
+    wanted = [
+        run
+        for run in found
+        if (not status or status_of(run) in status) and (since is None or run.updated >= since)
+    ][:limit]
+    typer.echo(runs_json(wanted) if form is ListFormat.JSON else runs_table(wanted))
+
+
+@runs_app.command(context_settings=HELP_FLAGS)
+def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
+    """Show a run and what is recorded of it, without the values."""
+    with _catalog(state) as catalog:
+        run = _find(catalog, run_id, state)
+        facts = catalog.facts(run_id)
+    typer.echo(run_json(run, facts) if form is ListFormat.JSON else run_page(run, facts))
+
+
+@runs_app.command(context_settings=HELP_FLAGS)
+def delete(
+    state: State,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment,
+            metavar="AGE",
+            help="All runs that were not updated since, but those that are driven: 30d, 2026-11-30.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run, or all old ones, and all that is recorded of them."""
+    with _catalog(state) as catalog:
+        if (run_id is None) == (older_than is None):
+            raise SpecError(
+                "nothing to delete is named, or two things", "give an ID or --older-than, one of them"
+            )
+        if run_id is not None:
+            _delete_one(catalog, run_id, state, yes)
+        elif older_than is not None:
+            _delete_old(catalog, older_than, yes)
+
+
+def _delete_one(catalog: Catalog, run_id: str, state: str, yes: bool) -> None:
+    run = _find(catalog, run_id, state)
+    if run.driver:
+        raise RunActiveError(run_id, address_of(state), run.driver)
+    if not yes:
+        what = f"run '{shown(run_id)}' with {run.facts} facts ({size_text(run.size)})"
+        typer.confirm(f"Delete {what}?", abort=True, err=True)
+    catalog.delete(run_id)
+
+
+def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
+    old = [run for run in catalog.runs() if run.updated < before and not run.driver]
+    if old and not yes:
+        size = size_text(sum(run.size for run in old))
+        typer.confirm(f"Delete {len(old)} runs ({size})?", abort=True, err=True)
+    deleted = 0
+    for run in old:
+        try:
+            catalog.delete(run.run_id)
+        except (RunActiveError, RunNotFoundError):
+            continue  # somebody has begun to drive it, or deleted it, since the list was made
+        deleted += 1
+    typer.echo(f"deleted {deleted} runs")
+
+
+# What follows the target is the workflow's own business: `--help` too.
+@runs_app.command(
+    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    options_metavar="[OPTIONS]",
+)
+@with_settings(_RESUMING := tuple(each for each in SETTINGS if each not in (RUN_ID, RESTART)))
+def resume(
+    run_id: RunId,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="FILE_OR_MODULE[:NAME]", help="Where its workflow is.", show_default=False),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="--PARAM VALUE",
+            help="The workflow's parameters, as the run began with them: a store does not have them.",
+            show_default=False,
+        ),
+    ] = None,
+    **given: object,
+) -> None:
+    """Go on with a run, and print its result. The options may stand after the target too."""
+
+    def check(settings: RunSettings) -> None:
+        _check_is_there(run_id, settings.get("state"))
+
+    with reported():
+        loaded = load(target)
+        app = make_app(loaded.workflow, {"run_id": run_id, "resources": loaded.resources}, _RESUMING, check)
+    app(
+        args=[*before_target(_RESUMING, given), *(arguments or ())],
+        prog_name=f"cascade runs resume {run_id} {target}",
+    )
+
+
+@contextmanager
+def _catalog(url: str) -> Iterator[Catalog]:
+    with reported(), closing(catalog_from_url(url)) as catalog:
+        yield catalog
+
+
+def _find(catalog: Catalog, run_id: str, url: str) -> RunSummary:
+    for run in catalog.runs():
+        if run.run_id == run_id:
+            return run
+    raise RunNotFoundError(run_id, address_of(url))
+
+
+def _check_is_there(run_id: str, url: object) -> None:
+    """Check that a store has a run.
+
+    Raises:
+        SpecError: If no store is given.
+        RunNotFoundError: If the store does not have it.
+    """
+    if not isinstance(url, str):
+        raise SpecError(f"run '{run_id}' without a store", "give its URL, --state sqlite:///runs.db")
+    try:
+        with closing(catalog_from_url(url)) as catalog:
+            _find(catalog, run_id, url)
+    except RunNotFoundError as missing:
+        missing.add_note("to begin it: cascade run FILE --state URL --run-id ID")
+        raise

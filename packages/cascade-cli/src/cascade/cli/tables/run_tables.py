@@ -1,0 +1,155 @@
+"""What a store has of its runs, and how it is: as text for people and as data for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from cascade.adapters.state import FactSummary, Finding, RunSummary
+from cascade.cli.tables.text_table import fitted_table, shown, text_table
+from cascade.spec import RunStatus
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
+
+INTERRUPTED = "interrupted"
+"""What a run is called that has not ended and that nobody drives."""
+
+
+ShownStatus = StrEnum(  # type: ignore[misc]  # mypy reads only literal members
+    "ShownStatus", [(each.name, each.value) for each in RunStatus] + [("INTERRUPTED", INTERRUPTED)]
+)
+"""What is shown as the status of a run."""
+
+
+class ListFormat(StrEnum):
+    """How something is listed: for people, or as one JSON value."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+def runs_table(runs: Sequence[RunSummary]) -> str:
+    """Return a line for each run; columns that the terminal has no room for are left out."""
+    head = ("RUN", "STATUS", "TASK", "ROUND", "BEGAN", "UPDATED", "FACTS", "SIZE", "BY")
+    rows = [
+        (
+            shown(run.run_id),
+            status_of(run),
+            shown(run.task),
+            str(run.round),
+            local_time(run.began),
+            local_time(run.updated),
+            str(run.facts),
+            size_text(run.size),
+            shown(run.driver),
+        )
+        for run in runs
+    ]
+    drop = ("BEGAN", "FACTS", "SIZE", *(() if any(run.driver for run in runs) else ("BY",)), "ROUND")
+    return fitted_table(head, rows, drop=drop, broken=("TASK", "BY", "UPDATED"))
+
+
+def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
+    """Return all that there is to show of a run: a line for each property, then one for each fact."""
+    properties = [
+        ("run", shown(run.run_id)),
+        ("status", status_of(run)),
+        ("task", shown(run.task)),
+        ("round", str(run.round)),
+        ("began", local_time(run.began)),
+        ("updated", local_time(run.updated)),
+        ("error", shown(run.error)),
+        ("driven by", shown(run.driver)),
+        ("recorded by", "" if run.rules == DIGEST_RULES else f"{made_by(run.rules)}: it can't go on"),
+        ("size", size_text(run.size)),
+        ("facts", str(len(facts))),
+    ]
+    page = text_table([(name, value) for name, value in properties if value])
+    if not facts:
+        return page
+    head = ("ROUND", "TASK", "PLACE", "KIND", "AT", "SIZE")
+    rows = [
+        (
+            str(fact.round),
+            shown(fact.task),
+            shown(fact.place),
+            fact.kind.name.lower(),
+            local_time(fact.at),
+            size_text(fact.size),
+        )
+        for fact in facts
+    ]
+    return page + "\n\n" + fitted_table(head, rows, drop=("AT",), broken=("TASK", "PLACE"))
+
+
+def runs_json(runs: Iterable[RunSummary]) -> str:
+    """Return the runs as a JSON list."""
+    return json.dumps([_run_data(run) for run in runs], indent=2)
+
+
+def run_json(run: RunSummary, facts: list[FactSummary]) -> str:
+    """Return a run as a JSON object, with what is recorded of it."""
+    told = [{**asdict(fact), "kind": fact.kind.name.lower(), "at": utc_time(fact.at)} for fact in facts]
+    return json.dumps({**_run_data(run), "recorded": told}, indent=2)
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """Return a line for each finding, and one more for each remedy."""
+    rows = []
+    for each in findings:
+        rows.append(("WRONG" if each.remedy else "ok", each.subject, shown(each.told)))
+        if each.remedy:
+            rows.append(("", "", f"-> {shown(each.remedy)}"))
+    return fitted_table(("", "subject", "told"), rows, broken=("told",), show_head=False)
+
+
+def findings_json(findings: Iterable[Finding]) -> str:
+    """Return the findings as a JSON list."""
+    return json.dumps([asdict(each) for each in findings], indent=2)
+
+
+def status_of(run: RunSummary) -> str:
+    """Return what is shown as the status of a run."""
+    return INTERRUPTED if run.is_interrupted else run.status.value
+
+
+def _run_data(run: RunSummary) -> dict[str, Any]:
+    return {
+        **asdict(run),
+        "status": status_of(run),
+        "began": utc_time(run.began),
+        "updated": utc_time(run.updated),
+    }
+
+
+def local_time(seconds: float) -> str:
+    """Return a time as it is where this runs, with its zone."""
+    moment = _moment(seconds)
+    return str(seconds) if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def utc_time(seconds: float) -> str | None:
+    """Return a time as ISO 8601 in UTC; `None` for a number that is none."""
+    moment = _moment(seconds)
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+def _moment(seconds: float) -> datetime | None:
+    """Return a time of the store; `None` for a number that is none."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.1f} {unit}" if unit != "B" else f"{size} B"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -1,0 +1,1 @@
+"""The kinds of values that libraries bring: arrays, frames, collections."""

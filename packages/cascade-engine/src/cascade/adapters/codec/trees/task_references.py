@@ -1,0 +1,173 @@
+"""References from a record to code: tasks, factories, classes; found among imported modules, never by import.
+
+A record may come from a store that others write to. So a reference leads to what a workflow is made of and to nothing
+else: a task, an exception, a type, or a function that stands in the same module as tasks. `os.system` is none of these.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType
+from typing import Any
+
+from cascade.adapters.codec.trees.tree_layout import INTERNAL
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.errors import StoredReferenceError, TaskReferenceError
+from cascade.spec.source.references import (
+    class_attribute,
+    find_loaded,
+    is_class,
+    loaded_names,
+    module_of,
+    reference_of,
+)
+from cascade.spec.task import Task
+
+Place = list[Any]
+"""`[module, qualified name]`; for a task of Cascade's own `[None, name]`."""
+
+
+def place_of_task(task: Task[Any]) -> Place:
+    """Return where a task is found.
+
+    Raises:
+        TaskReferenceError: If it is not what stands under its name, as a task inside a function.
+    """
+    if INTERNAL.get(task.name) is task:
+        return [None, task.name]
+    reference = task.reference
+    if reference.find() is not task:
+        raise TaskReferenceError(task.name, str(reference))
+    return [*reference]
+
+
+def find_task(place: Place) -> Task[Any]:
+    """Return the task of a record.
+
+    Raises:
+        StoredReferenceError: If there is none.
+    """
+    module, qualname = place
+    if module is None and qualname in INTERNAL:
+        return INTERNAL[qualname]
+    found = _found(module, qualname)
+    if not issubclass(type(found), Task):
+        raise _no_longer(module, qualname, "a task")
+    task: Task[Any] = found
+    return task
+
+
+def place_of_function(function: object) -> Place | None:
+    """Return where a function stands that a record may name; `None` if it may not."""
+    if type(function) is not FunctionType:
+        return None
+    place = [module_of(function), function.__qualname__]
+    return place if _stands_beside_tasks(function, *place) and find_loaded(*place) is function else None
+
+
+def find_function(place: Place) -> object:
+    """Return the function of a record.
+
+    Raises:
+        StoredReferenceError: If there is none, or none that a record may name.
+    """
+    module, qualname = place
+    found = _found(module, qualname)
+    if not _stands_beside_tasks(found, module, qualname):
+        raise _no_longer(module, qualname, "a function in a module that defines tasks")
+    return found
+
+
+def place_of_class(cls: object) -> Place | None:
+    """Return where a class is found; `None` if it is not, or is no class."""
+    if not is_class(cls):
+        return None
+    place = [*reference_of(cls)]
+    return place if find_loaded(*place) is cls else None
+
+
+def find_class(place: Place) -> Any:
+    """Return the class of a record.
+
+    Raises:
+        StoredReferenceError: If there is none.
+    """
+    module, qualname = place
+    found = _found(module, qualname)
+    if not is_class(found):
+        raise _no_longer(module, qualname, "a class")
+    return found
+
+
+def find_exception(place: Place) -> type[Exception]:
+    """Return the class of exceptions of a record.
+
+    Raises:
+        StoredReferenceError: If there is none.
+    """
+    found: type[Exception] = find_class(place)
+    if not issubclass(found, Exception):
+        raise _no_longer(*place, "an exception")
+    return found
+
+
+def defines_tasks(module: str) -> bool:
+    """Tell whether a task stands at the top of a module."""
+    return any(issubclass(type(value), Task) for value in loaded_names(module).values())
+
+
+def may_convert(place: Place) -> bool:
+    """Tell whether a record may name a class that converts the text of an environment variable.
+
+    It does so by being called. So it is one of plain data, or stands in the same module as tasks.
+    """
+    module, _ = place
+    return module in _CONVERTING or defines_tasks(module)
+
+
+_CONVERTING = frozenset(
+    {
+        "builtins",
+        "cascade.spec.files",
+        "datetime",
+        "decimal",
+        "fractions",
+        "pathlib",
+        "pathlib._local",
+        "typing",
+        "uuid",
+    }
+)
+
+
+def is_cache_policy(value: object) -> bool:
+    """Tell whether a value has what the engine asks of a cache policy, without asking it."""
+    names = ("key", "known", "ttl")
+    return all(class_attribute(type(value), name) is not MISSING for name in names)
+
+
+def _stands_beside_tasks(found: object, module: str, qualname: str) -> bool:
+    return (
+        type(found) is FunctionType
+        and (module_of(found), found.__qualname__) == (module, qualname)
+        and defines_tasks(module)
+    )
+
+
+def _found(module: str, qualname: str) -> Any:
+    found = find_loaded(module, qualname)
+    if found is not MISSING:
+        return found
+    if module in sys.modules:
+        raise _no_longer(module, qualname, "there")
+    raise StoredReferenceError(
+        f"{module}.{qualname}", f"the module {module} is not imported", f"import {module} first"
+    )
+
+
+def _no_longer(module: str, qualname: str, what: str) -> StoredReferenceError:
+    return StoredReferenceError(
+        f"{module}.{qualname}",
+        f"it is not {what}",
+        "bring back what the data was made with, or delete the data",
+    )

@@ -1,0 +1,278 @@
+"""Recording a target: a lazy tree becomes rows of plain data, the rows become bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import FunctionType
+from typing import Any
+
+from cascade.adapters.codec.trees.task_references import (
+    Place,
+    may_convert,
+    place_of_class,
+    place_of_function,
+    place_of_task,
+)
+from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row, Whose
+from cascade.adapters.codec.trees.types_of_inputs import classes_of, describe_type
+from cascade.graph.graph_errors import CycleError
+from cascade.spec.calls.arguments import Found, Slot, fill, find_markers
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.common import EnvContract, ParamContract
+from cascade.spec.errors import CodecError
+from cascade.spec.lazy_types import (
+    ConfiguredLazyResult,
+    LazyResult,
+    MappedLazyResult,
+    ParamLazyResult,
+    SequenceLazyResult,
+)
+from cascade.spec.policies.declared import NO_POLICIES, Policies, RetryPolicy
+from cascade.spec.protocols import Codec
+from cascade.spec.resource import Inject
+from cascade.spec.routing import Router
+from cascade.spec.source.references import name_of
+from cascade.spec.task import PartialTask, Task
+
+Lazy = LazyResult[Any]
+
+
+def encode_target(target: LazyResult[Any], codec: Codec, *, key: bytes) -> bytes:
+    """Return the bytes of a lazy tree under a store key: structure, policies and literals; tasks by reference.
+
+    Each lazy result is written once, however many places it stands in. Takes O(size of the tree), and no recursion.
+
+    Raises:
+        TaskReferenceError: If a task is not found by its name, as one inside a function.
+        CodecError: If the codec refuses a literal; it names the task and the argument.
+        CycleError: If a lazy result is inside itself.
+    """
+    recorder = _Recorder()
+    recorder.record(target)
+    try:
+        return codec.encode([MARK, VERSION, recorder.places, recorder.rows], key=key)
+    except CodecError:
+        for literal, where in recorder.literals():
+            _try_literal(literal, where, codec, key)
+        raise
+
+
+def _try_literal(literal: object, where: str, codec: Codec, key: bytes) -> None:
+    try:
+        codec.encode(literal, key=key)
+    except CodecError as problem:
+        remedy = problem.remedy
+        if type(literal) is FunctionType:
+            remedy = "define it at the top of a module that has tasks, or make it a task"
+        raise CodecError(problem.kind, f"{problem.path} of {where}", remedy) from problem
+
+
+class _Recorder:
+    """Writes the rows of one tree, each after those that it refers to."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.rows: list[list[Any]] = []
+        self._lazies: list[
+            Lazy
+        ] = []  # of each row; and what is made on the way stays alive, and its id its own
+        self._numbers: dict[int, int] = {}  # of rows, by the lazy result's id
+        self._tasks: dict[int, int] = {}  # of tasks, by id
+        self._fillers: dict[
+            int, list[Found]
+        ] = {}  # what is not literal in the arguments, by the lazy result's id
+
+    def record(self, target: Lazy) -> None:
+        path = [(target, self._below(target))]
+        inside = {id(target)}
+        while path:
+            lazy, rest = path[-1]
+            for below in rest:
+                if id(below) in self._numbers:
+                    continue
+                if id(below) in inside:
+                    names = [each.task.name for each, _ in path]
+                    raise CycleError(tuple(names))
+                inside.add(id(below))
+                path.append((below, self._below(below)))
+                break
+            else:
+                path.pop()
+                inside.discard(id(lazy))
+                self._numbers[id(lazy)] = len(self.rows)
+                self._lazies.append(lazy)
+                self.rows.append(self._row(lazy))
+
+    def literals(self) -> Iterator[tuple[object, str]]:
+        """Give each literal of the record, and where it stands."""
+        for row, lazy in zip(self.rows, self._lazies, strict=True):
+            task = lazy.task
+            if isinstance(lazy, ParamLazyResult):
+                yield lazy.contract.default, f"the default of the input '{lazy.contract.name}'"
+            elif not isinstance(lazy, SequenceLazyResult):
+                for argument, literal in (*enumerate(row[2]), *row[3].items()):
+                    yield literal, f"argument '{task.parameter_at(argument)}' of task '{task.name}'"
+                for found in self._fillers[id(lazy)]:
+                    if isinstance(found.marker, Quoted):
+                        yield found.marker.value, f"what is quoted in task '{task.name}'"
+                    elif isinstance(found.marker, Router):
+                        for key in found.marker.routes:
+                            yield key, f"a router's keys in task '{task.name}'"
+            if not isinstance(lazy, SequenceLazyResult) and lazy.policies is not NO_POLICIES:
+                yield lazy.policies.cache, f"the cache policy of task '{task.name}'"
+                yield lazy.policies.otherwise, f"`otherwise` of task '{task.name}'"
+
+    def _below(self, lazy: Lazy) -> Iterator[Any]:
+        """Give the lazy results that a row refers to."""
+        if isinstance(lazy, SequenceLazyResult):
+            return iter(lazy.members)
+        below: list[object] = []
+        if not isinstance(lazy, ParamLazyResult):
+            fillers = self._fillers[id(lazy)] = [*find_markers(lazy.args, lazy.kwargs), *_code(lazy)]
+            for _, marker in fillers:
+                if isinstance(marker, Router):
+                    below += (marker.selector, *marker.routes.values())
+                elif isinstance(marker, LazyResult):
+                    below.append(marker)
+        if isinstance(lazy, ConfiguredLazyResult):
+            policies = lazy.policies
+            amounts = policies.constraints.amounts if policies.constraints else ()
+            below += (*policies.conditions, *policies.after)
+            below += (amount for _, amount in amounts if isinstance(amount, LazyResult))
+        return iter(below)
+
+    def _number(self, lazy: object) -> int:
+        return self._numbers[id(lazy)]
+
+    def _task(self, task: Task[Any]) -> int:
+        number = self._tasks.get(id(task))
+        if number is None:
+            self.places.append(place_of_task(task))
+            number = self._tasks[id(task)] = len(self.places) - 1
+        return number
+
+    def _row(self, lazy: Lazy) -> list[Any]:
+        if isinstance(lazy, SequenceLazyResult):
+            return [Row.SEQUENCE.value, [self._number(member) for member in lazy.members]]
+        if isinstance(lazy, ParamLazyResult):
+            return [Row.PARAM.value, self._policies(lazy), _contract(lazy.contract)]
+        fillers = self._fillers[id(lazy)]
+        args, kwargs = lazy.args, lazy.kwargs
+        if fillers:
+            args, kwargs = fill(args, kwargs, [slot for slot, _ in fillers], [None] * len(fillers))
+        call = [self._task(lazy.task), [*args], kwargs, [self._fill(*found) for found in fillers]]
+        if type(lazy) in (LazyResult, _Partial):
+            return [Row.CALL.value, *call]
+        if type(lazy) is ConfiguredLazyResult:
+            return [Row.CONFIGURED.value, *call, self._policies(lazy)]
+        if isinstance(lazy, MappedLazyResult):
+            return [Row.MAP.value, *call, self._policies(lazy), [*lazy.mapped], lazy.max_concurrency]
+        raise CodecError(name_of(type(lazy)), f"the call of task '{lazy.task.name}'", "use LazyResult itself")
+
+    def _fill(self, slot: Slot, marker: object) -> list[Any]:
+        place = [slot.argument, [*slot.steps]]
+        if isinstance(marker, _Partial):
+            return [*place, Fill.PARTIAL.value, self._number(marker)]
+        if isinstance(marker, LazyResult):
+            return [*place, Fill.LAZY.value, self._number(marker)]
+        if isinstance(marker, Router):
+            routes = {key: self._number(route) for key, route in marker.routes.items()}
+            return [*place, Fill.ROUTER.value, [self._number(marker.selector), routes]]
+        if isinstance(marker, Inject):
+            return [*place, Fill.INJECT.value, marker.name]
+        if isinstance(marker, Quoted):
+            return [*place, Fill.QUOTED.value, marker.value]
+        if isinstance(marker, Task):
+            return [*place, Fill.TASK.value, self._task(marker)]
+        return [*place, Fill.FUNCTION.value, place_of_function(marker)]
+
+    def _policies(self, lazy: Lazy) -> object:
+        policies = lazy.policies
+        if policies is NO_POLICIES:
+            return Whose.NONE.value
+        if policies is lazy.task.policies:
+            return Whose.TASK.value
+        return [
+            None if policies.retry is None else _retry(policies.retry, lazy.task),
+            policies.timeout,
+            policies.cache,
+            None if policies.mode is None else policies.mode.value,
+            self._amounts(policies),
+            [self._number(condition) for condition in policies.conditions],
+            [] if policies.otherwise is MISSING else [policies.otherwise],
+            [self._number(other) for other in policies.after],
+        ]
+
+    def _amounts(self, policies: Policies) -> object:
+        if policies.constraints is None:
+            return None
+        return [
+            [name, None, self._number(amount)] if isinstance(amount, LazyResult) else [name, amount, None]
+            for name, amount in policies.constraints.amounts
+        ]
+
+
+class _Partial(LazyResult[Any]):
+    """The call that a `PartialTask` would make with nothing more: its task and what is fixed."""
+
+    __slots__ = ()
+
+    def __init__(self, partial: PartialTask[Any]) -> None:
+        self.task = partial.task
+        self.args = partial.args
+        self.kwargs = partial.kwargs
+
+
+def _code(lazy: Lazy) -> Iterable[Found]:
+    """Give the tasks and functions among the arguments themselves, which are recorded by reference."""
+    arguments: list[tuple[int | str, Any]] = [*enumerate(lazy.args), *lazy.kwargs.items()]
+    for argument, value in arguments:
+        if isinstance(value, PartialTask):
+            yield Found(Slot(argument), _Partial(value))
+        elif isinstance(value, Task) or (
+            type(value) is FunctionType and place_of_function(value) is not None
+        ):
+            yield Found(Slot(argument), value)
+
+
+def _retry(retry: RetryPolicy, task: Task[Any]) -> list[Any]:
+    kinds = retry.on if isinstance(retry.on, tuple) else (retry.on,)
+    places = []
+    for kind in kinds:
+        place = place_of_class(kind)
+        if place is None:
+            raise CodecError(
+                name_of(kind),
+                f"an exception in the retry policy of task '{task.name}'",
+                "define the class at the top of a module, under its own name",
+            )
+        places.append(place)
+    numbers = [retry.max_attempts, retry.delay, retry.backoff, retry.jitter, retry.max_delay]
+    return [*numbers, places, isinstance(retry.on, tuple)]
+
+
+def _contract(contract: ParamContract | EnvContract) -> list[Any]:
+    default = [] if contract.required else [contract.default]
+    common: list[Any] = [
+        contract.name,
+        describe_type(contract.type, contract.name),
+        default,
+        contract.description,
+    ]
+    if contract.secret and contract.default not in (MISSING, None):
+        raise CodecError(
+            "SecretValue",
+            f"the default of the secret '{contract.name}'",
+            "secrets are never stored: give the secret no default, and pass it when the run begins",
+        )
+    if isinstance(contract, EnvContract):
+        refused = [place for place in classes_of(common[1]) if not may_convert(place)]
+        if refused:
+            raise CodecError(
+                ".".join(refused[0]),
+                f"the type of the environment variable '{contract.name}'",
+                "define it in a module that has tasks, or use plain data types",
+            )
+        return [Contract.ENV.value, *common, contract.secret, contract.identity]
+    return [Contract.PARAM.value, *common, contract.secret]

@@ -1,0 +1,176 @@
+"""The runs of a Redis server: looked at by their metadata alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cascade.adapters.redis_server import RedisServer
+from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.damage import FAULTS, checking
+from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.redis.redis_health import inspect_server
+from cascade.adapters.state.redis.redis_layout import (
+    DELETE,
+    FORMAT,
+    PREFIX,
+    RunKeys,
+    Told,
+    as_bytes,
+    as_text,
+    is_value,
+    key_of,
+    name_of,
+    newer_format,
+    told_field,
+)
+from cascade.spec.errors import RunActiveError, RunNotFoundError
+
+_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
+_RUNS_AT_ONCE = 500
+_READABLE = tuple(b"%d" % version for version in range(1, FORMAT + 1))
+
+
+class RedisCatalog:
+    """The runs in a Redis server, below `prefix`, for code that runs in no event loop. No value is sent by the server.
+
+    Raises:
+        MissingExtraError: If the extra `cascade-engine[redis]` is not installed.
+        SpecError: If `url` is none of Redis.
+    """
+
+    def __init__(self, url: str, *, prefix: str = PREFIX) -> None:
+        self._server = RedisServer(url)
+        self._prefix = prefix
+
+    def runs(self) -> list[RunSummary]:
+        """Return all runs, the last updated first.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        found: list[RunSummary] = []
+        with self._looking() as client:
+            ids = client.zrevrange(self._keys("").runs, 0, -1)
+            for begin in range(0, len(ids), _RUNS_AT_ONCE):
+                some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
+                with client.pipeline(transaction=False) as pipe:
+                    for run_id in some:
+                        pipe.hmget(self._keys(run_id).head, _HEAD)
+                        pipe.get(self._keys(run_id).lease)
+                        pipe.zscore(self._keys("").runs, as_bytes(run_id))
+                    rows = pipe.execute(raise_on_error=False)
+                found += [
+                    self._summary(run_id, head, lease)
+                    for run_id, head, lease, listed in zip(
+                        some, *(rows[at::3] for at in range(3)), strict=True
+                    )
+                    if listed is not None  # not deleted since
+                ]
+        return found
+
+    def facts(self, run_id: str) -> list[FactSummary]:
+        """Return what is recorded of a run, in the order of rounds, then of time.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            StoreError: If the server can't be read.
+        """
+        keys = self._keys(run_id)
+        with self._looking() as client:
+            head = client.hmget(keys.head, _HEAD)
+            if all(each is None for each in head) and client.zscore(keys.runs, as_bytes(run_id)) is None:
+                raise RunNotFoundError(run_id, self._server.address)
+            frames = client.zrange(keys.frames, 0, -1, withscores=True)
+            with client.pipeline(transaction=False) as pipe:
+                for member, _ in frames:
+                    pipe.hkeys(keys.frame(member))
+                fields = [[each for each in row if _is_shown(each)] for row in pipe.execute()]
+                for (member, _), row in zip(frames, fields, strict=True):
+                    if row:
+                        pipe.hmget(keys.frame(member), [told_field(each) for each in row])
+                told = iter(pipe.execute())
+        with checking(self._server.address, run_id):
+            _summary_of(run_id, head, "")
+            found = [
+                self._fact(number, field, data)
+                for (_, number), row in zip(frames, fields, strict=True)
+                if row
+                for field, data in zip(row, next(told), strict=True)
+                if data is not None  # deleted since
+            ]
+        return sorted(found, key=lambda fact: (fact.round, fact.at))
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            RunActiveError: If somebody drives it.
+            StoreError: If the server can't be written.
+        """
+        keys = self._keys(run_id)
+        with self._looking() as client:
+            answer = client.eval(
+                DELETE.text,
+                5,
+                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs),
+                *(as_bytes(run_id), *keys.around_frame),
+            )
+        if isinstance(answer, bytes):
+            raise RunActiveError(run_id, self._server.address, name_of(answer))
+        if not answer:
+            raise RunNotFoundError(run_id, self._server.address)
+
+    def inspect(self) -> list[Finding]:
+        """Tell the server's version, and what its persistence keeps.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        return inspect_server(self._server)
+
+    def close(self) -> None:
+        """Do nothing: each look has a connection of its own."""
+
+    @contextmanager
+    def _looking(self) -> Iterator[Any]:
+        """Lend a client, after a look at the version of the store.
+
+        Raises:
+            StoreFormatError: If a newer version has written it.
+            StoreError: If the server can't be read.
+        """
+        with self._server.blocking_client() as client:
+            found = client.get(self._keys("").format)
+            if found is not None and found not in _READABLE:
+                raise newer_format(self._server.address, found)
+            yield client
+
+    def _keys(self, run_id: str) -> RunKeys:
+        return RunKeys(self._prefix, run_id)
+
+    def _summary(self, run_id: str, head: object, lease: object) -> RunSummary:
+        driver = name_of(lease) if isinstance(lease, bytes) else ""
+        try:
+            return _summary_of(run_id, head, driver)
+        except FAULTS:
+            return damaged_summary(run_id, driver)
+
+    def _fact(self, number: float, field: bytes, data: bytes) -> FactSummary:
+        told = Told.decode(data)
+        return FactSummary(
+            int(number), as_text(told.task), as_text(told.place), key_of(field)[1], told.at, told.size
+        )
+
+
+def _summary_of(run_id: str, head: Any, driver: str) -> RunSummary:
+    """Return what a head tells of a run; a `FAULTS` if it is none, or an error of the server stands in its place."""
+    status, task, number, began, updated, error, facts, size, rules = head
+    told = as_text(status), as_text(task), int(number), float(began), float(updated), as_text(error)
+    return summary_of(run_id, *told, int(rules or 1), driver, int(facts), int(size))
+
+
+def _is_shown(field: bytes) -> bool:
+    return is_value(field) and field[1:2] != bytes((Kind.FRAME,))

@@ -1,0 +1,245 @@
+"""The runs in an SQLite file, for those who look at it: columns that hold no values, and how long the values are.
+
+The file is opened for each look and closed after it. A look reads while others write; what it tells of a run that is
+driven at that moment may be some moments old.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from cascade.adapters.sqlite_files import (
+    JournalMode,
+    Synchronous,
+    claim,
+    is_claimed,
+    journal_mode,
+    looking,
+    open_connection,
+    pragma,
+    select,
+    told,
+    transaction,
+)
+from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.checked import count, moment, text
+from cascade.adapters.state.damage import checking
+from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.lease import FileLease
+from cascade.adapters.state.sqlite.run_files import folder_of
+from cascade.adapters.state.sqlite.sqlite_journal import RUNS, lock_path
+from cascade.adapters.values.pointer import SIZE, Pointer, is_pointer
+from cascade.adapters.values.value_files import FileValueStore
+from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError
+
+CHECK_SECONDS = 2.0
+"""How long the file may be checked while runs are driven: who wants to write waits meanwhile, but not for ever."""
+
+_PAGE = 20_000
+"""Facts that are read at a time: who wants to write waits while a page is read."""
+
+# A bound on where a scan ends, or a search for one run, would make SQLite read whole values to compare keys:
+# values lie in the index that is the table.
+_SIZES = "SELECT run, count(*), total(length(value)) FROM facts GROUP BY run"
+_FACTS = f"""SELECT run, round, frame, node, kind, task, place, at, length(value),
+    CASE length(value) WHEN {SIZE} THEN value END FROM facts
+    WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
+_BEFORE_ALL = (-(2**63), b"", b"", -1)
+"""What comes before the round, frame, node and kind of every fact of a run."""
+
+_HEADS = (
+    "SELECT id, run_id, status, task, round, began, updated, error, rules,"
+    " coalesce(length(record) + length(target), 0)"
+    " FROM runs"
+)
+
+
+class SqliteCatalog:
+    """The runs in an SQLite file that is there.
+
+    `RunSummary.size` counts the bytes of a run's values, not those of the file.
+
+    Raises:
+        StoreNotFoundError: If there is no such file; it is not made.
+        StoreFormatError: If it is something else, or of a newer version.
+        StoreError: If it can't be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._values = FileValueStore.beside(self._path)
+        self._select("SELECT 1")
+
+    def runs(self) -> list[RunSummary]:
+        """Return all runs, the last updated first."""
+        sizes = {run: (facts, size) for run, facts, size in self._select(_SIZES)}
+        heads = self._select(f"{_HEADS} ORDER BY updated DESC, id DESC")
+        found = (self._summary(head, *sizes.get(head[0], (0, 0))) for head in heads)
+        return [summary for summary in found if summary is not None]
+
+    def facts(self, run_id: str) -> list[FactSummary]:
+        """Return what is recorded of a run, in the order of rounds, then of time.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+        """
+        number = self._number(run_id)
+        with checking(str(self._path), run_id):
+            for head in self._select(f"{_HEADS} WHERE id = ?", (number,)):
+                _summary_of(head, "", 0, 0)
+            found = [
+                FactSummary(
+                    count(at_round), text(task), text(place), Kind(kind), moment(at), _size(size, value)
+                )
+                for _, at_round, _, _, kind, task, place, at, size, value in self._rows(number)
+            ]
+        return sorted(found, key=lambda fact: (fact.round, fact.at))
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run, its files too; what it has in the store's file is overwritten.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+            RunActiveError: If somebody drives it.
+        """
+        self._number(run_id)
+        lease = FileLease(lock_path(self._path, run_id))
+        with told(self._path):
+            holder = lease.take()
+        if holder is not None:
+            raise RunActiveError(run_id, str(self._path), holder)
+        try:
+            self._delete(self._number(run_id))
+            self._values.delete(folder_of(run_id))
+        finally:
+            lease.release()
+
+    def close(self) -> None:
+        """Let go of the file: nothing is held between two looks."""
+
+    def inspect(self) -> list[Finding]:
+        """Look at the file as a whole: its version, its journal, whether it is sound.
+
+        Raises:
+            StoreError: If it can't be read.
+        """
+        names = [
+            run_id for (run_id,) in self._select("SELECT run_id FROM runs WHERE typeof(run_id) = 'text'")
+        ]
+        with told(self._path):
+            driven = any(FileLease(lock_path(self._path, run_id)).is_held() for run_id in names)
+        with looking(self._path, RUNS) as connection:
+            version, mode = pragma(connection, "user_version"), pragma(connection, "journal_mode")
+            sound = _integrity(connection, driven)
+        older = ": the next run that is recorded in it brings it up" if version < RUNS.version else ""
+        return [Finding("store version", f"{version} of {RUNS.version}{older}"), _journal(mode), sound]
+
+    def _select(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        with looking(self._path, RUNS) as connection:
+            return select(connection, query, parameters) if is_claimed(connection, self._path, RUNS) else []
+
+    def _rows(self, number: int) -> Iterator[tuple[Any, ...]]:
+        """Give the facts of a run, by place."""
+        last: tuple[Any, ...] = (number, *_BEFORE_ALL)
+        while True:
+            rows = self._select(_FACTS, (*last, _PAGE))
+            for row in rows:
+                if row[0] != number:
+                    return
+                yield row
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][: len(last)]
+
+    def _number(self, run_id: str) -> int:
+        is_text = run_id.encode("utf-8", "replace").decode() == run_id  # half a character stands in no file
+        rows = self._select("SELECT id FROM runs WHERE run_id = ?", (run_id,)) if is_text else []
+        if not rows:
+            raise RunNotFoundError(run_id, str(self._path))
+        number: int = rows[0][0]
+        return number
+
+    def _summary(self, head: tuple[Any, ...], facts: int, size: int) -> RunSummary | None:
+        """Return the summary of a run; `None` for one that is gone in the meantime."""
+        while True:
+            number, run_id = head[:2]
+            driver = ""
+            if isinstance(run_id, str):
+                with told(self._path):
+                    driver = FileLease(lock_path(self._path, run_id)).holder()
+            try:
+                summary = _summary_of(head, driver, facts, size + self._beside(run_id))
+            except ValueError:
+                return damaged_summary(run_id, driver, facts, int(size))
+            if not summary.is_interrupted:
+                return summary
+            # It may have ended, or have been taken up, between the two looks at it.
+            again = self._select(f"{_HEADS} WHERE id = ?", (number,))
+            if not again or again[0] == head:
+                return summary if again else None
+            head = again[0]
+
+    def _beside(self, run_id: object) -> int:
+        """Return how many bytes the large values of a run are."""
+        return sum(size for _, _, size in self._values.names(folder_of(str(run_id))))
+
+    def _delete(self, number: int) -> None:
+        with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
+            claim(connection, self._path, RUNS)
+            with told(self._path):
+                connection.execute("PRAGMA secure_delete = on")
+                with transaction(connection):
+                    connection.execute("DELETE FROM facts WHERE run = ?", (number,))
+                    connection.execute("DELETE FROM runs WHERE id = ?", (number,))
+
+
+def _size(size: int, value: object) -> int:
+    """Return how many bytes a value is, which may lie beside the store."""
+    try:
+        return Pointer.read(value).size if isinstance(value, bytes) and is_pointer(value) else size
+    except DamagedDataError:
+        return size
+
+
+def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> RunSummary:
+    _, run_id, status, task, number, began, updated, error, rules, own = head
+    return summary_of(
+        *(run_id, status, task, number, began, updated, error, rules), driver, facts, own + int(size)
+    )
+
+
+def _journal(mode: str) -> Finding:
+    safe = journal_mode(sqlite3.sqlite_version_info)
+    if mode == JournalMode.WAL and safe is not JournalMode.WAL:
+        return Finding(
+            "store journal",
+            f"{mode}, which this SQLite library is not safe with",
+            "let no other program write it; the next run that is recorded in it sets the safe one",
+        )
+    return Finding("store journal", mode)
+
+
+def _integrity(connection: sqlite3.Connection, driven: bool) -> Finding:
+    subject = "store integrity"
+    if driven:
+        ends = time.monotonic() + CHECK_SECONDS
+        connection.set_progress_handler(lambda: time.monotonic() > ends, 10_000)
+    try:
+        problems = [text for (text,) in select(connection, "PRAGMA integrity_check(10)")]
+    except sqlite3.DatabaseError as problem:
+        if problem.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            late = f"not checked: it takes more than {CHECK_SECONDS:g} s, and runs are being driven"
+            return Finding(subject, late)
+        if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        problems = [str(problem)]
+    if problems == ["ok"]:
+        return Finding(subject, "ok")
+    shown = "; ".join(" ".join(text.split()) for text in problems)
+    return Finding(subject, shown, "restore the file from a copy, or begin a new one")

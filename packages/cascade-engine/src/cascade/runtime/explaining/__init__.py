@@ -1,0 +1,1 @@
+"""Why a task is called or not, without running it."""

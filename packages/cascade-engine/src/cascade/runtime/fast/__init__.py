@@ -1,0 +1,1 @@
+"""Whole trees without frames: code that is written for a structure."""

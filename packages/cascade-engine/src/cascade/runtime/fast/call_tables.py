@@ -1,0 +1,169 @@
+"""Tables: a structure whose calls are all inline and plain, called in the plan's order.
+
+Slower than code written for the structure, but there at once and of any size.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from itertools import islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.plain_structure import PlainStructure, sources_of
+from cascade.runtime.fast.stretches import (
+    arguments,
+    links_by_place,
+    part,
+    stretches,
+    unneeded_after,
+    unneeded_in_windows,
+)
+from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
+from cascade.runtime.programs.program import Program
+from cascade.spec.calls.missing import MISSING
+
+if TYPE_CHECKING:
+    from cascade.runtime.running.run import Run
+
+_END = attrgetter("end")
+
+
+class Paused:
+    """The type of `PAUSED`: the event loop is to have its turn before the next call."""
+
+
+PAUSED = Paused()
+
+
+class Table:
+    """The calls of one structure. Holds no task and no literal."""
+
+    SMALL = 64
+    """A table of so many calls looks at the clock after each one, so that a call that takes long is known by name."""
+    CALLS_A_LOOK = 32
+    """A larger one does so after this many calls."""
+    SHORT_CALLS_A_LOOK = 128
+    """And after this many where those before took so little that these won't take a turn."""
+    SHORT_SECONDS = 0.001
+    """What calls between two looks may take for more of them to be made before the next."""
+
+    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "_users")
+
+    def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
+        self._program = program
+        self._links = links_by_place(structure, program.order)
+        # An order that holds few values is for nothing if they are forgotten late.
+        window = program.window
+        self._looks_each_time = len(program) <= self.SMALL or window == 1
+        longest = 1 if self._looks_each_time else window or self.SHORT_CALLS_A_LOOK
+        self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
+        together = 1 if self._looks_each_time else self.CALLS_A_LOOK
+        forget = unneeded_in_windows if window > 1 else unneeded_after
+        self._unneeded = forget(self._links, self._stretches, together)
+        self._users: list[tuple[int, ...]] | None = None
+
+    def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:
+        """Make the calls in the plan's order and return the target's value, which is the last.
+
+        `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
+        `Stopped` at a call that raises or gives a lazy result, and `PAUSED` when the run's turn is over.
+        """
+        clock, ends, short, size = time.monotonic, run.turn_ends, self.SHORT_SECONDS, len(self._program)
+        place, now, long = len(values), clock(), True
+        index = bisect_right(self._stretches, place, key=_END)
+        while place < size:
+            stretch = whole = self._stretches[index]
+            if (long and whole.end - place > self.CALLS_A_LOOK) or place > whole.begin:
+                end = min(whole.end, place + self.CALLS_A_LOOK)
+                stretch = part(whole, self._program.order, self._links, place, end)
+            try:
+                has_lazy = stretch.make_calls(stretch, lazies, values)
+            except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+                del values[stretch.end - 1 :]  # after an interrupt that came behind the last call
+                return self.stopped(values, error, stretch.begin)
+            before, now = now, clock()
+            if now > ends and self._looks_each_time:
+                run.note_overrun(lazies[stretch.first].task, now)
+            place = stretch.end
+            if place == whole.end and not has_lazy:
+                for places, nothing in self._unneeded[index]:
+                    values[places] = nothing
+            if has_lazy and (place < size or len(values) < size or type(values[-1]) is Awaited):
+                return self.stopped(values, None, stretch.begin)
+            if now > ends and place < size:
+                return PAUSED
+            long = now - before > short
+            index += place == whole.end
+        return values[-1]
+
+    def call_heard(self, lazies: Lazies, run: Run, values: list[Any], serial: int) -> Any:
+        """Make the calls as `call` does, and tell of each; `serial` is the tree's number in its run."""
+        # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
+        reports, clock, ends, target = run.reports, time.monotonic, run.turn_ends, self._program.target
+        suffix = f"@{serial}" if serial else ""
+        calls = zip(self._program.order, self._links, self._unneeded_after_each(), strict=True)
+        for node, link, unneeded in islice(calls, len(values), None) if values else calls:
+            lazy = lazies[node]
+            task_id, name = f"n{node}{suffix}", lazy.task.name
+            reports.plain_started(task_id, name)
+            began = clock()
+            try:
+                args, kwargs = arguments(link, lazy, values)
+                value = lazy.task.func(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+                return self.stopped(values, error, len(values), began)
+            now = clock()
+            if now > ends:
+                run.note_overrun(lazy.task, now)
+            if GIVEN[type(value)]:
+                value = given(value)
+            values.append(value)
+            if type(value) in LAZY_TYPES and (node != target or type(value) is Awaited):
+                return self.stopped(values, None, len(values) - 1, began)
+            for place in unneeded:
+                values[place] = None
+            reports.plain_finished(task_id, name, now - began, value)
+            if (now > ends or run.ended) and node != target:
+                return PAUSED
+        return values[-1]
+
+    def _unneeded_after_each(self) -> list[tuple[int, ...]]:
+        """Return, for each call, the places of the values that no call behind it needs; made for the first listener."""
+        if self._users is None:
+            last = {source: place for place, link in enumerate(self._links) for source in sources_of(link)}
+            users: list[tuple[int, ...]] = [()] * len(self._links)
+            for source, place in last.items():
+                users[place] = (*users[place], source)
+            self._users = users
+        return self._users
+
+    def stopped(
+        self, values: list[Any], error: BaseException | None = None, begin: int = 0, began: float = 0.0
+    ) -> Stopped:
+        """Return where the calls stopped: at all lazy results from a place on, and at the next call if that raised.
+
+        A lazy result keeps no call from being made that does not need its value, so there may be several.
+        """
+        order = self._program.order
+        known: list[Any] = [MISSING] * len(order)
+        trees = []
+        for place, value in enumerate(values):
+            if place >= begin and type(value) in LAZY_TYPES:
+                trees.append((order[place], value))
+            else:
+                known[order[place]] = value
+        if error is not None:
+            return Stopped(order[len(values)], known, error, None, began, trees)
+        node, value = trees.pop() if trees else (None, None)
+        return Stopped(node, known, None, value, began, trees)
+
+
+def make_table(program: Program, again: bool = False) -> Table | None:
+    """Return the table of a structure; `None` if it has calls that are not plain.
+
+    One for a structure that comes `again` takes longer to make and less to call.
+    """
+    structure = program.structure
+    return Table(program, structure, again) if isinstance(structure, PlainStructure) else None

@@ -1,0 +1,285 @@
+"""Compiling: Python functions written for one structure.
+
+`Matcher(target)` checks that a tree has the structure and gives its lazy results in the program's order; a
+`StraightLine` does that and then makes the calls as well, one after the other and in the plan's order.
+
+Neither holds a task or a literal of the tree that it was made from: tasks are told by their serial numbers, and a
+function is taken from the tree that matches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from cascade.graph.tree import Injected
+from cascade.runtime.events import SkipReason
+from cascade.runtime.fast.matcher_source import MatchWriter, NotCompilableError
+from cascade.runtime.fast.symbolic import Act, Turning, rehearse
+from cascade.runtime.frames.holding import SETTLED, Holding
+from cascade.runtime.frames.map_runs import call_map
+from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, given, is_simple
+from cascade.runtime.programs.program import Program
+from cascade.runtime.resolvers import choose_route
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.lazy_types import (
+    LazyResult,
+    MappedLazyResult,
+)
+
+Matcher = Callable[[LazyResult[Any]], "list[LazyResult[Any]] | None"]
+"""Gives the lazy results of a tree, or `None` if it has another structure."""
+
+StraightLine = Callable[[LazyResult[Any], Iterator[None]], Any]
+"""Runs a tree and those that come in its place, as many as the iterator has rounds for.
+
+Gives what the last one gave; `MISS` if the first has another structure, a `Left` if a later one has, and a
+`StoppedLine` if one could not go on.
+"""
+
+
+class StoppedLine(NamedTuple):
+    """Plain calls that could not go on, with the structure and the lazy results of their tree, and its number."""
+
+    program: Program
+    lazies: list[LazyResult[Any]]
+    stopped: Stopped
+    serial: int | None = None
+
+
+class Left(NamedTuple):
+    """A target that a line has come to after at least one round, and that has another structure."""
+
+    target: LazyResult[Any]
+
+
+def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], StoppedLine]:
+    """Return what makes a `StoppedLine` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ...
+
+    A value that is not there yet is `MISSING`: those of the round before are forgotten when a round begins.
+    """
+    size = len(program)
+
+    def stopped(node: int | None, names: dict[str, Any], error: BaseException | None) -> StoppedLine:
+        values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
+        value = None if error is not None else names.get(f"v{node}")
+        lazies = [names[f"n{each}"] for each in range(size)]
+        names.clear()  # the line's frame keeps this dictionary, and the error's traceback that frame
+        return StoppedLine(program, lazies, Stopped(node, values, error, value))
+
+    return stopped
+
+
+MAX_TURNINGS = 8
+"""Behind more turnings than this a line stops: there may be a branch for each way through them."""
+
+
+class Miss:
+    """The type of `MISS`: the tree has another structure, and nothing has been called."""
+
+
+MISS = Miss()
+
+
+def compile_matcher(program: Program, lazies: list[LazyResult[Any]]) -> Matcher:
+    """Write the matcher of a structure, of which `lazies` are one tree.
+
+    Raises:
+        NotCompilableError: If the structure has a part that only the interpreter knows.
+    """
+    writer = MatchWriter(program, lazies, "None")
+    writer.write_root()
+    writer.write_match()
+    everything = ", ".join(f"n{position}" for position in range(len(lazies)))
+    writer.line(f"return [{everything}]")
+    matcher: Matcher = writer.function("n0")
+    return matcher
+
+
+def compile_straight_line(program: Program, lazies: list[LazyResult[Any]]) -> StraightLine:
+    """Write the straight line of a structure whose calls are all inline, with no policies but conditions and retries.
+
+    Raises:
+        NotCompilableError: If there is anything but such calls.
+    """
+    writer = _LineWriter(program, lazies)
+    if not all(is_simple(lazy.policies) for lazy in lazies):
+        raise NotCompilableError
+    writer.write_root()
+    writer.write_round()
+    straight: StraightLine = writer.function("n0, rounds")
+    return straight
+
+
+class _LineWriter(MatchWriter):
+    """Writes one function that checks trees and makes their calls, round after round."""
+
+    def __init__(self, program: Program, lazies: list[LazyResult[Any]]) -> None:
+        super().__init__(program, lazies, "left(n0) if done else MISS")
+        self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
+        self._budget = 0
+        selectors = {choice.selector for choices in program.choices.values() for choice in choices}
+        self._conditions = {each for call in program.calls for each in call.conditions}
+        self._deciding = self._conditions | selectors
+        self._conditions -= selectors.union(*program.inputs)
+        self._globals.update(
+            given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
+        )
+        self._globals.update(MISS=MISS, call_map=call_map, left=Left, stopped=_stopper(program))
+
+    def write_round(self) -> None:
+        """Match and call, again and again for as long as a plain call comes in the target's place."""
+        self.line("for _ in rounds:")
+        self._indent += 1
+        size = len(self._program)
+        if size > 1:
+            self.line(f"{' = '.join(f'v{node}' for node in range(size))} = MISSING")
+        self.write_match()
+        self._write_functions()
+        self._write_calls()
+        self._indent -= 1
+        self.line("return n0")
+
+    def _write_functions(self) -> None:
+        """Take the function of each task that is called more than once."""
+        serials = [lazy.task.serial for lazy in self._lazies if not isinstance(lazy, MappedLazyResult)]
+        for serial, times in Counter(serials).items():
+            if times > 1:
+                self._functions[serial] = f"f{serial}"
+                self.line(f"f{serial} = t{serial}.func")
+
+    def _write_calls(self) -> None:
+        """Make the calls in the order that a rehearsal shows, with a branch at each turning.
+
+        What a rehearsal does not foresee stops the line: another key, a skip of the target, an exception.
+        """
+        # What rehearsals may cost in all, in acts: so that many turnings don't hold up the event loop.
+        self._budget = 8 * len(self._program) + 64
+        self._write_acts({}, 0, 0)
+
+    def _write_acts(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
+        acts, turning = rehearse(self._program, self._lazies, decisions)
+        self._budget -= len(acts) + 1
+        if self._budget < 0 or depth > MAX_TURNINGS:
+            self._write_stop()
+            return
+        unneeded = self._unneeded_after(acts)
+        for act, gone in zip(acts[begin:], unneeded[begin:], strict=True):
+            if act.skipped is None:
+                if not self._has_routes(act.node, decisions):
+                    self._write_stop()
+                    return
+                self._write_call(act.node, decisions)
+            elif act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node):
+                self.line(f"v{act.node} = p{act.node}.otherwise")
+            if gone:
+                self.line(f"{' = '.join(f'v{each}' for each in gone)} = None")
+        if turning is None:
+            last = acts[-1]
+            self._write_end() if self._gives(last) else self._write_stop()
+            return
+        self.line("at = None")  # the truth and the hash of a value are the user's code, but no call's
+        if turning.is_key:
+            self._write_keys(turning, decisions, len(acts), depth)
+        else:
+            self.line(f"if v{turning.node}:")
+            self._write_branch({**decisions, turning: True}, len(acts), depth)
+            self.line("else:")
+            self._write_branch({**decisions, turning: False}, len(acts), depth)
+
+    def _gives(self, act: Act) -> bool:
+        """Tell whether a node has a value."""
+        otherwise = act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node)
+        return act.skipped is None or otherwise
+
+    def _unneeded_after(self, acts: list[Act]) -> list[list[int]]:
+        """Return, for each act, the values that nothing behind it needs.
+
+        What decides what is called stays: a frame that goes on from here may look at it once more.
+        """
+        stages = bytearray(len(self._program))
+        gone: list[int] = []
+        holding = Holding(self._program, stages, gone.append)
+        known: set[int] = set()
+        found = []
+        for act in acts:
+            if self._gives(act):
+                known.add(act.node)
+            stages[act.node] = SETTLED
+            holding.settled(act.node)
+            found.append([each for each in gone if each in known and each not in self._deciding])
+            gone.clear()
+        return found
+
+    def _write_keys(self, turning: Turning, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
+        choices = [choice for call in self._program.calls for choice in call.choices()]
+        keys = list(
+            dict.fromkeys(key for each in choices if each.selector == turning.node for key in each.keys)
+        )
+        table = self._constant({key: index for index, key in enumerate(keys)})
+        self.line(f"r{turning.node} = {table}.get(v{turning.node})")
+        for index, key in enumerate(keys):
+            self.line(f"{'if' if index == 0 else 'elif'} r{turning.node} == {index}:")
+            self._write_branch({**decisions, turning: key}, begin, depth)
+        self.line("else:")
+        self._indent += 1
+        self._write_stop()
+        self._indent -= 1
+
+    def _write_branch(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
+        self._indent += 1
+        turning, decided = list(decisions.items())[-1]
+        if turning.node in self._conditions:
+            self.line(f"v{turning.node} = {decided}")  # nothing else of the value is needed
+        self._write_acts(decisions, begin, depth + 1)
+        self._indent -= 1
+
+    def _write_end(self) -> None:
+        """End a round: the target is node 0, as nothing is sequenced."""
+        if type(self._lazies[0]) is LazyResult:
+            self.line("if type(v0) is L:")
+            self.line("    n0, at, done = v0, -1, True")
+            self.line("    continue")
+        if not isinstance(self._lazies[0], MappedLazyResult):
+            self.line("if type(v0) not in plain and are_given[type(v0)]:")
+            self.line("    v0 = given(v0)")
+            self.line("    if type(v0) is Awaited: return stopped(0, locals(), None)")
+        self.line("return v0")
+
+    def _write_stop(self) -> None:
+        self.line("return stopped(None, locals(), None)")
+
+    def _has_routes(self, node: int, decisions: dict[Turning, Any]) -> bool:
+        """Tell whether each router of a call has a route for its key; others on one selector may have another."""
+        return all(
+            choose_route(choice, decisions[Turning(choice.selector, True)]) is not None
+            for _, choice in self._routers.get(node, ())
+        )
+
+    def _has_otherwise(self, node: int) -> bool:
+        return self._lazies[node].policies.otherwise is not MISSING
+
+    def _write_call(self, node: int, decisions: dict[Turning, Any]) -> None:
+        lazy, call = self._lazies[node], self._program.calls[node]
+        if call.defaults or any(isinstance(source, Injected) for source in call.sources):
+            raise NotCompilableError
+        for name, choice in self._routers.get(node, ()):
+            self.line(f"{name} = v{choose_route(choice, decisions[Turning(choice.selector, True)])}")
+        arguments = ", ".join(self._expressions[node])
+        self.line(f"at = {node}")
+        if isinstance(lazy, MappedLazyResult):
+            given = f"n{node}.args, n{node}.kwargs"
+            if call.sources:
+                positional = "".join(f"{each}, " for each in self._expressions[node] if "=" not in each)
+                named = ", ".join(self._expressions[node][len(lazy.args) :])
+                given = f"({positional}), dict({named})"
+            self.line(f"v{node} = call_map(n{node}, {given})")
+            self.line(f"if type(v{node}) is not list: return stopped({node}, locals(), None)")
+            return
+        function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
+        self.line(f"v{node} = {function}({arguments})")
+        if node != self._program.target:
+            self.line(f"if type(v{node}) not in plain and are_given[type(v{node})]:")
+            self.line(f"    v{node} = given(v{node})")
+            self.line(f"    if type(v{node}) in lazy_types: return stopped({node}, locals(), None)")

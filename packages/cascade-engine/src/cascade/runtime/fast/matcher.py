@@ -1,0 +1,260 @@
+"""Matching: whether a tree has a plain structure that is known, seen in one pass that gives its lazy results as well.
+
+The pass collects the lazy results among the arguments of each call, call by call in the order of the builder. So the
+first places of nodes stand in the order of their positions; at the other places a node that was met before stands
+again, the same one. Calls of one form that follow each other are taken in one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import compress, groupby, pairwise
+from operator import is_, itemgetter
+from typing import Any, NamedTuple, Protocol
+
+from cascade.graph.plain_structure import Form, Listed, PlainStructure, sources_of, whole_slots
+from cascade.runtime.programs.plain_values import Lazies
+from cascade.spec.calls.arguments import LOOKED_INTO, any_holds_marker, holds_marker
+from cascade.spec.lazy_types import LazyResult
+
+LONG = 8
+"""So many calls of one form have a loop of their own."""
+
+
+class PlainMatcher:
+    """Gives the lazy results of a tree in the order of its structure, or `None` if it has another one."""
+
+    __slots__ = ("_is_chain", "_is_first", "_is_repeated", "_size", "_stretches", "_take_repeated")
+
+    def __init__(self, structure: PlainStructure) -> None:
+        rows = _Rows(structure)
+        self._size = len(structure)
+        self._is_chain = all(link is None or type(link) is int for link in structure.links)
+        repeated = rows.repeated
+        self._take_repeated = itemgetter(*repeated, *repeated[:1]) if repeated else None
+        self._is_first = bytes(rows.is_first)
+        self._is_repeated = bytes(not each for each in rows.is_first)
+        self._stretches = tuple(_stretches(rows.rows))
+
+    def __call__(self, target: LazyResult[Any]) -> Lazies | None:
+        places = [target]
+        for stretch in self._stretches:
+            if not stretch.take(places):
+                return None
+        if self._is_chain:
+            return places
+        lazies = places
+        if self._take_repeated is not None:
+            lazies = list(compress(places, self._is_first))
+            known = self._take_repeated(lazies)
+            if not all(map(is_, compress(places, self._is_repeated), known)):
+                return None
+        # Sharing is part of the structure: what were two lazy results are two again.
+        return lazies if len(set(lazies)) == self._size else None
+
+
+def make_matcher(structure: PlainStructure) -> PlainMatcher | None:
+    """Return the matcher of a structure; `None` if it has containers that only the builder knows its way in."""
+    return None if any(form.containers for form in structure.forms) else PlainMatcher(structure)
+
+
+class _Row(NamedTuple):
+    """A call: its form, the place where it is met first, and the one where its own lazy results begin."""
+
+    form: Form
+    place: int
+    begin: int
+
+
+class _Rows:
+    """The calls of a structure in the order in which they are looked at, and what stands at each place."""
+
+    def __init__(self, structure: PlainStructure) -> None:
+        self.rows: list[_Row] = []
+        self.is_first = bytearray(b"\1")
+        self.repeated: list[int] = []
+        first_places = [0]
+        for position in structure.expansion():
+            form = structure.forms[structure.kinds[position]]
+            self.rows.append(_Row(form, first_places[position], len(self.is_first)))
+            for source in sources_of(structure.links[position]):
+                is_first = source == len(first_places)
+                if is_first:
+                    first_places.append(len(self.is_first))
+                else:
+                    self.repeated.append(source)
+                self.is_first.append(is_first)
+
+
+class _Stretch(Protocol):
+    """Calls that are looked at one after the other."""
+
+    def take(self, places: list[Any]) -> bool:
+        """Append the lazy results in the arguments of these calls; return whether the calls are what they should be."""
+
+
+def _stretches(rows: list[_Row]) -> Iterator[_Stretch]:
+    others: list[_Row] = []
+    for form, group in groupby(rows, itemgetter(0)):
+        alike = list(group)
+        stretch = _stretch_of(form, alike) if len(alike) >= LONG else None
+        if stretch is None:
+            others += alike
+            continue
+        if others:
+            yield _Others(others)
+            others = []
+        yield stretch
+    if others:
+        yield _Others(others)
+
+
+def _stretch_of(form: Form, rows: list[_Row]) -> _Stretch | None:
+    """Return the loop for calls of one form; `None` if there is none for it."""
+    if form.names:
+        return None
+    if not form.slots:
+        return _Leaves(form, [row.place for row in rows])
+    if form.slots != whole_slots(form.arity):
+        return None
+    if form.arity == 1 and all(row.begin == following.place for row, following in pairwise(rows)):
+        return _Chain(form, rows[0].place, len(rows))
+    return _Nodes(form, [row.place for row in rows])
+
+
+class _Chain:
+    """Calls each of which has the next one as its only argument."""
+
+    __slots__ = ("_length", "_place", "_serial")
+
+    def __init__(self, form: Form, place: int, length: int) -> None:
+        self._serial = form.serial
+        self._place = place
+        self._length = length
+
+    def take(self, places: list[Any]) -> bool:
+        # Once per node of every chain: watched by observatory/benchmarks/bench_graphs.py.
+        lazy = places[self._place]
+        if type(lazy) is not LazyResult or lazy.task.serial != self._serial:
+            return False
+        task, append = lazy.task, places.append
+        try:
+            for _ in range(self._length):
+                if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+                    return False
+                (lazy,) = lazy.args
+                append(lazy)
+        except ValueError:  # more arguments than one, or none
+            return False
+        return True
+
+
+class _Leaves:
+    """Calls that have literals for arguments, by position."""
+
+    __slots__ = ("_arity", "_lazies", "_serial")
+
+    def __init__(self, form: Form, places: list[int]) -> None:
+        self._serial = form.serial
+        self._arity = form.arity
+        side_by_side = places[-1] - places[0] == len(places) - 1
+        self._lazies = itemgetter(slice(places[0], places[-1] + 1)) if side_by_side else itemgetter(*places)
+
+    def take(self, places: list[Any]) -> bool:
+        # Once per node of every fan-out: watched by observatory/benchmarks/bench_graphs.py.
+        lazies, arity = self._lazies(places), self._arity
+        if type(lazies[0]) is not LazyResult or lazies[0].task.serial != self._serial:
+            return False
+        task = lazies[0].task
+        literals: list[Any] = []
+        for lazy in lazies:
+            if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+                return False
+            args = lazy.args
+            if len(args) != arity:
+                return False
+            literals += args
+        return LOOKED_INTO.isdisjoint(map(type, literals)) or not any_holds_marker(literals)
+
+
+class _Nodes:
+    """Calls that have other calls for arguments, by position."""
+
+    __slots__ = ("_arity", "_places", "_serial")
+
+    def __init__(self, form: Form, places: list[int]) -> None:
+        self._serial = form.serial
+        self._arity = form.arity
+        self._places = tuple(places)
+
+    def take(self, places: list[Any]) -> bool:
+        # Once per node of every layered graph: watched by observatory/benchmarks/bench_graphs.py.
+        first, arity = places[self._places[0]], self._arity
+        if type(first) is not LazyResult or first.task.serial != self._serial:
+            return False
+        task = first.task
+        for place in self._places:
+            lazy = places[place]
+            if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+                return False
+            args = lazy.args
+            if len(args) != arity:
+                return False
+            places += args
+        return True
+
+
+class _Others:
+    """Calls of any forms."""
+
+    __slots__ = ("_forms", "_places")
+
+    def __init__(self, rows: list[_Row]) -> None:
+        forms = {row.form: _arguments(row.form) for row in rows}
+        self._places = tuple(row.place for row in rows)
+        self._forms = tuple(forms[row.form] for row in rows)
+
+    def take(self, places: list[Any]) -> bool:
+        # Once per node of every graph: watched by observatory/benchmarks/bench_graphs.py.
+        searched: Any = None  # the last container: calls that follow each other often share one
+        for place, (serial, arity, names, literals, taken) in zip(self._places, self._forms, strict=True):
+            lazy = places[place]
+            if type(lazy) is not LazyResult or lazy.task.serial != serial:
+                return False
+            args, kwargs = lazy.args, lazy.kwargs
+            if len(args) != arity:
+                return False
+            if (kwargs or names) and (*kwargs,) != names and (*sorted(kwargs),) != names:
+                return False
+            for at in literals:
+                value = args[at] if type(at) is int else kwargs[at]
+                if type(value) in LOOKED_INTO and value is not searched:
+                    if holds_marker(value):
+                        return False
+                    searched = value
+            for at, length in taken:
+                value = args[at] if type(at) is int else kwargs[at]
+                if length is None:
+                    places.append(value)
+                elif type(value) is not list or len(value) != length:
+                    return False
+                else:
+                    places += value
+        return True
+
+
+class _Arguments(NamedTuple):
+    """A form by its arguments: those that are literals, and those that are lazy results or lists of so many."""
+
+    serial: int
+    arity: int
+    names: tuple[str, ...]
+    literals: tuple[Any, ...]
+    taken: tuple[tuple[Any, int | None], ...]
+
+
+def _arguments(form: Form) -> _Arguments:
+    taken = tuple((slot.argument, slot.length if isinstance(slot, Listed) else None) for slot in form.slots)
+    lazy = {argument for argument, _ in taken}
+    literals = tuple(argument for argument in (*range(form.arity), *form.names) if argument not in lazy)
+    return _Arguments(form.serial, form.arity, form.names, literals, taken)

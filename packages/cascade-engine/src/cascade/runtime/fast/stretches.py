@@ -1,0 +1,329 @@
+"""Stretches: plain calls that follow each other in a plan, made in one loop.
+
+The clock is looked at after each. Calls of one form have loops of their own: where none
+of them needs the value of another of them, all their arguments are taken before the first call, and their values are
+looked at after the last. Values stand in the plan's order, each behind those that it may need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
+from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Lazies, given, take_given
+from cascade.spec.lazy_types import LazyResult
+
+LONG = 8
+"""So many calls of one form have a loop of their own."""
+
+NEAR = 256
+"""Inputs that stand so near each other are taken from a copy of that part alone: what it takes stays in the cache."""
+
+Take = Callable[[list[Any]], Sequence[Any]]
+
+
+class Stretch(NamedTuple):
+    """The calls from one place in the plan's order up to another.
+
+    `links` are by place. `take_lazies` takes the lazy results of these calls from all of them. `take_inputs` take the
+    values of all first arguments, of all second ones, and so on, from the values between `low` and `high`; there are
+    none where arguments are not taken beforehand.
+    """
+
+    make_calls: MakeCalls
+    begin: int
+    end: int
+    first: int
+    links: Sequence[Any]
+    take_lazies: Take
+    low: int = 0
+    high: int = 0
+    take_inputs: tuple[Take, ...] = ()
+
+
+MakeCalls = Callable[[Stretch, Lazies, list[Any]], bool]
+"""Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far."""
+
+
+def links_by_place(structure: PlainStructure, order: Sequence[int]) -> list[Link]:
+    """Return what fills each call, in the order of a plan and by the places in it."""
+    places = [0] * len(order)
+    for place, node in enumerate(order):
+        places[node] = place
+    return [_link_by_place(structure.links[node], places) for node in order]
+
+
+def _link_by_place(link: Link, places: Sequence[int]) -> Link:
+    if link is None:
+        return None
+    if isinstance(link, int):
+        return places[link]
+    sources = tuple(places[source] for source in sources_of(link))
+    return link._replace(sources=sources) if isinstance(link, Inputs) else sources
+
+
+def stretches(
+    structure: PlainStructure, order: Sequence[int], links: Sequence[Link], longest: int, gather: bool
+) -> Iterator[Stretch]:
+    """Split an order into stretches of at most so many calls; `gather` arguments beforehand, where that can be."""
+    begin = end = 0
+    for kind, group in groupby(order, structure.kinds.__getitem__):
+        length = len(list(group))
+        form = structure.forms[kind]
+        if min(length, longest) >= LONG and _has_loop(form):
+            yield from _others(order, links, begin, end, longest)
+            begin = end + length
+            if gather or not form.slots:
+                yield from _alike(form, order, links, end, begin, longest)
+            else:
+                for each in range(end, begin, longest):
+                    last = min(each + longest, begin)
+                    yield _stretch(_LOOPS[form.arity], order, links, each, last)
+        end += length
+    yield from _others(order, links, begin, end, longest)
+
+
+Gone = tuple[slice, list[None]]
+"""Values by their places, and what is put there when no call needs them any more."""
+
+
+def unneeded_after(
+    links: Sequence[Link], made: Sequence[Stretch], together: int
+) -> tuple[tuple[Gone, ...], ...]:
+    """Return, for each stretch, the values that no call behind it needs; that of the target is never among them.
+
+    So many values that lie side by side are forgotten together: in a wide graph the last calls that need each of them
+    lie far apart, and to forget them one by one would take as long as the calls.
+    """
+    stretch_of_last = _stretch_of_last(links, made)
+    found: list[list[Gone]] = [[] for _ in made]
+    size = len(links) - 1
+    for begin in range(0, size, together):
+        end = min(begin + together, size)
+        found[max(stretch_of_last[begin:end])].append((slice(begin, end), [None] * (end - begin)))
+    return tuple(map(tuple, found))
+
+
+def unneeded_in_windows(
+    links: Sequence[Link], made: Sequence[Stretch], together: int
+) -> tuple[tuple[Gone, ...], ...]:
+    """Return the same for an order that holds few values: only those are forgotten together that go together."""
+    stretch_of_last = _stretch_of_last(links, made)
+    found: list[list[Gone]] = [[] for _ in made]
+    begin = 0
+    for index, group in groupby(stretch_of_last[:-1]):
+        end = begin + len(list(group))
+        for each in range(begin, end, together):
+            last = min(each + together, end)
+            found[index].append((slice(each, last), [None] * (last - each)))
+        begin = end
+    return tuple(map(tuple, found))
+
+
+def _stretch_of_last(links: Sequence[Link], made: Sequence[Stretch]) -> list[int]:
+    """Return, for each value, the stretch of the last call that needs it."""
+    last = [0] * len(links)
+    for place, link in enumerate(links):
+        for source in sources_of(link):
+            last[source] = place
+    stretch_at = [index for index, each in enumerate(made) for _ in range(each.begin, each.end)]
+    return [stretch_at[place] for place in last]
+
+
+def _has_loop(form: Form) -> bool:
+    """Tell whether all arguments are literals, or all are the values of a few other calls."""
+    if form.names:
+        return False
+    return not form.slots or (form.arity in _LOOPS and form.slots == whole_slots(form.arity))
+
+
+def _others(
+    order: Sequence[int], links: Sequence[Link], begin: int, end: int, longest: int
+) -> Iterator[Stretch]:
+    for each in range(begin, end, longest):
+        yield _stretch(_call_others, order, links, each, min(each + longest, end))
+
+
+def _alike(
+    form: Form, order: Sequence[int], links: Sequence[Link], begin: int, end: int, longest: int
+) -> Iterator[Stretch]:
+    for first, last, independent in _runs(links, begin, end, longest):
+        if not form.slots:
+            yield _stretch(_LEAF_LOOPS.get(form.arity, _call_leaves), order, links, first, last)
+        elif independent and last - first >= LONG:
+            yield _gathered(_GATHERED_LOOPS[form.arity], order, links, first, last)
+        else:
+            yield _stretch(_LOOPS[form.arity], order, links, first, last)
+
+
+def _runs(links: Sequence[Link], begin: int, end: int, longest: int) -> Iterator[tuple[int, int, bool]]:
+    """Split calls into runs; tell of each whether no call in it needs the value of another."""
+    independent = True
+    for place in range(begin, end):
+        needs_run = any(source >= begin for source in sources_of(links[place]))
+        if place - begin == longest or (needs_run and independent and place - begin >= LONG):
+            yield begin, place, independent
+            begin, independent = place, True
+        else:
+            independent = independent and not needs_run
+    yield begin, end, independent
+
+
+def _stretch(
+    make_calls: MakeCalls, order: Sequence[int], links: Sequence[Link], begin: int, end: int
+) -> Stretch:
+    nodes = order[begin:end]
+    return Stretch(make_calls, begin, end, nodes[0], links[begin:end], _taker(nodes))
+
+
+def _gathered(
+    make_calls: MakeCalls, order: Sequence[int], links: Sequence[Link], begin: int, end: int
+) -> Stretch:
+    """Return a stretch all of whose inputs are known before its first call."""
+    sources = [sources_of(link) for link in links[begin:end]]
+    low, high = min(map(min, sources)), max(map(max, sources)) + 1
+    if high - low > NEAR:
+        low = high = 0
+    columns = ([source - low for source in column] for column in zip(*sources, strict=True))
+    stretch = _stretch(make_calls, order, links, begin, end)
+    return stretch._replace(low=low, high=high, take_inputs=tuple(map(_taker, columns)))
+
+
+def part(stretch: Stretch, order: Sequence[int], links: Sequence[Link], begin: int, end: int) -> Stretch:
+    """Return the stretch of some calls of a longer one."""
+    make = _gathered if stretch.take_inputs else _stretch
+    return make(stretch.make_calls, order, links, begin, end)
+
+
+def _taker(nodes: Sequence[int]) -> Take:
+    """Return what takes the items of several nodes from a list."""
+    first, last = nodes[0], nodes[-1]
+    if [*nodes] == [*range(first, last + 1)]:
+        return itemgetter(slice(first, last + 1))
+    return itemgetter(*nodes)
+
+
+# Each once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
+
+
+def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    for lazy in stretch.take_lazies(lazies):
+        (first,) = lazy.args
+        append(func(first))
+    return take_given(values, stretch.begin)
+
+
+def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    for lazy in stretch.take_lazies(lazies):
+        append(func(*lazy.args))
+    return take_given(values, stretch.begin)
+
+
+def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    near = values[stretch.low : stretch.high] if stretch.high else values
+    (take,) = stretch.take_inputs
+    for first in take(near):
+        append(func(first))
+    return take_given(values, stretch.begin)
+
+
+def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    near = values[stretch.low : stretch.high] if stretch.high else values
+    one, two = stretch.take_inputs
+    for first, second in zip(one(near), two(near), strict=True):
+        append(func(first, second))
+    return take_given(values, stretch.begin)
+
+
+def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    near = values[stretch.low : stretch.high] if stretch.high else values
+    one, two, three = stretch.take_inputs
+    for first, second, third in zip(one(near), two(near), three(near), strict=True):
+        append(func(first, second, third))
+    return take_given(values, stretch.begin)
+
+
+def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    for link in stretch.links:
+        value = func(values[link])
+        if GIVEN[type(value)]:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
+    return False
+
+
+def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    for first, second in stretch.links:
+        value = func(values[first], values[second])
+        if GIVEN[type(value)]:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
+    return False
+
+
+def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    func, append = lazies[stretch.first].task.func, values.append
+    for first, second, third in stretch.links:
+        value = func(values[first], values[second], values[third])
+        if GIVEN[type(value)]:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
+    return False
+
+
+def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+    append = values.append
+    for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
+        args, kwargs = arguments(link, lazy, values)
+        value = lazy.task.func(*args, **kwargs)
+        if GIVEN[type(value)]:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
+    return False
+
+
+_LEAF_LOOPS: dict[int, MakeCalls] = {1: _call_single_leaves}
+_GATHERED_LOOPS: dict[int, MakeCalls] = {
+    1: _call_gathered_singles,
+    2: _call_gathered_pairs,
+    3: _call_gathered_triples,
+}
+_LOOPS: dict[int, MakeCalls] = {1: _call_singles, 2: _call_pairs, 3: _call_triples}
+"""By how many arguments a call has: literals, values known before the first call, values of calls before it."""
+
+
+def arguments(link: Any, lazy: LazyResult[Any], values: list[Any]) -> tuple[Iterable[Any], dict[str, Any]]:
+    """Return the arguments of a call; `values` are those of other calls, in the order that its link is made for."""
+    if link is None:
+        return lazy.args, lazy.kwargs
+    if type(link) is int:
+        return (values[link],), {}
+    if type(link) is Inputs:
+        return link.fill(lazy, values)
+    return [values[source] for source in link], {}

@@ -1,0 +1,115 @@
+"""Rehearsals: what a frame would do, found out by letting one do it with symbols for values.
+
+The order of calls, skips and routes comes from `Frame` itself, so code written after a rehearsal has no order of its
+own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from cascade.adapters.state import InMemoryStateBackend
+from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.runtime.events import SkipReason
+from cascade.runtime.frames.frame import Frame
+from cascade.runtime.programs.program import Program
+from cascade.spec.lazy_types import LazyResult
+
+if TYPE_CHECKING:
+    from cascade.runtime.running.loops import TailCallLoop
+
+
+class Turning(NamedTuple):
+    """Where the way forks: at the truth of a node's value or, if it selects a route, at which key it is."""
+
+    node: int
+    is_key: bool
+
+
+Decisions = Mapping[Turning, Hashable]
+"""What is supposed at each turning: a truth, or a key."""
+
+
+class Act(NamedTuple):
+    """A node that is called, or skipped for a reason."""
+
+    node: int
+    skipped: SkipReason | None = None
+
+
+def rehearse(
+    program: Program, lazies: list[LazyResult[Any]], decisions: Decisions
+) -> tuple[list[Act], Turning | None]:
+    """Return what happens as far as the decisions go, in its order, and the turning that is not decided, if any."""
+    acts: list[Act] = []
+    state = _Symbols(program, decisions)
+    key = FrameKey(None, None, Turn.ROUND, 0)
+    frame = Frame(key, 0, cast("TailCallLoop", None), program, lazies, state)
+    ready: list[tuple[int, int]] = []
+
+    def take() -> None:
+        acts.extend(Act(node, reason) for node, reason in frame.skipped)
+        frame.skipped.clear()
+        for node in frame.ready:
+            heapq.heappush(ready, (program.rank[node], node))
+        frame.ready.clear()
+
+    try:
+        frame.begin(())
+        take()
+        while not frame.finished:
+            node = heapq.heappop(ready)[1]
+            acts.append(Act(node))
+            state.put_result(frame.node_key(node), None)
+            frame.settle(node)
+            take()
+    except _UndecidedError as fork:
+        take()
+        return acts, fork.turning
+    return acts, None
+
+
+class _UndecidedError(BaseException):
+    """A turning that no decision is there for. No `Exception`, so that no code takes it for the user's."""
+
+    def __init__(self, turning: Turning) -> None:
+        self.turning = turning
+
+
+class _Symbols(InMemoryStateBackend):
+    """Keeps a symbol in place of each value."""
+
+    def __init__(self, program: Program, decisions: Decisions) -> None:
+        super().__init__()
+        self._nodes = {path: node for node, path in enumerate(program.paths)}
+        self._decisions = decisions
+
+    def put_result(self, key: NodeKey, value: object) -> None:
+        super().put_result(key, _Symbol(self._nodes[key.path], self._decisions))
+
+
+class _Symbol:
+    """Stands for a node's value: its truth, and the key that it is, are what was decided."""
+
+    __slots__ = ("_decisions", "_node")
+
+    def __init__(self, node: int, decisions: Decisions) -> None:
+        self._node = node
+        self._decisions = decisions
+
+    def _decided(self, is_key: bool) -> Hashable:
+        turning = Turning(self._node, is_key)
+        if turning not in self._decisions:
+            raise _UndecidedError(turning)
+        return self._decisions[turning]
+
+    def __bool__(self) -> bool:
+        return bool(self._decided(is_key=False))
+
+    def __hash__(self) -> int:
+        return hash(self._decided(is_key=True))
+
+    def __eq__(self, other: object) -> bool:
+        return self._decided(is_key=True) == other

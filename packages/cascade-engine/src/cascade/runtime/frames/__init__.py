@@ -1,0 +1,1 @@
+"""What is in progress in a run, as data."""

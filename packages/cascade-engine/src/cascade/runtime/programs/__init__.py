@@ -1,0 +1,1 @@
+"""One structure, made ready to be run many times."""

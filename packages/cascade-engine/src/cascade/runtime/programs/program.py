@@ -1,0 +1,144 @@
+"""Programs: what can be known of a structure before it runs, by position. Immutable, and shared by all its runs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from cascade.graph.model import Graph
+from cascade.graph.path import StructurePath
+from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.planning import Plan
+from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
+from cascade.spec.lazy_types import LazyResult, ParamLazyResult
+from cascade.spec.policies.declared import NO_POLICIES
+
+
+class Program:
+    """The structure of a tree, ready to be run: its columns, and the order that a plan gives its nodes.
+
+    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it. `suspects`
+    are the nodes that may have something to check, each time they are bound to new lazy results, and `params` those
+    that read an input. Columns that only frames need are made for the first one. `window` is that of the plan's order.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        order: tuple[int, ...],
+        suspects: tuple[int, ...],
+        params: tuple[int, ...],
+        window: int = 0,
+    ) -> None:
+        self.structure = structure
+        self.order = order
+        self.window = window
+        self.suspects = suspects
+        self.params = params
+        self.target = structure.target
+        self.texts: dict[
+            int, str
+        ] = {}  # places as a store tells them, by position; made where they are wanted
+
+    def __len__(self) -> int:
+        return len(self.structure)
+
+    @property
+    def sequenced(self) -> bool:
+        """Whether a sequence puts nodes in order."""
+        return bool(self.structure.sequenced) or self.target != 0
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """What each node waits for."""
+        return self.structure.calls
+
+    @cached_property
+    def paths(self) -> list[StructurePath]:
+        """The place of each node."""
+        return self.structure.paths
+
+    @cached_property
+    def predecessors(self) -> list[tuple[int, ...]]:
+        """The nodes that `after` and sequences put before each node."""
+        return [self.structure.predecessors(position) for position in range(len(self))]
+
+    @cached_property
+    def inputs(self) -> list[list[int]]:
+        """The nodes that each one demands as inputs at once."""
+        return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
+
+    @cached_property
+    def choices(self) -> dict[int, list[Choice]]:
+        """The routers of each node that has any."""
+        found = ((node, call.choices()) for node, call in enumerate(self.calls) if call is not NO_CALL)
+        return {node: choices for node, choices in found if choices}
+
+    @cached_property
+    def needed(self) -> list[int]:
+        """For how many places in other nodes the value of each may be needed."""
+        counts = [0] * len(self)
+        for node, inputs in enumerate(self.inputs):
+            for source in inputs:
+                counts[source] += 1
+            for source in self.calls[node].conditions:
+                counts[source] += 1
+        for choices in self.choices.values():
+            for choice in choices:
+                for route in choice.routes:
+                    counts[route] += 1
+        return counts
+
+    @cached_property
+    def wanted(self) -> list[int]:
+        """For how many places in other nodes each may be demanded: that its value is needed, or that it comes first."""
+        counts = self.needed.copy()
+        for predecessors in self.predecessors:
+            for source in predecessors:
+                counts[source] += 1
+        return counts
+
+    @cached_property
+    def resources(self) -> list[list[str]]:
+        """The resources that each call takes."""
+        return [_NO_NAMES if call is NO_CALL else call.resources() for call in self.calls]
+
+    @cached_property
+    def rank(self) -> list[int]:
+        """The place of each node in the order."""
+        rank = [0] * len(self)
+        for place, position in enumerate(self.order):
+            rank[position] = place
+        return rank
+
+
+def compile_program(graph: Graph, plan: Plan) -> Program:
+    """Compile the graph of a lazy tree with the order that a plan gives it."""
+    tree = graph.tree
+    assert tree is not None
+    if isinstance(tree.structure, PlainStructure):
+        return Program(tree.structure, plan.order, (), (), plan.window)
+    params = [position for position, lazy in enumerate(tree.lazies) if isinstance(lazy, ParamLazyResult)]
+    return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params), plan.window)
+
+
+def _suspects(tree: Tree) -> list[int]:
+    pairs = zip(tree.lazies, tree.structure.calls, strict=True)
+    return [position for position, (lazy, call) in enumerate(pairs) if _is_suspect(lazy, call)]
+
+
+def _is_suspect(lazy: LazyResult[Any], call: Call) -> bool:
+    if call is NO_CALL:
+        return lazy.policies is not NO_POLICIES
+    return bool(
+        lazy.policies is not NO_POLICIES
+        or call.defaults
+        or any(isinstance(source, Injected) for source in call.sources)
+    )
+
+
+_NOTHING: list[int] = []
+"""The inputs of all nodes that have none."""
+
+_NO_NAMES: list[str] = []
+"""The resources of all nodes that take none."""

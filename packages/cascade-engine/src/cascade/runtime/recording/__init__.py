@@ -1,0 +1,1 @@
+"""Durable runs: what is recorded, committed, and read again."""

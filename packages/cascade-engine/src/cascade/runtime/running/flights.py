@@ -1,0 +1,300 @@
+"""Flights: a plain tree with coroutines in it, run by position and without a frame.
+
+Its calls are inline or coroutines and have no policies; a coroutine is an asyncio task from the moment its inputs are
+there. What a flight does not know how to do (a failure, a tree in the place of a call, a listener, the end of the run)
+it leaves to a frame, which goes on where the flight stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.plain_structure import PlainStructure
+from cascade.runtime.fast.stretches import arguments
+from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
+from cascade.runtime.programs.plain_values import (
+    AWAITABLE,
+    GIVEN,
+    LAZY_TYPES,
+    Awaited,
+    Lazies,
+    given,
+    value_of,
+)
+from cascade.runtime.programs.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cascade.runtime.running.loops import TailCallLoop
+    from cascade.runtime.running.run import Run
+
+STARTS_A_LOOK = 32
+"""After so many coroutines are made the clock is looked at; after an inline call it always is."""
+
+_NOTHING: Any = object()
+_NONE = -1
+
+
+class Course:
+    """What is the same for all flights of one structure: which calls wait for which. Immutable, holds no task.
+
+    `calls` has each node with the link that fills its arguments, in the plan's order.
+    """
+
+    __slots__ = ("calls", "dependents", "first", "is_async", "missing", "program", "users")
+
+    def __init__(self, program: Program, structure: PlainStructure, lazies: Lazies) -> None:
+        self.program = program
+        self.calls = [(node, structure.links[node]) for node in program.order]
+        self.is_async = bytes(lazy.task.is_async for lazy in lazies)
+        self.missing = [len(inputs) for inputs in program.inputs]
+        self.dependents: dict[int, list[int]] = {}
+        for node, inputs in enumerate(program.inputs):
+            for each in inputs:
+                self.dependents.setdefault(each, []).append(node)
+        # How many places in the arguments of calls each value is for.
+        self.users = [0] * len(program.inputs)
+        for inputs in program.inputs:
+            for each in inputs:
+                self.users[each] += 1
+        # The ranks of the calls that wait for nothing, in the plan's order.
+        self.first = [rank for rank, node in enumerate(program.order) if not self.missing[node]]
+
+
+class Flight:
+    """The calls of one tree that are under way: an asyncio task for each coroutine, its value filed by position."""
+
+    # For each coroutine the asyncio task, one coroutine around the user's, and a few stores.
+    # Watched by observatory/benchmarks/bench_scheduler.py.
+
+    __slots__ = (
+        "_began",
+        "_course",
+        "_errors",
+        "_jobs",
+        "_landed",
+        "_lazies",
+        "_loop",
+        "_missing",
+        "_passed",
+        "_ready",
+        "_run",
+        "_tasks",
+        "_unbegun",
+        "_users",
+        "_values",
+        "serial",
+    )
+
+    def __init__(self, run: Run, loop: TailCallLoop, course: Course, lazies: Lazies, serial: int) -> None:
+        size = len(lazies)
+        self.serial = serial
+        self._run = run
+        self._loop = loop
+        self._course = course
+        self._lazies = lazies
+        self._missing = course.missing.copy()
+        self._users = course.users.copy()
+        self._passed = 0  # how many of the course's first calls have been started
+        self._ready: list[int] = []  # the ranks of other calls that may start, as a heap
+        self._values = [_NOTHING] * size
+        self._tasks: list[asyncio.Task[Outcome | None] | None] = [None] * size
+        self._began = [0.0] * size  # when a call began; 0.0 if it has not
+        self._landed: list[int] = []  # the coroutines that have ended since the last look
+        self._errors: dict[int, BaseException] = {}
+        self._unbegun = 0  # asyncio tasks that have not had their first turn
+        self._jobs: dict[int, Job] | None = None  # once a frame has taken over
+
+    def go_on(self) -> None:
+        """Start the calls that are ready, as many as the turn has time for."""
+        run, course, lazies, tasks = self._run, self._course, self._lazies, self._tasks
+        if self._jobs is not None:
+            return
+        if run.heard or not run.plain:
+            self.hand_over()
+            return
+        event_loop, asyncio_task, fly = asyncio.get_running_loop(), asyncio.Task, self._fly
+        started = 0
+        for rank in iter(self._next_rank, _NONE):
+            node, filling = course.calls[rank]
+            if course.is_async[node]:
+                task = lazies[node].task
+                args, kwargs = arguments(filling, lazies[node], self._values)
+                work = fly(node, task.func, args, kwargs)
+                tasks[node] = asyncio_task(work, loop=event_loop, name=task.name)
+                started += 1
+                if started % STARTS_A_LOOK:
+                    continue
+            elif not self._call(node, filling):
+                break
+            if run.turn_is_over():
+                run.starter.queue(self.serial, 0, self)
+                break
+        if started:
+            self._unbegun += started
+            event_loop.call_soon(self._find_unbegun)
+
+    def land(self) -> None:
+        """Take in what coroutines have given since the last time, and let start what has waited for it."""
+        if self._jobs is not None or not self._landed:
+            return
+        values = self._values
+        made = {node: given(values[node]) for node in self._landed if GIVEN[type(values[node])]}
+        if self._errors or self._run.heard or self._are_trees(made):
+            self.hand_over()
+            return
+        for node, value in made.items():
+            values[node] = value
+        landed, self._landed = self._landed, []
+        for node in landed:
+            self._settle(node)
+        if self._values[self._course.program.target] is not _NOTHING:
+            self._end()
+        elif self._ready:
+            self._run.starter.queue(self.serial, 0, self)
+
+    def under_way(self) -> list[str]:
+        """Return the names of the coroutines that have not ended."""
+        tasks = zip(self._tasks, self._lazies, strict=True)
+        return [lazy.task.name for task, lazy in tasks if task is not None]
+
+    def hand_over(self, called: int | None = None) -> None:
+        """Let a frame go on from here; `called` is an inline call that has ended and is still to be taken in."""
+        run, landed = self._run, self._landed
+        flying = {node: task for node, task in enumerate(self._tasks) if task is not None}
+        errors, self._errors = self._errors, {}
+        outcomes: dict[int, Outcome] = {
+            node: Failed(errors[node]) if node in errors else Returned(self._values[node]) for node in landed
+        }
+        under_way = [*landed, *flying, *(() if called is None else (called,))]
+        settled = {
+            node: value
+            for node, value in enumerate(self._values)
+            if value is not _NOTHING and node not in outcomes
+        }
+        run.frames.forget_flight(self)
+        frame = self._loop.open_frame(self._course.program, self._lazies, self.serial, settled, under_way)
+        self._jobs = {node: Job(frame, node) for node in under_way}
+        for node, job in self._jobs.items():
+            if self._began[node]:
+                job.note_started()
+                job.began = self._began[node]
+        for node, task in flying.items():
+            run.starter.adopt(self._jobs[node], task)
+        self._tasks = []  # each has what its coroutine raises, whose traceback leads here
+        self._values = []  # the frame has them, and coroutines under way have this flight
+        for node, outcome in outcomes.items():
+            run.complete(self._jobs[node], outcome)
+
+    def _next_rank(self) -> int:
+        """Return the rank of the call that is to start next, in the plan's order; `_NONE` if none is ready."""
+        first, passed, ready = self._course.first, self._passed, self._ready
+        if passed == len(first):
+            return heapq.heappop(ready) if ready else _NONE
+        if ready and ready[0] < first[passed]:
+            return heapq.heappop(ready)
+        self._passed = passed + 1
+        return first[passed]
+
+    async def _fly(
+        self, node: int, func: Callable[..., Any], args: Iterable[Any], kwargs: dict[str, Any]
+    ) -> Outcome | None:
+        """Await a coroutine of the user's and file what it gives; return that if a frame has taken over."""
+        self._unbegun -= 1
+        self._began[node] = time.monotonic()
+        if self._jobs is not None:
+            self._run.reports.started(self._jobs[node])
+        value, failure = _NOTHING, None
+        try:
+            value = await func(*args, **kwargs)
+            if AWAITABLE[type(value)]:
+                value = await value_of(value)
+        except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
+            failure = error
+        if self._jobs is not None:
+            job = self._jobs[node]
+            job.ended = time.monotonic()
+            outcome = Returned(value) if failure is None else Failed(failure)
+            try:
+                return self._run.settler.end(job, outcome)
+            finally:
+                del outcome, failure  # the traceback of an error has this frame: they would be a cycle
+        if failure is not None:
+            self._errors[node] = failure
+            failure = None
+        self._file(node, value)
+        return None
+
+    def _file(self, node: int, value: Any) -> None:
+        """Note that a coroutine has ended; its error, if it has one, is there already."""
+        self._values[node] = value
+        self._tasks[node] = None
+        if not self._landed:
+            self._run.frames.note_landing(self)
+        self._landed.append(node)
+
+    def _find_unbegun(self) -> None:
+        """File the coroutines that somebody has cancelled before their first turn, which so never got to run."""
+        if not self._unbegun or self._jobs is not None:
+            return
+        self._unbegun = 0
+        for node, task in enumerate(self._tasks):
+            if task is not None and task.cancelled():
+                self._errors[node] = asyncio.CancelledError()
+                self._file(node, _NOTHING)
+
+    def _call(self, node: int, filling: Any) -> bool:
+        """Make an inline call; return whether the flight goes on."""
+        run, lazy = self._run, self._lazies[node]
+        value, failure = None, None
+        self._began[node] = time.monotonic()
+        try:
+            args, kwargs = arguments(filling, lazy, self._values)
+            value = lazy.task.func(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
+            failure = error
+        now = time.monotonic()
+        if now > run.turn_ends:
+            run.note_overrun(lazy.task, now)
+        is_target = node == self._course.program.target
+        made = given(value) if GIVEN[type(value)] else value
+        if failure is None and (type(made) not in LAZY_TYPES or (is_target and type(made) is not Awaited)):
+            self._values[node] = made
+            self._settle(node)
+            if is_target:
+                self._end()
+            return not is_target
+        self.hand_over(node)
+        assert self._jobs is not None
+        try:
+            run.settler.called(self._jobs[node], value, failure)
+        finally:
+            del failure  # its traceback has this frame: they would be a cycle
+        return False
+
+    def _settle(self, node: int) -> None:
+        missing, rank = self._missing, self._course.program.rank
+        users = self._users
+        for source in self._course.program.inputs[node]:
+            users[source] -= 1
+            if not users[source]:
+                self._values[source] = None  # nobody needs it any more
+        for dependent in self._course.dependents.get(node, ()):
+            left = missing[dependent] - 1
+            missing[dependent] = left
+            if not left:
+                heapq.heappush(self._ready, rank[dependent])
+
+    def _are_trees(self, made: dict[int, Any]) -> bool:
+        """Tell whether one of these values has another tree in its place; the target's is the next round."""
+        target = self._course.program.target
+        return any(type(value) in LAZY_TYPES and node != target for node, value in made.items())
+
+    def _end(self) -> None:
+        self._run.frames.forget_flight(self)
+        self._loop.go_on_with(self._values[self._course.program.target])

@@ -1,0 +1,313 @@
+"""Steps: one call with its policies, in an asyncio task of its own.
+
+Slots, timeout and resources of scope `task` cover one attempt; all are given back before the next one, and before a
+returned tree starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Coroutine
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from cascade.adapters.executors.places import rank_of_call
+from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
+from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.programs.plain_values import AWAITABLE, value_of
+from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.resource_manager import ResourceStack, note_others
+from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
+from cascade.runtime.sharing.single_flight import Lead
+from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
+from cascade.spec.error_text import is_error
+from cascade.spec.errors import UncacheableError
+from cascade.spec.protocols import CachedCall, Hit
+
+if TYPE_CHECKING:
+    from cascade.runtime.running.run import Run
+
+
+class PlainStep:
+    """A coroutine of the user's that needs nothing but to be run."""
+
+    __slots__ = ("_run", "job", "settled")
+
+    def __init__(self, run: Run, job: Job) -> None:
+        self._run = run
+        self.job = job
+        # How it has ended: an asyncio task that is cancelled in its last turn loses what it returns.
+        self.settled: Outcome | None = None
+
+    async def perform(self) -> Outcome:
+        """Make the call; whatever happens is in the outcome."""
+        job, run = self.job, self._run
+        run.reports.started(job)
+        outcome: Outcome
+        try:
+            args, kwargs = job.arguments(run.resources.values)
+            value = await job.task.func(*args, **kwargs)
+            outcome = Returned(await value_of(value) if AWAITABLE[type(value)] else value)
+        except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
+            outcome = Failed(error)
+        job.ended = time.monotonic()
+        try:
+            self.settled = run.settler.end(job, outcome)
+            return self.settled
+        finally:
+            del outcome  # the traceback of an error has this frame: they would be a cycle
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """End the call, which is made in `task`."""
+        task.cancel()
+
+    def give_back(self) -> None:
+        """Nothing was given."""
+
+
+class Step:
+    """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
+
+    __slots__ = (
+        "_awaited",
+        "_failed",
+        "_key",
+        "_known",
+        "_lease",
+        "_releasing",
+        "_run",
+        "_stopped",
+        "job",
+        "settled",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        job: Job,
+        lease: Lease | None,
+        failed: Exception | None = None,
+        awaited: Awaitable[Any] | None = None,
+    ) -> None:
+        self._run = run
+        # What the first attempt has come to, if it was a plain call.
+        self._failed = failed
+        self._awaited = awaited
+        self.job = job
+        self.settled: Outcome | None = None
+        self._lease = lease
+        self._releasing = False
+        self._stopped = False
+        self._key: str | None = None
+        # The run's context as this call's own copy has it; without resources nothing can become newer.
+        self._known = run.context.copy() if job.resources and not run.engine.is_inline(job.lazy) else None
+
+    async def perform(self) -> Outcome:
+        """Make the call; whatever happens is in the outcome."""
+        outcome: Outcome
+        try:
+            hit = await self._look_up()
+            outcome = Returned(await self._attempts()) if hit is None else Known(hit.value)
+        except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
+            outcome = Failed(error)
+        self._failed = None
+        try:
+            self.settled = self._run.settler.end(self.job, outcome)
+            return self.settled
+        finally:
+            del outcome  # as above
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """End the call, which is made in `task`; a release that it is in is never left half done."""
+        self._stopped = True
+        if not self._releasing:
+            task.cancel()
+
+    def give_back(self) -> None:
+        """Release the slot that the call came with, and a coroutine that it gave, if they never got to be used."""
+        if self._lease is not None:
+            self._lease.release()
+        if isinstance(self._awaited, Coroutine):
+            self._awaited.close()
+
+    async def _look_up(self) -> Hit | None:
+        policy = self.job.policies.cache
+        if policy is None:
+            return None
+        args, kwargs = self.job.arguments(None)
+        call = CachedCall(self.job.task, args, kwargs)
+        try:
+            found = await self._run.engine.cache.find(policy, call, self.job, self.job.is_inside)
+        except UncacheableError as problem:
+            self._run.reports.uncached(self.job, problem)
+            return None
+        if isinstance(found, Lead):
+            self.job.lead = found
+            if found.problem is not None:
+                self._run.reports.uncached(self.job, found.problem)
+            return None
+        return found
+
+    async def _attempts(self) -> Any:
+        retry = self.job.policies.retry
+        if retry is None:
+            return await self._first_attempt()
+        attempt = 0
+        while True:
+            try:
+                return await (self._attempt() if attempt else self._first_attempt())
+            except retry.on as error:
+                attempt += 1
+                hopeless = self._stopped or is_error(error, RouteNotFoundError)
+                if attempt > retry.max_attempts or hopeless:
+                    raise
+                wait = retry.wait_before(attempt, random.random)
+                self._run.reports.retrying(self.job, attempt, retry.max_attempts, wait, error)
+            await asyncio.sleep(wait)
+
+    async def _first_attempt(self) -> Any:
+        """Make the first attempt, or go on with it if it was a plain call."""
+        if self._failed is not None:
+            raise self._failed
+        if self._awaited is None:
+            return await self._attempt()
+        (lease, self._lease), (awaited, self._awaited) = (self._lease, None), (self._awaited, None)
+        try:
+            return await value_of(awaited)
+        finally:
+            self.job.ended = time.monotonic()
+            if lease is not None:
+                lease.release()
+
+    async def _attempt(self) -> Any:
+        job, run = self.job, self._run
+        lease = await self._take_lease()
+        given = {INPUTS: run.resources.values[INPUTS]}
+        if IDEMPOTENCY_KEY in job.resources:
+            given[IDEMPOTENCY_KEY] = self._idempotency_key()
+        stack = ResourceStack(given, run.reports.resource)
+        job.ended = 0.0
+        try:
+            if lease is not None and not run.engine.is_inline(job.lazy):
+                held.set(lease)  # one that needs nothing passes on what is held around it
+            if not run.engine.is_inline(job.lazy) and not job.task.is_async:
+                rank_of_call.set((run.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
+            try:
+                async with run.engine.admission(job.node):
+                    if run.recording is not None:
+                        await run.confirm_call(run.recording)
+                    value = await self._in_time(stack)
+            except BaseException as error:
+                others = await self._release(stack, error)
+                if others and not self._stopped and is_error(error, asyncio.CancelledError):
+                    # A task group of a resource has cancelled the call, and tells here why.
+                    error = others.pop(0)
+                note_others(error, others)
+                del others
+                raise error
+            if failures := await self._release(stack, None):
+                first = failures.pop(0)
+                note_others(first, failures)
+                del failures
+                try:
+                    raise first
+                finally:
+                    del first  # its traceback has this frame: they would be a cycle
+            return value
+        finally:
+            if lease is not None:
+                lease.release()
+            if run.recording is not None:
+                run.recording.commits.let_in()
+
+    def _idempotency_key(self) -> str:
+        """Return the key of the call, made before its first attempt: that may change what it was given."""
+        if self._key is None:
+            made: str = import_module("cascade.runtime.running.idempotency").idempotency_key(
+                self.job, self._run.identity
+            )
+            self._key = made
+        return self._key
+
+    async def _release(self, stack: ResourceStack, failure: BaseException | None) -> list[BaseException]:
+        self._releasing = True
+        try:
+            return await stack.close(failure)
+        finally:
+            self._releasing = False
+
+    def _adopt_context(self) -> None:
+        """Take over the context variables that providers of the run have set since this call got its copy."""
+        if self._known is None:
+            return
+        known, self._known = self._known, self._run.context.copy()
+        for variable, value in self._known.items():
+            if variable not in known or known[variable] is not value:
+                variable.set(value)
+
+    async def _take_lease(self) -> Lease | None:
+        """Return the lease that the call came with, or wait for one; `None` if it needs nothing."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            return lease
+        job, run = self.job, self._run
+        totals = run.engine.capacity.totals
+        call = job.frame.program.calls[job.position]
+        needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
+        if CONCURRENCY in totals:
+            needs[CONCURRENCY] = 1
+        if not needs:
+            return None
+        wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
+        return await run.engine.capacity.acquire(needs, run.lender, lambda: self._report_blocked(wanted))
+
+    async def _in_time(self, stack: ResourceStack) -> Any:
+        """Open what the call takes and make it; end both when its time is over."""
+        seconds = self.job.policies.timeout
+        if seconds is None:
+            return await self._call(stack)
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                value = await self._call(stack)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        # A call that can't be interrupted may have given its value too late, and no limit expires while something holds
+        # the loop. `limit` and the context that an error has above lead to this asyncio task, and so back to the error.
+        end = limit.when()
+        is_late = limit.expired() or (end is not None and asyncio.get_running_loop().time() >= end)
+        del limit
+        if is_late:
+            raise TaskTimeoutError(self.job.name, seconds)
+        return value
+
+    async def _call(self, stack: ResourceStack) -> Any:
+        job, run = self.job, self._run
+        await run.resources.provide(job.resources, stack, run.context)
+        if self._stopped:  # a provider has swallowed the cancellation
+            raise asyncio.CancelledError
+        self._adopt_context()
+        args, kwargs = job.arguments(stack.values)
+        if not job.started:
+            run.reports.started(job)
+        work = run.engine.executor_of(job.task).execute(job.node, args, kwargs)
+        try:
+            value = await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+            return await value_of(value) if AWAITABLE[type(value)] else value
+        finally:
+            job.ended = time.monotonic()
+
+    async def _watched(self, work: Awaitable[Any]) -> Any:
+        """Make an inline call, which holds the loop until it is done."""
+        began = time.monotonic()
+        try:
+            return await work
+        finally:
+            self._run.watch_turn(self.job.task, time.monotonic() - began)
+
+    def _report_blocked(self, wanted: str) -> None:
+        self._run.reports.blocked(self.job, f"waits for {wanted or 'a slot of max_concurrency'}")

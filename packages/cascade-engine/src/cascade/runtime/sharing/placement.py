@@ -1,0 +1,105 @@
+"""Placement: on which executor a call is made, and whether the engine may make it without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+from cascade.adapters.executors.executor_words import executor_from_word
+from cascade.adapters.executors.local import LocalExecutor
+from cascade.graph.model import Node
+from cascade.runtime.exceptions import UnknownExecutorError
+from cascade.runtime.protocols import Executor
+from cascade.spec.errors import SpecError
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies.declared import Mode
+from cascade.spec.task import Task
+
+
+class Placement:
+    """The executors of an engine: the one for all calls, and those that tasks name with `on=`.
+
+    A call is made where its `on=` says. On an executor of this machine it is then made where its `mode=` says, and
+    where it has none, as the executor does by default.
+    """
+
+    def __init__(self, default: Executor | str | None, named: Mapping[str, Executor | str] | None) -> None:
+        self._made: list[LocalExecutor] = []  # from words: closed with the engine
+        self.default = self._executor("executor", "inline" if default is None else default)
+        self._named = {name: self._executor("executors", each) for name, each in _checked(named).items()}
+        # Only the built-in executor may be bypassed: one that builds on it sees every call.
+        self.is_local = type(self.default) is LocalExecutor
+        executors = ((None, self.default), *self._named.items())
+        self._admissions = {name: getattr(each, "admission", None) for name, each in executors}
+        self._local = self.default if isinstance(self.default, LocalExecutor) and self.is_local else None
+
+    def _executor(self, setting: str, given: Executor | str) -> Executor:
+        if isinstance(given, str):
+            self._made.append(executor_from_word(given))
+            return self._made[-1]
+        if isinstance(given, type) or not hasattr(given, "execute"):
+            what = given.__name__ if isinstance(given, type) else type(given).__name__
+            raise SpecError(
+                f"{setting}= got {what}, which is not an executor", "give an object with `execute`"
+            )
+        return given
+
+    def executor_of(self, task: Task[Any]) -> Executor:
+        """Return where the calls of a task are made."""
+        return self.default if task.on is None else self._named[task.on]
+
+    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
+        """Wait for the worker that a call needs, where the executor tells of that apart from the call."""
+        admission = self._admissions[None if node.task is None else node.task.on]
+        made: AbstractAsyncContextManager[object] = nullcontext() if admission is None else admission(node)
+        return made
+
+    def check(self, task: Task[Any]) -> None:
+        """Check that there is an executor of the name that a task gives.
+
+        Raises:
+            UnknownExecutorError: If there is none; it lists those that there are.
+        """
+        if task.on is not None and task.on not in self._named:
+            raise UnknownExecutorError(task.name, task.on, tuple(self._named))
+
+    def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
+        """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
+        local = self._local if lazy.task.on is None else self._local_named(lazy.task.on)
+        return None if local is None else local.mode_of(lazy.task, lazy.policies.mode)
+
+    def is_inline(self, lazy: LazyResult[Any]) -> bool:
+        """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
+        return self.is_local and self.mode_of(lazy) is Mode.INLINE
+
+    def runs_on_loop(self, lazy: LazyResult[Any]) -> bool:
+        """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
+        if lazy.task.on is not None and self._local_named(lazy.task.on) is None:
+            return False
+        return self.is_local and self.mode_of(lazy) in (None, Mode.INLINE)
+
+    @property
+    def needs_references(self) -> bool:
+        """Whether plain functions without a policy may go to another process, and so have to be found there."""
+        return any(
+            isinstance(each, LocalExecutor) and each.default_mode is Mode.PROCESS
+            for each in (self._local, *self._named.values())
+        )
+
+    async def close(self) -> None:
+        """Close the executors that were made from words."""
+        for executor in self._made:
+            await executor.close()
+
+    def _local_named(self, name: str) -> LocalExecutor | None:
+        found = self._named[name]
+        return found if isinstance(found, LocalExecutor) and type(found) is LocalExecutor else None
+
+
+def _checked(named: Mapping[str, Executor | str] | None) -> Mapping[str, Executor | str]:
+    if named is None:
+        return {}
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) and name for name in named):
+        raise SpecError(f"executors={named!r}", 'give a dict of names and executors: {"pool": "threads:8"}')
+    return named

@@ -1,0 +1,59 @@
+"""Keys and values that the suites of state backends use: the keys are made as the engine makes them."""
+
+from __future__ import annotations
+
+from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.graph.path import ROOT, Place, StructurePath, segment
+
+VALUES: tuple[object, ...] = ("text", 1, 0, False, None, "", [], {"k": [1, (2, 3)]})
+"""Plain data, falsy values among it."""
+
+
+def path_of(number: int) -> StructurePath:
+    """Return the place of an argument of the target."""
+    return StructurePath(ROOT, segment(Place.ARGUMENT, number))
+
+
+def round_of_run(number: int = 0) -> FrameKey:
+    """Return a round of the run's own loop."""
+    return FrameKey(None, None, Turn.ROUND, number)
+
+
+def node_at(number: int = 0) -> NodeKey:
+    """Return a node of the run's first round."""
+    return NodeKey(round_of_run(), path_of(number))
+
+
+def round_at(node: NodeKey, number: int = 0) -> FrameKey:
+    """Return a round of the loop in the place of a node."""
+    return FrameKey(node.frame, node.path, Turn.ROUND, number)
+
+
+def item_of(frame: FrameKey, number: int = 0) -> FrameKey:
+    """Return an item of the map that stands at one place of a frame."""
+    return FrameKey(frame, path_of(5), Turn.ITEM, number)
+
+
+def different_keys() -> list[NodeKey]:
+    """Return keys that differ in one respect each."""
+    places = [
+        ROOT,
+        path_of(0),
+        path_of(1),
+        StructurePath(ROOT, segment(Place.ARGUMENT, 0, (0,))),
+        StructurePath(ROOT, segment(Place.KEYWORD, "x")),
+        StructurePath(ROOT, segment(Place.KEYWORD, "0")),
+        StructurePath(ROOT, segment(Place.CONDITION, 0)),
+        StructurePath(path_of(0), segment(Place.ARGUMENT, 0)),
+    ]
+    frames = [
+        round_of_run(),
+        round_of_run(1),
+        round_at(node_at(0)),
+        round_at(node_at(1)),
+        round_at(node_at(0), 1),
+        item_of(round_of_run()),
+        item_of(round_of_run(), 1),
+        item_of(round_at(node_at(0))),
+    ]
+    return [NodeKey(frame, place) for frame in frames for place in places]

@@ -1,0 +1,1 @@
+"""Analysis of graphs and of the source of tasks."""

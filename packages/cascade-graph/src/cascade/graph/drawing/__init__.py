@@ -1,0 +1,1 @@
+"""Drawing of graphs, with the calls that tasks may return."""
