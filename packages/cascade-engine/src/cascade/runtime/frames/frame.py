@@ -11,6 +11,7 @@ from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import NO_CALL, Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flow import FlowManager
+from cascade.runtime.frames.footing import Footing
 from cascade.runtime.frames.holding import Holding
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.missing import MISSING
@@ -18,7 +19,6 @@ from cascade.spec.lazy_types import LazyResult
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:
-    from cascade.runtime.recording.footing import Footing
     from cascade.runtime.running.loops import TailCallLoop
     from cascade.runtime.running.recorded_calls import Stretch
 

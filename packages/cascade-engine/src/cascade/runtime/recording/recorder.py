@@ -13,10 +13,11 @@ from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
+from cascade.runtime.frames.footing import Footing
 from cascade.runtime.frames.jobs import ItemJob
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.commits import Commits
-from cascade.runtime.recording.footing import Footing, Footings, goes_round
+from cascade.runtime.recording.footings import Footings, goes_round
 from cascade.runtime.recording.run_record import (
     PASSING,
     Differences,
