@@ -19,7 +19,7 @@ from support.redis_server import RedisProcess
 import cascade as cs
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import RedisCatalog, RedisStateBackend
-from cascade.adapters.state.digests import Frame, Place
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
 from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.spec import (
@@ -36,7 +36,7 @@ from cascade.spec.errors import RunNotFoundError
 WITHIN = 5.0
 """Seconds in which an error has to be told."""
 
-FRAME = Frame(0, b"f" * 16, b"")
+FRAME = FrameDigest(0, b"f" * 16, b"")
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def journal(url: str, run_id: str = "run", lease_seconds: float = 0.3) -> RedisJ
     return RedisJournal(url, run_id, Durability.SYNC, lease_seconds=lease_seconds)
 
 
-def fact(number: int, value: bytes = b"value", frame: Frame = FRAME) -> Fact:
-    return Fact(Place(frame, b"%016d" % number), Kind.RESULT, value, Call("task", f"root.args.{number}"))
+def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
+    return Fact(NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, Call("task", f"root.args.{number}"))
 
 
 async def check_refused(one: RedisJournal) -> None:
@@ -383,7 +383,7 @@ def test_a_server_that_forgot_the_scripts_gets_them_again(url: str) -> None:
 
 def test_a_catalog_tells_what_there_is(url: str) -> None:
     """The catalog tells each run, who drives it, and the tasks, places and sizes of its facts; counts stay exact."""
-    inner = Frame(0, b"g" * 16, b"f" * 32)
+    inner = FrameDigest(0, b"g" * 16, b"f" * 32)
     catalog = RedisCatalog(url)
 
     def counted(run_id: str) -> tuple[int, int]:
@@ -400,10 +400,10 @@ def test_a_catalog_tells_what_there_is(url: str) -> None:
         await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
         assert counted("one") == (10, 45)
         await one.write(
-            Changes(nodes=[Place(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
+            Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
         )
         assert counted("one") == (10, 39)
-        await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", Frame(1, b"h" * 16, b""))]))
+        await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
         assert counted("one") == (10, 40)
         await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
         assert counted("one") == (1, 2)

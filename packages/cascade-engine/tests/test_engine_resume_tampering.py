@@ -18,7 +18,7 @@ from support.stores import path_of, recorded
 import cascade as cs
 from cascade.adapters.codec.data_codec import VERSION
 from cascade.adapters.codec.envelope import seal, unseal
-from cascade.adapters.state.digests import Frame, Place, binding
+from cascade.adapters.state.digests import FrameDigest, NodeDigest, binding
 from cascade.adapters.state.journal import Journal, Kind, Loaded
 
 ODD: tuple[Any, ...] = (
@@ -118,7 +118,7 @@ class TamperedJournal:
 
     def _changed(self, loaded: Loaded) -> Loaded:
         chance, run = self._chance, b"r"
-        own = Place(Frame(-1, b"", b""), b"")
+        own = NodeDigest(FrameDigest(-1, b"", b""), b"")
         head = replace(loaded.head)
         which = chance.choice(["record", "target", "round", *["fact"] * 6, "place"])
         assert head.record is not None
@@ -139,7 +139,7 @@ class TamperedJournal:
             loaded.facts[at] = (place, kind, value)
         return Loaded(head, loaded.facts)
 
-    def _target(self, data: bytes, place: Place) -> bytes:
+    def _target(self, data: bytes, place: NodeDigest) -> bytes:
         key = binding(b"r", place, Kind.TARGET)
         if self._chance.random() < 0.2:
             return retold(data, key, self._chance)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from cascade.adapters.state.digests import SIZE, Frame, Place
+from cascade.adapters.state.digests import SIZE, FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Head, Kind
 from cascade.spec.durable import RunStatus
 
@@ -39,13 +39,15 @@ def head_of(
 
 def fact_of(
     number: object, frame: object, above: object, node: object, kind: object, value: object
-) -> tuple[Place, Kind, bytes]:
+) -> tuple[NodeDigest, Kind, bytes]:
     """Return a fact that is stored.
 
     Raises:
         ValueError: If a part is not what is stored there.
     """
-    place = Place(Frame(count(number), _digests(frame, 1), _digests(above, 0, 1, 2)), _digests(node, 0, 1))
+    place = NodeDigest(
+        FrameDigest(count(number), _digests(frame, 1), _digests(above, 0, 1, 2)), _digests(node, 0, 1)
+    )
     return place, Kind(_of(int, kind)), _of(bytes, value)
 
 

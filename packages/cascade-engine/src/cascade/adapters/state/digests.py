@@ -1,7 +1,7 @@
-"""Places as bytes: keys of a run's facts that are the same in every process.
+"""Digests: the keys of a run's facts as bytes, which are the same in every process.
 
-Digests are chained, so that those of a deep chain cost as little each as those of a flat tree, and kept with the paths
-and frame keys that they are of.
+A digest is made from the parent's digest and the own segment. So each costs the same, however deep its chain is. Paths
+and frame keys remember theirs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ SIZE = 16
 """Bytes of a digest."""
 
 
-class Frame(NamedTuple):
-    """A frame: the round of the run's own loop that it belongs to, its digest, and the node in whose place it stands.
+class FrameDigest(NamedTuple):
+    """The key of a frame: the round of the run's own loop that it belongs to, and the digest of its `FrameKey`.
 
-    `above` is that node's frame and path; empty for a round of the run's own loop.
+    `above` holds the digests of the node that the frame stands in for: its frame's and its path's. For a round of the
+    run's own loop it is empty.
     """
 
     round: int
@@ -29,35 +30,35 @@ class Frame(NamedTuple):
     above: bytes
 
 
-class Place(NamedTuple):
-    """Where a fact lies: its frame, and the digest of the path in it."""
+class NodeDigest(NamedTuple):
+    """The key of a node: its frame's, and the digest of its path in that frame."""
 
-    frame: Frame
+    frame: FrameDigest
     node: bytes
 
 
-def place_of(key: NodeKey) -> Place:
-    """Return the place of a node."""
+def node_digest(key: NodeKey) -> NodeDigest:
+    """Return the digest of a node's key."""
     frame, path = key
-    try:
-        return Place(frame.cached_frame, path.cached_digest)
+    try:  # nearly always both are there: two look-ups per fact
+        return NodeDigest(frame.cached_digest, path.cached_digest)
     except AttributeError:
-        return Place(frame_of(frame), digest_of(path))
+        return NodeDigest(frame_digest(frame), path_digest(path))
 
 
-def digest_of(path: StructurePath) -> bytes:
+def path_digest(path: StructurePath) -> bytes:
     """Return the digest of a structure path."""
     known: bytes | None = getattr(path, "cached_digest", None)
     if known is not None:
         return known
-    way = []
+    pending = []
     each: StructurePath | None = path
     while each is not None and known is None:
-        way.append(each)
+        pending.append(each)
         each = each.parent
         known = getattr(each, "cached_digest", None)
     found = known or b""
-    for each in reversed(way):
+    for each in reversed(pending):
         found = each.cached_digest = blake2b(found + _bytes_of(each.segment), digest_size=SIZE).digest()
     return found
 
@@ -67,26 +68,31 @@ def _bytes_of(segment: Segment | None) -> bytes:
     return b"" if segment is None else repr((segment.place.value, segment.at, segment.steps)).encode()
 
 
-def frame_of(key: FrameKey) -> Frame:
-    """Return a frame as a store knows it."""
-    known: Frame | None = getattr(key, "cached_frame", None)
+def frame_digest(key: FrameKey) -> FrameDigest:
+    """Return the digest of a frame's key."""
+    known: FrameDigest | None = getattr(key, "cached_digest", None)
     if known is not None:
         return known
-    way: list[FrameKey] = []
+    pending: list[FrameKey] = []
     each: FrameKey | None = key
     while each is not None and known is None:
-        way.append(each)
+        pending.append(each)
         each = each.parent
-        known = getattr(each, "cached_frame", None)
-    for each in reversed(way):
-        above = b"" if known is None else known.digest + (b"" if each.path is None else digest_of(each.path))
+        known = getattr(each, "cached_digest", None)
+    for each in reversed(pending):
+        above = (
+            b"" if known is None else known.digest + (b"" if each.path is None else path_digest(each.path))
+        )
         own = blake2b(above + b"%b %d" % (each.turn.value.encode(), each.number), digest_size=SIZE).digest()
-        known = each.cached_frame = Frame(each.number if known is None else known.round, own, above)
+        known = each.cached_digest = FrameDigest(each.number if known is None else known.round, own, above)
     assert known is not None
     return known
 
 
-def binding(run: bytes, place: Place, kind: int | None) -> bytes:
-    """Return what binds the bytes of a fact to where it is stored; those of the run's record are of no kind."""
-    (number, frame, _), node = place
+def binding(run: bytes, key: NodeDigest, kind: int | None) -> bytes:
+    """Return the store key that the bytes of a fact are sealed with: they can't be read as another fact's.
+
+    `kind` is the kind of the fact; `None` for the run's record.
+    """
+    (number, frame, _), node = key
     return b"%d:%b %d:%b%b:%d" % (len(run), run, number, frame, node, -1 if kind is None else kind)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
-from cascade.adapters.state.digests import Frame, Place
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.spec.durable import Call, RunStatus
 from cascade.spec.errors import PolicyError
 
@@ -48,7 +48,7 @@ class Kind(IntEnum):
 class Fact(NamedTuple):
     """One fact as it is stored. `call` is for those who look at the store, the engine does not read it."""
 
-    place: Place
+    place: NodeDigest
     kind: Kind
     value: bytes
     call: Call
@@ -89,8 +89,8 @@ class Changes:
 
     anew: bool = False
     rounds: int | None = None
-    frames: list[Frame] = field(default_factory=list)
-    nodes: list[Place] = field(default_factory=list)
+    frames: list[FrameDigest] = field(default_factory=list)
+    nodes: list[NodeDigest] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     head: Head = field(default_factory=Head)
 
@@ -100,7 +100,7 @@ class Loaded:
     """What a journal holds of a run."""
 
     head: Head
-    facts: list[tuple[Place, Kind, bytes]]
+    facts: list[tuple[NodeDigest, Kind, bytes]]
 
 
 class Journal(Protocol):

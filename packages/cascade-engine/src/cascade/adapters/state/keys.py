@@ -25,8 +25,8 @@ class FrameKey:
     The run's own loop has no parent and no node. Hash and equality cost O(1) among frames of one run.
     """
 
-    __slots__ = ("_hash", "cached_frame", "number", "parent", "path", "turn")
-    cached_frame: Any
+    __slots__ = ("_hash", "cached_digest", "number", "parent", "path", "turn")
+    cached_digest: Any
     """For stores, which set it where they need it."""
 
     def __init__(self, parent: FrameKey | None, path: StructurePath | None, turn: Turn, number: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cascade.adapters.state.digests import Frame, Place
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Head, Kind
 
 Facts = dict[bytes, dict[tuple[bytes, Kind], Fact]]
@@ -20,7 +20,7 @@ class Provisional:
     """Changes that are kept apart: facts to put, and frames and rounds that are to be forgotten then."""
 
     facts: Facts = field(default_factory=dict)
-    frames: dict[bytes, Frame] = field(default_factory=dict)
+    frames: dict[bytes, FrameDigest] = field(default_factory=dict)
     rounds: int | None = None
     head: Head = field(default_factory=Head)
 
@@ -28,7 +28,7 @@ class Provisional:
         """Note a fact, in the place of an earlier one of its place and kind."""
         self.facts.setdefault(fact.place.frame.digest, {})[fact.place.node, fact.kind] = fact
 
-    def drop(self, place: Place, kind: Kind | None = None) -> None:
+    def drop(self, place: NodeDigest, kind: Kind | None = None) -> None:
         """Leave out the fact of a kind at a place, or all that are there."""
         facts = self.facts.get(place.frame.digest)
         if facts is not None:

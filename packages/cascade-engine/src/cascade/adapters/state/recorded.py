@@ -14,7 +14,7 @@ from cascade.adapters.codec.envelope import seal, unseal
 from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.adapters.state.checked import count
 from cascade.adapters.state.damage import FAULTS, as_damage, checking
-from cascade.adapters.state.digests import Frame, Place, binding, frame_of, place_of
+from cascade.adapters.state.digests import FrameDigest, NodeDigest, binding, frame_digest, node_digest
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
 from cascade.adapters.values.pointer import is_pointer
@@ -36,7 +36,7 @@ _FORMS: dict[Kind, Any] = {
     Kind.TARGET: tuple[int, bytes],
 }
 """What facts are that are no values of the user's."""
-_OWN = Place(Frame(-1, b"", b""), b"")
+_OWN = NodeDigest(FrameDigest(-1, b"", b""), b"")
 """The place of the run itself: of its record, and of what its own loop goes on with."""
 _NO_CALL = Call("", "")
 _NO_FILE = "the file of a large value is missing, or holds something else"
@@ -82,7 +82,7 @@ class RecordedState:
         self._codec: Codec = DataCodec() if codec is None else codec
         self._keep_rounds = keep_rounds
         self._facts: dict[bytes, dict[bytes, dict[Kind, Any]]] = {}  # by frame, node and kind
-        self._frames: dict[bytes, Frame] = {}
+        self._frames: dict[bytes, FrameDigest] = {}
         self._below: dict[bytes, set[bytes]] = {}  # by frame, the frames in places of its nodes
         self._loaded: set[bytes] = set()
         self._stored: set[bytes] = set()
@@ -99,7 +99,7 @@ class RecordedState:
 
     def put_result(self, key: NodeKey, value: object) -> None:
         """Note a value."""
-        self._at(place_of(key), key.frame)[Kind.RESULT] = value
+        self._at(node_digest(key), key.frame)[Kind.RESULT] = value
 
     def get_result(self, key: NodeKey) -> Any:
         """Return a value.
@@ -112,11 +112,11 @@ class RecordedState:
 
     def has_result(self, key: NodeKey) -> bool:
         """Tell whether there is a value."""
-        return Kind.RESULT in self._known(place_of(key))
+        return Kind.RESULT in self._known(node_digest(key))
 
     def mark_skipped(self, key: NodeKey, reason: str) -> None:
         """Note a skip."""
-        self._at(place_of(key), key.frame)[Kind.SKIP] = reason
+        self._at(node_digest(key), key.frame)[Kind.SKIP] = reason
 
     def get_skip_reason(self, key: NodeKey) -> str | None:
         """Return the reason of a skip, or `None`."""
@@ -132,10 +132,10 @@ class RecordedState:
         own_loop = frame.parent is None
         if provisional:
             self._set_apart(
-                frame_of(frame).digest, frame.number + 1 - self._keep_rounds if own_loop else None
+                frame_digest(frame).digest, frame.number + 1 - self._keep_rounds if own_loop else None
             )
             return
-        stored = self._forget([frame_of(frame).digest], unbuffer=not own_loop)
+        stored = self._forget([frame_digest(frame).digest], unbuffer=not own_loop)
         if own_loop:
             self._forget_rounds(frame.number + 1 - self._keep_rounds)
         else:
@@ -162,13 +162,13 @@ class RecordedState:
         Raises:
             CodecError: If the codec refuses it.
         """
-        place = place_of(key)
+        place = node_digest(key)
         data = self._codec.encode(value, key=self._bound(place, Kind.RESULT))
         self._keep(Fact(place, Kind.RESULT, data, call), key.frame, value, provisional)
 
     def keep_skip(self, key: NodeKey, reason: str, call: Call, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
-        place = place_of(key)
+        place = node_digest(key)
         fact = Fact(place, Kind.SKIP, self._sealed(reason, place, Kind.SKIP), call)
         self._keep(fact, key.frame, reason, provisional)
 
@@ -176,7 +176,7 @@ class RecordedState:
         self, key: NodeKey, note: Note, numbers: tuple[int, ...], call: Call, *, provisional: bool = False
     ) -> None:
         """Note numbers beside a node's value."""
-        place, kind = place_of(key), _NOTES[note]
+        place, kind = node_digest(key), _NOTES[note]
         fact = Fact(place, kind, self._sealed(numbers, place, kind), call)
         self._keep(fact, key.frame, numbers, provisional)
 
@@ -194,7 +194,7 @@ class RecordedState:
             CodecError: If the codec refuses a literal of it.
             TaskReferenceError: If a task of it can't be found by its reference.
         """
-        place = _OWN if key is None else place_of(key)
+        place = _OWN if key is None else node_digest(key)
         target = encode_target(pending.target, self._codec, key=self._bound(place, Kind.TARGET))
         data = self._sealed((pending.round, target), place, Kind.TARGET)
         if key is None:
@@ -223,7 +223,7 @@ class RecordedState:
 
     def discard(self, key: NodeKey) -> None:
         """Forget all facts of a node, stored ones too, and those of the frames in its place."""
-        place = place_of(key)
+        place = node_digest(key)
         digest = place.frame.digest
         self._facts.get(digest, {}).pop(place.node, None)
         self._changes.nodes.append(place)
@@ -238,7 +238,7 @@ class RecordedState:
 
     def holds(self, frame: FrameKey) -> bool:
         """Tell whether facts of a frame were loaded."""
-        return frame_of(frame).digest in self._loaded
+        return frame_digest(frame).digest in self._loaded
 
     def finish(self, status: RunStatus, error: str) -> None:
         """Note how the run has ended."""
@@ -344,10 +344,10 @@ class RecordedState:
 
     # What lies where
 
-    def _known(self, place: Place) -> dict[Kind, Any]:
+    def _known(self, place: NodeDigest) -> dict[Kind, Any]:
         return self._facts.get(place.frame.digest, {}).get(place.node, {})
 
-    def _at(self, place: Place, frame: FrameKey) -> dict[Kind, Any]:
+    def _at(self, place: NodeDigest, frame: FrameKey) -> dict[Kind, Any]:
         digest = place.frame.digest
         facts = self._facts.get(digest)
         if facts is None:
@@ -355,7 +355,7 @@ class RecordedState:
             self._register(place.frame, frame)
         return facts.setdefault(place.node, {})
 
-    def _register(self, frame: Frame, key: FrameKey | None) -> None:
+    def _register(self, frame: FrameDigest, key: FrameKey | None) -> None:
         """Note below which frames a frame lies."""
         while True:
             self._frames[frame.digest] = frame
@@ -367,21 +367,21 @@ class RecordedState:
             if known or key is None or key.parent is None:
                 return
             key = key.parent
-            frame = frame_of(key)
+            frame = frame_digest(key)
 
     def _find(self, key: NodeKey, kind: Kind) -> Any:
-        return self._read(key, kind) if kind in self._known(place_of(key)) else None
+        return self._read(key, kind) if kind in self._known(node_digest(key)) else None
 
     def _read(self, key: NodeKey, kind: Kind) -> Any:
         """Return a fact; what was loaded is decoded when it is first wanted."""
-        place = place_of(key)
+        place = node_digest(key)
         facts = self._known(place)
         value = facts[kind]
         if isinstance(value, _Encoded):
             value = facts[kind] = self._decoded(place, kind, value.data)
         return value
 
-    def _decoded(self, place: Place, kind: Kind, data: bytes) -> Any:
+    def _decoded(self, place: NodeDigest, kind: Kind, data: bytes) -> Any:
         try:
             if kind is Kind.RESULT:
                 return self._codec.decode(data, key=self._bound(place, kind))
@@ -400,11 +400,11 @@ class RecordedState:
             record: RunRecord = self._unsealed(data, _OWN, None, RunRecord)
             return record
 
-    def _sealed(self, value: object, place: Place, kind: Kind | None = None) -> bytes:
+    def _sealed(self, value: object, place: NodeDigest, kind: Kind | None = None) -> bytes:
         """Return the bytes of what is no value of the user's, bound to their place as those of values are."""
         return seal(_VERSION, msgspec.msgpack.encode(value), self._bound(place, kind))
 
-    def _unsealed(self, data: bytes, place: Place, kind: Kind | None, form: Any) -> Any:
+    def _unsealed(self, data: bytes, place: NodeDigest, kind: Kind | None, form: Any) -> Any:
         return msgspec.msgpack.decode(unseal(_VERSION, data, self._bound(place, kind)), type=form)
 
     # The buffer
@@ -430,18 +430,18 @@ class RecordedState:
         """
         each = frame
         while each.parent is not None:
-            above = frame_of(each)
+            above = frame_digest(each)
             if above.digest in self._linked:
                 return
             self._linked.add(above.digest)
-            self._put(Fact(Place(above, b""), Kind.FRAME, b"", _NO_CALL))
+            self._put(Fact(NodeDigest(above, b""), Kind.FRAME, b"", _NO_CALL))
             each = each.parent
 
     def _change(self, head: Head) -> None:
         self._head.replace(head)
         self._changes.head.replace(head)
 
-    def _forget(self, frames: Iterable[bytes], unbuffer: bool = True) -> list[Frame]:
+    def _forget(self, frames: Iterable[bytes], unbuffer: bool = True) -> list[FrameDigest]:
         """Forget frames and what lies below them; return those of which facts are stored."""
         stored = []
         pending = list(frames)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.damage import as_damage, checking
-from cascade.adapters.state.digests import digest_of
+from cascade.adapters.state.digests import path_digest
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
@@ -370,7 +370,7 @@ class Recording:
             routes = [route for choice in call.choices() for route in choice.routes]
             if (
                 tuple(lazy.task.reference) in self._changed.tasks
-                or (first and digest_of(program.paths[position]) in self._changed.nodes)
+                or (first and path_digest(program.paths[position]) in self._changed.nodes)
                 or (isinstance(lazy, ParamLazyResult) and lazy.contract.name in self._changed.inputs)
                 or any(
                     contract.name in self._changed.inputs

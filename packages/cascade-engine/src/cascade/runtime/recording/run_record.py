@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from cascade.adapters.state.digests import digest_of
+from cascade.adapters.state.digests import path_digest
 from cascade.graph.hashing import StructureRows, structure_digest
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
@@ -87,7 +87,7 @@ def _outline(tree: Tree) -> _Outline:
             task: code_version(task) for task in _tasks(tree.lazies) if task.reference.find() is not task
         }
         known = _Outline(
-            [digest_of(path) for path in tree.structure.paths],
+            [path_digest(path) for path in tree.structure.paths],
             [_shape(rows, lazy, call, hidden) for lazy, call in zip(tree.lazies, calls, strict=True)],
             structure_digest(tree),
         )

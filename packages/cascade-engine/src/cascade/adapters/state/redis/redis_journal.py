@@ -17,7 +17,7 @@ from cascade.adapters.redis_server import ANSWER_SECONDS, RedisServer
 from cascade.adapters.spawning import spawn
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
-from cascade.adapters.state.digests import Frame
+from cascade.adapters.state.digests import FrameDigest
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
 from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.recorded import RecordedState
@@ -34,7 +34,7 @@ from cascade.adapters.state.redis.redis_layout import (
     Told,
     as_bytes,
     as_text,
-    frame_of,
+    frame_from,
     is_value,
     key_of,
     member_of,
@@ -283,7 +283,7 @@ class RedisJournal:
                     pipe.hgetall(self._keys.frame(member))
                 hashes = await pipe.execute()
             for member, found in zip(some, hashes, strict=True):
-                frame = frame_of(member, found[ABOVE])
+                frame = frame_from(member, found[ABOVE])
                 for field, value in found.items():
                     if is_value(field):
                         node, kind = key_of(field)
@@ -301,7 +301,7 @@ class RedisJournal:
         yield len(changes.nodes)
         for place in changes.nodes:
             yield from (member_of(place.frame), place.node, int(max(Kind)))
-        frames: dict[Frame, list[Fact]] = {}
+        frames: dict[FrameDigest, list[Fact]] = {}
         for fact in changes.facts:
             frames.setdefault(fact.place.frame, []).append(fact)
         yield len(frames)

@@ -13,7 +13,7 @@ from hashlib import sha1
 
 import msgspec
 
-from cascade.adapters.state.digests import Frame, Place
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Kind
 from cascade.spec.errors import StoreFormatError
 
@@ -85,22 +85,22 @@ class RunKeys:
         return as_bytes(f"{self.prefix}{name}:{self.run_id}")
 
 
-def member_of(frame: Frame) -> bytes:
+def member_of(frame: FrameDigest) -> bytes:
     """Return what stands for a frame in the set of frames."""
     return b"%d:%b" % (frame.round, frame.digest.hex().encode())
 
 
-def frame_of(member: bytes, above: bytes) -> Frame:
+def frame_from(member: bytes, above: bytes) -> FrameDigest:
     """Return the frame of a member.
 
     Raises:
         ValueError: If it is none.
     """
     number, _, digest = member.partition(b":")
-    return Frame(int(number), bytes.fromhex(digest.decode("ascii")), above)
+    return FrameDigest(int(number), bytes.fromhex(digest.decode("ascii")), above)
 
 
-def value_field(place: Place, kind: Kind) -> bytes:
+def value_field(place: NodeDigest, kind: Kind) -> bytes:
     """Return the field of a frame's hash that has a value; `told_field` is beside it."""
     return b"v%c%b" % (kind, place.node)
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from cascade.adapters.sqlite_files import select
-from cascade.adapters.state.digests import Place
+from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Kind
 from cascade.adapters.values.pointer import SIZE, Pointer, is_large, is_pointer
 from cascade.adapters.values.value_store import ValueStore
@@ -51,7 +51,7 @@ class RunFiles:
         """Look whether there are files."""
         self._has_files = next(self._store.names(self._folder), None) is not None
 
-    def fact(self, place: Place, kind: Kind, data: bytes) -> tuple[Place, Kind, bytes]:
+    def fact(self, place: NodeDigest, kind: Kind, data: bytes) -> tuple[NodeDigest, Kind, bytes]:
         """Return a fact with the bytes that its row holds or points to."""
         return place, kind, self._inside(_row_of(place, kind), data) if is_pointer(data) else data
 
@@ -145,12 +145,12 @@ class RunFiles:
         return f"{self._folder}/{blake2b(row, digest_size=8).hexdigest()}-{pointer.digest.hex()}"
 
 
-def _place(place: Place) -> tuple[int, bytes, bytes]:
+def _place(place: NodeDigest) -> tuple[int, bytes, bytes]:
     (number, frame, _), node = place
     return number, frame, node
 
 
-def _row_of(place: Place, kind: Kind) -> bytes:
+def _row_of(place: NodeDigest, kind: Kind) -> bytes:
     return _row(*_place(place), kind)
 
 
