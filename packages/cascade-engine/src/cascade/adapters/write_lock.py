@@ -1,7 +1,7 @@
-"""Turns: the connections of one process to a file write it one after the other, in the order that they asked.
+"""Write locks: the connections of one process write a file one after the other, in the order that they asked.
 
-SQLite itself makes writers wait by trying again after a while, for a limited time and whoever comes first: of a
-hundred runs on one file some would never get through.
+SQLite makes a writer wait by trying again after a while, for a limited time, and whoever comes first wins. Of a hundred
+runs on one file some would never get through.
 """
 
 from __future__ import annotations
@@ -18,46 +18,47 @@ from weakref import WeakValueDictionary
 from cascade.spec.errors import StoreError
 
 
-class Turn:
-    """The right to use a file, among the connections of this process."""
+class WriteLock:
+    """The right to write a file, among the connections of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._refused = 0.0  # when, and with which store and problem
-        self._problem = ("", "")
+        self._refused_at = 0.0  # when the file could last not be used, in monotonic seconds
+        self._problem = ("", "")  # the store and the problem of that moment
 
     @contextmanager
-    def taken(self, wait: bool = True) -> Iterator[None]:
-        """Wait for the turn, and have it inside.
+    def held(self, wait: bool = True) -> Iterator[None]:
+        """Hold the lock inside the `with`; wait for it first if `wait`.
 
-        Who waited while the file stayed locked by others is told so at once, and need not wait as long again.
+        If another process keeps the file locked, the first writer waits for that until its time is over. Those who
+        waited behind it fail with the same error at once: they would wait just as long for nothing.
 
         Raises:
-            BlockingIOError: If somebody else has it, and it is not to be waited for.
-            StoreError: If somebody else of this process has just been told that the file can't be used.
+            BlockingIOError: If another connection holds the lock, and `wait` is false.
+            StoreError: If another connection found, during the wait, that the file can't be used.
         """
         asked = time.monotonic()
         if not self._lock.acquire(blocking=wait):
             raise BlockingIOError
         try:
-            if self._refused > asked:
+            if self._refused_at > asked:
                 raise StoreError(*self._problem)
             try:
                 yield
             except StoreError as error:
                 if isinstance(error.__cause__, sqlite3.OperationalError):
-                    self._refused = time.monotonic()
+                    self._refused_at = time.monotonic()
                     self._problem = (error.store, error.problem)
                 raise
         finally:
             self._lock.release()
 
 
-def turn_of(path: str | os.PathLike[str]) -> Turn:
-    """Return the turn of a file, the same for each of its names."""
+def lock_for(path: str | os.PathLike[str]) -> WriteLock:
+    """Return the write lock of a file, the same for each of its names."""
     with _making:
-        return _turns.setdefault(Path(path).resolve(), Turn())
+        return _locks.setdefault(Path(path).resolve(), WriteLock())
 
 
-_turns: WeakValueDictionary[Path, Turn] = WeakValueDictionary()
+_locks: WeakValueDictionary[Path, WriteLock] = WeakValueDictionary()
 _making = threading.Lock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
 from cascade.graph.path import ROOT, Place, StructurePath, segment
 
 VALUES: tuple[object, ...] = ("text", 1, 0, False, None, "", [], {"k": [1, (2, 3)]})
@@ -16,7 +16,7 @@ def path_of(number: int) -> StructurePath:
 
 def round_of_run(number: int = 0) -> FrameKey:
     """Return a round of the run's own loop."""
-    return FrameKey(None, None, Turn.ROUND, number)
+    return FrameKey(None, None, FrameKind.ROUND, number)
 
 
 def node_at(number: int = 0) -> NodeKey:
@@ -26,12 +26,12 @@ def node_at(number: int = 0) -> NodeKey:
 
 def round_at(node: NodeKey, number: int = 0) -> FrameKey:
     """Return a round of the loop in the place of a node."""
-    return FrameKey(node.frame, node.path, Turn.ROUND, number)
+    return FrameKey(node.frame, node.path, FrameKind.ROUND, number)
 
 
 def item_of(frame: FrameKey, number: int = 0) -> FrameKey:
     """Return an item of the map that stands at one place of a frame."""
-    return FrameKey(frame, path_of(5), Turn.ITEM, number)
+    return FrameKey(frame, path_of(5), FrameKind.ITEM, number)
 
 
 def different_keys() -> list[NodeKey]:

@@ -83,7 +83,7 @@ def frame_digest(key: FrameKey) -> FrameDigest:
         above = (
             b"" if known is None else known.digest + (b"" if each.path is None else path_digest(each.path))
         )
-        own = blake2b(above + b"%b %d" % (each.turn.value.encode(), each.number), digest_size=SIZE).digest()
+        own = blake2b(above + b"%b %d" % (each.kind.value.encode(), each.number), digest_size=SIZE).digest()
         known = each.cached_digest = FrameDigest(each.number if known is None else known.round, own, above)
     assert known is not None
     return known

@@ -1,7 +1,8 @@
 """Keys of a run's facts: where in the run a node stands.
 
-A frame is one tree that is being run. Its key is a path of frames: for each, the place of the node that it stands in
-for, and which round or item it is. A node's key is its frame's key and its structure path.
+A frame is one tree that is being run. It stands in for a node of another frame, as a round or as an item of that
+node. So its key is a chain: the parent frame's key, the node's structure path, and the number of the round or item. A
+node's key is its frame's key and its structure path.
 """
 
 from __future__ import annotations
@@ -12,29 +13,31 @@ from typing import Any, NamedTuple
 from cascade.graph.path import StructurePath
 
 
-class Turn(Enum):
-    """What a frame is to the node that it belongs to: a round of its tail-call loop, or an item of its map."""
+class FrameKind(Enum):
+    """What a frame is to the node that it stands in for: a round of its tail-call loop, or an item of its map."""
 
     ROUND = "round"
     ITEM = "item"
 
 
 class FrameKey:
-    """One frame: its parent, the node in it that this one stands in for, and the number of the round or item.
+    """One frame: its parent frame, the node of it that this one stands in for, and which round or item it is.
 
-    The run's own loop has no parent and no node. Hash and equality cost O(1) among frames of one run.
+    A round of the run's own loop has no parent and no node. Hash and equality cost O(1) among the frames of one run.
     """
 
-    __slots__ = ("_hash", "cached_digest", "number", "parent", "path", "turn")
+    __slots__ = ("_hash", "cached_digest", "kind", "number", "parent", "path")
     cached_digest: Any
     """For stores, which set it where they need it."""
 
-    def __init__(self, parent: FrameKey | None, path: StructurePath | None, turn: Turn, number: int) -> None:
+    def __init__(
+        self, parent: FrameKey | None, path: StructurePath | None, kind: FrameKind, number: int
+    ) -> None:
         self.parent = parent
         self.path = path
-        self.turn = turn
+        self.kind = kind
         self.number = number
-        self._hash = hash((parent, path, turn.value, number))
+        self._hash = hash((parent, path, kind.value, number))
 
     def __hash__(self) -> int:
         return self._hash
@@ -47,7 +50,7 @@ class FrameKey:
         while mine is not theirs:
             if mine is None or theirs is None or mine._hash != theirs._hash:
                 return False
-            if (mine.turn, mine.number, mine.path) != (theirs.turn, theirs.number, theirs.path):
+            if (mine.kind, mine.number, mine.path) != (theirs.kind, theirs.number, theirs.path):
                 return False
             mine, theirs = mine.parent, theirs.parent
         return True
@@ -56,7 +59,7 @@ class FrameKey:
         parts: list[str] = []
         key: FrameKey | None = self
         while key is not None:
-            parts.append(f"{key.path or 'run'}:{key.turn.value} {key.number}")
+            parts.append(f"{key.path or 'run'}:{key.kind.value} {key.number}")
             key = key.parent
         return "/".join(reversed(parts))
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
 from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.graph.model import Graph, node_id
 from cascade.graph.tree import Choice
@@ -53,7 +53,7 @@ class Explanation:
         self._inputs = inputs
         self._judge = judge
         self._state = InMemoryStateBackend()
-        self._frame = FrameKey(None, None, Turn.ROUND, 0)
+        self._frame = FrameKey(None, None, FrameKind.ROUND, 0)
         self._flow = FlowManager(program, self._state, self._frame)
         self._answers: dict[int, Answer] = {}
         self._counts: dict[int, ItemCount] = {}

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cascade.adapters.state import InMemoryStateBackend
-from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame
 from cascade.runtime.programs.program import Program
@@ -45,7 +45,7 @@ def rehearse(
     """Return what happens as far as the decisions go, in its order, and the turning that is not decided, if any."""
     acts: list[Act] = []
     state = _Symbols(program, decisions)
-    key = FrameKey(None, None, Turn.ROUND, 0)
+    key = FrameKey(None, None, FrameKind.ROUND, 0)
     frame = Frame(key, 0, cast("TailCallLoop", None), program, lazies, state)
     ready: list[tuple[int, int]] = []
 

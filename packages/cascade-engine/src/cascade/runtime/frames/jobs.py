@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, Turn
+from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
 from cascade.graph.model import Node, node_of
 from cascade.graph.path import ROOT, StructurePath
 from cascade.runtime.frames.frame import Frame
@@ -150,7 +150,7 @@ class ItemJob(Job):
     @property
     def frame_key(self) -> FrameKey:
         """The frame that the item's facts lie in."""
-        return FrameKey(self.frame.key, self.path, Turn.ITEM, self.index)
+        return FrameKey(self.frame.key, self.path, FrameKind.ITEM, self.index)
 
     @property
     def where(self) -> str:

@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cascade.adapters.state.keys import FrameKey, Turn
+from cascade.adapters.state.keys import FrameKey, FrameKind
 from cascade.graph.path import ROOT
 from cascade.runtime.fast.call_tables import PAUSED, Paused, Table
 from cascade.runtime.fast.loop_source import (
@@ -346,4 +346,4 @@ class TailCallLoop:
 
     def _place(self) -> FrameKey:
         key = None if self.job is None else self.job.key
-        return FrameKey(key and key.frame, key and key.path, Turn.ROUND, self.round)
+        return FrameKey(key and key.frame, key and key.path, FrameKind.ROUND, self.round)

@@ -32,7 +32,7 @@ from cascade.adapters.state.lease import FileLease, this_process
 from cascade.adapters.state.recorded import RecordedState
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.adapters.values.value_files import FileValueStore
-from cascade.adapters.write_lock import turn_of
+from cascade.adapters.write_lock import lock_for
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import RunActiveError, RunLostError, StoreError
 from cascade.spec.protocols import Codec
@@ -114,7 +114,7 @@ class SqliteJournal:
         self._run_id = run_id
         self._durability = durability
         self._lease = FileLease(lock_path(self._path, run_id))
-        self._turn = turn_of(self._path)
+        self._write_lock = lock_for(self._path)
         self._files = RunFiles(FileValueStore.beside(self._path), run_id, safe=durability is Durability.SYNC)
         self._writer: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
@@ -189,7 +189,7 @@ class SqliteJournal:
         if holder is not None:
             raise RunActiveError(self._run_id, str(self._path), holder)
         safe = self._durability is Durability.SYNC
-        with self._turn.taken():
+        with self._write_lock.held():
             self._connection = open_connection(
                 self._path, synchronous=Synchronous.FULL if safe else Synchronous.OFF
             )
@@ -271,7 +271,7 @@ class SqliteJournal:
     def _write(self, changes: Changes, wait: bool = True) -> None:
         assert self._connection is not None
         changes = self._files.moved(changes)
-        with self._turn.taken(wait), told(self._path), transaction(self._connection):
+        with self._write_lock.held(wait), told(self._path), transaction(self._connection):
             now = time.time()
             self._files.note_gone(self._connection, self._run, changes)
             run = self._head(self._connection, changes, now)
