@@ -30,7 +30,7 @@ from cascade.spec import (
     StoreError,
     StoreFormatError,
 )
-from cascade.spec.durable import Call, RunStatus
+from cascade.spec.durable import FactLabel, RunStatus
 from cascade.spec.errors import RunNotFoundError
 
 WITHIN = 5.0
@@ -56,7 +56,9 @@ def journal(url: str, run_id: str = "run", lease_seconds: float = 0.3) -> RedisJ
 
 
 def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
-    return Fact(NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, Call("task", f"root.args.{number}"))
+    return Fact(
+        NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, FactLabel("task", f"root.args.{number}")
+    )
 
 
 async def check_refused(one: RedisJournal) -> None:
@@ -174,16 +176,16 @@ HOLDER = """
 import asyncio, sys
 from cascade.adapters.state import RedisStateBackend
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.durable import Call, RunRecord
+from cascade.spec.durable import FactLabel, RunRecord
 from cascade.testing.sample_keys import node_at
 
 async def main():
     state = RedisStateBackend(sys.argv[1], run_id="run", lease_seconds=1.0)
     await state.open()
     state.begin(RunRecord("task", "", (), {}, {}, b"", DIGEST_RULES))
-    state.keep_result(node_at(), "kept", Call("task", "root"))
+    state.keep_result(node_at(), "kept", FactLabel("task", "root"))
     await state.commit()
-    state.keep_result(node_at(1), "lost", Call("task", "root"))
+    state.keep_result(node_at(1), "lost", FactLabel("task", "root"))
     print("driving", flush=True)
     await asyncio.sleep(60)
 

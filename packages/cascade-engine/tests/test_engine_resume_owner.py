@@ -22,13 +22,13 @@ from cascade.adapters.state import SqliteCatalog, SqliteStateBackend
 from cascade.adapters.state.sqlite.sqlite_journal import lock_path
 from cascade.spec import RunActiveError, RunLostError, StoreError
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.durable import Call, RunRecord
+from cascade.spec.durable import FactLabel, RunRecord
 from cascade.testing.sample_keys import node_at
 
 pytestmark = pytest.mark.usefixtures("story")
 
 HERE = Path(__file__).parent
-CALL = Call("task", "root")
+LABEL = FactLabel("task", "root")
 
 
 def record() -> RunRecord:
@@ -63,16 +63,16 @@ def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, anew: b
         first = SqliteStateBackend(path, run_id="r", durability="async")
         assert await first.open() is None
         first.begin(record())
-        first.keep_result(node_at(0), "first", CALL)
+        first.keep_result(node_at(0), "first", LABEL)
         await first.commit()
         second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
         assert (await second.open(anew=anew) is None) == anew
         second.begin(record()) if anew else second.put_record(record())
         await second.commit()
-        first.keep_result(node_at(1), "lost", CALL)
+        first.keep_result(node_at(1), "lost", LABEL)
         with pytest.raises(RunLostError, match=rf"taken over by process {os.getpid()} on "):
             await first.commit()
-        second.keep_result(node_at(2), "second", CALL)
+        second.keep_result(node_at(2), "second", LABEL)
         await second.commit()
         await first.close()
         third = SqliteStateBackend(path, run_id="r", durability="async")
@@ -99,7 +99,7 @@ def test_of_two_who_open_a_run_at_once_one_writes(file_url: str, how: str) -> No
         await second.open()
         for backend in (second, first):
             backend.begin(record())
-            backend.keep_result(node_at(), "value", CALL)
+            backend.keep_result(node_at(), "value", LABEL)
         await second.commit()
         for _ in range(2):
             with pytest.raises(RunLostError):
@@ -123,7 +123,7 @@ def test_a_run_that_was_deleted_is_not_written(file_url: str) -> None:
         await first.commit()
         lock_path(path, "r").unlink()
         await asyncio.to_thread(SqliteCatalog(path).delete, "r")
-        first.keep_result(node_at(), "lost", CALL)
+        first.keep_result(node_at(), "lost", LABEL)
         with pytest.raises(StoreError, match="does not know any more who drives the run 'r'"):
             await first.commit()
         await first.close()

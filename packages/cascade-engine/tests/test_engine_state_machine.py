@@ -24,11 +24,11 @@ from support.redis_server import RedisProcess
 from cascade.adapters.state import InMemoryStateBackend, RedisStateBackend, SqliteStateBackend
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.spec import StateBackend
-from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord
+from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunRecord
 from cascade.testing.executor_conformance import give
 from cascade.testing.sample_keys import item_of, path_of, round_at, round_of_run
 
-CALL = Call("task", "root")
+LABEL = FactLabel("task", "root")
 RECORD = RunRecord("task", "", (), {}, {}, b"", 2)
 
 Facts = dict[tuple[NodeKey, str], Any]
@@ -165,14 +165,14 @@ class DurableMachine(PlainMachine):
     def keep_result(self, frame: int, place: int, value: int, provisional: bool) -> None:
         key = self.node(frame, place)
         if not self.is_apart(key.frame):
-            self.backend.keep_result(key, value, CALL, provisional=provisional)
+            self.backend.keep_result(key, value, LABEL, provisional=provisional)
             self.put(key, "result", value, provisional)
 
     @rule(frame=frames, place=places, provisional=st.booleans())
     def keep_skip(self, frame: int, place: int, provisional: bool) -> None:
         key = self.node(frame, place)
         if not self.is_apart(key.frame):
-            self.backend.keep_skip(key, "kept", CALL, provisional=provisional)
+            self.backend.keep_skip(key, "kept", LABEL, provisional=provisional)
             self.put(key, "skip", "kept", provisional)
 
     @rule(frame=frames, place=places, note=st.sampled_from(Note), value=numbers, provisional=st.booleans())
@@ -180,7 +180,7 @@ class DurableMachine(PlainMachine):
         key = self.node(frame, place)
         if not self.is_apart(key.frame):
             numbers = (value, -1) if note is Note.ROUTES else (value,)
-            self.backend.put_note(key, note, numbers, CALL, provisional=provisional)
+            self.backend.put_note(key, note, numbers, LABEL, provisional=provisional)
             self.put(key, note, numbers, provisional)
 
     @rule(frame=st.sampled_from([1, 1, 2, 3, 4, 5]))
@@ -220,7 +220,7 @@ class DurableMachine(PlainMachine):
     @rule()
     def go_on(self) -> None:
         """Go on with the next round of the run's own loop."""
-        self.backend.put_target(None, Pending(self.round + 1, give(self.round)), CALL)
+        self.backend.put_target(None, NextRound(self.round + 1, give(self.round)), LABEL)
         self.backend.clear(round_of_run(self.round))
         self.forget(lambda key: True)
         self.apart.clear()

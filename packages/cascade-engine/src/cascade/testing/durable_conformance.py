@@ -11,7 +11,7 @@ from cascade.spec.durable import (
 )
 from cascade.spec.errors import RunActiveError, StoreError
 from cascade.testing.durable_facts import DurableFacts
-from cascade.testing.durable_parts import CALL, check_refused, record, run_check
+from cascade.testing.durable_parts import LABEL, check_refused, record, run_check
 from cascade.testing.durable_provisional import DurableProvisional
 from cascade.testing.sample_keys import item_of, node_at, round_of_run
 
@@ -54,7 +54,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
             backend = await self._opened_new()
             await backend.commit()
             backend.begin(record())
-            backend.keep_result(node_at(), 1, CALL)
+            backend.keep_result(node_at(), 1, LABEL)
             await backend.commit()
             await backend.commit()
             await backend.close()
@@ -69,9 +69,9 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
 
         def keep(backend: DurableStateBackend) -> None:
             for number in range(_MANY):
-                backend.keep_result(NodeKey(item_of(round_of_run(), number), ROOT), number, CALL)
-            backend.keep_result(node_at(0), "x" * 2**20, CALL)
-            backend.keep_result(node_at(1), b"\x00" * 2**20, CALL)
+                backend.keep_result(NodeKey(item_of(round_of_run(), number), ROOT), number, LABEL)
+            backend.keep_result(node_at(0), "x" * 2**20, LABEL)
+            backend.keep_result(node_at(1), b"\x00" * 2**20, LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -92,7 +92,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
             for turns in range(12):
                 backend = await self._opened()
                 for number in range(100):
-                    backend.keep_result(node_at(number), turns, CALL)
+                    backend.keep_result(node_at(number), turns, LABEL)
                 committing = asyncio.ensure_future(backend.commit())
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -139,7 +139,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
                 assert isinstance(refused, RunActiveError)
                 assert refused.run_id == "run"
                 await second.close()
-            first.keep_result(node_at(), 1, CALL)
+            first.keep_result(node_at(), 1, LABEL)
             await first.commit()
             await first.close()
             third = await self._opened()
@@ -171,7 +171,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
                 assert await backend.open() is None
                 backend.begin(record(run_id))
                 for number in range(10):
-                    backend.keep_result(node_at(number), (run_id, number), CALL)
+                    backend.keep_result(node_at(number), (run_id, number), LABEL)
                     await backend.commit()
                 await backend.close()
 
@@ -199,7 +199,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
                 backend = self.make_backend(run_id)
                 assert await backend.open() is None
                 backend.begin(record(run_id))
-                backend.keep_result(node_at(), run_id, CALL)
+                backend.keep_result(node_at(), run_id, LABEL)
                 await backend.commit()
                 await backend.close()
             for run_id in _RUN_IDS:
@@ -221,7 +221,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
 
         def keep(backend: DurableStateBackend) -> None:
             for number in range(10):
-                backend.keep_result(node_at(number), number, CALL)
+                backend.keep_result(node_at(number), number, LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -230,7 +230,7 @@ class DurableStateBackendConformance(DurableFacts, DurableProvisional):
             assert await backend.open(anew=True) is None
             backend.begin(record("anew"))
             assert not any(backend.has_result(node_at(number)) for number in range(10))
-            backend.keep_result(node_at(0), "anew", CALL)
+            backend.keep_result(node_at(0), "anew", LABEL)
             await backend.commit()
             await backend.close()
             backend = await self._opened(record("anew"))

@@ -6,13 +6,13 @@ from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
 from cascade.spec.durable import (
     DurableStateBackend,
+    NextRound,
     Note,
-    Pending,
     RunStatus,
 )
 from cascade.spec.errors import CodecError
 from cascade.testing.durable_parts import (
-    CALL,
+    LABEL,
     DurableParts,
     frames_below,
     record,
@@ -61,7 +61,7 @@ class DurableFacts(DurableParts):
         """`put_record` replaces the record and keeps the facts."""
 
         async def check() -> None:
-            await self._begun(lambda backend: backend.keep_result(node_at(), 1, CALL))
+            await self._begun(lambda backend: backend.keep_result(node_at(), 1, LABEL))
             await self._changed(lambda backend: backend.put_record(record("another")))
             backend = await self._opened(record("another"))
             assert backend.get_result(node_at()) == 1
@@ -74,7 +74,7 @@ class DurableFacts(DurableParts):
 
         def keep(backend: DurableStateBackend) -> None:
             for number, value in enumerate(VALUES):
-                backend.keep_result(node_at(number), value, CALL)
+                backend.keep_result(node_at(number), value, LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -95,7 +95,7 @@ class DurableFacts(DurableParts):
             value = [1]
             backend = await self._opened_new()
             backend.begin(record())
-            backend.keep_result(node_at(), value, CALL)
+            backend.keep_result(node_at(), value, LABEL)
             assert backend.get_result(node_at()) is value
             await backend.commit()
             assert backend.get_result(node_at()) is value
@@ -107,8 +107,8 @@ class DurableFacts(DurableParts):
         """A key has one value: the last one kept, also if the first one is committed."""
 
         async def check() -> None:
-            await self._begun(lambda backend: backend.keep_result(node_at(), "first", CALL))
-            await self._changed(lambda backend: backend.keep_result(node_at(), None, CALL))
+            await self._begun(lambda backend: backend.keep_result(node_at(), "first", LABEL))
+            await self._changed(lambda backend: backend.keep_result(node_at(), None, LABEL))
             backend = await self._opened()
             assert backend.get_result(node_at()) is None
             await backend.close()
@@ -119,7 +119,7 @@ class DurableFacts(DurableParts):
         """A skip that was kept is there with its reason, and is no value."""
 
         async def check() -> None:
-            await self._begun(lambda backend: backend.keep_skip(node_at(), "ConditionFalse", CALL))
+            await self._begun(lambda backend: backend.keep_skip(node_at(), "ConditionFalse", LABEL))
             backend = await self._opened()
             assert backend.get_skip_reason(node_at()) == "ConditionFalse"
             assert not backend.has_result(node_at())
@@ -131,11 +131,11 @@ class DurableFacts(DurableParts):
         """A node may have a value, a skip, both kinds of notes and a target, each for itself."""
 
         def keep(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(), "value", CALL)
-            backend.keep_skip(node_at(), "ConditionFalse", CALL)
-            backend.put_note(node_at(), Note.ROUTES, (-1, 2), CALL)
-            backend.put_note(node_at(), Note.SIZE, (7,), CALL)
-            backend.put_target(node_at(), Pending(3, give(4)), CALL)
+            backend.keep_result(node_at(), "value", LABEL)
+            backend.keep_skip(node_at(), "ConditionFalse", LABEL)
+            backend.put_note(node_at(), Note.ROUTES, (-1, 2), LABEL)
+            backend.put_note(node_at(), Note.SIZE, (7,), LABEL)
+            backend.put_target(node_at(), NextRound(3, give(4)), LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -159,7 +159,7 @@ class DurableFacts(DurableParts):
             backend.begin(record())
             assert backend.get_note(node_at(), Note.ROUTES) is None
             for numbers in ((0,), (), (-1, 2**40)):
-                backend.put_note(node_at(), Note.ROUTES, numbers, CALL)
+                backend.put_note(node_at(), Note.ROUTES, numbers, LABEL)
                 assert backend.get_note(node_at(), Note.ROUTES) == numbers
             await backend.commit()
             await backend.close()
@@ -176,8 +176,10 @@ class DurableFacts(DurableParts):
 
         def keep(backend: DurableStateBackend) -> None:
             for number in (1, 2):
-                backend.put_target(None, Pending(number, give(number)), CALL)
-            backend.put_target(NodeKey(round_of_run(2), path_of(0)), Pending(5, show(1, [2], x=None)), CALL)
+                backend.put_target(None, NextRound(number, give(number)), LABEL)
+            backend.put_target(
+                NodeKey(round_of_run(2), path_of(0)), NextRound(5, show(1, [2], x=None)), LABEL
+            )
 
         async def check() -> None:
             await self._begun(keep)
@@ -199,7 +201,7 @@ class DurableFacts(DurableParts):
 
         def keep(backend: DurableStateBackend) -> None:
             for number, key in enumerate(keys):
-                backend.keep_result(key, number, CALL)
+                backend.keep_result(key, number, LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -218,7 +220,7 @@ class DurableFacts(DurableParts):
             await self._begun()
             for number in range(5):
                 backend = await self._opened()
-                backend.keep_result(node_at(number), number, CALL)
+                backend.keep_result(node_at(number), number, LABEL)
                 await backend.commit()
                 await backend.close()
             backend = await self._opened()
@@ -231,7 +233,7 @@ class DurableFacts(DurableParts):
         """A run that has ended, however, is opened with its record and facts."""
 
         def keep(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(), 1, CALL)
+            backend.keep_result(node_at(), 1, LABEL)
             backend.finish(RunStatus.FAILED, "ValueError")
 
         async def check() -> None:
@@ -247,9 +249,9 @@ class DurableFacts(DurableParts):
 
         async def check() -> None:
             inner = round_at(node_at())
-            await self._begun(lambda backend: backend.keep_result(NodeKey(inner, ROOT), 1, CALL))
+            await self._begun(lambda backend: backend.keep_result(NodeKey(inner, ROOT), 1, LABEL))
             backend = await self._opened()
-            backend.keep_result(node_at(), 1, CALL)
+            backend.keep_result(node_at(), 1, LABEL)
             assert backend.holds(round_at(node_at()))
             assert not backend.holds(round_of_run())
             assert not backend.holds(round_at(node_at(), 1))
@@ -265,7 +267,7 @@ class DurableFacts(DurableParts):
         """What `put_result` and `mark_skipped` note is not kept, and does not replace what is."""
 
         def put(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), "kept", CALL)
+            backend.keep_result(node_at(0), "kept", LABEL)
             backend.put_result(node_at(0), "put")
             backend.put_result(node_at(1), "put")
             backend.mark_skipped(node_at(2), "NotNeeded")
@@ -284,13 +286,13 @@ class DurableFacts(DurableParts):
         """Facts, notes, targets and a record that were put after the last commit are not there again."""
 
         async def check() -> None:
-            await self._begun(lambda backend: backend.keep_result(node_at(0), "old", CALL))
+            await self._begun(lambda backend: backend.keep_result(node_at(0), "old", LABEL))
             backend = await self._opened()
             backend.put_record(record("another"))
-            backend.keep_result(node_at(0), "new", CALL)
-            backend.keep_skip(node_at(1), "NotNeeded", CALL)
-            backend.put_note(node_at(2), Note.SIZE, (1,), CALL)
-            backend.put_target(None, Pending(1, give(1)), CALL)
+            backend.keep_result(node_at(0), "new", LABEL)
+            backend.keep_skip(node_at(1), "NotNeeded", LABEL)
+            backend.put_note(node_at(2), Note.SIZE, (1,), LABEL)
+            backend.put_target(None, NextRound(1, give(1)), LABEL)
             await backend.close()
             backend = await self._opened()
             assert backend.get_result(node_at(0)) == "old"
@@ -307,9 +309,9 @@ class DurableFacts(DurableParts):
         async def check() -> None:
             backend = await self._opened_new()
             backend.begin(record())
-            backend.keep_result(node_at(), "good", CALL)
+            backend.keep_result(node_at(), "good", LABEL)
             try:
-                backend.keep_result(node_at(), object(), CALL)
+                backend.keep_result(node_at(), object(), LABEL)
             except CodecError:
                 pass
             else:
@@ -329,10 +331,10 @@ class DurableFacts(DurableParts):
         """`begin` forgets all facts of the run with its next commit, and not before."""
 
         def keep(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), 1, CALL)
-            backend.keep_result(NodeKey(item_of(round_of_run()), ROOT), 1, CALL)
-            backend.put_note(node_at(1), Note.SIZE, (1,), CALL)
-            backend.put_target(None, Pending(0, give(1)), CALL)
+            backend.keep_result(node_at(0), 1, LABEL)
+            backend.keep_result(NodeKey(item_of(round_of_run()), ROOT), 1, LABEL)
+            backend.put_note(node_at(1), Note.SIZE, (1,), LABEL)
+            backend.put_target(None, NextRound(0, give(1)), LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -344,7 +346,7 @@ class DurableFacts(DurableParts):
             backend = await self._opened()
             assert backend.get_result(node_at(0)) == 1
             backend.begin(record("another"))
-            backend.keep_result(node_at(2), 2, CALL)
+            backend.keep_result(node_at(2), 2, LABEL)
             await backend.commit()
             await backend.close()
             backend = await self._opened(record("another"))
@@ -361,7 +363,7 @@ class DurableFacts(DurableParts):
         """After `clear()` and a commit the run has neither record nor facts."""
 
         async def check() -> None:
-            await self._begun(lambda backend: backend.keep_result(node_at(), 1, CALL))
+            await self._begun(lambda backend: backend.keep_result(node_at(), 1, LABEL))
             await self._changed(lambda backend: backend.clear())
             backend = await self._opened_new()
             assert not backend.has_result(node_at())
@@ -399,15 +401,15 @@ class DurableFacts(DurableParts):
         inner = NodeKey(round_at(node_at(1)), ROOT)
 
         def keep(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), "old", CALL)
-            backend.keep_skip(node_at(0), "NotNeeded", CALL)
-            backend.keep_result(inner, "old", CALL)
+            backend.keep_result(node_at(0), "old", LABEL)
+            backend.keep_skip(node_at(0), "NotNeeded", LABEL)
+            backend.keep_result(inner, "old", LABEL)
 
         def replace(backend: DurableStateBackend) -> None:
             backend.discard(node_at(0))
-            backend.keep_result(node_at(0), "new", CALL)
+            backend.keep_result(node_at(0), "new", LABEL)
             backend.clear(inner.frame)
-            backend.keep_result(inner, "new", CALL)
+            backend.keep_result(inner, "new", LABEL)
 
         async def check() -> None:
             await self._begun(keep)
@@ -428,11 +430,11 @@ class DurableFacts(DurableParts):
             backend.begin(record())
             for number in range(4):
                 frame = round_of_run(number)
-                backend.keep_result(NodeKey(frame, path_of(0)), number, CALL)
-                backend.keep_result(NodeKey(round_at(NodeKey(frame, ROOT)), ROOT), number, CALL)
+                backend.keep_result(NodeKey(frame, path_of(0)), number, LABEL)
+                backend.keep_result(NodeKey(round_at(NodeKey(frame, ROOT)), ROOT), number, LABEL)
                 await backend.commit()
                 if number < 3:
-                    backend.put_target(None, Pending(number + 1, give(number + 1)), CALL)
+                    backend.put_target(None, NextRound(number + 1, give(number + 1)), LABEL)
                     backend.clear(frame)
                     assert not backend.has_result(NodeKey(frame, path_of(0)))
             await backend.close()

@@ -10,9 +10,9 @@ from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import ROOT
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import (
-    Call,
     CodeRecord,
     DurableStateBackend,
+    FactLabel,
     Note,
     RunRecord,
 )
@@ -22,7 +22,7 @@ from cascade.testing.state_conformance import StateBackendConformance
 
 Check = Callable[[], Coroutine[Any, Any, None]]
 
-CALL = Call("task", "root.args.0")
+LABEL = FactLabel("task", "root.args.0")
 """What facts are told to be of."""
 
 
@@ -80,8 +80,8 @@ class DurableParts(StateBackendConformance):
 
         def keep(backend: DurableStateBackend) -> None:
             for key in (*gone, *stay):
-                backend.keep_result(key, str(key), CALL)
-                backend.put_note(key, Note.SIZE, (1,), CALL)
+                backend.keep_result(key, str(key), LABEL)
+                backend.put_note(key, Note.SIZE, (1,), LABEL)
 
         def verify(backend: DurableStateBackend) -> None:
             assert [key for key in gone if backend.has_result(key)] == []
@@ -112,7 +112,7 @@ class DurableParts(StateBackendConformance):
     def _check_unreadable(self, spoil: Callable[[str], bool]) -> None:
         def keep(backend: DurableStateBackend) -> None:
             for number in range(10):
-                backend.keep_result(node_at(number), number, CALL)
+                backend.keep_result(node_at(number), number, LABEL)
 
         async def check() -> None:
             await self._begun(keep)

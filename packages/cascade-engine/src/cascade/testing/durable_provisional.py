@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
-from cascade.spec.durable import DurableStateBackend, Note, Pending, RunStatus
+from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
 from cascade.spec.errors import CodecError
-from cascade.testing.durable_parts import CALL, DurableParts, frames_below, record, run_check
+from cascade.testing.durable_parts import LABEL, DurableParts, frames_below, record, run_check
 from cascade.testing.executor_conformance import give
 from cascade.testing.sample_keys import item_of, node_at, path_of, round_of_run
 
@@ -17,11 +17,11 @@ Step = Callable[[DurableStateBackend], None]
 
 def _put_all(backend: DurableStateBackend) -> None:
     """Put a fact of each kind, none of them final."""
-    backend.keep_result(node_at(0), "value", CALL, provisional=True)
-    backend.keep_skip(node_at(1), "ConditionFalse", CALL, provisional=True)
-    backend.put_note(node_at(2), Note.SIZE, (3,), CALL, provisional=True)
-    backend.put_note(node_at(2), Note.ROUTES, (1, -1), CALL, provisional=True)
-    backend.put_target(node_at(3), Pending(2, give(1)), CALL, provisional=True)
+    backend.keep_result(node_at(0), "value", LABEL, provisional=True)
+    backend.keep_skip(node_at(1), "ConditionFalse", LABEL, provisional=True)
+    backend.put_note(node_at(2), Note.SIZE, (3,), LABEL, provisional=True)
+    backend.put_note(node_at(2), Note.ROUTES, (1, -1), LABEL, provisional=True)
+    backend.put_target(node_at(3), NextRound(2, give(1)), LABEL, provisional=True)
 
 
 def _check_all(backend: DurableStateBackend) -> None:
@@ -92,7 +92,7 @@ class DurableProvisional(DurableParts):
             assert backend.get_result(node_at(9)) == "final"
 
         def final(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(9), "final", CALL)
+            backend.keep_result(node_at(9), "final", LABEL)
 
         self._after(_put_all, final, lambda backend: backend.keep_provisional(), both)
 
@@ -101,7 +101,7 @@ class DurableProvisional(DurableParts):
 
         def put(backend: DurableStateBackend) -> None:
             _put_all(backend)
-            backend.keep_result(node_at(9), "final", CALL)
+            backend.keep_result(node_at(9), "final", LABEL)
 
         def verify(backend: DurableStateBackend) -> None:
             _check_nothing(backend)
@@ -113,7 +113,7 @@ class DurableProvisional(DurableParts):
         """Making final what is there says nothing of what is put later."""
 
         def put(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(9), "earlier", CALL, provisional=True)
+            backend.keep_result(node_at(9), "earlier", LABEL, provisional=True)
             backend.keep_provisional()
             _put_all(backend)
 
@@ -128,10 +128,10 @@ class DurableProvisional(DurableParts):
         value = ["as it was"]
 
         def put(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), value, CALL, provisional=True)
+            backend.keep_result(node_at(0), value, LABEL, provisional=True)
             value.append("later")
             try:
-                backend.keep_result(node_at(1), object(), CALL, provisional=True)
+                backend.keep_result(node_at(1), object(), LABEL, provisional=True)
             except CodecError:
                 pass
             else:
@@ -148,10 +148,10 @@ class DurableProvisional(DurableParts):
         """In one place the last fact counts, whichever of them is provisional."""
 
         def put(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), "provisional", CALL, provisional=True)
-            backend.keep_result(node_at(0), "final", CALL)
-            backend.keep_result(node_at(1), "final", CALL)
-            backend.keep_result(node_at(1), "provisional", CALL, provisional=True)
+            backend.keep_result(node_at(0), "provisional", LABEL, provisional=True)
+            backend.keep_result(node_at(0), "final", LABEL)
+            backend.keep_result(node_at(1), "final", LABEL)
+            backend.keep_result(node_at(1), "provisional", LABEL, provisional=True)
             assert backend.get_result(node_at(0)) == "final"
             assert backend.get_result(node_at(1)) == "provisional"
 
@@ -189,10 +189,10 @@ class DurableProvisional(DurableParts):
 
         def keep(backend: DurableStateBackend) -> None:
             for number, key in enumerate((node, *inner)):
-                backend.keep_result(key, number, CALL)
+                backend.keep_result(key, number, LABEL)
 
         def clear(backend: DurableStateBackend) -> None:
-            backend.keep_result(inner[1], "provisional", CALL, provisional=True)
+            backend.keep_result(inner[1], "provisional", LABEL, provisional=True)
             backend.clear(inner[0].frame, provisional=True)
             assert [backend.has_result(key) for key in (node, *inner)] == [True, False, False, False]
 
@@ -220,9 +220,9 @@ class DurableProvisional(DurableParts):
         def put(backend: DurableStateBackend) -> None:
             for number in range(4):
                 backend.keep_result(
-                    NodeKey(item_of(round_of_run(), number), ROOT), number, CALL, provisional=True
+                    NodeKey(item_of(round_of_run(), number), ROOT), number, LABEL, provisional=True
                 )
-                backend.keep_result(node_at(number), number, CALL, provisional=True)
+                backend.keep_result(node_at(number), number, LABEL, provisional=True)
             backend.clear(item_of(round_of_run(), 0))
             backend.clear(item_of(round_of_run(), 1), provisional=True)
             backend.discard(node_at(3))
@@ -249,10 +249,10 @@ class DurableProvisional(DurableParts):
         """A provisional next target leaves the run in its round, with the facts of that, until it is made final."""
 
         def go_on(backend: DurableStateBackend) -> None:
-            backend.keep_result(node_at(0), "of round 0", CALL)
-            backend.put_target(None, Pending(1, give(1)), CALL, provisional=True)
+            backend.keep_result(node_at(0), "of round 0", LABEL)
+            backend.put_target(None, NextRound(1, give(1)), LABEL, provisional=True)
             backend.clear(round_of_run(), provisional=True)
-            backend.keep_result(NodeKey(round_of_run(1), path_of(0)), "of round 1", CALL, provisional=True)
+            backend.keep_result(NodeKey(round_of_run(1), path_of(0)), "of round 1", LABEL, provisional=True)
             pending = backend.get_target(None)
             assert pending is not None
             assert pending.round == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.path import ROOT, Place, StructurePath, segment
 
 VALUES: tuple[object, ...] = ("text", 1, 0, False, None, "", [], {"k": [1, (2, 3)]})

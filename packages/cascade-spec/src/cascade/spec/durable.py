@@ -36,15 +36,15 @@ class RunStatus(StrEnum):
         return cls.CANCELLED if value == "stopped" else None  # as Cascade 0.1 wrote it
 
 
-class Call(NamedTuple):
-    """What a recorded fact is told to be of: the task's name, and the node's place as text."""
+class FactLabel(NamedTuple):
+    """What a recorded fact is of, for people who look at the store: the task's name, and the node's path as text."""
 
     task: str
     place: str
 
 
-class Pending(NamedTuple):
-    """The target that a tail-call loop goes on with, and the number of its round."""
+class NextRound(NamedTuple):
+    """The next round of a tail-call loop: its number, from 0, and the lazy result that it runs."""
 
     round: int
     target: LazyResult[Any]
@@ -106,25 +106,27 @@ class DurableStateBackend(StateBackend, Protocol):
     def put_record(self, record: RunRecord) -> None:
         """Replace the record and keep the facts; the run goes on."""
 
-    def keep_result(self, key: Any, value: object, call: Call, *, provisional: bool = False) -> None:
+    def keep_result(self, key: Any, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept as it is now.
 
         Raises:
             CodecError: If it can't be.
         """
 
-    def keep_skip(self, key: Any, reason: str, call: Call, *, provisional: bool = False) -> None:
+    def keep_skip(self, key: Any, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
 
     def put_note(
-        self, key: Any, note: Note, numbers: tuple[int, ...], call: Call, *, provisional: bool = False
+        self, key: Any, note: Note, numbers: tuple[int, ...], call: FactLabel, *, provisional: bool = False
     ) -> None:
         """Note numbers beside a node's value."""
 
     def get_note(self, key: Any, note: Note) -> tuple[int, ...] | None:
         """Return what was noted, if anything was."""
 
-    def put_target(self, key: Any | None, pending: Pending, call: Call, *, provisional: bool = False) -> None:
+    def put_target(
+        self, key: Any | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
+    ) -> None:
         """Note what the loop in the place of a node goes on with; in that of the run itself if `key` is `None`.
 
         Raises:
@@ -132,7 +134,7 @@ class DurableStateBackend(StateBackend, Protocol):
             TaskReferenceError: If a task of the target can't be found by its reference.
         """
 
-    def get_target(self, key: Any | None) -> Pending | None:
+    def get_target(self, key: Any | None) -> NextRound | None:
         """Return what the loop goes on with, if it was noted."""
 
     def clear(self, frame: Any | None = None, *, provisional: bool = False) -> None:

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
-from cascade.spec.durable import Call, RunStatus
+from cascade.spec.durable import FactLabel, RunStatus
 from cascade.spec.errors import PolicyError
 
 ANSWER_SECONDS = 4.5
@@ -51,7 +51,7 @@ class Fact(NamedTuple):
     place: NodeDigest
     kind: Kind
     value: bytes
-    call: Call
+    call: FactLabel
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Fact, Head, 
 from cascade.adapters.state.provisional import Facts, Provisional, drop_rounds
 from cascade.adapters.values.pointer import is_pointer
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
-from cascade.spec.durable import Call, Note, Pending, RunRecord, RunStatus
+from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
 from cascade.spec.errors import DamagedDataError, PolicyError, RunRulesError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
@@ -38,7 +38,7 @@ _FORMS: dict[Kind, Any] = {
 """What facts are that are no values of the user's."""
 _OWN = NodeDigest(FrameDigest(-1, b"", b""), b"")
 """The place of the run itself: of its record, and of what its own loop goes on with."""
-_NO_CALL = Call("", "")
+_NO_LABEL = FactLabel("", "")
 _NO_FILE = "the file of a large value is missing, or holds something else"
 _MOMENT = 0.1
 """Seconds for a journal that has not answered before to let go of the run."""
@@ -88,7 +88,7 @@ class RecordedState:
         self._stored: set[bytes] = set()
         self._has_facts = False  # of the run's own rounds, in the store
         self._head = Head()
-        self._pending: Pending | None = None
+        self._pending: NextRound | None = None
         self._changes = Changes()
         self._buffer: Facts = {}
         self._provisional = Provisional()
@@ -156,7 +156,7 @@ class RecordedState:
             Head(RunStatus.RUNNING, record.target, self._sealed(record, _OWN), error="", rules=record.rules)
         )
 
-    def keep_result(self, key: NodeKey, value: object, call: Call, *, provisional: bool = False) -> None:
+    def keep_result(self, key: NodeKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept.
 
         Raises:
@@ -166,14 +166,20 @@ class RecordedState:
         data = self._codec.encode(value, key=self._bound(place, Kind.RESULT))
         self._keep(Fact(place, Kind.RESULT, data, call), key.frame, value, provisional)
 
-    def keep_skip(self, key: NodeKey, reason: str, call: Call, *, provisional: bool = False) -> None:
+    def keep_skip(self, key: NodeKey, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
         place = node_digest(key)
         fact = Fact(place, Kind.SKIP, self._sealed(reason, place, Kind.SKIP), call)
         self._keep(fact, key.frame, reason, provisional)
 
     def put_note(
-        self, key: NodeKey, note: Note, numbers: tuple[int, ...], call: Call, *, provisional: bool = False
+        self,
+        key: NodeKey,
+        note: Note,
+        numbers: tuple[int, ...],
+        call: FactLabel,
+        *,
+        provisional: bool = False,
     ) -> None:
         """Note numbers beside a node's value."""
         place, kind = node_digest(key), _NOTES[note]
@@ -186,7 +192,7 @@ class RecordedState:
         return numbers
 
     def put_target(
-        self, key: NodeKey | None, pending: Pending, call: Call, *, provisional: bool = False
+        self, key: NodeKey | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
     ) -> None:
         """Note what a loop goes on with.
 
@@ -208,14 +214,14 @@ class RecordedState:
         else:
             self._keep(Fact(place, Kind.TARGET, data, call), key.frame, pending, provisional)
 
-    def get_target(self, key: NodeKey | None) -> Pending | None:
+    def get_target(self, key: NodeKey | None) -> NextRound | None:
         """Return what a loop goes on with.
 
         Raises:
             CascadeError: If what was loaded can't be read here: it names the module to import first.
         """
         if key is not None:
-            pending: Pending | None = self._find(key, Kind.TARGET)
+            pending: NextRound | None = self._find(key, Kind.TARGET)
             return pending
         if self._pending is None and self._head.target:
             self._pending = self._decoded(_OWN, Kind.TARGET, self._head.target)
@@ -390,7 +396,7 @@ class RecordedState:
                 return found
             number, target = found
             pending = decode_target(target, self._codec, key=self._bound(place, Kind.TARGET))
-            return Pending(count(number), pending)
+            return NextRound(count(number), pending)
         except FAULTS as problem:  # once for each fact, for which a context manager takes too long
             told = DamagedDataError(_NO_FILE) if is_pointer(data) else problem
             raise as_damage(told, self.store, self.run_id) from problem
@@ -434,7 +440,7 @@ class RecordedState:
             if above.digest in self._linked:
                 return
             self._linked.add(above.digest)
-            self._put(Fact(NodeDigest(above, b""), Kind.FRAME, b"", _NO_CALL))
+            self._put(Fact(NodeDigest(above, b""), Kind.FRAME, b"", _NO_LABEL))
             each = each.parent
 
     def _change(self, head: Head) -> None:

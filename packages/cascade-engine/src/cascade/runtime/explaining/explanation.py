@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.graph.model import Graph, node_id
 from cascade.graph.tree import Choice

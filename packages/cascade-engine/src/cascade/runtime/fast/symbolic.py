@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cascade.adapters.state import InMemoryStateBackend
-from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame
 from cascade.runtime.programs.program import Program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.state.keys import FrameKey, NodeKey, FrameKind
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.model import Node, node_of
 from cascade.graph.path import ROOT, StructurePath
 from cascade.runtime.frames.frame import Frame

@@ -29,7 +29,7 @@ from cascade.runtime.recording.run_record import (
 )
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.digest_rules import made_by
-from cascade.spec.durable import Call, DurableStateBackend, Note, Pending, RunRecord, RunStatus
+from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunRecord, RunStatus
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import RunRulesError
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
@@ -78,7 +78,7 @@ class Recording:
 
     # The life of the run
 
-    async def open(self, tree: Tree, options: RunOptions) -> Pending | None:
+    async def open(self, tree: Tree, options: RunOptions) -> NextRound | None:
         """Take the run, whose first target has this tree, and return what its loop goes on with, if it is past that.
 
         Its record is committed before its first call is made: who goes on after a kill in the middle of that one
@@ -94,7 +94,7 @@ class Recording:
         await self.commits.first()
         return later
 
-    async def _open(self, tree: Tree, options: RunOptions) -> Pending | None:
+    async def _open(self, tree: Tree, options: RunOptions) -> NextRound | None:
         known = await (self.state.open(anew=True) if options.restart else self.state.open())
         now = make_record(tree, options.params, None if known is None else known.salt, self._contracts(tree))
         if known is None:
@@ -204,7 +204,7 @@ class Recording:
         if frame.lazies[node].task in PASSING:
             self.state.put_result(key, value)
             return
-        call = Call(frame.lazies[node].task.name, _text(frame.program, node))
+        call = FactLabel(frame.lazies[node].task.name, _text(frame.program, node))
         if frame.footing is not None and frame.footing.of(node):
             self.state.keep_result(key, value, call, provisional=True)
             return
@@ -225,7 +225,7 @@ class Recording:
         if rests and goes_round(target.task, {job.task, *(loop.met if job.is_target else ())}):
             raise AtomicLoopError(rests, target.task.name)
         key = None if place is None else place.key
-        self.state.put_target(key, Pending(number, target), _call(place or job), provisional=bool(rests))
+        self.state.put_target(key, NextRound(number, target), _call(place or job), provisional=bool(rests))
         if not rests:
             self.commits.note_ended()
 
@@ -386,7 +386,7 @@ class Recording:
         }
         return frozenset(changed | skipped)
 
-    def pending(self, job: Job) -> Pending | None:
+    def pending(self, job: Job) -> NextRound | None:
         """Return what the loop in the place of a call goes on with, if the run was in it before."""
         return self.state.get_target(job.key) if job.frame.loop.recovered else None
 
@@ -434,8 +434,8 @@ def _is_passed_on(job: Job) -> bool:
     return (job.is_target and job.frame.loop.job is not None) or job.task in PASSING
 
 
-def _call(job: Job) -> Call:
-    return Call(job.name, _text(job.frame.program, job.position) + job.suffix)
+def _call(job: Job) -> FactLabel:
+    return FactLabel(job.name, _text(job.frame.program, job.position) + job.suffix)
 
 
 def _text(program: Program, position: int) -> str:

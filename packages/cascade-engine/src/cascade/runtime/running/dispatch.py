@@ -21,7 +21,7 @@ from cascade.runtime.running.recorded_calls import Stretch
 from cascade.runtime.running.steps import PlainStep, Step
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease
 from cascade.runtime.sharing.concurrency_slot import Slot
-from cascade.spec.durable import Pending
+from cascade.spec.durable import NextRound
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.policies.declared import Policies
 from cascade.spec.protocols import CachedCall, Hit
@@ -100,7 +100,7 @@ class Starter:
         """Tell whether the call of a task gives a coroutine that needs no executor to be awaited."""
         return self._run.plain and task.is_async and task.on is None
 
-    def _go_on_in_place(self, job: Job, pending: Pending) -> None:
+    def _go_on_in_place(self, job: Job, pending: NextRound) -> None:
         """Go on with the loop in the place of a call that had been made before the run was interrupted."""
         job.note_started()
         self._run.reports.skipped(job, SkipReason.RECOVERED)

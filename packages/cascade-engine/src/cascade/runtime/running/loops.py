@@ -24,7 +24,7 @@ from cascade.runtime.running.flights import Flight
 from cascade.runtime.strategies import Known, Prepared
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.compose import as_target
-from cascade.spec.durable import Pending
+from cascade.spec.durable import NextRound
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
 
@@ -101,7 +101,7 @@ class TailCallLoop:
         self._prepared = self.run.engine.reuse.prepare(self._next)
         return self._prepared
 
-    def resume_at(self, pending: Pending) -> None:
+    def resume_at(self, pending: NextRound) -> None:
         """Begin at the round that a recorded run was in, with what is recorded of it."""
         self.recovered = True
         self._prepared = None
