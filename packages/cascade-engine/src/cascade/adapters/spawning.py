@@ -8,10 +8,10 @@ from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def spawn(work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
+def spawn(work: Coroutine[Any, Any, _T], context: Context | None = None) -> asyncio.Task[_T]:
     """Begin `work` in a later turn of the running loop.
 
     The loop's task factory is left out: one that begins tasks at once can't begin one in the context of its maker.
@@ -19,7 +19,7 @@ def spawn(work: Coroutine[Any, Any, T], context: Context | None = None) -> async
     return asyncio.Task(work, loop=asyncio.get_running_loop(), context=context)
 
 
-async def seen_through(work: Coroutine[Any, Any, T]) -> T:
+async def seen_through(work: Coroutine[Any, Any, _T]) -> _T:
     """Await `work` to its end, however often the caller is cancelled meanwhile: that is raised afterwards."""
     task = spawn(work)
     cancelled = await ended(task, lambda request: None)
