@@ -18,9 +18,10 @@ from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
+from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
-from cascade.runtime.running.run import Run, RunOptions
+from cascade.runtime.running.run import Run
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from cascade.runtime.frames.frame import Frame
     from cascade.runtime.frames.jobs import Job
     from cascade.runtime.frames.map_runs import MapRun
+    from cascade.runtime.options import RunOptions
     from cascade.runtime.programs.program import Program
     from cascade.runtime.resource_manager import ResourceRegistry
-    from cascade.runtime.running.run import RunOptions
     from cascade.runtime.strategies import Prepared
 
 _STEPS_SHOWN = 6

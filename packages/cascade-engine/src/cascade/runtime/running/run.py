@@ -8,7 +8,6 @@ import time
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.jobs import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.frames.reports import Reports
+from cascade.runtime.options import RunOptions
 from cascade.runtime.programs.plain_values import TURN_SECONDS
 from cascade.runtime.resource_manager import RunResources, note_others
 from cascade.runtime.running.admission import check_inputs, check_structure
@@ -27,38 +27,15 @@ from cascade.runtime.running.dispatch import Starter
 from cascade.runtime.running.loops import TailCallLoop
 from cascade.runtime.running.map_items import Maps
 from cascade.runtime.running.open_frames import Frames
-from cascade.runtime.settings import Resume
-from cascade.runtime.sharing.capacity import Lease
 from cascade.runtime.sharing.concurrency_slot import Slot
 from cascade.spec.durable import DurableStateBackend
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError, SpecError
-from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.task import Task
 
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine
     from cascade.runtime.recording.recorder import Recording
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run is given besides its target."""
-
-    params: dict[str, object] = field(default_factory=dict)
-    run_id: str | None = None
-    finish: bool = False
-    spec: WorkflowSpec | None = None
-    resume: Resume | None = None
-    restart: bool = False
-    max_uncommitted: int | None = None
-    lender: Lease | None = None
-    caller: asyncio.Task[Any] | None = None
-
-    @property
-    def compatible(self) -> bool:
-        """Whether a run that was recorded with other code or inputs goes on with what has not changed."""
-        return self.resume is Resume.COMPATIBLE
 
 
 class Run:
