@@ -301,12 +301,11 @@ async def against_bare_select(folder: Path, seconds: float, size: int = HITS) ->
         if await engine.run(lazies) != expected:
             raise WrongAnswerError("cache hits")
 
-    shared = SharedCache(cache)
-    nobody: Any = None  # asks in the place of a run's call
+    shared: SharedCache[None] = SharedCache(cache)
 
     async def ask() -> None:
         for number in range(size):
-            hit = await shared.find(policy, CachedCall(cached, (number,), {}), nobody, _leads_nothing)
+            hit = await shared.find(policy, CachedCall(cached, (number,), {}), None, _computes_nothing)
             if not isinstance(hit, Hit) or hit.value != BLOB:
                 raise WrongAnswerError("cache hits")
 
@@ -326,7 +325,7 @@ async def against_bare_select(folder: Path, seconds: float, size: int = HITS) ->
     return timings
 
 
-def _leads_nothing(leader: object) -> bool:
+def _computes_nothing(owner: None) -> bool:
     return False
 
 

@@ -18,6 +18,7 @@ from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
+from cascade.runtime.frames.jobs import Job
 from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
@@ -93,7 +94,7 @@ class Engine:
         self._closed = False
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
-        self.cache = SharedCache(cache)
+        self.cache: SharedCache[Job] = SharedCache(cache)
 
     def register(self, resource: Resource) -> None:
         """Make a resource known under its name.

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cascade.runtime.frames.map_runs import MapRun
-    from cascade.runtime.sharing.single_flight import Lead
+    from cascade.runtime.sharing.single_flight import Computation
 
 
 class Job:
     """One node of a frame that is to be called."""
 
-    __slots__ = ("began", "ended", "frame", "lead", "position", "started", "told")
+    __slots__ = ("began", "computation", "ended", "frame", "position", "started", "told")
 
     def __init__(self, frame: Frame, position: int) -> None:
         self.frame = frame
@@ -32,7 +32,7 @@ class Job:
         self.told = False  # how it has ended
         self.began = 0.0
         self.ended = 0.0
-        self.lead: Lead | None = None
+        self.computation: Computation[Job] | None = None
 
     @property
     def lazy(self) -> LazyResult[Any]:
@@ -110,12 +110,12 @@ class Job:
         """The call in whose place this one's tree stands; `None` in the run's own tree."""
         return self.frame.loop.job
 
-    def is_inside(self, leader: Job) -> bool:
-        """Tell whether this call is a part of what stands in the place of `leader`, or is that call itself."""
+    def is_inside(self, owner: Job) -> bool:
+        """Tell whether this call is a part of what stands in the place of `owner`, or is that call itself."""
         current: Job | None = self
         while current is not None:
-            lead = current.frame.loop.lead
-            if current is leader or (lead is not None and lead.leader is leader):
+            computation = current.frame.loop.computation
+            if current is owner or (computation is not None and computation.owner is owner):
                 return True
             current = current.outer
         return False

@@ -24,7 +24,7 @@ from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recording
     from cascade.runtime.running.run import Run
-    from cascade.runtime.sharing.single_flight import Lead
+    from cascade.runtime.sharing.single_flight import Computation
 
 
 class Settler:
@@ -159,9 +159,9 @@ class Settler:
         rests = self._run.engine.registry.atomic_among(job.resources)
         each: Job | None = job if rests else None
         while each is not None:
-            for lead in (each.lead, each.frame.loop.lead):
-                if lead is not None:
-                    lead.rests = rests
+            for computation in (each.computation, each.frame.loop.computation):
+                if computation is not None:
+                    computation.rests = rests
             each = each.outer
 
     def _go_on_recorded(self, recording: Recording, job: Job, value: object) -> None:
@@ -204,9 +204,9 @@ class Settler:
             return
         self._run.ended = True
         self._run.value = value
-        if loop.lead is not None:
-            self._file(loop.lead, value)
-            loop.lead = None
+        if loop.computation is not None:
+            self._file(loop.computation, value)
+            loop.computation = None
 
     def settle_skipped_place(self, job: Job, reason: str | None) -> None:
         if reason is None or reason == SkipReason.UPSTREAM_FAILED:
@@ -234,8 +234,8 @@ class Settler:
         self._succeeded(job, value, waits)
 
     def _succeeded(self, job: Job, value: object, waits: bool) -> None:
-        is_filed = job.lead is not None and self._file(job.lead, value)
-        job.lead = None
+        is_filed = job.computation is not None and self._file(job.computation, value)
+        job.computation = None
         if (
             waits and self._run.recording is not None and not isinstance(job, ItemJob)
         ):  # a map waits, with all its items
@@ -276,14 +276,14 @@ class Settler:
         if self._run.options.finish and is_error(error, Exception):
             self.failures.append(error)
         else:
-            if job.lead is not None:
-                job.lead.give_up()
+            if job.computation is not None:
+                job.computation.give_up()
             self._run.stop(error)
 
     def settle_without_value(self, job: Job) -> None:
-        if job.lead is not None:
-            job.lead.give_up()
-            job.lead = None
+        if job.computation is not None:
+            job.computation.give_up()
+            job.computation = None
         if isinstance(job, ItemJob):
             job.mapping.failed = True
         self.settle(job)
@@ -295,25 +295,27 @@ class Settler:
             job.frame.settle(job.position)
             self._run.frames.absorb(job.frame)
 
-    def _file(self, lead: Lead, value: object) -> bool:
+    def _file(self, computation: Computation[Job], value: object) -> bool:
         """Put a value into the cache, beside the run and before its end; return whether it goes there.
 
         One that rests on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """
-        if lead.rests:
-            lead.give_up()
-            self._run.reports.uncached(lead.leader, ProvisionalValueError(lead.leader.name, lead.rests))
+        if computation.rests:
+            computation.give_up()
+            self._run.reports.uncached(
+                computation.owner, ProvisionalValueError(computation.owner.name, computation.rests)
+            )
             return False
-        filing = spawn(self._put(lead, value))
+        filing = spawn(self._put(computation, value))
         self.filing.add(filing)
         filing.add_done_callback(self.filing.discard)
         return True
 
-    async def _put(self, lead: Lead, value: object) -> None:
+    async def _put(self, computation: Computation[Job], value: object) -> None:
         try:
-            await lead.succeed(value)
+            await computation.succeed(value)
         except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
-            self._run.reports.uncached(lead.leader, error)
+            self._run.reports.uncached(computation.owner, error)
 
     @property
     def last_failure(self) -> Exception:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cascade.runtime.frames.frame import Frame
     from cascade.runtime.frames.jobs import Job
     from cascade.runtime.running.run import Run
-    from cascade.runtime.sharing.single_flight import Lead
+    from cascade.runtime.sharing.single_flight import Computation
     from cascade.spec.task import Task
 
 
@@ -54,8 +54,8 @@ class Rest(NamedTuple):
 class TailCallLoop:
     """The rounds that stand in the place of one call, or of the run itself (`job` is `None`).
 
-    One frame at a time: it is closed and forgotten before the next one opens. `lead` is for the cache key that the
-    loop's value will fill: that of a run's first target, whose frame is gone by then.
+    One frame at a time: it is closed and forgotten before the next one opens. `computation` is that of
+    the cache key which the loop's value will fill: that of a run's first target, whose frame is gone by then.
     """
 
     __slots__ = (
@@ -63,9 +63,9 @@ class TailCallLoop:
         "_paused",
         "_prepared",
         "_returned_by",
+        "computation",
         "frame",
         "job",
-        "lead",
         "met",
         "recovered",
         "rests",
@@ -77,7 +77,7 @@ class TailCallLoop:
         self.run = run
         self.job = job
         self.frame: Frame | None = None
-        self.lead: Lead | None = None
+        self.computation: Computation[Job] | None = None
         self.recovered = False
         self.rests = ""  # the atomic resource that its rounds rest on
         self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these rest on one
@@ -118,12 +118,12 @@ class TailCallLoop:
 
     def begin_round(self, job: Job, target: LazyResult[Any]) -> None:
         """Close the frame whose target `job` returned the next target; that one is not run yet."""
-        if job.lead is not None:
+        if job.computation is not None:
             if self.job is None and self.round == 0:
-                self.lead = job.lead
+                self.computation = job.computation
             else:
-                job.lead.end_round()
-            job.lead = None
+                job.computation.end_round()
+            job.computation = None
         self.close()
         self.recovered = False
         self.round += 1
@@ -137,9 +137,9 @@ class TailCallLoop:
 
     def give_up(self) -> None:
         """Leave the cache keys that the loop's value was to fill to others."""
-        for lead in (self.lead, None if self.job is None else self.job.lead):
-            if lead is not None:
-                lead.give_up()
+        for computation in (self.computation, None if self.job is None else self.job.computation):
+            if computation is not None:
+                computation.give_up()
 
     def advance(self) -> None:
         """Run rounds as plain calls as far as that goes; open a frame for one that needs it.

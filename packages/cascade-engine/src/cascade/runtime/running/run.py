@@ -415,8 +415,8 @@ class Run:
         elif self.recording is not None and isinstance(outcome, Returned):
             with suppress(CascadeError):  # it was kept, and this says again what it is the value of
                 self.recording.keep_late(job, outcome.value)
-        if job.lead is not None:
-            job.lead.give_up()
+        if job.computation is not None:
+            job.computation.give_up()
 
     def complete(self, job: Job, outcome: Outcome) -> None:
         """Note how a call has ended, to be looked at in its turn."""

@@ -21,7 +21,7 @@ from cascade.runtime.programs.plain_values import AWAITABLE, value_of
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
-from cascade.runtime.sharing.single_flight import Lead
+from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import UncacheableError
@@ -144,8 +144,8 @@ class Step:
         except UncacheableError as problem:
             self._run.reports.uncached(self.job, problem)
             return None
-        if isinstance(found, Lead):
-            self.job.lead = found
+        if isinstance(found, Computation):
+            self.job.computation = found
             if found.problem is not None:
                 self._run.reports.uncached(self.job, found.problem)
             return None

@@ -1,11 +1,15 @@
-"""Caching at run time: one computation per key at a time, however many ask for it."""
+"""Single flight: of the calls that want the value of one cache key, one computes it and the others wait for it.
+
+A `SharedCache` is shared by all runs of an engine. Who asks it for a value gets the value, or the `Computation` of it:
+the duty to make the call and then to end the computation, with the value or without.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 from cascade.adapters.cache.memory import InMemoryCacheBackend
 from cascade.runtime.sharing.file_marks import FileMark
@@ -14,15 +18,15 @@ from cascade.spec.inputs.files import digests_made
 from cascade.spec.policies.caching import ByInputs, FileExists
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheKey, CachePolicy, EncodedValue, Hit
 
-if TYPE_CHECKING:
-    from cascade.runtime.frames.jobs import Job
+Owner = TypeVar("Owner")
+"""What computes a value: a call of a run."""
 
 
 class End(Enum):
-    """How a computation ended for those who wait for it, where it gives them no value itself.
+    """How a computation ended for those who wait for it, where it hands them no value.
 
-    `GIVEN_UP`: the next of them computes. `STORED`: the value lies in the cache. `ALONE`: no object of their own can be
-    made for them, so each computes for itself.
+    `GIVEN_UP`: there is no value, and the next of them computes it. `STORED`: they find the value in the cache.
+    `ALONE`: the value can't be copied for them, so each computes one for itself.
     """
 
     GIVEN_UP = "given up"
@@ -30,25 +34,26 @@ class End(Enum):
     ALONE = "alone"
 
 
-class Lead:
-    """The right and duty to compute the value of a key. Ended once, with a value or without.
+class Computation(Generic[Owner]):
+    """The duty to compute the value of one key, while others wait for it. It is ended once, with a value or without.
 
-    `problem` tells why the cache could not be asked; the value is then not put there either.
+    `owner` is the call that computes. `problem` is what the cache raised when it was asked; the value is not put into
+    that cache then. `rests` names the atomic resource that was open for what the value was made of, empty for none.
     """
 
-    __slots__ = ("_leads", "_name", "done", "leader", "problem", "rests")
+    __slots__ = ("_computations", "_name", "done", "owner", "problem", "rests")
 
-    def __init__(self, leads: dict[str, Lead], name: str, leader: Job) -> None:
-        self._leads = leads
+    def __init__(self, computations: dict[str, Computation[Owner]], name: str, owner: Owner) -> None:
+        self._computations = computations
         self._name = name
-        self.leader = leader
+        self.owner = owner
         self.problem: Exception | None = None
-        self.rests = ""  # the atomic resource that was open for what the value came of
+        self.rests = ""
         self.done: asyncio.Future[Hit | EncodedValue | End] = asyncio.get_running_loop().create_future()
-        leads[name] = self
+        computations[name] = self
 
     async def succeed(self, value: object) -> None:
-        """Take in the value, let those who wait have it, and keep it.
+        """End with a value: hand it to those who wait, and keep it.
 
         Raises:
             Exception: If it can't be kept, whatever the cache raises.
@@ -56,15 +61,15 @@ class Lead:
         self.end(End.GIVEN_UP)
 
     def give_up(self) -> None:
-        """Let the next of those who wait lead."""
+        """End without a value: the next of those who wait computes it."""
         self.end(End.GIVEN_UP)
 
     def end_round(self) -> None:
-        """End with a call in the middle of a loop, which has returned the next target: it fills no key."""
+        """End where the call has returned the next target of a loop, and so no value for the key."""
         self.give_up()
 
     def end(self, end: Hit | EncodedValue | End) -> None:
-        """Tell those who wait, and let others lead."""
+        """Wake those who wait; from now on others may compute the key."""
         self._leave()
         self._tell(end)
 
@@ -73,31 +78,35 @@ class Lead:
             self.done.set_result(end)
 
     def _leave(self) -> None:
-        if self._leads.get(self._name) is self:
-            del self._leads[self._name]
+        if self._computations.get(self._name) is self:
+            del self._computations[self._name]
 
 
-class CacheLead(Lead):
-    """The lead for a key of the cache."""
+class CacheComputation(Computation[Owner]):
+    """The computation of a value that goes into the cache."""
 
     __slots__ = ("_cache", "_check", "_key", "_ttl")
 
     def __init__(
         self,
-        cache: SharedCache,
+        cache: SharedCache[Owner],
         key: CacheKey,
         ttl: float | None,
-        leader: Job,
+        owner: Owner,
         check: Callable[[], None] | None,
     ) -> None:
-        super().__init__(cache.leads, key.digest, leader)
+        super().__init__(cache.computations, key.digest, owner)
         self._cache = cache
         self._key = key
         self._ttl = ttl
         self._check = check
 
     async def succeed(self, value: object) -> None:
-        """Hand the value to those who wait and put it into the cache; until it is there, others still find it here."""
+        """Hand the value to those who wait and put it into the cache; until it is there, others still find it here.
+
+        Raises:
+            Exception: If it can't be kept, whatever the cache raises.
+        """
         # All up to the first `await` happens before the caller, or anybody else, gets to change the value.
         try:
             if self._check is not None:
@@ -114,18 +123,18 @@ class CacheLead(Lead):
             self._leave()
 
 
-class FileLead(Lead):
-    """The lead for making a file. A mark beside the file says that it is not finished, until it is."""
+class FileComputation(Computation[Owner]):
+    """The computation that makes a file. While it lasts, a mark beside the file says that it is not finished."""
 
     __slots__ = ("_mark", "_policy")
 
-    def __init__(self, cache: SharedCache, policy: FileExists, name: str, leader: Job) -> None:
-        super().__init__(cache.leads, name, leader)
+    def __init__(self, cache: SharedCache[Owner], policy: FileExists, name: str, owner: Owner) -> None:
+        super().__init__(cache.computations, name, owner)
         self._policy = policy
         self._mark = FileMark(policy.path)
 
-    async def take(self, call: CachedCall) -> Hit | FileLead:
-        """Mark the file as unfinished, and return this lead; or the file, if another process has finished it."""
+    async def take(self, call: CachedCall) -> Hit | FileComputation[Owner]:
+        """Mark the file as unfinished and return this computation; return the path if another process has made it."""
         try:
             await self._mark.take()
         except OSError as problem:
@@ -141,28 +150,28 @@ class FileLead(Lead):
         return known
 
     async def succeed(self, value: object) -> None:
-        """Take the mark away, and hand the path to those who wait."""
+        """Remove the mark, and hand the path to those who wait."""
         self._mark.remove()
         known = self._policy.known_while_marked()
         self.end(End.GIVEN_UP if known is None else known)
 
     def end_round(self) -> None:
-        """End with a call that has returned the next target: the file is made."""
+        """End where the call has returned the next target of a loop: the file is made."""
         self._mark.remove()
         self.end(End.GIVEN_UP)
 
     def give_up(self) -> None:
-        """Leave the mark where there is a file, since that may be written in part."""
+        """End without a value; a file that is there stays marked, as it may be written in part."""
         self._mark.leave()
         super().give_up()
 
 
-class SharedCache:
-    """A cache backend, and who computes which key at the moment."""
+class SharedCache(Generic[Owner]):
+    """A cache backend, and the computations under way by the text of their keys."""
 
     def __init__(self, backend: CacheBackend) -> None:
         self.backend = backend
-        self.leads: dict[str, Lead] = {}
+        self.computations: dict[str, Computation[Owner]] = {}
         self._look: Callable[[CacheKey], Hit | None] | None = _own_method(backend, "look")
         self.encode: Callable[[CacheKey, object, float | None], EncodedValue] | None = _own_method(
             backend, "encode"
@@ -170,7 +179,7 @@ class SharedCache:
         self.keeps_objects = type(backend) is InMemoryCacheBackend and self.encode is None
 
     def look(self, policy: CachePolicy, call: CachedCall) -> Hit | None:
-        """Return a value that can be had at once; `None` says nothing: `find` is to be asked then.
+        """Return a value that can be had without waiting. `None` says nothing: ask `find` then.
 
         Raises:
             UncacheableError: If an argument has no canonical form.
@@ -178,19 +187,23 @@ class SharedCache:
         if self._look is None or type(policy) is not ByInputs:
             return None
         key = policy.key(call)
-        hit = None if key is None or key.digest in self.leads else self._look(key)
+        hit = None if key is None or key.digest in self.computations else self._look(key)
         return hit if hit is None or hit.is_good_for(policy.ttl) else None
 
     async def find(
-        self, policy: CachePolicy, call: CachedCall, leader: Job, leads_itself: Callable[[Job], bool]
-    ) -> Hit | Lead | None:
-        """Return the value, or the lead for computing it, or `None` if this call goes without the cache.
+        self, policy: CachePolicy, call: CachedCall, owner: Owner, is_own: Callable[[Owner], bool]
+    ) -> Hit | Computation[Owner] | None:
+        """Return the value, or the computation that `owner` has to end, or `None` for a call without the cache.
 
-        Waits for who computes the same key, unless `leads_itself` says that it is the asking chain's own. A backend
-        that fails costs the hit and not the call: the lead tells the problem.
+        Waits while another call computes the same key. Where `is_own` says that `owner` is itself a part of that call,
+        waiting would never end: such a call goes without the cache. A backend that fails costs the hit and not the
+        call; the computation has the `problem`.
+
+        Raises:
+            UncacheableError: If an argument has no canonical form.
         """
         if isinstance(policy, FileExists):
-            return await self._find_file(policy, call, leader, leads_itself)
+            return await self._find_file(policy, call, owner, is_own)
         known = policy.known(call)
         if known is not None:
             return known
@@ -200,30 +213,30 @@ class SharedCache:
             return None
         check = None if digests_made() == files else _check_of(policy, call, key)
         while True:
-            lead = self.leads.get(key.digest)
-            if lead is not None:
-                if leads_itself(lead.leader) and not lead.done.done():
+            computation = self.computations.get(key.digest)
+            if computation is not None:
+                if is_own(computation.owner) and not computation.done.done():
                     return None
-                end = await asyncio.shield(lead.done)
+                end = await asyncio.shield(computation.done)
                 if end is End.ALONE:
                     return None
                 hit = await self._hit_of(end, key)
                 if hit is not None:
                     return hit
                 continue
-            # The lead is taken before the backend is asked, so that two callers can't both miss.
-            lead = CacheLead(self, key, policy.ttl, leader, check)
+            # It is entered before the backend is asked, so that two callers can't both miss.
+            computation = CacheComputation(self, key, policy.ttl, owner, check)
             try:
                 hit = await self.backend.get(key)
             except Exception as problem:  # noqa: BLE001 - a store that can't be read costs time, not the value
-                lead.problem = problem
-                return lead
+                computation.problem = problem
+                return computation
             except BaseException:
-                lead.give_up()
+                computation.give_up()
                 raise
             if hit is None or not hit.is_good_for(policy.ttl):
-                return lead
-            lead.end(hit if self.encode is None else End.STORED)
+                return computation
+            computation.end(hit if self.encode is None else End.STORED)
             return hit
 
     async def _hit_of(self, end: Hit | EncodedValue | End, key: CacheKey) -> Hit | None:
@@ -231,29 +244,29 @@ class SharedCache:
         if end is End.STORED:
             try:
                 return await self.backend.get(key)
-            except Exception:  # noqa: BLE001 - who leads next is told the same, and reports it
+            except Exception:  # noqa: BLE001 - who computes next gets the same error, and reports it
                 return None
         if isinstance(end, Hit):
             return end
         try:
             return None if isinstance(end, End) else Hit(end.copy(), 0.0)
-        except CascadeError:  # names something that is gone in the meantime, a file say
+        except CascadeError:  # it names something that has gone since, a file say
             return None
 
     async def _find_file(
-        self, policy: FileExists, call: CachedCall, leader: Job, leads_itself: Callable[[Job], bool]
-    ) -> Hit | Lead | None:
+        self, policy: FileExists, call: CachedCall, owner: Owner, is_own: Callable[[Owner], bool]
+    ) -> Hit | Computation[Owner] | None:
         name = f"file {policy.place}"
         while True:
             known = policy.known(call)
             if known is not None:
                 return known
-            lead = self.leads.get(name)
-            if lead is None:
-                return await FileLead(self, policy, name, leader).take(call)
-            if leads_itself(lead.leader) and not lead.done.done():
+            computation = self.computations.get(name)
+            if computation is None:
+                return await FileComputation(self, policy, name, owner).take(call)
+            if is_own(computation.owner) and not computation.done.done():
                 return None
-            end = await asyncio.shield(lead.done)
+            end = await asyncio.shield(computation.done)
             if isinstance(end, Hit):
                 return end
 
