@@ -20,7 +20,7 @@ from cascade.runtime.running.loops import TailCallLoop
 from cascade.runtime.running.recorded_calls import Stretch
 from cascade.runtime.running.steps import PlainStep, Step
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease
-from cascade.runtime.sharing.concurrency_slot import Slot
+from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
 from cascade.spec.durable import NextRound
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.policies.declared import Policies
@@ -37,7 +37,7 @@ Entry = Job | MapRun | TailCallLoop | Flight | Stretch
 class Starter:
     """The entries of one run that may start now, and the calls of it that are under way in asyncio tasks."""
 
-    def __init__(self, run: Run, slot: Slot) -> None:
+    def __init__(self, run: Run, slot: ConcurrencySlot) -> None:
         self._run = run
         self.slot = slot
         # What may start now, in the order of the frames and of their plans; no two entries tie.

@@ -27,7 +27,7 @@ from cascade.runtime.running.dispatch import Starter
 from cascade.runtime.running.loops import TailCallLoop
 from cascade.runtime.running.map_items import Maps
 from cascade.runtime.running.open_frames import Frames
-from cascade.runtime.sharing.concurrency_slot import Slot
+from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
 from cascade.spec.durable import DurableStateBackend
 from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError, SpecError
@@ -70,7 +70,7 @@ class Run:
         self.maps = Maps(self)
         self._completed: deque[tuple[Job, Outcome]] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self.starter = Starter(self, Slot(engine.capacity, self.lender, self.wake_up))
+        self.starter = Starter(self, ConcurrencySlot(engine.capacity, self.lender, self.wake_up))
         self.settler = Settler(self)
         self.frames = Frames(self)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity, Lease
 
 
-class Slot:
+class ConcurrencySlot:
     """At most one slot, asked for when a call is ready, and given back when none is."""
 
     __slots__ = ("_capacity", "_lease", "_lender", "_wake_up", "_withdraw")
