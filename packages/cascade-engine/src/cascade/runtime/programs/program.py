@@ -17,7 +17,7 @@ from cascade.spec.policies.declared import NO_POLICIES
 class Program:
     """The structure of a tree, ready to be run: its columns, and the order that a plan gives its nodes.
 
-    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it. `suspects`
+    Holds no value and no function of the user's; those are in the lazy results that a frame binds to it. `needs_check`
     are the nodes that may have something to check, each time they are bound to new lazy results, and `params` those
     that read an input. Columns that only frames need are made for the first one. `window` is that of the plan's order.
     """
@@ -26,14 +26,14 @@ class Program:
         self,
         structure: Structure,
         order: tuple[int, ...],
-        suspects: tuple[int, ...],
+        needs_check: tuple[int, ...],
         params: tuple[int, ...],
         window: int = 0,
     ) -> None:
         self.structure = structure
         self.order = order
         self.window = window
-        self.suspects = suspects
+        self.needs_check = needs_check
         self.params = params
         self.target = structure.target
         self.texts: dict[

@@ -29,7 +29,7 @@ def check_structure(
         CascadeError: The one that names the first thing that can't work.
     """
     declared = WorkflowSpec()
-    for position in range(len(program)) if engine.needs_references else program.suspects:
+    for position in range(len(program)) if engine.needs_references else program.needs_check:
         lazy, call = lazies[position], program.calls[position]
         if call.slots or call.defaults:
             _check_resources(engine, lazy, call)

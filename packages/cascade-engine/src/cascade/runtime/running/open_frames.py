@@ -44,7 +44,7 @@ class Frames:
     def may_announce_later(self, program: Program) -> bool:
         """Tell whether it is all the same when it is told that the run begins: nobody hears it, no input is there."""
         options = self._run.options
-        if program.suspects or options.params or options.spec is not None:
+        if program.needs_check or options.params or options.spec is not None:
             return False
         return not self._run.bus.hears(RunStarted)
 
