@@ -19,7 +19,7 @@ from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.footings import Footings, goes_round
 from cascade.runtime.recording.run_record import (
-    PASSING,
+    NEVER_STORED,
     Differences,
     code_of,
     differences,
@@ -201,7 +201,7 @@ class Recording:
             CodecError: If it can't be kept.
         """
         key = frame.node_key(node)
-        if frame.lazies[node].task in PASSING:
+        if frame.lazies[node].task in NEVER_STORED:
             self.state.put_result(key, value)
             return
         call = FactLabel(frame.lazies[node].task.name, _text(frame.program, node))
@@ -324,7 +324,7 @@ class Recording:
 
     # What is read
 
-    def meet(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
+    def restore(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
         """Prepare the facts of a frame that opens; return the nodes that are settled by them, and how.
 
         Only a frame that the run was in before has facts to go on with; they are those of the nodes that have not
@@ -420,7 +420,7 @@ class Recording:
 
     def _note_code(self, prepared: Prepared) -> None:
         """Add the code of tasks that the run has not met before to its record."""
-        met = {lazy.task for lazy in prepared.lazies} - PASSING
+        met = {lazy.task for lazy in prepared.lazies} - NEVER_STORED
         if all(tuple(task.reference) in self._code for task in met):
             return
         assert self._record is not None
@@ -431,7 +431,7 @@ class Recording:
 
 def _is_passed_on(job: Job) -> bool:
     """Tell whether a call's value is not kept itself: it is made anew, or kept as that of the place it stands in."""
-    return (job.is_target and job.frame.loop.job is not None) or job.task in PASSING
+    return (job.is_target and job.frame.loop.job is not None) or job.task in NEVER_STORED
 
 
 def _call(job: Job) -> FactLabel:

@@ -35,7 +35,7 @@ from cascade.spec.task import Task, TaskReference
 
 _OWN = frozenset(INTERNAL.values())
 
-PASSING = _OWN - {CALL_FACTORY}
+NEVER_STORED = _OWN - {CALL_FACTORY}
 """Cascade's own tasks whose values are never stored: inputs, and what only hands on or gathers other values."""
 
 _SALT_BYTES = 16

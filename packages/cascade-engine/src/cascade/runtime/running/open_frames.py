@@ -118,7 +118,7 @@ class Frames:
 
     def _open_recorded(self, recording: Recording, frame: Frame, prepared: Prepared) -> None:
         """Open a frame with what is recorded of it."""
-        settled = recording.meet(frame.key, prepared, frame.loop.recovered)
+        settled = recording.restore(frame.key, prepared, frame.loop.recovered)
         for node, reason in settled.items():
             self._run.reports.skipped(Job(frame, node), reason)
         frame.footing = recording.footing(frame, settled)
