@@ -11,7 +11,7 @@ from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import NO_CALL, Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flow import FlowManager
-from cascade.runtime.frames.footing import Footing
+from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
 from cascade.runtime.frames.holding import Holding
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.missing import MISSING
@@ -55,9 +55,9 @@ class Frame:
         "_state",
         "_waiters",
         "_work",
+        "atomic_dependencies",
         "failed",
         "flow",
-        "footing",
         "key",
         "lazies",
         "loop",
@@ -85,7 +85,7 @@ class Frame:
         self.program = program
         self.lazies = lazies
         self.flow = FlowManager(program, state, key)
-        self.footing: Footing | None = None  # if something of it may rest on an atomic resource
+        self.atomic_dependencies: AtomicDependencies | None = None  # if something of it may depend on one
         self.failed = False
         self.ready: list[int] = []
         self.skipped: list[tuple[int, SkipReason]] = []

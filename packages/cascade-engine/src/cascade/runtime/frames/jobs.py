@@ -124,13 +124,13 @@ class Job:
 class ItemJob(Job):
     """One item of a map."""
 
-    __slots__ = ("index", "mapping", "rests")
+    __slots__ = ("atomic", "index", "mapping")
 
     def __init__(self, mapping: MapRun, index: int) -> None:
         super().__init__(mapping.job.frame, mapping.job.position)
         self.mapping = mapping
         self.index = index
-        self.rests = ""  # the atomic resource that what stands in its place rests on
+        self.atomic = ""  # the atomic resource that what stands in its place depends on
 
     @property
     def task_id(self) -> str:

@@ -146,7 +146,7 @@ class MapRun:
     def __init__(self, job: Job, items: Items | None = None, in_order: Ordering | None = None) -> None:
         self.job = job
         self.failed = False
-        self.rests = ""  # the atomic resource that one of its items rests on
+        self.atomic = ""  # the atomic resource that one of its items depends on
         self.error: BaseException | None = None  # the first of an item's own
         self.queued = False
         self.values: list[Any] | None = None  # of all items, if plain calls have given them

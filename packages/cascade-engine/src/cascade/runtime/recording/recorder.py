@@ -13,11 +13,11 @@ from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
-from cascade.runtime.frames.footing import Footing
+from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
 from cascade.runtime.frames.jobs import ItemJob
 from cascade.runtime.programs.plain_values import given
+from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
-from cascade.runtime.recording.footings import Footings, goes_round
 from cascade.runtime.recording.run_record import (
     NEVER_STORED,
     Differences,
@@ -65,7 +65,7 @@ class Recording:
     ) -> None:
         self.state = state
         self._registry = registry
-        self._footings = Footings(registry) if registry.has_atomic else None
+        self._atomic_loops = AtomicLoops(registry) if registry.has_atomic else None
         self._run_id = run_id
         self._store: str = getattr(state, "store", type(state).__name__)
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
@@ -138,7 +138,7 @@ class Recording:
     async def finish(self, error: BaseException | None, undone: bool) -> None:
         """Commit what is left, with how the run has ended.
 
-        What rests on atomic resources is final now, unless their release has `undone` what was done with them.
+        What depends on atomic resources is final now, unless their release has `undone` what was done with them.
 
         Raises:
             StoreError: If that fails.
@@ -184,7 +184,7 @@ class Recording:
         if _is_passed_on(job):
             self.state.put_result(job.key, value)
             return
-        if self.rests(job):
+        if self.atomic_of(job):
             self.state.keep_result(job.key, value, _call(job), provisional=True)
             return
         self.state.keep_result(job.key, value, _call(job))
@@ -192,7 +192,7 @@ class Recording:
 
     def waits(self, job: Job) -> bool:
         """Tell whether what depends on the value of a call has to wait for a commit."""
-        return not job.is_target and not _is_passed_on(job) and not self.rests(job)
+        return not job.is_target and not _is_passed_on(job) and not self.atomic_of(job)
 
     def keep_plain(self, frame: Frame, node: int, value: object) -> None:
         """Note the value of a plain call that is not its tree's target.
@@ -205,7 +205,7 @@ class Recording:
             self.state.put_result(key, value)
             return
         call = FactLabel(frame.lazies[node].task.name, _text(frame.program, node))
-        if frame.footing is not None and frame.footing.of(node):
+        if frame.atomic_dependencies is not None and frame.atomic_dependencies.of(node):
             self.state.keep_result(key, value, call, provisional=True)
             return
         self.state.keep_result(key, value, call)
@@ -215,18 +215,18 @@ class Recording:
         """Note that the call has returned the target that its loop goes on with.
 
         Raises:
-            AtomicLoopError: If the loop rests on an atomic resource, and goes round.
+            AtomicLoopError: If the loop depends on an atomic resource, and goes round.
             CodecError: If a literal of it can't be kept.
             TaskReferenceError: If a task of it can't be found by its reference.
         """
         loop = job.frame.loop
         place, number = (loop.job, loop.round + 1) if job.is_target else (job, 0)
-        rests = self.rests(job)
-        if rests and goes_round(target.task, {job.task, *(loop.met if job.is_target else ())}):
-            raise AtomicLoopError(rests, target.task.name)
+        atomic = self.atomic_of(job)
+        if atomic and goes_round(target.task, {job.task, *(loop.met if job.is_target else ())}):
+            raise AtomicLoopError(atomic, target.task.name)
         key = None if place is None else place.key
-        self.state.put_target(key, NextRound(number, target), _call(place or job), provisional=bool(rests))
-        if not rests:
+        self.state.put_target(key, NextRound(number, target), _call(place or job), provisional=bool(atomic))
+        if not atomic:
             self.commits.note_ended()
 
     def keep_late(self, job: Job, value: object) -> None:
@@ -240,15 +240,15 @@ class Recording:
             self.keep_target(job, value)
             return
         while job.is_target and job.frame.loop.job is not None:
-            rests = self.rests(job)
+            atomic = self.atomic_of(job)
             job = job.frame.loop.job  # what the target of a tree gives is the value of its place
-            self.note_rests(job, rests)
+            self.note_atomic(job, atomic)
         self.keep_result(job, value)
 
     def keep_skip(self, job: Job, reason: str) -> None:
         """Note why a call was skipped."""
-        footing = job.frame.footing
-        if footing is not None and footing.of_skip(job.position, reason):
+        dependencies = job.frame.atomic_dependencies
+        if dependencies is not None and dependencies.of_skip(job.position, reason):
             self.state.keep_skip(job.key, reason, _call(job), provisional=True)
             return
         self.state.keep_skip(job.key, reason, _call(job))
@@ -256,9 +256,9 @@ class Recording:
 
     def keep_skipped_place(self, job: Job, reason: str) -> None:
         """Note that what stands in the place of a call was skipped, and so the call has no value."""
-        rests = bool(self.rests(job))
-        self.state.keep_skip(job.key, reason, _call(job), provisional=rests)
-        if not rests:
+        provisional = bool(self.atomic_of(job))
+        self.state.keep_skip(job.key, reason, _call(job), provisional=provisional)
+        if not provisional:
             self.commits.note_change()
 
     def keep_route(self, job: Job, choice: Choice, route: int | None) -> None:
@@ -278,45 +278,49 @@ class Recording:
             f"the router in task '{job.name}' at {job.where} takes another route",
         )
         if before[index] != taken:
-            footing = job.frame.footing
-            rests = footing is not None and bool(footing.of_routes(job.position, choice.selector))
+            dependencies = job.frame.atomic_dependencies
+            provisional = dependencies is not None and bool(
+                dependencies.of_routes(job.position, choice.selector)
+            )
             taken_now = (*before[:index], taken, *before[index + 1 :])
-            self.state.put_note(job.key, Note.ROUTES, taken_now, _call(job), provisional=rests)
-            if not rests:
+            self.state.put_note(job.key, Note.ROUTES, taken_now, _call(job), provisional=provisional)
+            if not provisional:
                 self.commits.note_change()
 
-    # What rests on an atomic resource: it is kept apart until that is released
+    # What depends on an atomic resource: it is kept apart until that is released
 
-    def footing(self, frame: Frame, settled: Iterable[int]) -> Footing | None:
-        """Return what tells of the nodes of a frame what they rest on; some of them have final facts."""
-        if self._footings is None:
+    def dependencies_of(self, frame: Frame, settled: Iterable[int]) -> AtomicDependencies | None:
+        """Return the atomic dependencies of a frame, if there can be any. The facts of `settled` nodes are final."""
+        if self._atomic_loops is None:
             return None
-        return self._footings.of_frame(frame.program, frame.flow, settled, frame.loop.rests)
+        return AtomicDependencies(
+            self._registry.atomic_among, frame.program, frame.flow, settled, frame.loop.atomic
+        )
 
-    def check_loops(self, prepared: Prepared, rests: str = "") -> None:
-        """Check that no loop rests on an atomic resource, as far as the source of its tasks shows.
+    def check_loops(self, prepared: Prepared, atomic: str = "") -> None:
+        """Check that no loop depends on an atomic resource, as far as the source of its tasks shows.
 
         Raises:
             AtomicLoopError: If one does.
         """
-        if self._footings is not None:
-            self._footings.check(prepared.program, prepared.lazies, rests)
+        if self._atomic_loops is not None:
+            self._atomic_loops.check(prepared.program, prepared.lazies, atomic)
 
-    def rests(self, job: Job) -> str:
-        """Return the atomic resource that a call rests on, which has been made; empty if there is none."""
-        footing = job.frame.footing
-        if footing is None:
+    def atomic_of(self, job: Job) -> str:
+        """Return the atomic resource that a call depends on, which has been made; empty for none."""
+        dependencies = job.frame.atomic_dependencies
+        if dependencies is None:
             return ""
-        return (isinstance(job, ItemJob) and job.rests) or footing.of(job.position)
+        return (isinstance(job, ItemJob) and job.atomic) or dependencies.of(job.position)
 
-    def note_rests(self, job: Job, rests: str) -> None:
-        """Note that what stands in the place of a call rests on a resource."""
-        if not rests:
+    def note_atomic(self, job: Job, atomic: str) -> None:
+        """Note that what stands in the place of a call depends on a resource; empty for none."""
+        if not atomic:
             return
         if isinstance(job, ItemJob):
-            job.rests = job.mapping.rests = rests
-        elif job.frame.footing is not None:
-            job.frame.footing.mark(job.position, rests)
+            job.atomic = job.mapping.atomic = atomic
+        elif job.frame.atomic_dependencies is not None:
+            job.frame.atomic_dependencies.mark(job.position, atomic)
 
     def _check(self, holds: bool, change: str) -> None:
         if not holds:
@@ -408,9 +412,9 @@ class Recording:
         job = mapping.job
         before = self.state.get_note(job.key, Note.SIZE)
         if before is None:
-            rests = bool(self.rests(job))
-            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job), provisional=rests)
-            if not rests:
+            provisional = bool(self.atomic_of(job))
+            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job), provisional=provisional)
+            if not provisional:
                 self.commits.note_change()
             return set()
         self._check(

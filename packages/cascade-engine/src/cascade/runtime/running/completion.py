@@ -156,12 +156,12 @@ class Settler:
 
     def _note_atomic(self, job: Job) -> None:
         """Note that a call, and all in whose place it stands, rest on an atomic resource: they fill no cache key."""
-        rests = self._run.engine.registry.atomic_among(job.resources)
-        each: Job | None = job if rests else None
+        atomic = self._run.engine.registry.atomic_among(job.resources)
+        each: Job | None = job if atomic else None
         while each is not None:
             for computation in (each.computation, each.frame.loop.computation):
                 if computation is not None:
-                    computation.rests = rests
+                    computation.atomic = atomic
             each = each.outer
 
     def _go_on_recorded(self, recording: Recording, job: Job, value: object) -> None:
@@ -169,7 +169,7 @@ class Settler:
         if not isinstance(value, LazyResult):
             self._succeeded(job, value, recording.waits(job))
             return
-        rests = recording.rests(job)
+        atomic = recording.atomic_of(job)
         if job.is_target:
             loop = job.frame.loop
             loop.begin_round(job, value)
@@ -177,8 +177,8 @@ class Settler:
         else:
             loop = TailCallLoop(self._run, job, value)
             recording.commits.hold(partial(self._run.frames.queue_loop, loop))
-        if rests:
-            loop.rests = rests
+        if atomic:
+            loop.atomic = atomic
             loop.met.add(job.task)
 
     def advance(self, loop: TailCallLoop) -> None:
@@ -300,10 +300,10 @@ class Settler:
 
         One that rests on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """
-        if computation.rests:
+        if computation.atomic:
             computation.give_up()
             self._run.reports.uncached(
-                computation.owner, ProvisionalValueError(computation.owner.name, computation.rests)
+                computation.owner, ProvisionalValueError(computation.owner.name, computation.atomic)
             )
             return False
         filing = spawn(self._put(computation, value))

@@ -63,12 +63,12 @@ class TailCallLoop:
         "_paused",
         "_prepared",
         "_returned_by",
+        "atomic",
         "computation",
         "frame",
         "job",
         "met",
         "recovered",
-        "rests",
         "round",
         "run",
     )
@@ -79,8 +79,8 @@ class TailCallLoop:
         self.frame: Frame | None = None
         self.computation: Computation[Job] | None = None
         self.recovered = False
-        self.rests = ""  # the atomic resource that its rounds rest on
-        self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these rest on one
+        self.atomic = ""  # the atomic resource that its rounds depend on
+        self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these depend on one
         self._next = as_target(target)
         self._returned_by = ""
         self._paused: Rest | None = None
@@ -263,7 +263,7 @@ class TailCallLoop:
         prepared, self._prepared = self._prepared, None
         if prepared is None:
             prepared = run.engine.reuse.prepare(self._next)
-        run.frames.check(prepared, self.rests)
+        run.frames.check(prepared, self.atomic)
         if not run.plain or prepared.table is None or (prepared.course is not None and run.heard):
             self.frame = run.frames.open_frame(self, self._place(), prepared, {}, ())
             return MISS

@@ -128,7 +128,7 @@ class Maps:
             return
         items = mapping.items()
         if run.recording is not None:
-            run.recording.note_rests(job, mapping.rests)
+            run.recording.note_atomic(job, mapping.atomic)
         if mapping.failed:
             error = run.settler.last_failure if mapping.error is None else mapping.error
             mapping.error = None  # its traceback leads to an item, and so back here
@@ -137,9 +137,9 @@ class Maps:
             values = [run.state.get_result(item.key) for item in items]
             run.reports.finished(job, Returned(values))
         if run.recording is None or not mapping.failed:  # a run that goes on makes the failed calls alone
-            rests = "" if run.recording is None else run.recording.rests(job)
+            atomic = "" if run.recording is None else run.recording.atomic_of(job)
             for item in items:
-                run.frames.forget(item.frame_key, rests)
+                run.frames.forget(item.frame_key, atomic)
         if mapping.failed:
             run.settler.settle_without_value(job)
         else:

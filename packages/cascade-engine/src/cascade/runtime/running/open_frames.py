@@ -67,8 +67,8 @@ class Frames:
         self.announced = True
         self._run.reports.run_started(target, self._run.options.params)
 
-    def check(self, prepared: Prepared, rests: str = "") -> None:
-        """Check that a structure can be run, before its first node; `rests` is the resource that all of it rests on.
+    def check(self, prepared: Prepared, atomic: str = "") -> None:
+        """Check that a structure can be run, before its first node; all of it depends on the resource `atomic`.
 
         Raises:
             CascadeError: If it can't.
@@ -84,7 +84,7 @@ class Frames:
             )
         check_structure(self._run.engine, program, lazies, self._run.options.params)
         if self._run.recording is not None:
-            self._run.recording.check_loops(prepared, rests)
+            self._run.recording.check_loops(prepared, atomic)
         if not self.announced:
             self._report_start(lazies[program.target])
 
@@ -121,7 +121,7 @@ class Frames:
         settled = recording.restore(frame.key, prepared, frame.loop.recovered)
         for node, reason in settled.items():
             self._run.reports.skipped(Job(frame, node), reason)
-        frame.footing = recording.footing(frame, settled)
+        frame.atomic_dependencies = recording.dependencies_of(frame, settled)
         frame.routed = partial(self._note_route, recording, frame)
         if prepared.inline and not frame.loop.recovered and self._calls_stretches():
             frame.stretch = Stretch(self._run, recording, frame)
@@ -152,11 +152,12 @@ class Frames:
         del self.open[frame.serial]
         frame.let_go_of_parts()
         if self._run.recording is None or not last or (frame.loop.job is not None and self._settles(frame)):
-            self.forget(frame.key, "" if frame.footing is None else frame.footing.of(frame.program.target))
+            dependencies = frame.atomic_dependencies
+            self.forget(frame.key, "" if dependencies is None else dependencies.of(frame.program.target))
 
-    def forget(self, key: FrameKey, rests: str) -> None:
-        """Forget a frame's facts; in the store once what takes their place is final, if that rests on a resource."""
-        if rests and self._run.recording is not None:
+    def forget(self, key: FrameKey, atomic: str) -> None:
+        """Forget a frame's facts; in the store once what takes their place is final, if that depends on a resource."""
+        if atomic and self._run.recording is not None:
             self._run.recording.state.clear(key, provisional=True)
         else:
             self._run.state.clear(key)
@@ -196,8 +197,8 @@ class Frames:
     def end_frame(self, frame: Frame) -> None:
         """The target of a frame has settled: its value is that of the loop's place."""
         loop, target = frame.loop, frame.program.target
-        if loop.job is not None and frame.footing is not None and self._run.recording is not None:
-            self._run.recording.note_rests(loop.job, frame.footing.of(target))
+        if loop.job is not None and frame.atomic_dependencies is not None and self._run.recording is not None:
+            self._run.recording.note_atomic(loop.job, frame.atomic_dependencies.of(target))
         has_value = frame.flow.has_value(target)
         value = frame.flow.value(target) if has_value else None
         reason = None if has_value else self._run.state.get_skip_reason(frame.node_key(target))

@@ -38,17 +38,17 @@ class Computation(Generic[Owner]):
     """The duty to compute the value of one key, while others wait for it. It is ended once, with a value or without.
 
     `owner` is the call that computes. `problem` is what the cache raised when it was asked; the value is not put into
-    that cache then. `rests` names the atomic resource that was open for what the value was made of, empty for none.
+    that cache then. `atomic` names the atomic resource that was open for what the value was made of, empty for none.
     """
 
-    __slots__ = ("_computations", "_name", "done", "owner", "problem", "rests")
+    __slots__ = ("_computations", "_name", "atomic", "done", "owner", "problem")
 
     def __init__(self, computations: dict[str, Computation[Owner]], name: str, owner: Owner) -> None:
         self._computations = computations
         self._name = name
         self.owner = owner
         self.problem: Exception | None = None
-        self.rests = ""
+        self.atomic = ""
         self.done: asyncio.Future[Hit | EncodedValue | End] = asyncio.get_running_loop().create_future()
         computations[name] = self
 

@@ -1,7 +1,9 @@
-"""Footing: what the nodes of a frame rest on, of the atomic resources that are open.
+"""Atomic dependencies: which nodes of a frame depend on an atomic resource that is open for the whole run.
 
-A call rests on such a resource if it takes it, if something that it waited for does, or if it stands in the place of a
-call that does. It counts as done only after the release of the resource.
+Such a call counts as done only when the resource has been released without an error: until then the release may undo
+what the call did. A call depends on the resource if it takes it, if something that it waited for depends on it, or if
+it belongs to a tree that stands in the place of a call which does. A resource of scope `task` does not matter here: it
+is released before its call gives a value.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ _GATES = frozenset({SkipReason.CONDITION_FALSE, SkipReason.UPSTREAM_CONDITION, S
 """Skips that were decided before any input was demanded."""
 
 
-class Footing:
-    """What the nodes of one frame rest on, as far as it has been asked for. Asked of a node when it settles."""
+class AtomicDependencies:
+    """The atomic dependencies of the nodes of one frame. A node is asked for when it settles, and remembered then.
+
+    A resource is told by its name, and the empty text means none. `taken` gives the first open atomic resource of some
+    names. The facts of `settled` nodes are final. All of the frame depends on the resource `whole`.
+    """
 
     __slots__ = ("_flow", "_known", "_program", "_routed", "_taken", "whole")
 
@@ -29,7 +35,7 @@ class Footing:
         settled: Iterable[int],
         whole: str,
     ) -> None:
-        self._taken = taken  # gives the first open atomic resource of some names
+        self._taken = taken
         self._program = program
         self._flow = flow
         self._known: dict[int, str] = dict.fromkeys(settled, "")
@@ -37,48 +43,48 @@ class Footing:
         self.whole = whole
 
     def mark(self, node: int, resource: str) -> None:
-        """Note what the value of a node rests on, as what stands in its place does."""
+        """Note the resource that a node depends on because the tree in its place does."""
         self._known[node] = resource
 
     def of(self, node: int) -> str:
-        """Return the resource that a node rests on, whose call has been made; empty if there is none."""
+        """Return the resource that a node depends on, whose call has been made."""
         if self.whole:
             return self.whole
         known = self._known
         pending = [] if node in known else [node]
         while pending:  # chains may be long
             each = pending[-1]
-            rests = known.get(each)
-            if rests is None:
-                rests = self._taken(self._program.resources[each])
+            atomic = known.get(each)
+            if atomic is None:
+                atomic = self._taken(self._program.resources[each])
                 unknown = []
-                for source in () if rests else waited_for(self._program, each, self._flow.routes(each)):
+                for source in () if atomic else waited_for(self._program, each, self._flow.routes(each)):
                     other = known.get(source)
                     if other is None:
                         unknown.append(source)
                     elif other:
-                        rests = other
+                        atomic = other
                         break
-                if not rests and unknown:
+                if not atomic and unknown:
                     pending += unknown
                     continue
-                known[each] = rests
+                known[each] = atomic
             pending.pop()
         return known[node]
 
     def of_skip(self, node: int, reason: str) -> str:
-        """Return the resource that a skip rests on: of the node's own resources none was taken."""
+        """Return the resource that a skip depends on: the node's own resources were not taken."""
         if self.whole:
             return self.whole
         call = self._program.calls[node]
         sources = [*self._program.predecessors[node], *call.conditions]
         if reason not in _GATES:
             sources = [*waited_for(self._program, node, self._flow.routes(node))]
-        self._known[node] = next((rests for each in sources if (rests := self.of(each))), "")
+        self._known[node] = next((atomic for each in sources if (atomic := self.of(each))), "")
         return self._known[node]
 
     def of_routes(self, node: int, selector: int) -> str:
-        """Return the resource that the routes of a node rest on, now that this selector has chosen."""
+        """Return the resource that the routes of a node depend on, now that this selector has chosen."""
         self._routed[node] = self._routed.get(node, "") or self.of(selector)
         return self._routed[node]
 

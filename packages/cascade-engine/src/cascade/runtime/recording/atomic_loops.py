@@ -1,7 +1,6 @@
-"""Footings: what the calls of a recorded run rest on, of the atomic resources that are open.
+"""Atomic loops: refuses loops of a recorded run that depend on an atomic resource which is open for the whole run.
 
-Made only for a recorded run whose engine has an atomic resource of scope `run`; one of scope `task` is released before
-its call gives a value.
+No round of such a loop would count as done before the run ends, so nothing of the loop would be recorded.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from typing import Any
 
 from cascade.graph.analysis.static_analysis import tail_calls
 from cascade.runtime.exceptions import AtomicLoopError
-from cascade.runtime.flow import FlowManager
-from cascade.runtime.frames.footing import Footing, waited_for
+from cascade.runtime.frames.atomic_dependencies import waited_for
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.spec.internal_tasks import INTERNAL
@@ -24,8 +22,8 @@ _OWN = frozenset(INTERNAL.values())
 """Cascade's own tasks, which may be handed over many times without a loop."""
 
 
-class Footings:
-    """What the calls of one run rest on. A resource stands for itself by its name, for none the empty text does."""
+class AtomicLoops:
+    """Checks the trees of one run. What it finds out about a task's tail calls is remembered."""
 
     def __init__(self, registry: ResourceRegistry) -> None:
         self._registry = registry
@@ -33,18 +31,10 @@ class Footings:
         self._loops: dict[Task[Any], Task[Any] | None] = {}
         self._checked: set[Task[Any]] = set()
 
-    def of_frame(self, program: Program, flow: FlowManager, settled: Iterable[int], rests: str) -> Footing:
-        """Return the footing of a frame, some of whose nodes have final facts; `rests` is what all of it rests on."""
-        return Footing(self.taken, program, flow, settled, rests)
+    def check(self, program: Program, lazies: list[LazyResult[Any]], atomic: str = "") -> None:
+        """Check that no loop which the source of these tasks shows depends on an atomic resource.
 
-    def taken(self, names: Iterable[str]) -> str:
-        """Return the first atomic resource that is open for one of these names, if any is."""
-        return self._registry.atomic_among(names)
-
-    # Loops: one that rests on a resource of the whole run would never come to count as done
-
-    def check(self, program: Program, lazies: list[LazyResult[Any]], rests: str = "") -> None:
-        """Check that no loop which the source of these tasks shows rests on an atomic resource.
+        `atomic` is the resource that all of the tree depends on; empty for none.
 
         Raises:
             AtomicLoopError: If one does; it names the resource and a task that goes round.
@@ -54,8 +44,8 @@ class Footings:
             call = program.calls[node]
             routes = (route for choice in call.choices() for route in choice.routes)
             known[node] = (
-                rests
-                or self.taken(program.resources[node])
+                atomic
+                or self._registry.atomic_among(program.resources[node])
                 or next((known[each] for each in waited_for(program, node, routes) if known[each]), "")
             )
             task = lazies[node].task
@@ -63,12 +53,12 @@ class Footings:
                 self._refuse(task, known[node])
             elif task not in self._checked:
                 for each in self._reachable(task):
-                    if taken := self.taken(_injected(each)):
+                    if taken := self._registry.atomic_among(_injected(each)):
                         self._refuse(each, taken)
                 self._checked.add(task)
 
     def _refuse(self, task: Task[Any], resource: str) -> None:
-        """Refuse a call that rests on a resource if it leads to a loop."""
+        """Refuse a call that depends on a resource if it leads to a loop by tail calls."""
         if task not in self._loops:
             self._loops[task] = next((each for each in self._reachable(task) if self._is_in_loop(each)), None)
         loop = self._loops[task]
