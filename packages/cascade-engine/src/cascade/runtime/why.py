@@ -13,8 +13,9 @@ from typing import Any
 from cascade.adapters import store_urls as urls
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build_graph
+from cascade.runtime.explaining.cache_inspector import CacheInspector
 from cascade.runtime.explaining.explanation import Explanation
-from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judge, Judgement, Verdict
+from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict
 from cascade.runtime.programs.program import compile_program
 from cascade.runtime.running.admission import check_inputs
 from cascade.runtime.stores import codec_of
@@ -55,11 +56,11 @@ async def explain(
     assert graph.tree is not None
     check_inputs(graph.tree.lazies, spec, inputs)
     if not isinstance(cache, str):
-        return await Explanation(graph, program, inputs, Judge(cache, clock)).judgements()
+        return await Explanation(graph, program, inputs, CacheInspector(cache, clock)).judgements()
     given = codec_of({"codec": codec})
     more: dict[str, Any] = {} if given is None else {"codec": given}
     backend = urls.cache_factory(cache, create=False, **more)()
     try:
-        return await Explanation(graph, program, inputs, Judge(backend, clock)).judgements()
+        return await Explanation(graph, program, inputs, CacheInspector(backend, clock)).judgements()
     finally:
         await backend.close()

@@ -11,7 +11,8 @@ from cascade.adapters.state.memory import InMemoryStateBackend
 from cascade.graph.model import Graph, node_id
 from cascade.graph.tree import Choice
 from cascade.runtime.events import SkipReason
-from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judge, Judgement, Verdict, failure
+from cascade.runtime.explaining.cache_inspector import CacheInspector
+from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict, failure
 from cascade.runtime.flow import FlowManager
 from cascade.runtime.frames.map_runs import Items
 from cascade.runtime.programs.plain_values import given
@@ -45,13 +46,15 @@ class Explanation:
     as a value there: what is skipped all the same is skipped whatever it turns out to be.
     """
 
-    def __init__(self, graph: Graph, program: Program, inputs: Mapping[str, object], judge: Judge) -> None:
+    def __init__(
+        self, graph: Graph, program: Program, inputs: Mapping[str, object], inspector: CacheInspector
+    ) -> None:
         assert graph.tree is not None
         self._graph = graph
         self._program = program
         self._lazies = graph.tree.lazies
         self._inputs = inputs
-        self._judge = judge
+        self._inspector = inspector
         self._state = InMemoryStateBackend()
         self._frame = FrameKey(None, None, FrameKind.ROUND, 0)
         self._flow = FlowManager(program, self._state, self._frame)
@@ -165,7 +168,9 @@ class Explanation:
         if is_blind:
             if isinstance(policy, FileExists) and not is_gated and not is_map:
                 # It looks at no argument.
-                answer, hit = await self._judge.call(policy, CachedCall(lazy.task, lazy.args, lazy.kwargs))
+                answer, hit = await self._inspector.call(
+                    policy, CachedCall(lazy.task, lazy.args, lazy.kwargs)
+                )
                 if hit is not None:
                     return answer, hit
             return Answer(Verdict.UNKNOWN), None
@@ -180,8 +185,8 @@ class Explanation:
             return failure(error), None
         assert policy is not None
         if items is None:
-            return await self._judge.call(policy, CachedCall(lazy.task, args, kwargs))
-        answer, self._counts[node], hit = await self._judge.items(policy, lazy.task, items)
+            return await self._inspector.call(policy, CachedCall(lazy.task, args, kwargs))
+        answer, self._counts[node], hit = await self._inspector.items(policy, lazy.task, items)
         return answer, hit
 
     def _deciders(self) -> dict[int, tuple[int, ...]]:
