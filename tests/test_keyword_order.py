@@ -11,7 +11,7 @@ from support.ways import TIMES, check_all_ways
 
 import cascade as cs
 from cascade.graph import build_graph, structure_digest
-from cascade.graph.structure import structure_key
+from cascade.graph.structure_keys import structure_key
 from cascade.runtime import Engine, Event, MessageBus
 
 

@@ -15,7 +15,7 @@ from cascade.adapters.codec import DataCodec, DataType
 from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.graph import build_graph
 from cascade.graph.build import read_tree
-from cascade.graph.structure import structure_key
+from cascade.graph.structure_keys import structure_key
 
 # What the tasks of these workflows do is an argument, in which types stand as well.
 CONTAINERS = {kind.__name__: kind for kind in (list, tuple, dict)}

@@ -20,7 +20,7 @@ from cascade.adapters.codec import DataCodec, PickleCodec
 from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.graph import CycleError
 from cascade.graph.build import read_tree
-from cascade.graph.structure import structure_key
+from cascade.graph.structure_keys import structure_key
 from cascade.spec import (
     Codec,
     CodecError,

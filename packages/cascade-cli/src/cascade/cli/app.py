@@ -19,6 +19,7 @@ from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, doc
 from cascade.spec import MISSING, LazyResult, ParamLazyResult, Resource, WorkflowSpec
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.compose import as_target
+from cascade.spec.lazy_types import Lazy
 from cascade.spec.targets import check_no_arguments, made_by
 
 # Typer names only this one of its usage errors; the base is where an unknown option belongs too.
@@ -99,7 +100,7 @@ def app_of(
     return app
 
 
-def declared(target: Any) -> tuple[LazyResult[Any], WorkflowSpec]:
+def declared(target: Any) -> tuple[Lazy, WorkflowSpec]:
     """Return the lazy result that `target` is or gives, and the inputs that it declares."""
     if callable(target) and not isinstance(target, StandsForValue):
         check_no_arguments(target)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from functools import partial
-from typing import Any
 
 import typer
 
@@ -23,9 +22,10 @@ from cascade.cli.tracebacks import render, trim
 from cascade.runtime import MessageBus, RunStarted, UnknownParamError
 from cascade.runtime.api import engine_for, run_options
 from cascade.runtime.settings import RunSettings
-from cascade.spec import CascadeError, InputError, LazyResult, SpecError, WorkflowSpec
+from cascade.spec import CascadeError, InputError, SpecError, WorkflowSpec
 from cascade.spec.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
+from cascade.spec.lazy_types import Lazy
 
 
 class ExitCode(IntEnum):
@@ -40,7 +40,7 @@ class ExitCode(IntEnum):
 class Invocation:
     """What a command runs, and with what settings, as `cs.run` takes them."""
 
-    target: LazyResult[Any]
+    target: Lazy
     spec: WorkflowSpec
     settings: RunSettings
 

@@ -31,7 +31,6 @@ from cascade.runtime.settings import (
     Resume,
     check_known,
     documented,
-    parse_word,
 )
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name, held
 from cascade.runtime.sharing.placement import Placement
@@ -42,6 +41,7 @@ from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
+from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.resource import Resource
 from cascade.spec.targets import made_by

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from cascade.graph.model import Graph, Node
+from cascade.graph.model import Graph
+from cascade.graph.nodes import Node
 from cascade.graph.planning import Plan
 from cascade.spec.protocols import CacheBackend, CachePolicy, StateBackend
 

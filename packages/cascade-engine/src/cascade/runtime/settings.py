@@ -14,12 +14,11 @@ from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_ar
 
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
-from cascade.spec.errors import PolicyError, UnknownSettingError
+from cascade.spec.errors import UnknownSettingError
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Resource
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Word = TypeVar("Word", bound=StrEnum)
 
 
 class OnFailure(StrEnum):
@@ -222,16 +221,3 @@ def documented(names: tuple[str, ...]) -> Callable[[Function], Function]:
 def _parameter(name: str) -> inspect.Parameter:
     default = OnFailure.STOP.value if name == "on_failure" else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-
-
-def parse_word(words: type[Word], argument: str, given: object) -> Word:
-    """Return the word of a fixed set that `given` is.
-
-    Raises:
-        PolicyError: If it is none; it lists them.
-    """
-    try:
-        return words(given)  # type: ignore[arg-type]  # what is no text is told the same way
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in words)
-        raise PolicyError(f"unknown {argument} {given!r}", f"use one of {known}") from None

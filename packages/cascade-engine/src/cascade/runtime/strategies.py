@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import build_graph, read_tree
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.structure import structure_key
+from cascade.graph.structure_keys import structure_key
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.call_tables import Table, make_table
 from cascade.runtime.fast.loop_source import (

@@ -6,17 +6,20 @@ The names of `cascade.graph.analysis.networks` are looked up on first use: for t
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cascade.graph.analysis.static_analysis import tail_calls
+from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.graph.build import build_graph
-from cascade.graph.drawing.drawings import Format, to_dot, to_mermaid, visualize
+from cascade.graph.drawing.dot import to_dot
+from cascade.graph.drawing.mermaid import to_mermaid
 from cascade.graph.drawing.potential import with_tail_calls
+from cascade.graph.drawing.visualize import Format, visualize
 from cascade.graph.graph_errors import CycleError, GraphError, UnknownFormatError
-from cascade.graph.hashing import structure_digest
-from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
+from cascade.graph.model import Graph
 from cascade.graph.node_policies import NodePolicies, NodeRetry
+from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
 from cascade.graph.serialisation import from_json, to_json
+from cascade.graph.structure_digests import structure_digest
 
 if TYPE_CHECKING:
     from cascade.graph.analysis.networks import critical_path, cycles, to_networkx

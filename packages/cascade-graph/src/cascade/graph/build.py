@@ -6,13 +6,13 @@ from typing import Any
 
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
-from cascade.graph.reading import read_plain
+from cascade.graph.plain_reading import read_plain
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.calls.arguments import Found, find_markers, is_marker
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.compose import as_target
 from cascade.spec.errors import CallError, ContractConflictError, SpecError
-from cascade.spec.lazy_types import LazyResult, ParamLazyResult, SequenceLazyResult
+from cascade.spec.lazy_types import Lazy, LazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 
@@ -41,17 +41,17 @@ class _Builder:
     """The columns of the tree while they grow."""
 
     def __init__(self) -> None:
-        self._lazies: list[LazyResult[Any]] = []
+        self._lazies: list[Lazy] = []
         self._paths: list[StructurePath] = []
         self._calls: list[Call] = []
         self._sequenced: dict[int, list[int]] = {}
-        self._positions: dict[LazyResult[Any], int] = {}
+        self._positions: dict[Lazy, int] = {}
         self._contracts: dict[tuple[type, str], Any] = {}
         self._sequences: set[SequenceLazyResult[Any]] = set()
         self._pending: list[int] = []
         self._barren: set[int] = set()  # literals that were searched: many calls may share one
 
-    def build(self, target: LazyResult[Any]) -> Tree:
+    def build(self, target: Lazy) -> Tree:
         first = self._position(target, None, None)
         self._pending.extend(range(len(self._lazies) - 1, -1, -1))
         while self._pending:
@@ -62,7 +62,7 @@ class _Builder:
             self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
         return Tree(self._lazies, Structure(self._calls, self._paths, self._sequenced, first))
 
-    def _position(self, lazy: LazyResult[Any], parent: StructurePath | None, step: Segment | None) -> int:
+    def _position(self, lazy: Lazy, parent: StructurePath | None, step: Segment | None) -> int:
         """Return the position of a lazy result; one not met before gets the next, at this place."""
         if type(lazy) is SequenceLazyResult:
             return self._sequence(lazy, parent, step)
@@ -120,7 +120,7 @@ class _Builder:
         defaults = _injected_defaults(lazy) if task.injected else ()
         return Call(after, conditions, amounts, tuple([place.slot for place in found]), sources, defaults)
 
-    def _markers_of(self, lazy: LazyResult[Any], path: StructurePath) -> list[Found]:
+    def _markers_of(self, lazy: Lazy, path: StructurePath) -> list[Found]:
         try:
             return find_markers(lazy.args, lazy.kwargs, self._barren)
         except SpecError as error:
@@ -130,7 +130,7 @@ class _Builder:
     def _all(self, path: StructurePath, place: Place, lazies: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
 
-    def _amounts(self, path: StructurePath, lazy: LazyResult[Any]) -> tuple[tuple[str, int], ...]:
+    def _amounts(self, path: StructurePath, lazy: Lazy) -> tuple[tuple[str, int], ...]:
         declared = lazy.policies.constraints.amounts if lazy.policies.constraints else ()
         return tuple(
             (name, self._position(amount, path, segment(Place.AMOUNT, name)))  # type: ignore[arg-type]  # a marker
@@ -159,7 +159,7 @@ class _Builder:
             raise ContractConflictError(str(known), str(contract))
 
 
-def _injected_defaults(lazy: LazyResult[Any]) -> tuple[tuple[str, str], ...]:
+def _injected_defaults(lazy: Lazy) -> tuple[tuple[str, str], ...]:
     """Return the parameters that the call leaves to their injected default, with the resource of each."""
     given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
     injected = lazy.task.injected.items()

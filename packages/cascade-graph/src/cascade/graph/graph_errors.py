@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cascade.spec.errors import CascadeError
+from cascade.spec.inputs.words import listed
 
 
 @dataclass(eq=False)
@@ -36,4 +37,4 @@ class UnknownFormatError(CascadeError, ValueError):
     known: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"unknown format {self.wanted!r}; use one of {', '.join(map(repr, self.known))}"
+        return f"unknown format {self.wanted!r}; use one of {listed(self.known)}"

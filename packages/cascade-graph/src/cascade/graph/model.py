@@ -1,80 +1,18 @@
-"""The graph model: nodes, edges and the frozen graph that holds them.
+"""The graph: nodes, edges, and the node that the value is taken from.
 
 A graph made from a lazy tree keeps the tree's columns; its nodes and edges are views made when asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, overload
+from collections.abc import Sequence
+from dataclasses import replace
 
 from cascade.graph.graph_errors import GraphError
-from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, node_policies
-from cascade.graph.path import PathTable, StructurePath
-from cascade.graph.tree import Choice, Tree
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies.declared import Mode
-from cascade.spec.task import Task
-
-
-class NodeType(StrEnum):
-    """What a node does: one call, one call per item, or reading an input.
-
-    A POTENTIAL node is no call of the tree: it stands for a task that only tail calls lead to, and is never planned.
-    """
-
-    TASK = "task"
-    MAP = "map"
-    PARAM = "param"
-    POTENTIAL = "potential"
-
-
-class EdgeType(StrEnum):
-    """What flows along an edge, or what it says of the order.
-
-    POTENTIAL edges show tail calls that a task's source may make; nothing waits for them.
-    """
-
-    DATA = "data"
-    CONDITION = "condition"
-    CONSTRAINT = "constraint"
-    SEQUENCE = "sequence"
-    ROUTER_ROUTE = "router_route"
-    POTENTIAL = "potential"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand.
-
-    `tco_cycle_id` is the same for all nodes whose tasks may lead to each other by tail calls for ever, and `None` for
-    the others; `with_tail_calls` finds it. `policies` are the picture of those that the call is made under.
-    """
-
-    id: str
-    name: str
-    node_type: NodeType = NodeType.TASK
-    callable_obj: Callable[..., Any] | None = None
-    structure_path: StructurePath | None = None
-    task: Task[Any] | None = None
-    mode: Mode | None = None
-    tco_cycle_id: str | None = None
-    policies: NodePolicies = NO_NODE_POLICIES
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`target` waits for `source`, both by node id; if it is POTENTIAL, `source` may return a call of `target`.
-
-    `label` says where: the argument (`x[1]`), the name of an amount, or the key of a route.
-    """
-
-    source: str
-    target: str
-    edge_type: EdgeType = EdgeType.DATA
-    label: str = ""
+from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
+from cascade.graph.path import PathTable
+from cascade.graph.tree import Tree
+from cascade.graph.tree_views import TreeNodes, edges_of
 
 
 class Graph:
@@ -119,7 +57,7 @@ class Graph:
         """Make the graph of a lazy tree. The first node is the target."""
         graph = cls.__new__(cls)
         graph.tree = tree
-        graph._nodes = _TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
+        graph._nodes = TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
         graph._edges = None  # noqa: SLF001
         graph._potential = frozenset()  # noqa: SLF001
         graph._target = tree.structure.target  # noqa: SLF001
@@ -135,7 +73,7 @@ class Graph:
         """All edges, by target node; made at the first access and kept."""
         if self._edges is None:
             assert self.tree is not None
-            self._edges = tuple(_edges_of(self.tree))
+            self._edges = tuple(edges_of(self.tree))
         return self._edges
 
     @property
@@ -209,64 +147,3 @@ def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:
         node.tco_cycle_id,
         node.policies,
     )
-
-
-class _TreeNodes(Sequence[Node]):
-    """The nodes of a tree, each made when it is asked for."""
-
-    __slots__ = ("_tree",)
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def __len__(self) -> int:
-        return len(self._tree.lazies)
-
-    @overload
-    def __getitem__(self, index: int) -> Node: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Node]: ...
-    def __getitem__(self, index: int | slice) -> Node | Sequence[Node]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        position = range(len(self))[index]
-        return node_of(self._tree.lazies[position], position, self._tree.structure.paths[position])
-
-
-def node_of(lazy: LazyResult[Any], position: int, path: StructurePath) -> Node:
-    """Return the node that stands for `lazy` at a position of its graph."""
-    task = lazy.task
-    kind = _KINDS.get(type(lazy), NodeType.TASK)
-    name = lazy.contract.name if isinstance(lazy, ParamLazyResult) else task.name
-    bound = lazy.max_concurrency if isinstance(lazy, MappedLazyResult) else None
-    policies = node_policies(lazy.policies, bound)
-    return Node(node_id(position), name, kind, task.func, path, task, lazy.policies.mode, None, policies)
-
-
-def node_id(position: int) -> str:
-    """Return the id of the node at a position."""
-    return f"n{position}"
-
-
-_KINDS: dict[type, NodeType] = {MappedLazyResult: NodeType.MAP, ParamLazyResult: NodeType.PARAM}
-
-
-def _edges_of(tree: Tree) -> Iterator[Edge]:
-    structure = tree.structure
-    for position, call in enumerate(structure.calls):
-        target = node_id(position)
-        for before in structure.predecessors(position):
-            yield Edge(node_id(before), target, EdgeType.SEQUENCE)
-        for condition in call.conditions:
-            yield Edge(node_id(condition), target, EdgeType.CONDITION)
-        for name, amount in call.amounts:
-            yield Edge(node_id(amount), target, EdgeType.CONSTRAINT, name)
-        task = tree.lazies[position].task
-        for slot, source in zip(call.slots, call.sources, strict=True):
-            label = task.describe_slot(slot)
-            if isinstance(source, int):
-                yield Edge(node_id(source), target, EdgeType.DATA, label)
-            elif isinstance(source, Choice):
-                yield Edge(node_id(source.selector), target, EdgeType.DATA, f"{label}.selector")
-                for key, route in zip(source.keys, source.routes, strict=True):
-                    yield Edge(node_id(route), target, EdgeType.ROUTER_ROUTE, f"{label}: {key!r}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from cascade.graph.path import ROOT, StructurePath, segment_of
 from cascade.graph.tree import NO_CALL, Call, Structure
 from cascade.spec.calls.arguments import Slot, fill, slot_of
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy
 
 
 class Listed(NamedTuple):
@@ -43,7 +43,7 @@ class Inputs(NamedTuple):
             else:
                 yield slot
 
-    def fill(self, lazy: LazyResult[Any], values: list[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    def fill(self, lazy: Lazy, values: list[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the arguments of a call; `values` are those of the nodes, by position."""
         given = map(values.__getitem__, self.sources)
         if self.nested:

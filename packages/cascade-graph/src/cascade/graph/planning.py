@@ -7,7 +7,8 @@ from typing import overload
 
 from cascade.graph.build import build_graph
 from cascade.graph.graph_errors import CycleError
-from cascade.graph.model import Graph, Node
+from cascade.graph.model import Graph
+from cascade.graph.nodes import Node
 from cascade.graph.ordering import HANDFUL, saving_order
 from cascade.graph.plain_structure import PlainStructure
 

@@ -13,9 +13,11 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from cascade.graph.graph_errors import GraphError
-from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType
+from cascade.graph.model import Graph
 from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetry
+from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import PathTable, Place, Segment, StructurePath
+from cascade.spec.inputs.words import listed, words_of
 from cascade.spec.policies.declared import Mode
 
 VERSION = 2
@@ -167,7 +169,7 @@ def _kind(row: object, name: str, where: str, kinds: type[_Kind]) -> _Kind:
     try:
         return kinds(value)
     except ValueError:
-        known = ", ".join(repr(each.value) for each in kinds)
+        known = listed(words_of(kinds))
         raise GraphError(f"'{name}' of {where} is {value!r}; known are {known}") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cascade.graph.path import StructurePath
 from cascade.spec.calls.arguments import Slot
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy
 
 
 class Choice(NamedTuple):
@@ -118,11 +118,11 @@ class Structure:
 class Tree:
     """The nodes of one lazy tree: their lazy results and their structure."""
 
-    lazies: list[LazyResult[Any]]
+    lazies: list[Lazy]
     structure: Structure
 
 
-def container_kinds(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
+def container_kinds(lazy: Lazy, slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
     """Return the types of the containers on the way to a slot, from the outside.
 
     `entries` is for the values of each dict that is met, by the dict's id, so that they are listed once for all slots.

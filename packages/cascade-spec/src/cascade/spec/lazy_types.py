@@ -14,6 +14,7 @@ from typing import (
     NoReturn,
     Self,
     SupportsIndex,
+    TypeAlias,
     TypeVar,
     cast,
     overload,
@@ -252,3 +253,7 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
             "a sequence is not a call, so it has no policies",
             "give them to a member; a condition on the first one decides for all that follow it",
         )
+
+
+Lazy: TypeAlias = LazyResult[Any]
+"""A lazy result of which nobody asks what its value is."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, overload
 
 from cascade.spec.calls.arguments import holds_marker, marker
 from cascade.spec.errors import SpecError
+from cascade.spec.inputs.words import parse_word
 from cascade.spec.lazy_types import ParamLazyResult
 
 ResourceFunction: TypeAlias = Callable[
@@ -94,7 +95,8 @@ def resource(
                 f"@cs.resource on {func!r}, which is not a generator function", "yield the resource once"
             )
         requires, inputs = _filled_parameters(func)
-        return Resource(func, name or func.__name__, _parse_scope(scope), requires, atomic, inputs)
+        lifetime = parse_word(Scope, "resource scope", scope, SpecError)
+        return Resource(func, name or func.__name__, lifetime, requires, atomic, inputs)
 
     return wrap if func is None else wrap(func)
 
@@ -109,14 +111,6 @@ def inject(wanted: str | Resource) -> Any:
     if not isinstance(wanted, str):
         raise SpecError(f"cs.inject({wanted!r})", "give the name of a resource, or the resource")
     return Inject(wanted)
-
-
-def _parse_scope(scope: str | Scope) -> Scope:
-    try:
-        return Scope(scope)
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in Scope)
-        raise SpecError(f"unknown resource scope {scope!r}", f"use one of {known}") from None
 
 
 def _filled_parameters(func: ResourceFunction) -> tuple[dict[str, str], dict[str, Any]]:

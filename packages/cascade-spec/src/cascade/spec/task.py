@@ -8,7 +8,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import FunctionType
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from cascade.spec.calls.arguments import Slot, find_markers, holds_marker, is_marker
 from cascade.spec.calls.quoting import Quoted
@@ -465,6 +465,10 @@ class _TaskDecorator:
 
 def _take_item(container: Any, key: Any) -> Any:
     return Quoted(container[key])
+
+
+AnyTask: TypeAlias = Task[Any]
+"""A task of which nobody asks what its calls give."""
 
 
 def own_task(func: Callable[..., Any], name: str, constant: str) -> Task[Any]:

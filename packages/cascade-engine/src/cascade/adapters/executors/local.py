@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.threads import ThreadCalls
-from cascade.graph.model import Node
+from cascade.graph.nodes import Node
 from cascade.spec.internal_tasks import INTERNAL
 from cascade.spec.policies.declared import Mode, parse_mode
 from cascade.spec.task import Task

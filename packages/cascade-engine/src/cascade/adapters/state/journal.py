@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.spec.durable import FactLabel, RunStatus
-from cascade.spec.errors import PolicyError
+from cascade.spec.inputs.words import parse_word
 
 ANSWER_SECONDS = 4.5
 """How long a journal may take to answer: an error has to be told within 5 seconds."""
@@ -27,11 +27,7 @@ class Durability(StrEnum):
         Raises:
             PolicyError: If there is none.
         """
-        try:
-            return cls(given)
-        except ValueError:
-            known = ", ".join(repr(each.value) for each in cls)
-            raise PolicyError(f"unknown durability {given!r}", f"use one of {known}") from None
+        return parse_word(cls, "durability", given)
 
 
 class Kind(IntEnum):

@@ -8,8 +8,9 @@ from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.adapters.state.memory import InMemoryStateBackend
-from cascade.graph.model import Graph, node_id
+from cascade.graph.model import Graph
 from cascade.graph.tree import Choice
+from cascade.graph.tree_views import node_id
 from cascade.runtime.events import SkipReason
 from cascade.runtime.explaining.cache_inspector import CacheInspector
 from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict, failure

@@ -9,7 +9,7 @@ from itertools import pairwise
 from keyword import iskeyword
 from typing import Any
 
-from cascade.graph.structure import kind_of, policy_shape
+from cascade.graph.structure_keys import kind_of, policy_shape
 from cascade.graph.tree import Choice, Injected, Quotation, Source
 from cascade.runtime.programs.plain_values import is_simple
 from cascade.runtime.programs.program import Program

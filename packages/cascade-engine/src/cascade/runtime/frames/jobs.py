@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
-from cascade.graph.model import Node, node_of
+from cascade.graph.nodes import Node
 from cascade.graph.path import ROOT, StructurePath
+from cascade.graph.tree_views import node_of
 from cascade.runtime.frames.frame import Frame
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cascade.graph.analysis.static_analysis import tail_calls
+from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.runtime.exceptions import AtomicLoopError
 from cascade.runtime.frames.atomic_dependencies import waited_for
 from cascade.runtime.programs.program import Program

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.state.digests import path_digest
-from cascade.graph.hashing import StructureRows, structure_digest
 from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.structure_digests import StructureRows, structure_digest
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
 from cascade.spec.calls.arguments import fill, value_at
 from cascade.spec.calls.missing import MISSING

@@ -8,7 +8,7 @@ from typing import Any
 
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
-from cascade.graph.model import Node
+from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import Executor
 from cascade.spec.errors import SpecError

@@ -11,7 +11,8 @@ from itertools import islice
 import networkx
 
 from cascade.graph.graph_errors import GraphError
-from cascade.graph.model import Graph, Node
+from cascade.graph.model import Graph
+from cascade.graph.nodes import Node
 from cascade.graph.planning import stages
 
 

@@ -1,1 +1,1 @@
-"""Drawing of graphs, with the calls that tasks may return."""
+"""Drawing: a graph as text that a tool turns into a picture."""

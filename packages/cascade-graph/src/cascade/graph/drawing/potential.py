@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import count
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from cascade.graph.analysis.static_analysis import tail_calls
-from cascade.graph.model import Edge, EdgeType, Graph, Node, NodeType, node_id
+from cascade.graph.analysis.tail_calls import tail_calls
+from cascade.graph.model import Graph
 from cascade.graph.node_policies import node_policies
-from cascade.spec.task import Task
+from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
+from cascade.graph.tree_views import node_id
+from cascade.spec.task import AnyTask
 
-_Calls: TypeAlias = dict[Task[Any], tuple[Task[Any], ...]]
+_Calls: TypeAlias = dict[AnyTask, tuple[AnyTask, ...]]
 
 
 def with_tail_calls(graph: Graph) -> Graph:
@@ -51,7 +53,7 @@ def _reachable(graph: Graph) -> _Calls:
     return calls
 
 
-def _new_nodes(graph: Graph, tasks: list[Task[Any]]) -> Iterator[Node]:
+def _new_nodes(graph: Graph, tasks: list[AnyTask]) -> Iterator[Node]:
     taken = graph.positions()
     free = (name for name in map(node_id, count(len(graph))) if name not in taken)
     for task in tasks:
@@ -67,7 +69,7 @@ def _new_nodes(graph: Graph, tasks: list[Task[Any]]) -> Iterator[Node]:
 
 
 def _edges(nodes: list[Node], calls: _Calls) -> Iterator[Edge]:
-    first: dict[Task[Any], str] = {}
+    first: dict[AnyTask, str] = {}
     for node in nodes:
         if node.task is not None:
             first.setdefault(node.task, node.id)
@@ -77,13 +79,13 @@ def _edges(nodes: list[Node], calls: _Calls) -> Iterator[Edge]:
             yield Edge(node.id, target, EdgeType.POTENTIAL)
 
 
-def _cycle_ids(calls: _Calls) -> dict[Task[Any] | None, str]:
+def _cycle_ids(calls: _Calls) -> dict[AnyTask | None, str]:
     """Return the id of the cycle for each task that is on one."""
-    cyclic: dict[Task[Any], list[Task[Any]]] = {}
+    cyclic: dict[AnyTask, list[AnyTask]] = {}
     for component in _components(calls):
         if len(component) > 1 or component[0] in calls[component[0]]:
             cyclic.update(dict.fromkeys(component, component))
-    ids: dict[Task[Any] | None, str] = {}
+    ids: dict[AnyTask | None, str] = {}
     numbers = count()
     for task in calls:
         if task in cyclic and task not in ids:
@@ -91,19 +93,17 @@ def _cycle_ids(calls: _Calls) -> dict[Task[Any] | None, str]:
     return ids
 
 
-def _components(calls: Mapping[Task[Any], tuple[Task[Any], ...]]) -> Iterator[list[Task[Any]]]:
+def _components(calls: Mapping[AnyTask, tuple[AnyTask, ...]]) -> Iterator[list[AnyTask]]:
     """Give the strongly connected components: the tasks of each lead to each other.
 
     Source: H. N. Gabow, "Path-based depth-first search for strong and biconnected components", IPL 74, 2000.
     """
-    order: dict[
-        Task[Any], int
-    ] = {}  # a task's place in `met`; beyond all of them, once its component is known
-    met: list[Task[Any]] = []  # the tasks whose component is not known
+    order: dict[AnyTask, int] = {}  # a task's place in `met`; beyond all of them, once its component is known
+    met: list[AnyTask] = []  # the tasks whose component is not known
     bounds: list[int] = []  # the places in `met` where components begin, as far as it is known
-    way: list[tuple[Task[Any], Iterator[Task[Any]]]] = []
+    way: list[tuple[AnyTask, Iterator[AnyTask]]] = []
 
-    def enter(task: Task[Any]) -> None:
+    def enter(task: AnyTask) -> None:
         order[task] = len(met)
         bounds.append(len(met))
         met.append(task)

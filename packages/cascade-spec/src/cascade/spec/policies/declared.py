@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.constraint import Constraints
 from cascade.spec.errors import PolicyError
+from cascade.spec.inputs.words import parse_word
 from cascade.spec.protocols import CachePolicy
 
 
@@ -32,11 +33,7 @@ def parse_mode(mode: str | Mode) -> Mode:
     Raises:
         PolicyError: If there is none; it lists them.
     """
-    try:
-        return Mode(mode)
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in Mode)
-        raise PolicyError(f"unknown mode {mode!r}", f"use one of {known}") from None
+    return parse_word(Mode, "mode", mode)
 
 
 def as_retry(retry: object) -> RetryPolicy:

@@ -13,7 +13,7 @@ from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Call, Tree, container_kinds
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING
-from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult
+from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult
 from cascade.spec.policies.declared import NO_POLICIES, Policies
 
 
@@ -43,7 +43,7 @@ class _Key:
         return isinstance(other, _Key) and self._hash == other._hash and self._parts == other._parts
 
 
-def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
+def _row(lazy: Lazy, call: Call) -> Hashable:
     policies = lazy.policies
     entries: dict[int, list[Any]] = {}
     return (
@@ -58,7 +58,7 @@ def _row(lazy: LazyResult[Any], call: Call) -> Hashable:
     )
 
 
-def kind_of(lazy: LazyResult[Any]) -> type:
+def kind_of(lazy: Lazy) -> type:
     """Return what kind of call a lazy result is, whether or not it has policies of its own."""
     return LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
 

@@ -16,10 +16,10 @@ from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.inputs.conversion import type_name
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
-from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES, Policies
 from cascade.spec.source.references import module_of
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask, Task
 
 _VERSION = b"cascade structure 1"
 
@@ -64,7 +64,7 @@ class StructureRows:
         plain = repr((order, tuple(_inputs(lazy, call)), call.defaults)).encode("utf-8", "surrogatepass")
         return sha256(shape + plain + b"".join(map(digest, _peculiar(lazy)))).digest()
 
-    def shape(self, lazy: LazyResult[Any]) -> bytes:
+    def shape(self, lazy: Lazy) -> bytes:
         """Return the digest of what a node is by itself: what is called, and its policies."""
         policies, call = lazy.policies, self.call(lazy)
         if policies is NO_POLICIES:
@@ -75,7 +75,7 @@ class StructureRows:
             known = self._shapes[call, id(policies)] = digest(parts)
         return known
 
-    def call(self, lazy: LazyResult[Any]) -> bytes:
+    def call(self, lazy: Lazy) -> bytes:
         """Return the digest of what is called: the task, the kind of call, arity and argument names."""
         key = (id(lazy.task), type(lazy), len(lazy.args), *lazy.kwargs)
         known = self._calls.get(key)
@@ -94,13 +94,13 @@ _COMMON = (LazyResult, ConfiguredLazyResult)
 """The kinds of lazy results that have nothing of their own beside their policies."""
 
 
-def _kind(lazy: LazyResult[Any]) -> str:
+def _kind(lazy: Lazy) -> str:
     """Return the kind of call. Where the policies are kept is none: they are told by value."""
     kind = LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
     return kind.__name__
 
 
-def _task(task: Task[Any]) -> object:
+def _task(task: AnyTask) -> object:
     if INTERNAL.get(task.name) is task:  # some share one function, and it may move
         return "internal", task.name
     return tuple(task.reference)
@@ -121,13 +121,13 @@ def _policies(policies: Policies) -> object:
     )
 
 
-def _inputs(lazy: LazyResult[Any], call: Call) -> Iterable[object]:
+def _inputs(lazy: Lazy, call: Call) -> Iterable[object]:
     entries: dict[int, list[Any]] = {}  # the values of each dict on the way, by the dict's id
     for slot, source in zip(call.slots, call.sources, strict=True):
         yield slot.argument, slot.steps, _containers(lazy, slot, entries), _source(source)
 
 
-def _containers(lazy: LazyResult[Any], slot: Slot, entries: dict[int, list[Any]]) -> tuple[str, ...]:
+def _containers(lazy: Lazy, slot: Slot, entries: dict[int, list[Any]]) -> tuple[str, ...]:
     """Return the kinds of containers on the way to a slot, by name."""
     return tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
 
@@ -140,7 +140,7 @@ def _source(source: Source) -> object:
     return source.value if source is QUOTED else source
 
 
-def _peculiar(lazy: LazyResult[Any]) -> Iterable[object]:
+def _peculiar(lazy: Lazy) -> Iterable[object]:
     """Give what only one kind of lazy result has."""
     if isinstance(lazy, MappedLazyResult):
         yield "map", lazy.mapped, lazy.max_concurrency

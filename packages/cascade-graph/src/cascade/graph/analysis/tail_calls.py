@@ -18,10 +18,10 @@ from cascade.graph.analysis.shown_source import shown_by
 from cascade.spec import compose
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.routing import Router
-from cascade.spec.task import PartialTask, Task
+from cascade.spec.task import AnyTask, PartialTask, Task
 
 
-def tail_calls(task: Task[Any]) -> tuple[Task[Any], ...]:
+def tail_calls(task: AnyTask) -> tuple[AnyTask, ...]:
     """Return the tasks whose calls the source of `task` shows it to return, each once, in the order of the text.
 
     Seen are `return other(...)` and `return other.map(...)`, with policies chained on it; both sides of a conditional
@@ -53,9 +53,9 @@ class _Search:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._pending: list[_Expression] = []
-        self._found: dict[Task[Any], None] = {}
+        self._found: dict[AnyTask, None] = {}
 
-    def tasks(self, returned: tuple[ast.expr, ...]) -> dict[Task[Any], None]:
+    def tasks(self, returned: tuple[ast.expr, ...]) -> dict[AnyTask, None]:
         self._follow(False, *returned)
         seen: set[tuple[int, bool]] = set()  # a local variable may be bound to what it was bound to before
         while self._pending:
@@ -117,7 +117,7 @@ class _Search:
         return True
 
 
-def _task_of(value: Any) -> Task[Any] | None:
+def _task_of(value: Any) -> AnyTask | None:
     """Return the task that is called when `value` is."""
     # By type alone: a proxy may run code, or fail, when it is asked for its class.
     if type(value) in (staticmethod, classmethod, MethodType):
@@ -127,7 +127,7 @@ def _task_of(value: Any) -> Task[Any] | None:
     return value if issubclass(type(value), Task) else None
 
 
-def _lazy_task_of(value: Any) -> Task[Any] | None:
+def _lazy_task_of(value: Any) -> AnyTask | None:
     return value.task if issubclass(type(value), LazyResult) else None
 
 

@@ -13,7 +13,7 @@ from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStruc
 from cascade.graph.tree import Tree, container_kinds
 from cascade.spec.calls.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy, LazyResult
 from cascade.spec.policies.declared import NO_POLICIES
 
 
@@ -46,7 +46,7 @@ class _Forms:
         self.samples: list[int] = []
         self._barren: set[int] = set()  # literals that were searched: many calls may share one
 
-    def shape(self, lazy: LazyResult[Any], position: int) -> _Shape | None:
+    def shape(self, lazy: Lazy, position: int) -> _Shape | None:
         """Return how calls like this one are read; `None` if they are not plain, or wrong."""
         task, names = lazy.task, tuple(sorted(lazy.kwargs))
         try:
@@ -66,7 +66,7 @@ class _Forms:
         kind = self._number(Form(task.serial, len(lazy.args), names, slots), position)
         return _Shape(kind, slots, places if names or others else None)
 
-    def inside(self, lazy: LazyResult[Any], position: int) -> _Inside | None:
+    def inside(self, lazy: Lazy, position: int) -> _Inside | None:
         """Return how a call with containers is read; `None` if it is not plain, or wrong."""
         slots: list[Slot | Listed] = []
         children: list[Any] = []
@@ -105,18 +105,18 @@ class _Forms:
 _LAZY_ALONE = {LazyResult}
 
 
-def _arguments(lazy: LazyResult[Any]) -> list[tuple[int | str, Any]]:
+def _arguments(lazy: Lazy) -> list[tuple[int | str, Any]]:
     return [*enumerate(lazy.args), *sorted_items(lazy.kwargs)]
 
 
-def read_plain(target: LazyResult[Any]) -> Tree | None:  # noqa: C901 - a function per node would cost as much
+def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node would cost as much
     """Return the columns of a plain tree; `None` if it is none, or has a call that does not fit its task."""
     # Once per node of every graph that is new: watched by observatory/benchmarks/bench_graphs.py.
     if type(target) is not LazyResult:
         return None
     forms = _Forms()
     shapes: dict[tuple[object, ...], _Shape] = {}
-    lazies: list[LazyResult[Any]] = [target]
+    lazies: list[Lazy] = [target]
     positions = {target: 0}
     links: list[Link] = [None]
     kinds = [0]
