@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib import import_module
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,25 +31,26 @@ class RedisServer:
         self.address = address_of(url)
         self._url = url
         try:
-            self._redis = import_module("redis")
-            self._asyncio = import_module("redis.asyncio")
-            self._errors = import_module("redis.exceptions")
+            import redis.asyncio.retry  # noqa: PLC0415 - an extra, which may be missing
+            import redis.backoff  # noqa: PLC0415 - as above
+            import redis.retry  # noqa: PLC0415 - as above
         except ModuleNotFoundError as problem:
             if (problem.name or "").partition(".")[0] != "redis":
                 raise
             raise MissingExtraError("Redis", "redis") from None
+        self._redis: ModuleType = redis
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
     @property
     def refused(self) -> type[Exception]:
         """What a client raises when the server refuses a command."""
-        refused: type[Exception] = self._errors.ResponseError
+        refused: type[Exception] = self._redis.exceptions.ResponseError
         return refused
 
     @property
     def unknown_script(self) -> type[Exception]:
         """What a client raises when the server does not know a script by its digest."""
-        unknown: type[Exception] = self._errors.NoScriptError
+        unknown: type[Exception] = self._redis.exceptions.NoScriptError
         return unknown
 
     @asynccontextmanager
@@ -62,7 +63,7 @@ class RedisServer:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = self._connect(self._asyncio, import_module("redis.asyncio.retry"))
+            client = self._clients[loop] = self._connect(self._redis.asyncio)
         with self._told():
             async with asyncio.timeout(ANSWER_SECONDS):
                 yield client
@@ -74,7 +75,7 @@ class RedisServer:
         Raises:
             StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
         """
-        with self._told(), self._connect(self._redis, import_module("redis.retry")) as client:
+        with self._told(), self._connect(self._redis) as client:
             yield client
 
     @contextmanager
@@ -83,21 +84,24 @@ class RedisServer:
             yield
         except CascadeError:
             raise
-        except (self._errors.TimeoutError, TimeoutError) as problem:
+        except (self._redis.TimeoutError, TimeoutError) as problem:
             raise StoreError(
                 self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
             ) from problem
-        except (self._errors.RedisError, OSError, UnicodeError) as problem:  # a host may be no name
+        except (self._redis.RedisError, OSError, UnicodeError) as problem:  # a host may be no name
             raise StoreError(self.address, f"{type(problem).__name__}: {problem}") from problem
 
-    def _connect(self, package: Any, retries: Any) -> Any:
+    def _connect(self, package: ModuleType) -> Any:
+        """Return a client of `redis` or `redis.asyncio`. Their retries are classes of their own, with one signature."""
         # Once more where a connection of the pool turns out to be dead; a server that is slow is not asked again.
-        backoff = import_module("redis.backoff").NoBackoff()
+        retry = package.client.Retry(
+            self._redis.backoff.NoBackoff(), 1, supported_errors=(self._redis.ConnectionError,)
+        )
         return package.Redis.from_url(
             self._url,
             socket_timeout=ANSWER_SECONDS,
             socket_connect_timeout=ANSWER_SECONDS,
-            retry=retries.Retry(backoff, 1, supported_errors=(self._errors.ConnectionError,)),
+            retry=retry,
             decode_responses=False,
         )
 

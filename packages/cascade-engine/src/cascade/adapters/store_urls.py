@@ -1,15 +1,17 @@
-"""URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`."""
+"""URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`.
+
+A backend is imported when its URL is given: SQLite, Redis and the codecs are no part of importing the engine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
-from cascade.spec.protocols import CacheBackend, Codec, StateBackend
+from cascade.spec.protocols import CacheBackend, StateBackend
 
 CACHE_FORMS = "sqlite:///cache.db, sqlite:////absolute/path/cache.db or redis://host:6379/0"
 STATE_FORMS = "sqlite:///runs.db, sqlite:////absolute/path/runs.db or redis://host:6379/0"
@@ -42,23 +44,22 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
     problem = f"cache={address_of(url)!r} is not the URL of a known cache"
     scheme = split(url, problem, f"write {CACHE_FORMS}").scheme
     if scheme == "sqlite":
-        path = sqlite_path(url, "cache", CACHE_FORMS)
-        return partial(
-            _cache, "cascade.adapters.cache.sqlite", "SqliteCacheBackend", path, create=create, **options
-        )
+        return partial(_sqlite_cache, sqlite_path(url, "cache", CACHE_FORMS), create=create, **options)
     if scheme in REDIS_SCHEMES:
-        return partial(_cache, "cascade.adapters.cache.redis", "RedisCacheBackend", url, **options)
+        return partial(_redis_cache, url, **options)
     raise SpecError(problem, f"write {CACHE_FORMS}")
 
 
-def codec_from_word(word: str) -> Codec:
-    """Return the codec that a word names: `data`, `pickle`, `module:name`.
+def _sqlite_cache(path: str, **options: Any) -> CacheBackend:
+    from cascade.adapters.cache.sqlite_cache import SqliteCacheBackend  # noqa: PLC0415 - brings SQLite
 
-    Raises:
-        SpecError: If it names none.
-    """
-    found: Codec = _named("cascade.adapters.codec", "codec_from_word")(word)
-    return found
+    return SqliteCacheBackend(path, **options)
+
+
+def _redis_cache(url: str, **options: Any) -> CacheBackend:
+    from cascade.adapters.cache.redis_cache import RedisCacheBackend  # noqa: PLC0415 - brings codecs
+
+    return RedisCacheBackend(url, **options)
 
 
 def catalog_from_url(url: str) -> Catalog:
@@ -73,16 +74,15 @@ def catalog_from_url(url: str) -> Catalog:
     """
     problem = f"state={address_of(url)!r} is not the URL of a known store"
     scheme = split(url, problem, f"write {STATE_FORMS}").scheme
-    made: Catalog
     if scheme == "sqlite":
-        made = _named("cascade.adapters.state.sqlite.sqlite_catalog", "SqliteCatalog")(
-            sqlite_path(url, "state", STATE_FORMS)
-        )
-    elif scheme in REDIS_SCHEMES:
-        made = _named("cascade.adapters.state.redis.redis_catalog", "RedisCatalog")(url)
-    else:
-        raise SpecError(problem, f"write {STATE_FORMS}")
-    return made
+        from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog  # noqa: PLC0415 - brings SQLite
+
+        return SqliteCatalog(sqlite_path(url, "state", STATE_FORMS))
+    if scheme in REDIS_SCHEMES:
+        from cascade.adapters.state.redis.redis_catalog import RedisCatalog  # noqa: PLC0415 - brings codecs
+
+        return RedisCatalog(url)
+    raise SpecError(problem, f"write {STATE_FORMS}")
 
 
 def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
@@ -90,7 +90,7 @@ def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
 
     Raises:
         SpecError: If the URL is of no known form.
-        MissingExtraError: If the extra for the URL is not installed.
+        MissingExtraError: If the extra for the URL is not installed, when the backend is made.
     """
     problem, remedy = (
         f"state={address_of(url)!r} is not the URL of a known store",
@@ -98,23 +98,11 @@ def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
     )
     scheme = split(url, problem, remedy).scheme
     if scheme == "sqlite":
-        path = sqlite_path(url, "state", STATE_FORMS)
-        return partial(
-            _named("cascade.adapters.state.sqlite.sqlite_journal", "SqliteStateBackend"), path, **options
-        )
+        from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend  # noqa: PLC0415 - brings SQLite
+
+        return partial(SqliteStateBackend, sqlite_path(url, "state", STATE_FORMS), **options)
     if scheme in REDIS_SCHEMES:
-        return partial(
-            _named("cascade.adapters.state.redis.redis_journal", "RedisStateBackend"), url, **options
-        )
+        from cascade.adapters.state.redis.redis_journal import RedisStateBackend  # noqa: PLC0415 - brings codecs
+
+        return partial(RedisStateBackend, url, **options)
     raise SpecError(problem, remedy)
-
-
-def _cache(module: str, name: str, given: str, **options: Any) -> CacheBackend:
-    made: CacheBackend = _named(module, name)(given, **options)
-    return made
-
-
-def _named(module: str, name: str) -> Callable[..., Any]:
-    # Loaded when asked for: SQLite and Redis are no part of importing the engine.
-    named: Callable[..., Any] = getattr(import_module(module), name)
-    return named

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
-from cascade.adapters.state.memory import InMemoryStateBackend
+from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError

@@ -73,8 +73,9 @@ def codec_of(settings: Mapping[str, Any]) -> Codec | None:
     """
     given = settings.get(CODEC)
     if isinstance(given, str):
-        # Loaded when asked for: who keeps nothing needs no codec.
-        return urls.codec_from_word(given)
+        from cascade.adapters.codec.codec_words import codec_from_word  # noqa: PLC0415 - who keeps nothing needs none
+
+        return codec_from_word(given)
     return None if given is None else checked_part(CODEC, given, "encode", "decode")
 
 
@@ -91,7 +92,9 @@ def _cache_in_memory(settings: Mapping[str, Any]) -> tuple[CacheBackend, bool]:
     """
     if not isinstance(_either(settings, "state", "state_backend_cls"), str):
         return InMemoryCacheBackend(), True
-    return InMemoryCacheBackend(codec=codec_of(settings) or urls.codec_from_word("data")), True
+    from cascade.adapters.codec.data_codec import DataCodec  # noqa: PLC0415 - who keeps nothing needs none
+
+    return InMemoryCacheBackend(codec=codec_of(settings) or DataCodec()), True
 
 
 def checked_part(setting: str, given: Part, *methods: str) -> Part:

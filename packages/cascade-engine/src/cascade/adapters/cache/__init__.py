@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cascade.adapters.cache.memory import InMemoryCacheBackend
+from cascade.adapters.cache.memory_cache import InMemoryCacheBackend
 
 if TYPE_CHECKING:
-    from cascade.adapters.cache.redis import RedisCacheBackend
-    from cascade.adapters.cache.sqlite import SqliteCacheBackend
+    from cascade.adapters.cache.redis_cache import RedisCacheBackend
+    from cascade.adapters.cache.sqlite_cache import SqliteCacheBackend
 
 __all__ = ["InMemoryCacheBackend", "RedisCacheBackend", "SqliteCacheBackend"]
 
-_MODULES = {"RedisCacheBackend": "redis", "SqliteCacheBackend": "sqlite"}
+_MODULES = {"RedisCacheBackend": "redis_cache", "SqliteCacheBackend": "sqlite_cache"}
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
-from cascade.adapters.state.memory import InMemoryStateBackend
+from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.graph.model import Graph
 from cascade.graph.tree import Choice
 from cascade.graph.tree_views import node_id

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.keys import FrameKey
-from cascade.adapters.state.memory import InMemoryStateBackend
+from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.events import RunStarted, SkipReason
 from cascade.runtime.frames.frame import Frame
 from cascade.runtime.frames.jobs import ItemJob, Job

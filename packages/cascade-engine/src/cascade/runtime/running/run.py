@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.spawning import spawn
-from cascade.adapters.state.memory import InMemoryStateBackend
+from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.graph.tree import Tree
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.jobs import Job

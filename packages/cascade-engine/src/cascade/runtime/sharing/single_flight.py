@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from cascade.adapters.cache.memory import InMemoryCacheBackend
+from cascade.adapters.cache.memory_cache import InMemoryCacheBackend
 from cascade.runtime.sharing.file_marks import FileMark
 from cascade.spec.errors import CascadeError, FileChangedError
 from cascade.spec.inputs.files import digests_made
