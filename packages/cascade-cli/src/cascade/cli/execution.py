@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import IntEnum
 from functools import partial
 
 import typer
@@ -16,24 +14,14 @@ import typer
 from cascade.adapters.addresses import address_of
 from cascade.cli.common_options import chosen
 from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
+from cascade.cli.failures import ExitCode, is_wrong_input, report
 from cascade.cli.interrupts import Interrupts
 from cascade.cli.output import ResultError, ResultFormat, print_result
-from cascade.cli.tracebacks import render, trim
-from cascade.runtime import MessageBus, RunStarted, UnknownParamError
+from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.api import engine_for, run_options
 from cascade.runtime.settings import RunSettings
-from cascade.spec import CascadeError, InputError, SpecError, WorkflowSpec
-from cascade.spec.error_text import is_error, message_of, notes_of
-from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
+from cascade.spec import WorkflowSpec
 from cascade.spec.lazy_types import Lazy
-
-
-class ExitCode(IntEnum):
-    """What a command tells the shell."""
-
-    FAILED = 1
-    USAGE = 2
-    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +77,7 @@ def execute(
                 report(error, form)
             raise typer.Exit(interrupts.exit_code) from None
         report(error, form)
-        raise typer.Exit(ExitCode.USAGE if _is_input(error) else ExitCode.FAILED) from None
+        raise typer.Exit(ExitCode.USAGE if is_wrong_input(error) else ExitCode.FAILED) from None
     finally:
         stop_telling()
         stop_logging()
@@ -139,50 +127,3 @@ def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[In
 def _new_id() -> str:
     """Return an id for a run that says when it began, and is short enough to be typed."""
     return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"
-
-
-@contextmanager
-def reported(form: LogFormat = LogFormat.HUMAN) -> Iterator[None]:
-    """Turn what goes wrong outside a run into a message and an exit code.
-
-    Raises:
-        typer.Exit: With 2 if something was asked for that is not there or makes no sense; with 1 if it is there and
-            can't be had, or if the file's own code failed.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises
-        report(error, form)
-        raise typer.Exit(ExitCode.USAGE if _is_asked_wrong(error) else ExitCode.FAILED) from None
-
-
-def _is_input(error: BaseException) -> bool:
-    """Tell whether a run failed because of what it was given, before it began: a `SpecError` of a task has notes."""
-    if isinstance(error, SpecError):
-        return is_plain(error) and not notes_of(error)
-    return isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
-
-
-def _is_asked_wrong(error: Exception) -> bool:
-    if isinstance(error, (StoreError, RunActiveError)) and not isinstance(error, StoreNotFoundError):
-        return False
-    return is_plain(error)
-
-
-def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:
-    """Write to stderr why the command failed: a line and its notes for a plain error, a traceback for any other."""
-    trim(error)
-    text = "\n".join([f"Error: {message_of(error)}", *notes_of(error)]) if is_plain(error) else render(error)
-    if form is LogFormat.JSON:
-        write_json({"level": "error", "event": "CommandFailed", "error": message_of(error), "text": text})
-    else:
-        typer.echo(text.rstrip("\n"), err=True)
-
-
-def is_plain(error: BaseException) -> bool:
-    """Tell whether a trimmed error is Cascade's own, with no code of the user's behind it: its text says it all."""
-    return is_error(error, CascadeError) and error.__traceback__ is None

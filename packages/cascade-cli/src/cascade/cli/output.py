@@ -12,7 +12,7 @@ from pprint import pformat
 
 import typer
 
-from cascade.cli.tables.result_json import result_json
+from cascade.cli.result_json import result_json
 from cascade.spec import CascadeError
 from cascade.spec.error_text import error_text
 

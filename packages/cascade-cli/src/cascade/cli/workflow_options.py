@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import typer
-from rich.markup import escape
 
-from cascade.spec import MISSING, EnvContract, InputError, ParamContract, SpecError
-from cascade.spec.inputs.conversion import item_types, many, told_by, type_name, without_none
+from cascade.cli.option_help import default_text, label, verbatim
+from cascade.spec import MISSING, InputError, ParamContract, SpecError
+from cascade.spec.inputs.conversion import item_types, many, told_by, without_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class Option:
             raise typer.BadParameter(error.problem, param_hint=f"'{self.flags[0]}'") from None
 
     def _help(self) -> str:
-        default = verbatim(_shown_default(self.preset, secret=self.contract.secret))
+        default = verbatim(default_text(self.preset, secret=self.contract.secret))
         if self.preset is MISSING and self.contract.secret:
             default = verbatim("[required]")
         words = (verbatim(self.contract.description), f"[dim]{default}[/dim]" if default else "")
@@ -129,14 +127,6 @@ class Option:
 
 def _parameter(name: str, info: Any, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=annotation)
-
-
-_EMOJI = re.compile(r":(?=\S+:)")
-
-
-def verbatim(text: str) -> str:
-    """Return a text as help shows it: neither its brackets are styles, nor words between its colons pictures."""
-    return _EMOJI.sub(":[none][/none]", escape(text))
 
 
 def options(
@@ -161,47 +151,3 @@ def options(
                 )
             taken[flag] = str(option.contract)
     return found
-
-
-def environment(contracts: Iterable[object]) -> str:
-    """Return the part of a help text that tells of the environment variables; empty if there are none."""
-    told = [_told(contract) for contract in contracts if isinstance(contract, EnvContract)]
-    return "\n\n".join(["Environment:", *told]) if told else ""
-
-
-def _told(contract: EnvContract) -> str:
-    note = "[required]" if contract.required else _shown_default(contract.default, secret=contract.secret)
-    kind = label(told_by(without_none(contract.type), contract.default))
-    words = (f"{contract.name} <{kind}>", contract.description, note)
-    return verbatim("  ".join(filter(None, words)))
-
-
-def _shown_default(default: object, *, secret: bool) -> str:
-    if default is MISSING or default is None:
-        return ""
-    return f"[default: {'***' if secret else _text(default)}]"
-
-
-def _text(value: object) -> str:
-    """Return a value as it would be written on the command line."""
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(_text, value)) or '""'
-    if isinstance(value, (set, frozenset)):
-        return ",".join(sorted(map(_text, value))) or '""'
-    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
-
-
-def label(kind: Any) -> str:
-    """Return how the help shows a type: its name, the choices, or the items with commas between them."""
-    kind = without_none(kind)
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, get_args(kind)))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "|".join(str(member.value) for member in kind)
-    if many(kind) is not None:
-        items = item_types(kind)
-        named = items if isinstance(items, tuple) else (str if items is object else items,)
-        return ",".join((*map(label, named), *(() if isinstance(items, tuple) else ("...",))))
-    return "json" if kind is dict or get_origin(kind) is dict else type_name(kind)

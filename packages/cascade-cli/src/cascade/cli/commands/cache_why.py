@@ -8,12 +8,14 @@ from typing import Any
 
 import typer
 
-from cascade.cli.app import app_of, declared
+from cascade.cli.app import declared
 from cascade.cli.common_options import VARIABLES, Setting
-from cascade.cli.execution import reported
+from cascade.cli.failures import reported
+from cascade.cli.option_help import environment
 from cascade.cli.tables.run_tables import ListFormat
 from cascade.cli.tables.why_table import why_json, why_table
-from cascade.cli.workflow_options import environment, options
+from cascade.cli.typer_app import app_of
+from cascade.cli.workflow_options import options
 from cascade.runtime.why import explain
 from cascade.spec import SpecError
 

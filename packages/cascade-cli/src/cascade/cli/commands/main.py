@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from cascade.cli.app import HELP_FLAGS, App, cli, declared
+from cascade.cli.app import cli, declared
 from cascade.cli.commands.cache_why import WHY_SETTINGS, why_app
 from cascade.cli.commands.doctor import diagnose
 from cascade.cli.commands.stored_runs import runs_app
 from cascade.cli.common_options import SETTINGS, VARIABLES, before_target, with_settings
-from cascade.cli.execution import ExitCode, reported
+from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.plan_table import plan_table
 from cascade.cli.tables.run_tables import ListFormat, findings_json, findings_table
 from cascade.cli.target_loading import load
+from cascade.cli.typer_app import HELP_FLAGS, App
 from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
 
 _app = App(

@@ -11,10 +11,10 @@ import typer
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.store_urls import catalog_from_url
-from cascade.cli.app import HELP_FLAGS, make_app
+from cascade.cli.app import make_app
+from cascade.cli.commands.ages import moment
 from cascade.cli.common_options import RESTART, RUN_ID, SETTINGS, VARIABLES, before_target, with_settings
-from cascade.cli.execution import reported
-from cascade.cli.tables.ages import moment
+from cascade.cli.failures import reported
 from cascade.cli.tables.run_tables import (
     ListFormat,
     ShownStatus,
@@ -27,6 +27,7 @@ from cascade.cli.tables.run_tables import (
 )
 from cascade.cli.tables.text_table import shown
 from cascade.cli.target_loading import load
+from cascade.cli.typer_app import HELP_FLAGS
 from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
