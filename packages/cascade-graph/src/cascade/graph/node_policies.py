@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 
 from cascade.spec.calls.missing import MISSING
-from cascade.spec.policies.declared import NO_POLICIES, Policies, RetryPolicy
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)

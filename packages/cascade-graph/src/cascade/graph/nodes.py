@@ -12,7 +12,7 @@ from typing import Any
 
 from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies
 from cascade.graph.path import StructurePath
-from cascade.spec.policies.declared import Mode
+from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
 

@@ -18,7 +18,7 @@ from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetr
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import PathTable, Place, Segment, StructurePath
 from cascade.spec.inputs.words import listed, words_of
-from cascade.spec.policies.declared import Mode
+from cascade.spec.policies.mode import Mode
 
 VERSION = 2
 """The version of the schema, which `from_json` must find in what it reads."""

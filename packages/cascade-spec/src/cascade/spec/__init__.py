@@ -1,5 +1,7 @@
 """What a user writes down: tasks, lazy results, policies, inputs, resources and the protocols."""
 
+from cascade.spec.caching.by_inputs import ByInputs
+from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.calls.quoting import quote
 from cascade.spec.common import Env, EnvContract, Param, ParamContract, Secret, SecretValue
@@ -43,8 +45,9 @@ from cascade.spec.errors import (
 from cascade.spec.inputs.files import File
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult
-from cascade.spec.policies.caching import ByInputs, FileExists
-from cascade.spec.policies.declared import Mode, Policies, RetryPolicy
+from cascade.spec.policies.declared import Policies
+from cascade.spec.policies.mode import Mode
+from cascade.spec.policies.retry import RetryPolicy
 from cascade.spec.protocols import (
     CacheBackend,
     CachedCall,

@@ -26,7 +26,9 @@ from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.constraint import constraints
 from cascade.spec.errors import NotLazyError, PolicyError, SpecError
-from cascade.spec.policies.declared import Policies, check_cache, check_timeout, retry_policy
+from cascade.spec.policies.checks import check_cache, check_timeout
+from cascade.spec.policies.declared import Policies
+from cascade.spec.policies.retry import retry_policy
 from cascade.spec.protocols import CachePolicy
 
 if TYPE_CHECKING:

@@ -28,16 +28,10 @@ from cascade.spec.errors import (
 )
 from cascade.spec.inputs.workflow import declare
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies.declared import (
-    NO_POLICIES,
-    Mode,
-    Policies,
-    RetryPolicy,
-    as_retry,
-    check_cache,
-    check_timeout,
-    parse_mode,
-)
+from cascade.spec.policies.checks import check_cache, check_timeout
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.mode import Mode, parse_mode
+from cascade.spec.policies.retry import RetryPolicy, as_retry
 from cascade.spec.protocols import CachePolicy
 from cascade.spec.resource import Inject
 from cascade.spec.source.references import find_loaded, module_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.spec.errors import SpecError
-from cascade.spec.policies.declared import Mode
+from cascade.spec.policies.mode import Mode
 
 EXECUTOR_FORMS = "'inline', 'threads', 'threads:8', 'processes' or 'processes:8'"
 

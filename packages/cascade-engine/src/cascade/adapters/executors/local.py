@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.adapters.executors.threads import ThreadCalls
 from cascade.graph.nodes import Node
 from cascade.spec.internal_tasks import INTERNAL
-from cascade.spec.policies.declared import Mode, parse_mode
+from cascade.spec.policies.mode import Mode, parse_mode
 from cascade.spec.task import Task
 
 if TYPE_CHECKING:

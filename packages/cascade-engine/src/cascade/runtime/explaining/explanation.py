@@ -19,10 +19,10 @@ from cascade.runtime.frames.map_runs import Items
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_arguments
+from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies.caching import FileExists
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8

@@ -14,7 +14,8 @@ from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies.declared import NO_POLICIES, Mode
+from cascade.spec.policies.declared import NO_POLICIES
+from cascade.spec.policies.mode import Mode
 
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine

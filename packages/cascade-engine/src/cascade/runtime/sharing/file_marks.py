@@ -9,7 +9,7 @@ import asyncio
 import os
 
 from cascade.adapters.state.lease import FileLease
-from cascade.spec.policies.caching import mark_to_make, marks_of
+from cascade.spec.caching.file_exists import mark_to_make, marks_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.2)
 """Seconds between two looks at a file that another process is making; the last one again and again."""

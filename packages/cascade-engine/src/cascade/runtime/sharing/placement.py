@@ -13,7 +13,7 @@ from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import Executor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import LazyResult
-from cascade.spec.policies.declared import Mode
+from cascade.spec.policies.mode import Mode
 from cascade.spec.task import Task
 
 

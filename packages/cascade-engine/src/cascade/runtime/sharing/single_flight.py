@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from cascade.adapters.cache.memory_cache import InMemoryCacheBackend
 from cascade.runtime.sharing.file_marks import FileMark
+from cascade.spec.caching.by_inputs import ByInputs
+from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.errors import CascadeError, FileChangedError
 from cascade.spec.inputs.files import digests_made
-from cascade.spec.policies.caching import ByInputs, FileExists
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheKey, CachePolicy, EncodedValue, Hit
 
 Owner = TypeVar("Owner")

@@ -89,19 +89,29 @@ def find_loaded(module: str, qualname: str) -> object:
     if module == main_name() and (found := _find(sys.modules.get(_MAIN, MISSING), qualname)) is not MISSING:
         return found
     found = _find(sys.modules.get(module, MISSING), qualname)
-    if found is MISSING and module in _MOVED:
-        return _find(sys.modules.get(_MOVED[module], MISSING), qualname)
+    if found is MISSING:
+        for now in _MOVED.get(module, ()):
+            found = _find(sys.modules.get(now, MISSING), qualname)
+            if found is not MISSING:
+                break
     return found
 
 
 _STORED_NAMES = {
-    "cascade.spec.policies.caching": "cascade.spec.caching",
+    "cascade.spec.caching.by_inputs": "cascade.spec.caching",
+    "cascade.spec.caching.file_exists": "cascade.spec.caching",
     "cascade.spec.policies.declared": "cascade.spec.policies",
+    "cascade.spec.policies.mode": "cascade.spec.policies",
+    "cascade.spec.policies.retry": "cascade.spec.policies",
     "cascade.spec.inputs.files": "cascade.spec.files",
 }
 """What modules of Cascade are called in records and digests: wherever a class moves to, these names stay."""
 
-_MOVED = {stored: now for now, stored in _STORED_NAMES.items()}
+_MOVED = {
+    stored: [now for now, each in _STORED_NAMES.items() if each == stored]
+    for stored in _STORED_NAMES.values()
+}
+"""The modules that the classes of a stored module are in now."""
 
 
 def _find(found: object, qualname: str) -> object:

@@ -28,7 +28,9 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.policies.declared import NO_POLICIES, Mode, Policies, RetryPolicy
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.mode import Mode
+from cascade.spec.policies.retry import RetryPolicy
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router

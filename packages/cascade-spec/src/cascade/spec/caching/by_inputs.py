@@ -1,0 +1,41 @@
+"""`ByInputs`: a cached value holds for calls of the same task with equal arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cascade.spec.errors import PolicyError
+from cascade.spec.policies.checks import check_seconds
+from cascade.spec.protocols import CachedCall, CacheKey, Hit
+
+
+@dataclass(frozen=True, slots=True)
+class ByInputs:
+    """A value holds for calls of the same task with equal arguments, for `ttl` seconds or for ever.
+
+    A task is the same as long as its code is: see `cascade.spec.code.code_version`. `version` sets apart what the
+    code does not show, a file that the task reads or a model that it asks.
+    """
+
+    ttl: float | None = None
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ttl is not None and not check_seconds("ByInputs(ttl=...)", self.ttl) > 0:
+            raise PolicyError("ByInputs(ttl=0)", "give more than 0 seconds, or None for no limit")
+
+    def key(self, call: CachedCall) -> CacheKey | None:
+        """Return the key of the task with its code, of the version, and of each argument.
+
+        Raises:
+            UncacheableError: If an argument has no canonical form; it names the argument and the type.
+        """
+        from cascade.spec.cache_keys import (  # noqa: PLC0415 - a third of the time that the package takes to import
+            key_of_call,
+        )
+
+        return key_of_call(call, self.version)
+
+    def known(self, call: CachedCall) -> Hit | None:
+        """Nothing is known without asking the cache."""
+        return None
