@@ -1,21 +1,28 @@
-"""One mutant on trial: the changed file is put into the copy, and the tests that reach its line are run."""
+"""One mutant on trial: the changed file is put into a copy, and the tests that reach its line are run."""
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
+import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from mutants.candidates import Mutant
+from mutants.nursery import Child
+from mutants.plugins import Chosen
+from mutants.reach import Test
 
-SECONDS = 300.0
-"""How long the tests may take: a mutant that makes one run for ever is noticed."""
-FEW = 40
-"""So many tests are run in one process; more of them on all cores."""
+FIRST_FILES, FIRST_TESTS = 5, 12
+"""What is run first: few files, which are collected at once, and the quickest tests of each. Most mutants don't
+outlive them."""
+GRACE, TIMES = 20.0, 10.0
+"""A test that takes this many seconds and this many times as long as without the change is taken for one without end:
+a machine may be busy."""
+NO_TESTS = 5
+"""Exit code of pytest when it found none: tells nothing of the change."""
 
 
 class Verdict(StrEnum):
@@ -28,47 +35,97 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A mutant and what became of it; `tests` is how many reach its line."""
+    """What became of a mutant: of the `reaching` tests `tried` were run at most, and `by` killed it.
 
-    mutant: Mutant
+    `files` are digests of the files of tests that the verdict rests on.
+    """
+
+    mutant: str
     verdict: Verdict
-    tests: int
+    by: str
+    tried: int
+    reaching: int
+    files: dict[str, str]
 
 
-def hold(root: Path, mutant: Mutant, changed: str, tests: Sequence[str], order: random.Random) -> Trial:
-    """Run the tests on a changed file in the copy at `root`, which is as it was afterwards."""
-    if not tests:
-        return Trial(mutant, Verdict.UNREACHED, 0)
-    file = root / mutant.path
-    text = file.read_text(encoding="utf-8")
-    shuffled = order.sample(tests, len(tests))
-    try:
-        file.write_text(changed, encoding="utf-8")
-        # A few first: most mutants don't outlive them, and starting workers takes longer.
-        killed = _fail(root, shuffled[:FEW], "0") or (
-            len(tests) > FEW and _fail(root, shuffled[FEW:], "auto")
-        )
-    finally:
+class Bench:
+    """A copy of the repository in which one mutant after the other is on trial."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._clock = 0
+        self._restored: tuple[Path, str] | None = None
+        self._batches: list[list[Test]] = []
+        self._child: Child | None = None
+        self._note = root.with_suffix(".test")
+
+    def begin(self, mutant: Mutant, changed: str, order: Sequence[Test]) -> None:
+        """Put a mutant on trial."""
+        file = self._root / mutant.path
+        self._restored = (file, file.read_text(encoding="utf-8"))
+        self._write(file, changed)
+        first = set(_first(order))
+        self._batches = [
+            [each for each in order if each.name in first],
+            [each for each in order if each.name not in first],
+        ]
+        self._next()
+
+    def poll(self) -> str | None:
+        """Return the test that killed the mutant; "" if none did, `None` as long as it's on trial."""
+        if self._child is None or (outcome := self._child.outcome()) is None:
+            return None
+        if outcome == NO_TESTS:
+            raise SystemExit(f"none of the tests is there: {self._note.read_text(encoding='utf-8')}")
+        if not outcome and any(self._batches):
+            self._next()
+            return None
+        self.stop()
+        return self._note.read_text(encoding="utf-8") if outcome else ""
+
+    def stop(self) -> None:
+        """End the trial; the copy is as it was."""
+        if self._restored is not None:
+            self._write(*self._restored)
+        self._child = self._restored = None
+
+    def _next(self) -> None:
+        tests = self._batches.pop(0)
+        names = [each.name for each in tests]
+        limits = [GRACE + TIMES * each.seconds for each in tests]
+        files = [*dict.fromkeys(each.file for each in tests)]
+        self._note.write_text("when tests are collected", encoding="utf-8")
+        self._child = Child(self._root, files, [Chosen(names, limits, self._note)], 60 + sum(limits))
+
+    def _write(self, file: Path, text: str) -> None:
+        # Python compiles a file anew if its time, in seconds, or its size has changed: each version has its own.
+        self._clock += 10
         file.write_text(text, encoding="utf-8")
-    return Trial(mutant, Verdict.KILLED if killed else Verdict.SURVIVED, len(tests))
+        os.utime(file, (self._clock, self._clock))
 
 
-def _fail(root: Path, tests: Sequence[str], workers: str) -> bool:
-    command = [
-        sys.executable,
-        "-B",
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-n",
-        workers,
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
-    try:
-        ended = subprocess.run(command, cwd=root, capture_output=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return True
-    return ended.returncode != 0
+def in_order(tests: Sequence[Test], path: Path, budget: float) -> list[Test]:
+    """Return the tests of a mutant as they are run: some of each file in turn, the quickest first.
+
+    The files come first of which most tests reach the line, and those of the same wheel. Tests that go beyond the
+    budget, in seconds without the change, are not run.
+    """
+    of_file: dict[str, list[Test]] = defaultdict(list)
+    for each in sorted(tests, key=lambda test: (test.seconds, test.name)):
+        of_file[each.file].append(each)
+    wheel = path.parts[:2]
+    files = sorted(of_file, key=lambda file: (Path(file).parts[:2] != wheel, -len(of_file[file]), file))
+    found: list[Test] = []
+    for each in filter(None, chain.from_iterable(zip_longest(*(of_file[file] for file in files)))):
+        budget -= each.seconds
+        if budget < 0 and found:
+            break
+        found.append(each)
+    return found
+
+
+def _first(order: Sequence[Test]) -> list[str]:
+    of_file: dict[str, list[str]] = defaultdict(list)
+    for each in order:
+        of_file[each.file].append(each.name)
+    return [name for file in [*of_file][:FIRST_FILES] for name in of_file[file][:FIRST_TESTS]]
