@@ -1,58 +1,40 @@
-"""Recording: a run whose facts outlive it. What is kept, when it is committed, and what is read when it goes on."""
+"""The recorder: writes what a run is to know again if it goes on in another process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Set
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cascade.adapters.state.damage import as_damage, checking
-from cascade.adapters.state.digests import path_digest
-from cascade.adapters.state.keys import FrameKey, NodeKey
-from cascade.graph.path import StructurePath
-from cascade.runtime.events import SkipReason
+from cascade.adapters.state.damage import as_damage
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
 from cascade.runtime.frames.jobs import ItemJob
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
-from cascade.runtime.recording.run_record import (
-    NEVER_STORED,
-    Differences,
-    code_of,
-    differences,
-    in_canonical_order,
-    make_record,
-    merged,
-)
-from cascade.spec.calls.missing import MISSING
-from cascade.spec.digest_rules import made_by
-from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunRecord, RunStatus
+from cascade.runtime.recording.labels import label_of, label_of_node
+from cascade.runtime.recording.node_digests import in_canonical_order
+from cascade.runtime.recording.resumption import Resumption
+from cascade.runtime.recording.run_record import NEVER_STORED
+from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
 from cascade.spec.error_text import is_error
-from cascade.spec.errors import RunRulesError
-from cascade.spec.lazy_types import LazyResult, ParamLazyResult
+from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
-    from cascade.graph.tree import Choice, Tree
+    from cascade.graph.tree import Choice
     from cascade.runtime.frames.frame import Frame
     from cascade.runtime.frames.jobs import Job
     from cascade.runtime.frames.map_runs import MapRun
-    from cascade.runtime.options import RunOptions
-    from cascade.runtime.programs.program import Program
     from cascade.runtime.resource_manager import ResourceRegistry
     from cascade.runtime.strategies import Prepared
 
-_STEPS_SHOWN = 6
-"""Of a place the last steps are told in the store: as text, the paths of a deep chain would fill it."""
 
+class Recorder:
+    """Writes the facts of one run into a durable state backend.
 
-class Recording:
-    """What one run keeps in a durable state backend.
-
-    Facts are put as they come and committed as one batch at a time; what depends on a fact is held back until the
-    commit that has it returns. A run that goes on reads the facts of the frames that it was in.
+    Facts are put as they come and committed as one batch at a time. What depends on a fact is held back until the
+    commit that has it returns. `resumption` reads what the store has of the run from before.
     """
 
     def __init__(
@@ -64,76 +46,13 @@ class Recording:
         max_uncommitted: int | None = None,
     ) -> None:
         self.state = state
+        self.commits = Commits(state, wake_up, max_uncommitted)
+        self.resumption = Resumption(run_id, state, registry, self.commits)
+        self._run_id = run_id
         self._registry = registry
         self._atomic_loops = AtomicLoops(registry) if registry.has_atomic else None
-        self._run_id = run_id
-        self._store: str = getattr(state, "store", type(state).__name__)
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
-        self.commits = Commits(state, wake_up, max_uncommitted)
-        self._record: RunRecord | None = None
-        self._code: set[tuple[str, str]] = set()
-        self._changed = Differences()
-        self.is_resumed = False
-
-    # The life of the run
-
-    async def open(self, tree: Tree, options: RunOptions) -> NextRound | None:
-        """Take the run, whose first target has this tree, and return what its loop goes on with, if it is past that.
-
-        Its record is committed before its first call is made: who goes on after a kill in the middle of that one
-        has the same identity, and so gives the same idempotency key.
-
-        Raises:
-            RunActiveError: If somebody else drives it.
-            RunChangedError: If it began as another one, and is not to go on as far as that is compatible.
-            RunRulesError: If another version of Cascade has recorded it.
-            StoreError: If the store can't be read or written.
-        """
-        later = await self._open(tree, options)
-        await self.commits.first()
-        return later
-
-    async def _open(self, tree: Tree, options: RunOptions) -> NextRound | None:
-        known = await (self.state.open(anew=True) if options.restart else self.state.open())
-        now = make_record(tree, options.params, None if known is None else known.salt, self._contracts(tree))
-        if known is None:
-            self._begin(now)
-            return None
-        if known.rules != now.rules:
-            raise RunRulesError(self._run_id, made_by(known.rules))
-        self._changed = differences(known, now, tree)
-        if self._changed.told and not options.compatible:
-            raise RunChangedError(self._run_id, self._changed.told)
-        later = self.state.get_target(None)  # before anything is put: it may not be readable here
-        if later is not None and (self._changed.nodes or self._changed.inputs):
-            self._begin(now)  # the rounds so far came of another beginning
-            return None
-        self._go_on(merged(known, now) if self._changed.told else known)
-        return later
-
-    def _contracts(self, tree: Tree) -> list[Any]:
-        """Return the inputs of the resources that a tree takes."""
-        names = dict.fromkeys(name for call in tree.structure.calls for name in call.resources())
-        return self._registry.contracts(names)
-
-    def _begin(self, record: RunRecord) -> None:
-        self._changed = Differences()
-        self.state.begin(record)
-        self._note_record(record)
-
-    def _go_on(self, record: RunRecord) -> None:
-        self.is_resumed = True
-        self._replace_record(record)
-
-    def _replace_record(self, record: RunRecord) -> None:
-        self.state.put_record(record)
-        self._note_record(record)
-
-    def _note_record(self, record: RunRecord) -> None:
-        self._record = record
-        self._code = {(each.module, each.qualname) for each in record.code}
-        self.commits.note_change()
 
     async def finish(self, error: BaseException | None, undone: bool) -> None:
         """Commit what is left, with how the run has ended.
@@ -143,7 +62,7 @@ class Recording:
         Raises:
             StoreError: If that fails.
         """
-        if self._record is None:
+        if self.resumption.record is None:
             return  # the run has never become this process's own
         if self.commits.error is not None:
             raise self.commits.error  # the store has failed before: what it holds is whole, and what came later is lost
@@ -160,7 +79,8 @@ class Recording:
     @property
     def identity(self) -> str:
         """The run's id, with what tells it from a run of that id that was begun anew."""
-        salt = b"" if self._record is None else self._record.salt
+        record = self.resumption.record
+        salt = b"" if record is None else record.salt
         return f"{self._run_id}/{salt.hex()}"
 
     async def confirm(self) -> None:
@@ -185,9 +105,9 @@ class Recording:
             self.state.put_result(job.key, value)
             return
         if self.atomic_of(job):
-            self.state.keep_result(job.key, value, _call(job), provisional=True)
+            self.state.keep_result(job.key, value, label_of(job), provisional=True)
             return
-        self.state.keep_result(job.key, value, _call(job))
+        self.state.keep_result(job.key, value, label_of(job))
         self.commits.note_ended()
 
     def waits(self, job: Job) -> bool:
@@ -204,14 +124,14 @@ class Recording:
         if frame.lazies[node].task in NEVER_STORED:
             self.state.put_result(key, value)
             return
-        call = FactLabel(frame.lazies[node].task.name, _text(frame.program, node))
+        label = label_of_node(frame, node)
         if frame.atomic_dependencies is not None and frame.atomic_dependencies.of(node):
-            self.state.keep_result(key, value, call, provisional=True)
+            self.state.keep_result(key, value, label, provisional=True)
             return
-        self.state.keep_result(key, value, call)
+        self.state.keep_result(key, value, label)
         self.commits.note_ended()
 
-    def keep_target(self, job: Job, target: LazyResult[Any]) -> None:
+    def keep_target(self, job: Job, target: LazyResult[object]) -> None:
         """Note that the call has returned the target that its loop goes on with.
 
         Raises:
@@ -225,7 +145,9 @@ class Recording:
         if atomic and goes_round(target.task, {job.task, *(loop.met if job.is_target else ())}):
             raise AtomicLoopError(atomic, target.task.name)
         key = None if place is None else place.key
-        self.state.put_target(key, NextRound(number, target), _call(place or job), provisional=bool(atomic))
+        self.state.put_target(
+            key, NextRound(number, target), label_of(place or job), provisional=bool(atomic)
+        )
         if not atomic:
             self.commits.note_ended()
 
@@ -249,15 +171,15 @@ class Recording:
         """Note why a call was skipped."""
         dependencies = job.frame.atomic_dependencies
         if dependencies is not None and dependencies.of_skip(job.position, reason):
-            self.state.keep_skip(job.key, reason, _call(job), provisional=True)
+            self.state.keep_skip(job.key, reason, label_of(job), provisional=True)
             return
-        self.state.keep_skip(job.key, reason, _call(job))
+        self.state.keep_skip(job.key, reason, label_of(job))
         self.commits.note_change()
 
     def keep_skipped_place(self, job: Job, reason: str) -> None:
         """Note that what stands in the place of a call was skipped, and so the call has no value."""
         provisional = bool(self.atomic_of(job))
-        self.state.keep_skip(job.key, reason, _call(job), provisional=provisional)
+        self.state.keep_skip(job.key, reason, label_of(job), provisional=provisional)
         if not provisional:
             self.commits.note_change()
 
@@ -271,7 +193,7 @@ class Recording:
         before = self.state.get_note(job.key, Note.ROUTES) or (-1,) * len(routes)
         taken = -1 if route is None else choice.routes.index(route)
         if len(before) != len(routes):
-            raise as_damage(ValueError("another number of routers"), self._store, self._run_id)
+            raise as_damage(ValueError("another number of routers"), self.resumption.store, self._run_id)
         index = routes.index(choice)
         self._check(
             before[index] in (-1, taken),
@@ -283,7 +205,7 @@ class Recording:
                 dependencies.of_routes(job.position, choice.selector)
             )
             taken_now = (*before[:index], taken, *before[index + 1 :])
-            self.state.put_note(job.key, Note.ROUTES, taken_now, _call(job), provisional=provisional)
+            self.state.put_note(job.key, Note.ROUTES, taken_now, label_of(job), provisional=provisional)
             if not provisional:
                 self.commits.note_change()
 
@@ -326,77 +248,11 @@ class Recording:
         if not holds:
             raise RunChangedError(self._run_id, (change,))
 
-    # What is read
-
-    def restore(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
-        """Prepare the facts of a frame that opens; return the nodes that are settled by them, and how.
-
-        Only a frame that the run was in before has facts to go on with; they are those of the nodes that have not
-        changed since.
-        """
-        self._note_code(prepared)
-        if not recovered:
-            if self.state.holds(key):
-                self.state.clear(key)
-            return {}
-        program, lazies = prepared.program, prepared.lazies
-        settled: dict[int, SkipReason] = {}
-        changed = self._changed_nodes(key, prepared) if self._changed.told else frozenset()
-        for position in program.order:
-            node = NodeKey(key, program.paths[position])
-            if position in changed:
-                self.state.discard(node)
-            elif self.state.has_result(node):
-                settled[position] = SkipReason.RECOVERED
-            elif reason := self.state.get_skip_reason(node):
-                if (
-                    self.state.get_target(node) is not None
-                ):  # it was called, and the tree in its place was skipped
-                    settled[position] = SkipReason.RECOVERED
-                    continue
-                with checking(self._store, self._run_id):
-                    settled[position] = SkipReason(reason)
-                otherwise = lazies[position].policies.otherwise
-                if reason == SkipReason.CONDITION_FALSE and otherwise is not MISSING:
-                    self.state.put_result(node, otherwise)
-        return settled
-
-    def _changed_nodes(self, key: FrameKey, prepared: Prepared) -> frozenset[int]:
-        """Return the nodes that have changed in code or inputs, or depend on such ones; and all that were skipped.
-
-        Skips are decided anew: what they were decided by may have changed.
-        """
-        program, lazies = prepared.program, prepared.lazies
-        first = key.parent is None and key.number == 0
-        changed: set[int] = set()
-        for position in program.order:
-            call, lazy = program.calls[position], lazies[position]
-            routes = [route for choice in call.choices() for route in choice.routes]
-            if (
-                tuple(lazy.task.reference) in self._changed.tasks
-                or (first and path_digest(program.paths[position]) in self._changed.nodes)
-                or (isinstance(lazy, ParamLazyResult) and lazy.contract.name in self._changed.inputs)
-                or any(
-                    contract.name in self._changed.inputs
-                    for contract in self._registry.contracts(program.resources[position])
-                )
-                or not changed.isdisjoint((*program.inputs[position], *call.conditions, *routes))
-            ):
-                changed.add(position)
-        skipped = {
-            position
-            for position, path in enumerate(program.paths)
-            if self.state.get_skip_reason(NodeKey(key, path)) is not None
-        }
-        return frozenset(changed | skipped)
-
-    def pending(self, job: Job) -> NextRound | None:
-        """Return what the loop in the place of a call goes on with, if the run was in it before."""
-        return self.state.get_target(job.key) if job.frame.loop.recovered else None
-
     @staticmethod
-    def in_order(value: Any) -> Any:
-        """Return what a map goes over in an order that it has in every process: items are kept by their number.
+    def in_order(value: object) -> object:
+        """Return what a map goes over, a set in an order that is the same in every process.
+
+        A map's items are kept by their number.
 
         Raises:
             MapError: If it is a set with members that have no canonical form.
@@ -413,7 +269,7 @@ class Recording:
         before = self.state.get_note(job.key, Note.SIZE)
         if before is None:
             provisional = bool(self.atomic_of(job))
-            self.state.put_note(job.key, Note.SIZE, (mapping.size,), _call(job), provisional=provisional)
+            self.state.put_note(job.key, Note.SIZE, (mapping.size,), label_of(job), provisional=provisional)
             if not provisional:
                 self.commits.note_change()
             return set()
@@ -422,40 +278,7 @@ class Recording:
         )
         return {item.index for item in items if self.state.has_result(item.key)}
 
-    def _note_code(self, prepared: Prepared) -> None:
-        """Add the code of tasks that the run has not met before to its record."""
-        met = {lazy.task for lazy in prepared.lazies} - NEVER_STORED
-        if all(tuple(task.reference) in self._code for task in met):
-            return
-        assert self._record is not None
-        new = {each for each in code_of(prepared.lazies) if (each.module, each.qualname) not in self._code}
-        if new:
-            self._replace_record(replace(self._record, code=tuple(sorted({*self._record.code, *new}))))
-
 
 def _is_passed_on(job: Job) -> bool:
     """Tell whether a call's value is not kept itself: it is made anew, or kept as that of the place it stands in."""
     return (job.is_target and job.frame.loop.job is not None) or job.task in NEVER_STORED
-
-
-def _call(job: Job) -> FactLabel:
-    return FactLabel(job.name, _text(job.frame.program, job.position) + job.suffix)
-
-
-def _text(program: Program, position: int) -> str:
-    """Return the place of a node as text, made once for all runs of a structure."""
-    text = program.texts.get(position)
-    if text is None:
-        text = program.texts[position] = _place(program.paths[position])
-    return text
-
-
-def _place(path: StructurePath) -> str:
-    """Return a place as text, in full only if it is not deep."""
-    steps: list[str] = []
-    each: StructurePath | None = path
-    while each is not None and each.segment is not None and len(steps) < _STEPS_SHOWN:
-        steps.append(str(each.segment))
-        each = each.parent
-    begin = "root" if each is None or each.segment is None else "..."
-    return begin + "".join(reversed(steps))

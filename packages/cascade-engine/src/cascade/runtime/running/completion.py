@@ -22,7 +22,7 @@ from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
 if TYPE_CHECKING:
-    from cascade.runtime.recording.recorder import Recording
+    from cascade.runtime.recording.recorder import Recorder
     from cascade.runtime.running.run import Run
     from cascade.runtime.sharing.single_flight import Computation
 
@@ -80,7 +80,7 @@ class Settler:
         finally:
             del outcome  # as above
 
-    def _recorded(self, recording: Recording, job: Job, outcome: Returned) -> Outcome:
+    def _recorded(self, recording: Recorder, job: Job, outcome: Returned) -> Outcome:
         """Record what a call has returned, also if the run is ending; return how the call counts."""
         try:
             if self._run.ended:
@@ -164,7 +164,7 @@ class Settler:
                     computation.atomic = atomic
             each = each.outer
 
-    def _go_on_recorded(self, recording: Recording, job: Job, value: object) -> None:
+    def _go_on_recorded(self, recording: Recorder, job: Job, value: object) -> None:
         """Let what depends on a recorded value wait for the commit."""
         if not isinstance(value, LazyResult):
             self._succeeded(job, value, recording.waits(job))

@@ -109,7 +109,7 @@ class Starter:
         self._run.frames.queue_loop(loop)
 
     def _start_call(self, job: Job) -> Job | None:
-        pending = None if self._run.recording is None else self._run.recording.pending(job)
+        pending = None if self._run.recording is None else self._run.recording.resumption.next_round(job)
         if pending is not None:
             self._go_on_in_place(job, pending)
             return None

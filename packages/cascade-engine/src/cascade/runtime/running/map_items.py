@@ -13,7 +13,7 @@ from cascade.runtime.programs.plain_values import LAZY_TYPES, take_given
 from cascade.spec.calls.arguments import has_types
 
 if TYPE_CHECKING:
-    from cascade.runtime.recording.recorder import Recording
+    from cascade.runtime.recording.recorder import Recorder
     from cascade.runtime.running.run import Run
 
 
@@ -59,7 +59,7 @@ class Maps:
             self._call(mapping)
         self._go_on(mapping)
 
-    def _recover(self, recording: Recording, mapping: MapRun) -> None:
+    def _recover(self, recording: Recorder, mapping: MapRun) -> None:
         """Take the values of items that are recorded."""
         items = mapping.items()
         recovered = recording.begin_map(mapping, items)

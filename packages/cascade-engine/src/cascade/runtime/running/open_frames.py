@@ -24,7 +24,7 @@ from cascade.spec.lazy_types import LazyResult
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice
-    from cascade.runtime.recording.recorder import Recording
+    from cascade.runtime.recording.recorder import Recorder
     from cascade.runtime.running.run import Run
 
 
@@ -116,9 +116,9 @@ class Frames:
         self.absorb(frame)
         return frame
 
-    def _open_recorded(self, recording: Recording, frame: Frame, prepared: Prepared) -> None:
+    def _open_recorded(self, recording: Recorder, frame: Frame, prepared: Prepared) -> None:
         """Open a frame with what is recorded of it."""
-        settled = recording.restore(frame.key, prepared, frame.loop.recovered)
+        settled = recording.resumption.restore(frame.key, prepared, frame.loop.recovered)
         for node, reason in settled.items():
             self._run.reports.skipped(Job(frame, node), reason)
         frame.atomic_dependencies = recording.dependencies_of(frame, settled)
@@ -138,7 +138,7 @@ class Frames:
         self.absorb(frame)
 
     def _note_route(
-        self, recording: Recording, frame: Frame, node: int, choice: Choice, route: int | None
+        self, recording: Recorder, frame: Frame, node: int, choice: Choice, route: int | None
     ) -> None:
         recording.keep_route(Job(frame, node), choice, route)
 

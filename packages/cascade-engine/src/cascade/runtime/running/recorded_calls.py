@@ -19,7 +19,7 @@ from cascade.spec.errors import CascadeError
 
 if TYPE_CHECKING:
     from cascade.runtime.frames.frame import Frame
-    from cascade.runtime.recording.recorder import Recording
+    from cascade.runtime.recording.recorder import Recorder
     from cascade.runtime.running.run import Run
 
 
@@ -39,7 +39,7 @@ class Stretch:
 
     __slots__ = ("_frame", "_ranks", "_recording", "_run", "_values", "lies_ready")
 
-    def __init__(self, run: Run, recording: Recording, frame: Frame) -> None:
+    def __init__(self, run: Run, recording: Recorder, frame: Frame) -> None:
         self._run = run
         self._recording = recording
         self._frame = frame

@@ -35,7 +35,7 @@ from cascade.spec.task import Task
 
 if TYPE_CHECKING:
     from cascade.runtime.engine import Engine
-    from cascade.runtime.recording.recorder import Recording
+    from cascade.runtime.recording.recorder import Recorder
 
 
 class Run:
@@ -74,10 +74,10 @@ class Run:
         self.settler = Settler(self)
         self.frames = Frames(self)
 
-    def _make_recording(self) -> Recording | None:
+    def _make_recording(self) -> Recorder | None:
         if not self._is_built_in and isinstance(self.state, DurableStateBackend):
             # Loaded when a run is first recorded: it brings hashing, encoding and what reads source.
-            made: Recording = import_module("cascade.runtime.recording.recorder").Recording(
+            made: Recorder = import_module("cascade.runtime.recording.recorder").Recorder(
                 self.run_id, self.state, self.wake_up, self.engine.registry, self.options.max_uncommitted
             )
             return made
@@ -147,7 +147,7 @@ class Run:
         except BaseException as error:  # noqa: BLE001 - as in `drive`
             self.stop(error)
 
-    async def _set_out_recorded(self, target: object, recording: Recording) -> None:
+    async def _set_out_recorded(self, target: object, recording: Recorder) -> None:
         """Take the run over from whoever recorded it, if anybody did, and go on from there."""
         self._began = time.monotonic()
         try:
@@ -158,7 +158,7 @@ class Run:
         except BaseException as error:  # noqa: BLE001 - as in `drive`
             self.stop(error)
 
-    async def _resume(self, recording: Recording, loop: TailCallLoop) -> None:
+    async def _resume(self, recording: Recorder, loop: TailCallLoop) -> None:
         """Let a loop go on where it is recorded to be."""
         first = loop.target
         prepared = loop.prepare()
@@ -168,11 +168,11 @@ class Run:
         check_structure(self.engine, prepared.program, prepared.lazies, self.options.params)
         recording.check_loops(prepared)
         tree = Tree(prepared.lazies, prepared.program.structure)
-        pending = await recording.open(tree, self.options)
+        pending = await recording.resumption.open(tree, self.options)
         if pending is not None:
             self.frames.announce(first, prepared.lazies)
             loop.resume_at(pending)
-        elif recording.is_resumed:
+        elif recording.resumption.is_resumed:
             loop.recovered = True
 
     async def _work(self) -> None:
@@ -231,7 +231,7 @@ class Run:
         if self.recording is not None:
             await self.recording.confirm()
 
-    async def confirm_call(self, recording: Recording) -> None:
+    async def confirm_call(self, recording: Recorder) -> None:
         """Make sure, before a call that has waited is made, that it may be made and that the run is still our own.
 
         If it is not, the run ends, and the call with it.
@@ -357,7 +357,7 @@ class Run:
         if self.recording is not None:
             await self._close_recording(self.recording)
 
-    async def _close_recording(self, recording: Recording) -> None:
+    async def _close_recording(self, recording: Recorder) -> None:
         """Commit what is left, and let go of the store; told again to stop meanwhile, it still does both."""
         works = (
             recording.commits.settle,

@@ -1,0 +1,187 @@
+"""Resumption: what a run finds in its store when it begins, and which of those facts still count.
+
+A run that goes on compares its record with what it is asked to do now. Then each frame that it was in before is
+restored from its facts, but those of nodes that have changed since, in code, inputs or arguments, and of all nodes that
+depend on such ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cascade.adapters.state.damage import checking
+from cascade.adapters.state.digests import path_digest
+from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.runtime.events import SkipReason
+from cascade.runtime.exceptions import RunChangedError
+from cascade.runtime.recording.commits import Commits
+from cascade.runtime.recording.run_differences import Differences, compare, merged
+from cascade.runtime.recording.run_record import NEVER_STORED, code_of, make_record
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.common import EnvContract, ParamContract
+from cascade.spec.digest_rules import made_by
+from cascade.spec.durable import DurableStateBackend, NextRound, RunRecord
+from cascade.spec.errors import RunRulesError
+from cascade.spec.lazy_types import ParamLazyResult
+
+if TYPE_CHECKING:
+    from cascade.graph.tree import Tree
+    from cascade.runtime.frames.jobs import Job
+    from cascade.runtime.options import RunOptions
+    from cascade.runtime.resource_manager import ResourceRegistry
+    from cascade.runtime.strategies import Prepared
+
+
+class Resumption:
+    """The record of one run, and its facts from before.
+
+    `record` is `None` until the run has become this process's own. `is_resumed` says that the run goes on from facts in
+    the store. `store` is the name of the store in errors.
+    """
+
+    def __init__(
+        self, run_id: str, state: DurableStateBackend, registry: ResourceRegistry, commits: Commits
+    ) -> None:
+        self.store: str = getattr(state, "store", type(state).__name__)
+        self.record: RunRecord | None = None
+        self.is_resumed = False
+        self._run_id = run_id
+        self._state = state
+        self._registry = registry
+        self._commits = commits
+        self._code: set[tuple[str, str]] = set()  # the references of tasks whose code the record has
+        self._changed = Differences()
+
+    async def open(self, tree: Tree, options: RunOptions) -> NextRound | None:
+        """Take the run, whose first target has this tree; return the round that its loop goes on with, if it is later.
+
+        The record is committed before the first call is made. So who goes on after a kill in the middle of that call
+        has the same identity, and gives the same idempotency key.
+
+        Raises:
+            RunActiveError: If somebody else drives it.
+            RunChangedError: If it began as another one, and `resume="compatible"` was not asked for.
+            RunRulesError: If another version of Cascade has recorded it.
+            StoreError: If the store can't be read or written.
+        """
+        later = await self._open(tree, options)
+        await self._commits.first()
+        return later
+
+    async def _open(self, tree: Tree, options: RunOptions) -> NextRound | None:
+        known = await (self._state.open(anew=True) if options.restart else self._state.open())
+        now = make_record(tree, options.params, None if known is None else known.salt, self._contracts(tree))
+        if known is None:
+            self._begin(now)
+            return None
+        if known.rules != now.rules:
+            raise RunRulesError(self._run_id, made_by(known.rules))
+        self._changed = compare(known, now, tree)
+        if self._changed.texts and not options.compatible:
+            raise RunChangedError(self._run_id, self._changed.texts)
+        later = self._state.get_target(None)  # before anything is put: it may not be readable here
+        if later is not None and (self._changed.nodes or self._changed.inputs):
+            self._begin(now)  # the rounds so far came of another beginning
+            return None
+        self._go_on(merged(known, now) if self._changed.texts else known)
+        return later
+
+    def _contracts(self, tree: Tree) -> list[ParamContract | EnvContract]:
+        """Return the inputs of the resources that a tree takes."""
+        names = dict.fromkeys(name for call in tree.structure.calls for name in call.resources())
+        return self._registry.contracts(names)
+
+    def _begin(self, record: RunRecord) -> None:
+        self._changed = Differences()
+        self._state.begin(record)
+        self._note_record(record)
+
+    def _go_on(self, record: RunRecord) -> None:
+        self.is_resumed = True
+        self._replace_record(record)
+
+    def _replace_record(self, record: RunRecord) -> None:
+        self._state.put_record(record)
+        self._note_record(record)
+
+    def _note_record(self, record: RunRecord) -> None:
+        self.record = record
+        self._code = {(each.module, each.qualname) for each in record.code}
+        self._commits.note_change()
+
+    def restore(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
+        """Prepare the facts of a frame that opens; return the nodes that they settle, and how.
+
+        Only a frame that the run was in before, which `recovered` says, has facts to go on with: those of the nodes
+        that have not changed since. All others are forgotten.
+        """
+        self._note_code(prepared)
+        if not recovered:
+            if self._state.holds(key):
+                self._state.clear(key)
+            return {}
+        program, lazies = prepared.program, prepared.lazies
+        settled: dict[int, SkipReason] = {}
+        changed = self._changed_nodes(key, prepared) if self._changed.texts else frozenset()
+        for position in program.order:
+            node = NodeKey(key, program.paths[position])
+            if position in changed:
+                self._state.discard(node)
+            elif self._state.has_result(node):
+                settled[position] = SkipReason.RECOVERED
+            elif reason := self._state.get_skip_reason(node):
+                # With a target it was called, and the tree in its place was skipped.
+                if self._state.get_target(node) is not None:
+                    settled[position] = SkipReason.RECOVERED
+                    continue
+                with checking(self.store, self._run_id):
+                    settled[position] = SkipReason(reason)
+                otherwise = lazies[position].policies.otherwise
+                if reason == SkipReason.CONDITION_FALSE and otherwise is not MISSING:
+                    self._state.put_result(node, otherwise)
+        return settled
+
+    def _changed_nodes(self, key: FrameKey, prepared: Prepared) -> frozenset[int]:
+        """Return the nodes that have changed, or depend on such ones, and all that were skipped.
+
+        A node changes with its code, its inputs and its arguments. Skips are decided anew, since what they were decided
+        by may have changed.
+        """
+        program, lazies = prepared.program, prepared.lazies
+        first = key.parent is None and key.number == 0
+        changed: set[int] = set()
+        for position in program.order:
+            call, lazy = program.calls[position], lazies[position]
+            routes = [route for choice in call.choices() for route in choice.routes]
+            if (
+                tuple(lazy.task.reference) in self._changed.tasks
+                or (first and path_digest(program.paths[position]) in self._changed.nodes)
+                or (isinstance(lazy, ParamLazyResult) and lazy.contract.name in self._changed.inputs)
+                or any(
+                    contract.name in self._changed.inputs
+                    for contract in self._registry.contracts(program.resources[position])
+                )
+                or not changed.isdisjoint((*program.inputs[position], *call.conditions, *routes))
+            ):
+                changed.add(position)
+        skipped = {
+            position
+            for position, path in enumerate(program.paths)
+            if self._state.get_skip_reason(NodeKey(key, path)) is not None
+        }
+        return frozenset(changed | skipped)
+
+    def next_round(self, job: Job) -> NextRound | None:
+        """Return the round that the loop in the place of a call goes on with, if the run was in it before."""
+        return self._state.get_target(job.key) if job.frame.loop.recovered else None
+
+    def _note_code(self, prepared: Prepared) -> None:
+        """Add to the record the code of tasks that the run has not met before."""
+        met = {lazy.task for lazy in prepared.lazies} - NEVER_STORED
+        if all(tuple(task.reference) in self._code for task in met):
+            return
+        assert self.record is not None
+        new = {each for each in code_of(prepared.lazies) if (each.module, each.qualname) not in self._code}
+        if new:
+            self._replace_record(replace(self.record, code=tuple(sorted({*self.record.code, *new}))))
