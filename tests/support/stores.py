@@ -18,6 +18,7 @@ from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.adapters.state.sqlite.sqlite_journal import SqliteJournal
 from cascade.adapters.store_urls import STATE_FORMS
 from cascade.spec.protocols import Codec
+from support.journals import BlankJournal
 from support.redis_server import RedisProcess
 
 SHARED = Path("/dev/shm")  # files that live for a moment, where there is such a place
@@ -95,6 +96,11 @@ def recorded(
         )
 
     return make
+
+
+def unstored(run_id: str) -> RecordedState:
+    """Return the state of a run that is recorded like any other, and kept nowhere: without a thread or a server."""
+    return RecordedState(BlankJournal(), run_id)
 
 
 def _client(url: str) -> closing[Any]:

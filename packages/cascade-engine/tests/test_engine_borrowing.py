@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 import cascade as cs
 from cascade.runtime import Engine
 
+pytestmark = pytest.mark.virtual_time
+
 NEVER = 1e6
 """Seconds of a clock that jumps: who waits for so long waits for ever."""
 
@@ -75,98 +77,84 @@ async def run_all(engine: Engine, roots: list[Shape]) -> list[int]:
     roots=st.lists(shapes({"cpu": 4, "gpu": 2, "memory": 1}, 3), min_size=1, max_size=3),
     concurrency=st.sampled_from([None, 1, 2, 3]),
 )
-def test_runs_inside_tasks_come_to_an_end(play: Any, roots: list[Shape], concurrency: int | None) -> None:
+async def test_runs_inside_tasks_come_to_an_end(roots: list[Shape], concurrency: int | None) -> None:
     """Whatever runs inside a task and needs no more than the task holds gets it, in any shape of nesting."""
-
-    async def main() -> list[int]:
-        totals = {"cpu": 4, "gpu": 2, "memory": 1}
-        async with Engine(system_resources=totals, max_concurrency=concurrency) as engine:
-            return await run_all(engine, roots)
-
-    assert play(main()) == [shape.size for shape in roots]
+    totals = {"cpu": 4, "gpu": 2, "memory": 1}
+    async with Engine(system_resources=totals, max_concurrency=concurrency) as engine:
+        value = await run_all(engine, roots)
+    assert value == [shape.size for shape in roots]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 3])
 @pytest.mark.parametrize("deep", [2, 3])
 @pytest.mark.parametrize("wide", [2, 3])
-def test_nested_runs_on_few_slots(play: Any, concurrency: int, deep: int, wide: int) -> None:
+async def test_nested_runs_on_few_slots(concurrency: int, deep: int, wide: int) -> None:
     """Runs inside runs, deep and wide, end on an engine of one slot and of few."""
 
     def shape(depth: int) -> Shape:
         return Shape({}, [shape(depth - 1) for _ in range(wide)] if depth else [])
 
-    async def main() -> list[int]:
-        async with Engine(max_concurrency=concurrency) as engine:
-            return await run_all(engine, [shape(deep)])
-
-    assert play(main()) == [sum(wide**level for level in range(deep + 1))]
+    async with Engine(max_concurrency=concurrency) as engine:
+        value = await run_all(engine, [shape(deep)])
+    assert value == [sum(wide**level for level in range(deep + 1))]
 
 
-def test_a_borrower_is_not_held_up_by_one_who_waits_for_its_lender(play: Any) -> None:
+async def test_a_borrower_is_not_held_up_by_one_who_waits_for_its_lender() -> None:
     """A request that fits is served though one before it wants the same and more: more is held above this one."""
-
-    async def main() -> list[int]:
-        async with Engine(system_resources={"cpu": 3, "gpu": 2}) as engine:
-            holder = Shape({"gpu": 1, "cpu": 1}, [Shape({"cpu": 2})])  # asks for a cpu more than it holds
-            greedy = Shape({"gpu": 1}, [Shape({"gpu": 2, "cpu": 1})])  # waits for what `holder` has
-            slow = Shape({"gpu": 1, "cpu": 1}, [Shape({}, [Shape({"cpu": 2})])])
-            return await run_all(engine, [greedy, holder]) + await run_all(engine, [greedy, slow])
-
-    assert play(main()) == [2, 2, 2, 3]
+    async with Engine(system_resources={"cpu": 3, "gpu": 2}) as engine:
+        holder = Shape({"gpu": 1, "cpu": 1}, [Shape({"cpu": 2})])  # asks for a cpu more than it holds
+        greedy = Shape({"gpu": 1}, [Shape({"gpu": 2, "cpu": 1})])  # waits for what `holder` has
+        slow = Shape({"gpu": 1, "cpu": 1}, [Shape({}, [Shape({"cpu": 2})])])
+        value = await run_all(engine, [greedy, holder]) + await run_all(engine, [greedy, slow])
+    assert value == [2, 2, 2, 3]
 
 
-def test_a_large_borrower_is_not_starved_by_those_who_hold_nothing(play: Any) -> None:
+async def test_a_large_borrower_is_not_starved_by_those_who_hold_nothing() -> None:
     """While a run inside a task waits for more than the task holds, no new outer call gets what it waits for."""
     order: list[str] = []
 
-    async def main() -> None:
-        async with Engine(system_resources={"gpu": 3}) as engine:
+    async with Engine(system_resources={"gpu": 3}) as engine:
 
-            @cs.task
-            async def work(name: str, seconds: float) -> None:
-                order.append(name)
-                await asyncio.sleep(seconds)
+        @cs.task
+        async def work(name: str, seconds: float) -> None:
+            order.append(name)
+            await asyncio.sleep(seconds)
 
-            @cs.task
-            async def outer() -> None:
-                await asyncio.sleep(0.5)
-                await engine.run(work("inner", 1).with_constraints(gpu=3))
+        @cs.task
+        async def outer() -> None:
+            await asyncio.sleep(0.5)
+            await engine.run(work("inner", 1).with_constraints(gpu=3))
 
-            stream = [work(f"small {n}", 1 + n / 10).with_constraints(gpu=1) for n in range(6)]
-            async with asyncio.TaskGroup() as group:
-                group.create_task(engine.run(outer().with_constraints(gpu=1)))
-                group.create_task(engine.run(stream))
-
-    play(main())
+        stream = [work(f"small {n}", 1 + n / 10).with_constraints(gpu=1) for n in range(6)]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.run(outer().with_constraints(gpu=1)))
+            group.create_task(engine.run(stream))
     assert order == ["small 0", "small 1", "inner", "small 2", "small 3", "small 4", "small 5"]
 
 
 @pytest.mark.parametrize("holders", [1, 2])
-def test_what_is_lent_when_its_holder_ends_comes_back_with_the_borrower(play: Any, holders: int) -> None:
+async def test_what_is_lent_when_its_holder_ends_comes_back_with_the_borrower(holders: int) -> None:
     """A run that outlives the task it borrows from keeps what it has until its own end, and then all of it is free."""
     order: list[str] = []
 
-    async def main() -> None:
-        async with Engine(system_resources={"gpu": 2}) as engine:
+    async with Engine(system_resources={"gpu": 2}) as engine:
 
-            @cs.task
-            async def work(name: str, seconds: float) -> None:
-                await asyncio.sleep(seconds)
-                order.append(name)
+        @cs.task
+        async def work(name: str, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            order.append(name)
 
-            begun: list[asyncio.Task[Any]] = []
+        begun: list[asyncio.Task[Any]] = []
 
-            @cs.task
-            async def leave(depth: int) -> None:
-                inner = leave(depth - 1) if depth else work("lent", 5)
-                begun.append(asyncio.create_task(engine.run(inner.with_constraints(gpu=2))))
-                await asyncio.sleep(1)
+        @cs.task
+        async def leave(depth: int) -> None:
+            inner = leave(depth - 1) if depth else work("lent", 5)
+            begun.append(asyncio.create_task(engine.run(inner.with_constraints(gpu=2))))
+            await asyncio.sleep(1)
 
-            await engine.run(leave(holders - 1).with_constraints(gpu=2))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(engine.run(work("next", 1).with_constraints(gpu=1)))
-                group.create_task(engine.run(work("all", 1).with_constraints(gpu=2)))
-            await asyncio.gather(*begun)
-
-    play(main())
+        await engine.run(leave(holders - 1).with_constraints(gpu=2))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.run(work("next", 1).with_constraints(gpu=1)))
+            group.create_task(engine.run(work("all", 1).with_constraints(gpu=2)))
+        await asyncio.gather(*begun)
     assert order == ["lent", "next", "all"]

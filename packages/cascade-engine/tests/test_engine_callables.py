@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from support.loops import pass_time
 
 import cascade as cs
 from cascade.runtime import MessageBus, TaskExecutionFinished, TaskExecutionStarted, TaskTimeoutError
@@ -118,32 +119,28 @@ def shapes(task: cs.Task[Any], plain: cs.Task[Any]) -> dict[str, tuple[cs.LazyRe
 @pytest.mark.parametrize("listened", [False, True])
 @pytest.mark.parametrize("setting", ["plain", "bounded", "recorded"])
 @pytest.mark.parametrize("name", list(shapes(cs.task(double), cs.task(double))))
-def test_every_way_of_running_awaits(name: str, setting: str, listened: bool, tmp_path: Any) -> None:
+async def test_every_way_of_running_awaits(name: str, setting: str, listened: bool, tmp_path: Any) -> None:
     """Whether it comes once or again, is listened to, bounded or recorded: an awaitable stands for its value."""
-
-    async def main() -> None:
-        bus = MessageBus()
-        seen: list[Any] = []
-        if listened:
-            bus.subscribe(TaskExecutionStarted, seen.append)
-            bus.subscribe(TaskExecutionFinished, seen.append)
-        task, plain = cs.task(name="task")(logged(double)), cs.task(name="plain")(lambda x: 2 * x)
-        settings: dict[str, Any] = {"bus": bus, "system_resources": {"gpu": 1}}
-        if setting == "bounded":
-            settings["max_concurrency"] = 2
-        if setting == "recorded":
-            settings["state"] = f"sqlite:///{tmp_path}/runs.db"
-        async with cs.Engine(**settings) as engine:
-            for time in range(3):
-                target, value = shapes(task, plain)[name]
-                seen.clear()
-                assert await engine.run(target, run_id=f"run {time}") == value
-                begun = [event.task_id for event in seen if isinstance(event, TaskExecutionStarted)]
-                ended = [event.task_id for event in seen if isinstance(event, TaskExecutionFinished)]
-                assert sorted(begun) == sorted(ended)
-                assert len(set(begun)) == len(begun)
-
-    asyncio.run(main())
+    bus = MessageBus()
+    seen: list[Any] = []
+    if listened:
+        bus.subscribe(TaskExecutionStarted, seen.append)
+        bus.subscribe(TaskExecutionFinished, seen.append)
+    task, plain = cs.task(name="task")(logged(double)), cs.task(name="plain")(lambda x: 2 * x)
+    settings: dict[str, Any] = {"bus": bus, "system_resources": {"gpu": 1}}
+    if setting == "bounded":
+        settings["max_concurrency"] = 2
+    if setting == "recorded":
+        settings["state"] = f"sqlite:///{tmp_path}/runs.db"
+    async with cs.Engine(**settings) as engine:
+        for time in range(3):
+            target, value = shapes(task, plain)[name]
+            seen.clear()
+            assert await engine.run(target, run_id=f"run {time}") == value
+            begun = [event.task_id for event in seen if isinstance(event, TaskExecutionStarted)]
+            ended = [event.task_id for event in seen if isinstance(event, TaskExecutionFinished)]
+            assert sorted(begun) == sorted(ended)
+            assert len(set(begun)) == len(begun)
 
 
 def test_a_loop_of_awaitables_goes_on() -> None:
@@ -173,16 +170,22 @@ def test_a_retry_covers_what_is_awaited() -> None:
     assert cs.run([flaky(), flaky()]) == [4, 5]
 
 
-def test_a_timeout_covers_what_is_awaited(play: Any) -> None:
+@pytest.mark.stepped_time
+async def test_a_timeout_covers_what_is_awaited() -> None:
     """A function in a thread that returns a coroutine is timed until that has ended."""
+    began = asyncio.Event()
 
     @cs.task(mode="thread", timeout=5)
     @logged
     async def slow() -> None:
+        began.set()
         await asyncio.sleep(60)
 
+    running = asyncio.create_task(cs.arun(slow()))
+    await began.wait()
+    await pass_time(5)
     with pytest.raises(TaskTimeoutError):
-        play(cs.arun(slow()))
+        await running
 
 
 def test_slots_are_held_while_it_is_awaited() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.runtime import (
@@ -27,7 +28,8 @@ def add(*values: int) -> int:
     return sum(values)
 
 
-def test_siblings_are_cancelled_and_awaited(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_siblings_are_cancelled_and_awaited() -> None:
     """One of 64 fails: the other 63 are cancelled and have really ended before the error comes out."""
     ended: list[int] = []
 
@@ -43,12 +45,13 @@ def test_siblings_are_cancelled_and_awaited(play: Any) -> None:
             ended.append(number)
 
     with pytest.raises(ValueError, match="number 40"):
-        play(cs.arun([sibling(number) for number in range(64)]))
+        await cs.arun([sibling(number) for number in range(64)])
     assert ended == [number for number in range(64) if number != 40]
-    assert play.now == 64.0
+    assert now() == 64.0
 
 
-def test_a_sibling_that_ignores_it_is_awaited(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_sibling_that_ignores_it_is_awaited() -> None:
     """A task that catches the cancellation and goes on is waited for."""
     ended: list[int] = []
 
@@ -66,11 +69,12 @@ def test_a_sibling_that_ignores_it_is_awaited(play: Any) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        play(cs.arun([stubborn(), fail()]))
-    assert (ended, play.now) == ([1], 21.0)
+        await cs.arun([stubborn(), fail()])
+    assert (ended, now()) == ([1], 21.0)
 
 
-def test_what_a_cancelled_sibling_raises_does_not_hide_the_first_error(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_what_a_cancelled_sibling_raises_does_not_hide_the_first_error() -> None:
     """The first failure comes out, whatever the siblings raise while they end."""
 
     @cs.task
@@ -86,10 +90,11 @@ def test_what_a_cancelled_sibling_raises_does_not_hide_the_first_error(play: Any
         raise ValueError("first")
 
     with pytest.raises(ValueError, match="first"):
-        play(cs.arun([worse(), fail()]))
+        await cs.arun([worse(), fail()])
 
 
-def test_nothing_new_starts_after_a_failure(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_nothing_new_starts_after_a_failure() -> None:
     """After the first failure nothing starts, what was ready included."""
     started: list[int] = []
 
@@ -101,11 +106,12 @@ def test_nothing_new_starts_after_a_failure(play: Any) -> None:
         return number
 
     with pytest.raises(ValueError, match="no"):
-        play(cs.arun([step(0), step(1), step(2), step(4, step(3))]))
+        await cs.arun([step(0), step(1), step(2), step(4, step(3))])
     assert started == [0, 1]
 
 
-def test_cancelling_a_run_from_outside(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_cancelling_a_run_from_outside() -> None:
     """Cancelling `engine.run` cancels what it runs, waits for that, and raises `CancelledError`."""
     ended: list[str] = []
 
@@ -117,21 +123,19 @@ def test_cancelling_a_run_from_outside(play: Any) -> None:
             await asyncio.sleep(5)
             ended.append(name)
 
-    async def main() -> None:
-        async with Engine() as engine:
-            running = asyncio.create_task(engine.run([work("a"), work("b")]))
-            await asyncio.sleep(1)
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    play(main())
+    async with Engine() as engine:
+        running = asyncio.create_task(engine.run([work("a"), work("b")]))
+        await asyncio.sleep(1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
     assert ended == ["a", "b"]
-    assert play.now == 6.0
+    assert now() == 6.0
 
 
-def test_a_callers_timeout_is_the_callers(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_callers_timeout_is_the_callers() -> None:
     """`asyncio.timeout` around a run raises `TimeoutError` there, after the run has ended."""
     ended: list[int] = []
 
@@ -142,29 +146,23 @@ def test_a_callers_timeout_is_the_callers(play: Any) -> None:
         finally:
             ended.append(1)
 
-    async def main() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(3):
-                await cs.arun(work())
-        assert ended
-
-    play(main())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3):
+            await cs.arun(work())
+    assert ended
 
 
-def test_a_cancellation_that_comes_too_late_is_not_lost(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_cancellation_that_comes_too_late_is_not_lost() -> None:
     """A run that is cancelled in the very turn in which it ends raises `CancelledError`, as any coroutine does."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            for turns in range(12):
-                running = asyncio.create_task(engine.run(add(1)))
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                cancelled = running.cancel()
-                result = (await asyncio.gather(running, return_exceptions=True))[0]
-                assert isinstance(result, asyncio.CancelledError) if cancelled else result == 1, turns
-
-    play(main())
+    async with Engine() as engine:
+        for turns in range(12):
+            running = asyncio.create_task(engine.run(add(1)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            cancelled = running.cancel()
+            result = (await asyncio.gather(running, return_exceptions=True))[0]
+            assert isinstance(result, asyncio.CancelledError) if cancelled else result == 1, turns
 
 
 STRAY = ["inline", "thread", "async", "retried", "awaits a cancelled future", "cancels itself", "map item"]
@@ -199,8 +197,9 @@ def stray(way: str) -> cs.LazyResult[Any]:
     return cs.task(wait)() if way == "awaits a cancelled future" else cs.task(cancel_itself)()
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("way", STRAY)
-def test_a_stray_cancellation_is_a_failure_of_its_task(way: str, play: Any) -> None:
+async def test_a_stray_cancellation_is_a_failure_of_its_task(way: str) -> None:
     """A task that raises `CancelledError` of its own fails with an error that names it; it is not retried."""
     bus, heard = MessageBus(), list[TaskExecutionFinished]()
     bus.subscribe(TaskExecutionFinished, heard.append)
@@ -210,7 +209,7 @@ def test_a_stray_cancellation_is_a_failure_of_its_task(way: str, play: Any) -> N
             await engine.run([stray(way), add(1)])
 
     with pytest.raises(TaskCancelledError, match="was cancelled, and not by its run") as caught:
-        play(main())
+        await main()
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert caught.value.__cause__.args == ("stray",)
     assert "in task" in caught.value.__notes__[0]
@@ -218,17 +217,20 @@ def test_a_stray_cancellation_is_a_failure_of_its_task(way: str, play: Any) -> N
 
 
 @pytest.mark.parametrize("way", STRAY)
-def test_a_run_that_finishes_goes_on_after_a_stray_cancellation(way: str, play: Any) -> None:
+async def test_a_run_that_finishes_goes_on_after_a_stray_cancellation(way: str) -> None:
     """With `on_failure="finish"` a stray cancellation is one failure among others."""
     ran: list[int] = []
+    cancelled, bus = asyncio.Event(), MessageBus()
+    bus.subscribe(TaskExecutionFinished, lambda event: cancelled.set() if event.error else None)
 
     @cs.task
     async def other() -> None:
-        await asyncio.sleep(1)
+        await cancelled.wait()
         ran.append(1)
 
-    with pytest.raises(ExceptionGroup) as caught:
-        play(cs.arun([stray(way), other()], on_failure="finish"))
+    async with Engine(bus=bus) as engine:
+        with pytest.raises(ExceptionGroup) as caught:
+            await engine.run([stray(way), other()], on_failure="finish")
     assert [type(each) for each in caught.value.exceptions] == [TaskCancelledError]
     assert ran == [1]
 
@@ -321,7 +323,8 @@ def _total(values: list[int]) -> int:
     return sum(values)
 
 
-def test_cancelling_at_any_turn_leaves_nothing_behind(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_cancelling_at_any_turn_leaves_nothing_behind() -> None:
     """Whenever a run of forty nodes of all kinds is cancelled, no task, slot, provider, key or event is left open."""
 
     async def main() -> None:
@@ -347,7 +350,7 @@ def test_cancelling_at_any_turn_leaves_nothing_behind(play: Any) -> None:
                 assert await engine.run(target) == wanted
         raise AssertionError("the run does not end")
 
-    play(main())
+    await main()
 
 
 def check_events(events: list[Event]) -> None:
@@ -362,14 +365,15 @@ def check_events(events: list[Event]) -> None:
     assert not events or isinstance(events[-1], RunFinished)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("timeout", [None, 60])
-def test_a_cancellation_in_the_last_turn_of_a_call_changes_nothing(
-    timeout: float | None, fails: bool, play: Any
+@pytest.mark.parametrize("limit", [None, 60])
+async def test_a_cancellation_in_the_last_turn_of_a_call_changes_nothing(
+    limit: float | None, fails: bool
 ) -> None:
     """A call that is cancelled in the turn in which it ends has ended already: its value or its error stays."""
 
-    @cs.task(timeout=timeout)
+    @cs.task(timeout=limit)
     async def last() -> int:
         task = asyncio.current_task()
         assert task is not None
@@ -380,7 +384,7 @@ def test_a_cancellation_in_the_last_turn_of_a_call_changes_nothing(
 
     thread = cs.task(mode="thread")(lambda: 1)
     if not fails:
-        assert play(cs.arun([last(), thread()])) == [6, 1]
+        assert await cs.arun([last(), thread()]) == [6, 1]
         return
     with pytest.raises(ValueError, match="its own"):
-        play(cs.arun([last(), thread()]))
+        await cs.arun([last(), thread()])

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
@@ -66,9 +67,10 @@ def trees() -> dict[str, Callable[[], Any]]:
     }
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("tree", list(trees()))
 @pytest.mark.parametrize("state", [InMemoryStateBackend, Kept], ids=["built-in", "state"])
-def test_a_cancel_scope_around_a_run_works_at_every_await(tree: str, state: Any, play: Any) -> None:
+async def test_a_cancel_scope_around_a_run_works_at_every_await(tree: str, state: Any) -> None:
     """Whenever `anyio` cancels the scope around `arun`, the scope ends there, and the run has ended in order."""
 
     async def main() -> None:
@@ -93,7 +95,7 @@ def test_a_cancel_scope_around_a_run_works_at_every_await(tree: str, state: Any,
             if value == 1 and turns > 40:
                 return
 
-    play(main())
+    await main()
 
 
 def _cancel_after(turns: int, scope: anyio.CancelScope) -> None:
@@ -104,7 +106,7 @@ def _cancel_after(turns: int, scope: anyio.CancelScope) -> None:
         scope.cancel()
 
 
-def test_move_on_after() -> None:
+async def test_move_on_after() -> None:
     """`anyio.move_on_after` around a run moves on, and the task that was cut short has ended."""
     ended: list[int] = []
 
@@ -116,38 +118,33 @@ def test_move_on_after() -> None:
             await asyncio.sleep(0)
             ended.append(1)
 
-    async def main() -> None:
-        with anyio.move_on_after(0.01) as scope:
-            await cs.arun(long())
-        assert scope.cancelled_caught
-        assert ended == [1]
-
-    asyncio.run(main())
+    with anyio.move_on_after(0.01) as scope:
+        await cs.arun(long())
+    assert scope.cancelled_caught
+    assert ended == [1]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("turns", range(12))
 @pytest.mark.parametrize("tree", ["plain", "coroutines", "resource", "policies"])
-def test_the_callers_own_cancellation_comes_out(turns: int, tree: str, play: Any) -> None:
+async def test_the_callers_own_cancellation_comes_out(turns: int, tree: str) -> None:
     """Whoever is cancelled in a run is cancelled with the message that was given."""
-
-    async def main() -> None:
-        engine = Engine()
-        engine.register(slow_pool)
-        running = asyncio.create_task(engine.run(trees()[tree]()))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        cancelled = running.cancel("because of this")
-        try:
-            assert await running == 1
-            assert not cancelled
-        except asyncio.CancelledError as error:
-            assert error.args == ("because of this",)  # noqa: PT017 - it may come out or not
-            assert running.cancelled()
-
-    play(main())
+    engine = Engine()
+    engine.register(slow_pool)
+    running = asyncio.create_task(engine.run(trees()[tree]()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    cancelled = running.cancel("because of this")
+    try:
+        assert await running == 1
+        assert not cancelled
+    except asyncio.CancelledError as error:
+        assert error.args == ("because of this",)  # noqa: PT017 - it may come out or not
+        assert running.cancelled()
 
 
-def test_a_failure_that_came_first_comes_out(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_failure_that_came_first_comes_out() -> None:
     """Who is cancelled while a run cleans up after a failure gets the failure."""
 
     @cs.task
@@ -162,18 +159,16 @@ def test_a_failure_that_came_first_comes_out(play: Any) -> None:
         await asyncio.sleep(1)
         raise ValueError("first")
 
-    async def main() -> None:
-        running = asyncio.create_task(cs.arun([stubborn(), fail()]))
-        await asyncio.sleep(3)
-        running.cancel()
-        with pytest.raises(ValueError, match="first"):
-            await running
-
-    play(main())
+    running = asyncio.create_task(cs.arun([stubborn(), fail()]))
+    await asyncio.sleep(3)
+    running.cancel()
+    with pytest.raises(ValueError, match="first"):
+        await running
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("failure", [None, "raises"])
-def test_a_cancelled_run_says_so(failure: str | None, play: Any) -> None:
+async def test_a_cancelled_run_says_so(failure: str | None) -> None:
     """The events of a cancelled run, and of its calls under way, have the status `Cancelled`."""
     bus, events = MessageBus(), list[Any]()
     bus.subscribe(Event, events.append)
@@ -186,51 +181,41 @@ def test_a_cancelled_run_says_so(failure: str | None, play: Any) -> None:
             if failure:
                 raise ValueError("while it ended")
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            running = asyncio.create_task(engine.run([work(), work().with_retry(), give(work)]))
-            await asyncio.sleep(1)
-            running.cancel("enough")
-            with pytest.raises(asyncio.CancelledError, match="enough"):
-                await running
-
-    play(main())
+    async with Engine(bus=bus) as engine:
+        running = asyncio.create_task(engine.run([work(), work().with_retry(), give(work)]))
+        await asyncio.sleep(1)
+        running.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await running
     assert isinstance(events[-1], RunFinished)
     assert (events[-1].status, events[-1].error) == ("Cancelled", "CancelledError: enough")
     ends = [event.status for event in events if isinstance(event, TaskExecutionFinished)]
     assert ends == [Status.SUCCEEDED, *[Status.FAILED if failure else Status.CANCELLED] * 2]
 
 
-def test_closing_an_engine_cancels_its_runs(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_closing_an_engine_cancels_its_runs() -> None:
     """A run of an engine that is closed ends with a cancellation that says why."""
-
-    async def main() -> None:
-        engine = Engine()
-        running = asyncio.create_task(engine.run(sleep(1000)))
-        await asyncio.sleep(1)
-        await engine.close()
-        with pytest.raises(asyncio.CancelledError, match="the engine is closed"):
-            await running
-
-    play(main())
+    engine = Engine()
+    running = asyncio.create_task(engine.run(sleep(1000)))
+    await asyncio.sleep(1)
+    await engine.close()
+    with pytest.raises(asyncio.CancelledError, match="the engine is closed"):
+        await running
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_closing_is_seen_through(turns: int, tmp_path: Path) -> None:
+async def test_closing_is_seen_through(turns: int, tmp_path: Path) -> None:
     """Who is cancelled while an engine closes raises that when all is closed: no thread of it is left."""
-
-    async def main() -> None:
-        engine = Engine(cache=f"sqlite:///{tmp_path / 'cache.db'}")
-        assert await engine.run(cs.task(mode="thread")(lambda: 1)().with_cache(cs.ByInputs())) == 1
-        closing = asyncio.create_task(engine.close())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if closing.cancel("enough"):
-            with pytest.raises(asyncio.CancelledError, match="enough"):
-                await closing
-        await engine.close()
-
-    asyncio.run(main())
+    engine = Engine(cache=f"sqlite:///{tmp_path / 'cache.db'}")
+    assert await engine.run(cs.task(mode="thread")(lambda: 1)().with_cache(cs.ByInputs())) == 1
+    closing = asyncio.create_task(engine.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if closing.cancel("enough"):
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await closing
+    await engine.close()
 
 
 # Cancellations that are aimed at a resource
@@ -269,10 +254,11 @@ async def hold(seconds: float, log: list[str], group: int = cs.inject("group")) 
     return group
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
 @pytest.mark.parametrize("kind", ["asyncio", "anyio"])
 @pytest.mark.parametrize("retried", [False, True])
-def test_a_task_group_of_a_resource_fails(kind: str, scope: str, retried: bool, play: Any) -> None:
+async def test_a_task_group_of_a_resource_fails(kind: str, scope: str, retried: bool) -> None:
     """When a task group inside a resource fails, the run fails at once with the group, siblings and all released."""
     log: list[str] = []
 
@@ -298,13 +284,14 @@ def test_a_task_group_of_a_resource_fails(kind: str, scope: str, retried: bool, 
             await engine.run([sibling(), target.with_retry(on=OSError) if retried else target])
 
     with pytest.raises(ExceptionGroup) as caught:
-        play(main())
+        await main()
     assert [str(each) for each in caught.value.exceptions] == ["the group's"]
-    assert play.now == 1.0
+    assert now() == 1.0
     assert sorted(log) == ["db", "held 500", "sibling"]
 
 
-def test_a_group_of_a_call_is_retried(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_group_of_a_call_is_retried() -> None:
     """The group that a call's own resource raises is that attempt's failure, and may be retried."""
     log: list[str] = []
 
@@ -314,12 +301,13 @@ def test_a_group_of_a_call_is_retried(play: Any) -> None:
             await engine.run(hold(50, log).with_retry(2))
 
     with pytest.raises(ExceptionGroup):
-        play(main())
+        await main()
     assert log == ["held 50"] * 3
-    assert play.now == 3.0
+    assert now() == 3.0
 
 
-def test_a_group_that_fails_while_another_resource_opens(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_group_that_fails_while_another_resource_opens() -> None:
     """The run fails with the group also if the keeper is about to open something else."""
     log: list[str] = []
 
@@ -335,12 +323,13 @@ def test_a_group_that_fails_while_another_resource_opens(play: Any) -> None:
             await engine.run([hold(500, log), give(1, cs.inject("slow"))])
 
     with pytest.raises(ExceptionGroup, match="unhandled errors") as caught:
-        play(main())
+        await main()
     assert [str(each) for each in caught.value.exceptions] == ["the group's"]
-    assert play.now == 1.0
+    assert now() == 1.0
 
 
-def test_a_keeper_that_is_cancelled_ends_the_run(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_keeper_that_is_cancelled_ends_the_run() -> None:
     """Whoever cancels the asyncio task of a shared resource ends the run with an error that names the resource."""
     tasks: list[asyncio.Task[Any]] = []
 
@@ -363,26 +352,24 @@ def test_a_keeper_that_is_cancelled_ends_the_run(play: Any) -> None:
             await engine.run(cancel_it())
 
     with pytest.raises(ResourceCancelledError, match="'group'") as caught:
-        play(main())
+        await main()
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
-    assert play.now == 1.0
+    assert now() == 1.0
 
 
-def test_whoever_cancels_every_task_cancels_the_run(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_whoever_cancels_every_task_cancels_the_run() -> None:
     """A run in which each asyncio task is cancelled at once raises `CancelledError`."""
     log: list[str] = []
 
-    async def main() -> None:
-        engine = Engine()
-        engine.register(group_resource("asyncio", "run", log))
-        running = asyncio.create_task(engine.run([hold(500, log), sleep(500)]))
-        await asyncio.sleep(0.5)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel("all of them")
-        with pytest.raises(asyncio.CancelledError, match="all of them"):
-            await running
-
-    play(main())
+    engine = Engine()
+    engine.register(group_resource("asyncio", "run", log))
+    running = asyncio.create_task(engine.run([hold(500, log), sleep(500)]))
+    await asyncio.sleep(0.5)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel("all of them")
+    with pytest.raises(asyncio.CancelledError, match="all of them"):
+        await running
     assert log == ["held 500"]
 
 
@@ -437,9 +424,10 @@ async def run_with(bus: MessageBus, released: list[str], run: Any = None) -> Any
         return await engine.run(everything([]) if run is None else run)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("kind", EVENTS)
 @pytest.mark.parametrize("error", [asyncio.CancelledError("x"), GeneratorExit(), ValueError()], ids=repr)
-def test_what_a_listener_raises_stops_nothing(kind: type[Event], error: BaseException, play: Any) -> None:
+async def test_what_a_listener_raises_stops_nothing(kind: type[Event], error: BaseException) -> None:
     """Whatever a listener raises, `CancelledError` included: it is logged, and the run goes on."""
     bus, heard, released = MessageBus(), list[Event](), list[str]()
 
@@ -448,14 +436,15 @@ def test_what_a_listener_raises_stops_nothing(kind: type[Event], error: BaseExce
 
     bus.subscribe(kind, broken)
     bus.subscribe(kind, heard.append)
-    assert len(play(run_with(bus, released))) == 7
+    assert len(await run_with(bus, released)) == 7
     assert heard
     assert released == ["pool"]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("kind", EVENTS)
 @pytest.mark.parametrize("error", [KeyboardInterrupt("x"), SystemExit(3)], ids=repr)
-def test_a_listener_may_end_the_run(kind: type[Event], error: BaseException, play: Any) -> None:
+async def test_a_listener_may_end_the_run(kind: type[Event], error: BaseException) -> None:
     """`KeyboardInterrupt` and `SystemExit` of a listener come out, after all calls have ended and all is released."""
     bus, events, released = MessageBus(), list[Event](), list[str]()
 
@@ -465,12 +454,9 @@ def test_a_listener_may_end_the_run(kind: type[Event], error: BaseException, pla
     bus.subscribe(Event, events.append)
     bus.subscribe(kind, interrupt)
 
-    async def main() -> None:
-        with pytest.raises(type(error)) as caught:
-            await run_with(bus, released)
-        assert caught.value is error
-
-    play(main())
+    with pytest.raises(type(error)) as caught:
+        await run_with(bus, released)
+    assert caught.value is error
     kinds = [type(event) for event in events]
     assert kinds.count(ResourceAcquired) == len(released)
     assert kinds[-1] is RunFinished
@@ -483,9 +469,10 @@ def test_a_listener_may_end_the_run(kind: type[Event], error: BaseException, pla
     assert not set(started) & set(skipped)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("make", ["plain", "loop", "chain", "coroutines", "map"])
 @pytest.mark.parametrize("kind", [TaskExecutionStarted, TaskExecutionFinished, RunFinished])
-def test_an_interrupt_of_a_listener_ends_any_way_of_running(make: str, kind: type[Event], play: Any) -> None:
+async def test_an_interrupt_of_a_listener_ends_any_way_of_running(make: str, kind: type[Event]) -> None:
     """An endless loop, a plain tree and coroutines end alike, and soon."""
     calls: list[int] = []
 
@@ -511,16 +498,14 @@ def test_an_interrupt_of_a_listener_ends_any_way_of_running(make: str, kind: typ
 
     bus.subscribe(kind, interrupt)
 
-    async def main() -> None:
-        with pytest.raises(KeyboardInterrupt):
-            await run_with(bus, [], targets[make])
-
-    play(main())
+    with pytest.raises(KeyboardInterrupt):
+        await run_with(bus, [], targets[make])
     if kind is not RunFinished:
         assert len(calls) <= 2
 
 
-def test_an_interrupt_counts_for_more_than_a_failure(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_an_interrupt_counts_for_more_than_a_failure() -> None:
     """`SystemExit` of a listener that hears of a failure is what comes out, with the failure in its notes."""
     bus = MessageBus()
 
@@ -534,12 +519,9 @@ def test_an_interrupt_counts_for_more_than_a_failure(play: Any) -> None:
     def fail() -> None:
         raise ValueError("no")
 
-    async def main() -> None:
-        with pytest.raises(SystemExit) as caught:
-            await run_with(bus, [], fail())
-        assert caught.value.code == 4
-
-    play(main())
+    with pytest.raises(SystemExit) as caught:
+        await run_with(bus, [], fail())
+    assert caught.value.code == 4
 
 
 def test_all_listeners_hear_of_what_one_interrupts() -> None:
@@ -556,7 +538,8 @@ def test_all_listeners_hear_of_what_one_interrupts() -> None:
     assert heard == [Event("r")]
 
 
-def test_a_preview_may_raise_anything(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_preview_may_raise_anything() -> None:
     """What a preview raises is logged, `CancelledError` included; `KeyboardInterrupt` ends the run."""
     for error in (ValueError(), asyncio.CancelledError(), KeyboardInterrupt()):
         bus, heard = MessageBus(), list[TaskExecutionFinished]()
@@ -571,7 +554,7 @@ def test_a_preview_may_raise_anything(play: Any) -> None:
 
         if isinstance(error, KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
-                play(main())
+                await main()
         else:
-            assert play(main()) == 1
+            assert await main() == 1
         assert heard[0].result_preview is None

@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.runtime import Engine
 from cascade.spec import PolicyError
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Gauge:
@@ -42,48 +45,36 @@ def add(*values: int) -> int:
     return sum(values)
 
 
-def test_it_bounds_the_calls_of_a_run(play: Any, gauge: Gauge) -> None:
+async def test_it_bounds_the_calls_of_a_run(gauge: Gauge) -> None:
     """At most so many calls run at one time."""
-
-    async def main() -> None:
-        async with Engine(max_concurrency=3) as engine:
-            await engine.run([gauge.work() for _ in range(9)])
-
-    play(main())
+    async with Engine(max_concurrency=3) as engine:
+        await engine.run([gauge.work() for _ in range(9)])
     assert gauge.most == 3
-    assert play.now == 3.0
+    assert now() == 3.0
 
 
-def test_it_bounds_the_calls_of_all_runs_together(play: Any, gauge: Gauge) -> None:
+async def test_it_bounds_the_calls_of_all_runs_together(gauge: Gauge) -> None:
     """Runs of one engine share the bound."""
-
-    async def main() -> None:
-        async with Engine(max_concurrency=3) as engine:
-            await asyncio.gather(*(engine.run([gauge.work() for _ in range(3)]) for _ in range(4)))
-
-    play(main())
+    async with Engine(max_concurrency=3) as engine:
+        await asyncio.gather(*(engine.run([gauge.work() for _ in range(3)]) for _ in range(4)))
     assert gauge.most == 3
-    assert play.now == 4.0
+    assert now() == 4.0
 
 
-def test_without_it_nothing_is_bound(play: Any, gauge: Gauge) -> None:
+async def test_without_it_nothing_is_bound(gauge: Gauge) -> None:
     """By default all that is ready runs."""
-    play(cs.arun([gauge.work() for _ in range(100)]))
+    await cs.arun([gauge.work() for _ in range(100)])
     assert gauge.most == 100
 
 
-def test_it_bounds_the_items_of_maps(play: Any, gauge: Gauge) -> None:
+async def test_it_bounds_the_items_of_maps(gauge: Gauge) -> None:
     """Items count like other calls, and the map itself takes no slot."""
-
-    async def main() -> None:
-        async with Engine(max_concurrency=2) as engine:
-            await engine.run(cs.map(gauge.work, range(6)))
-
-    play(main())
+    async with Engine(max_concurrency=2) as engine:
+        await engine.run(cs.map(gauge.work, range(6)))
     assert gauge.most == 2
 
 
-def test_one_slot_is_enough_for_any_graph(play: Any, gauge: Gauge) -> None:
+async def test_one_slot_is_enough_for_any_graph(gauge: Gauge) -> None:
     """With one slot everything runs: chains, diamonds, maps in maps, tail calls, conditions, constraints, caches."""
     below = gauge.work()
 
@@ -103,31 +94,26 @@ def test_one_slot_is_enough_for_any_graph(play: Any, gauge: Gauge) -> None:
         gauge.work(1).with_retry().with_timeout(5),
     )
 
-    async def main() -> Any:
-        async with Engine(max_concurrency=1, system_resources={"gpu": 1}) as engine:
-            return await asyncio.gather(engine.run(target), engine.run(target))
-
-    assert play(main()) == [7, 7]
+    async with Engine(max_concurrency=1, system_resources={"gpu": 1}) as engine:
+        value = await asyncio.gather(engine.run(target), engine.run(target))
+    assert list(value) == [7, 7]
     assert gauge.most == 1
 
 
-def test_a_run_inside_a_task_does_not_wait_for_its_own_slot(play: Any, gauge: Gauge) -> None:
+async def test_a_run_inside_a_task_does_not_wait_for_its_own_slot(gauge: Gauge) -> None:
     """A run inside a task uses the slot of that task, at any depth."""
+    async with Engine(max_concurrency=1) as engine:
 
-    async def main() -> int:
-        async with Engine(max_concurrency=1) as engine:
+        @cs.task
+        async def level(depth: int) -> int:
+            return int(await engine.run(level(depth - 1) if depth else gauge.work()))
 
-            @cs.task
-            async def level(depth: int) -> int:
-                return int(await engine.run(level(depth - 1) if depth else gauge.work()))
-
-            return sum(await asyncio.gather(*(engine.run(level(10)) for _ in range(3))))
-
-    assert play(main()) == 3
+        value = sum(await asyncio.gather(*(engine.run(level(10)) for _ in range(3))))
+    assert value == 3
     assert gauge.most == 1
 
 
-def test_inline_functions_wait_for_a_slot(play: Any, gauge: Gauge) -> None:
+async def test_inline_functions_wait_for_a_slot(gauge: Gauge) -> None:
     """A plain `def` does not start while other calls hold all slots."""
     order: list[int] = []
 
@@ -135,33 +121,26 @@ def test_inline_functions_wait_for_a_slot(play: Any, gauge: Gauge) -> None:
     def note() -> None:
         order.append(gauge.running)
 
-    async def main() -> None:
-        async with Engine(max_concurrency=1) as engine:
-            working = asyncio.create_task(engine.run(gauge.work()))
-            await asyncio.sleep(0.5)
-            await engine.run(note())
-            await working
-
-    play(main())
+    async with Engine(max_concurrency=1) as engine:
+        working = asyncio.create_task(engine.run(gauge.work()))
+        await asyncio.sleep(0.5)
+        await engine.run(note())
+        await working
     assert order == [0]
 
 
-def test_a_cancelled_run_leaves_its_slot(play: Any, gauge: Gauge) -> None:
+async def test_a_cancelled_run_leaves_its_slot(gauge: Gauge) -> None:
     """Cancelling runs that hold slots or wait for them leaves all slots free."""
-
-    async def main() -> None:
-        async with Engine(max_concurrency=2) as engine:
-            runs = [asyncio.create_task(engine.run([gauge.work(), add(1)])) for _ in range(5)]
-            await asyncio.sleep(0.5)
-            for run in runs:
-                run.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
-            gauge.running = 0
-            began = asyncio.get_running_loop().time()
-            await engine.run([gauge.work(), gauge.work()])
-            assert asyncio.get_running_loop().time() - began == 1.0
-
-    play(main())
+    async with Engine(max_concurrency=2) as engine:
+        runs = [asyncio.create_task(engine.run([gauge.work(), add(1)])) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+        gauge.running = 0
+        began = asyncio.get_running_loop().time()
+        await engine.run([gauge.work(), gauge.work()])
+        assert asyncio.get_running_loop().time() - began == 1.0
 
 
 @pytest.mark.parametrize("bound", [0, -1, 1.5, True, "2"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_context_variables_of_a_provider_reach_the_tasks(play: Any, kind: str) -> None:
+async def test_context_variables_of_a_provider_reach_the_tasks(kind: str) -> None:
     """What a provider of scope `run` sets is seen by tasks inline, async and in threads, and not by the caller."""
 
     @cs.resource(name="db")
@@ -39,11 +38,12 @@ def test_context_variables_of_a_provider_reach_the_tasks(play: Any, kind: str) -
     tasks = [cs.task(inline), cs.task(mode="thread")(inline), cs.task(coroutine)]
     for task in tasks:
         provider = plain if kind == "sync" else later
-        assert play(cs.arun([task(), task()], resources=[provider])) == ["acme", "acme"], task
+        assert await cs.arun([task(), task()], resources=[provider]) == ["acme", "acme"], task
     assert tenant.get() == "nobody"
 
 
-def test_context_variables_of_tasks_stay_in_the_run(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_context_variables_of_tasks_stay_in_the_run() -> None:
     """Inline tasks share the run's context; async and thread tasks have copies; the caller sees none of it."""
 
     @cs.task
@@ -58,19 +58,18 @@ def test_context_variables_of_tasks_stay_in_the_run(play: Any) -> None:
     def get() -> str:
         return tenant.get()
 
-    async def main() -> list[str]:
-        async with Engine() as engine:
-            return [
-                await engine.run(cs.sequence([put("inline"), get()])),
-                await engine.run(cs.sequence([put_later("async"), get()])),
-                tenant.get(),
-            ]
-
-    assert play(main()) == ["inline", "nobody", "nobody"]
+    async with Engine() as engine:
+        found = [
+            await engine.run(cs.sequence([put("inline"), get()])),
+            await engine.run(cs.sequence([put_later("async"), get()])),
+            tenant.get(),
+        ]
+    assert found == ["inline", "nobody", "nobody"]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
-def test_a_later_provider_sees_what_an_earlier_one_set(play: Any, scope: str) -> None:
+async def test_a_later_provider_sees_what_an_earlier_one_set(scope: str) -> None:
     """Providers of scope `run` share one context, and those of scope `task` see it, as do retried and capped calls."""
 
     @cs.resource(name="login")
@@ -93,12 +92,13 @@ def test_a_later_provider_sees_what_an_earlier_one_set(play: Any, scope: str) ->
         return db, tenant.get()
 
     target = use().with_constraints(gpu=1)
-    value = play(cs.arun(target, resources=[login, db], system_resources={"gpu": 1}))
+    value = await cs.arun(target, resources=[login, db], system_resources={"gpu": 1})
     assert value == ("db of acme", "acme")
     assert calls == ["acme", "acme"]
 
 
-def test_runs_do_not_share_a_context(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_runs_do_not_share_a_context() -> None:
     """What a task of one run sets, no task of another sees, not even of a run inside a task."""
 
     @cs.task
@@ -107,14 +107,12 @@ def test_runs_do_not_share_a_context(play: Any) -> None:
         tenant.set(value)
         return seen
 
-    async def main() -> list[str]:
-        async with Engine() as engine:
+    async with Engine() as engine:
 
-            @cs.task
-            async def outer() -> list[str]:
-                tenant.set("outer")
-                return [await engine.run(put_and_get("inner")), tenant.get()]
+        @cs.task
+        async def outer() -> list[str]:
+            tenant.set("outer")
+            return [await engine.run(put_and_get("inner")), tenant.get()]
 
-            return [await engine.run(put_and_get("first")), *await engine.run(outer()), tenant.get()]
-
-    assert play(main()) == ["nobody", "outer", "outer", "nobody"]
+        found = [await engine.run(put_and_get("first")), *await engine.run(outer()), tenant.get()]
+    assert found == ["nobody", "outer", "outer", "nobody"]

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.runtime import (
@@ -35,12 +36,13 @@ def add(*values: int) -> int:
     return sum(values)
 
 
-def test_each_coroutine_starts_when_its_inputs_are_there(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_each_coroutine_starts_when_its_inputs_are_there() -> None:
     """There is no barrier between stages: the time is that of the longest way through the graph."""
     short = nap(nap(1, 1), 2)
     long = nap(add(short, nap(3, 2)), 4)
-    assert play(cs.arun([long, nap(7, 5), short])) == [4, 5, 2]
-    assert play.now == 7.0
+    assert await cs.arun([long, nap(7, 5), short]) == [4, 5, 2]
+    assert now() == 7.0
 
 
 def test_each_coroutine_has_a_copy_of_the_context() -> None:
@@ -69,32 +71,29 @@ def test_asyncio_tasks_are_named_after_the_tasks() -> None:
     assert cs.run([named(), named()]) == ["who", "who"]
 
 
-def test_many_coroutines_leave_the_event_loop_its_turns() -> None:
+async def test_many_coroutines_leave_the_event_loop_its_turns() -> None:
     """While very many coroutines are made, others get their turn."""
     gaps: list[float] = []
 
-    async def main() -> list[int]:
-        async def watch() -> None:
+    async def watch() -> None:
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(0)
+            gaps.append(time.monotonic() - before)
             before = time.monotonic()
-            while True:
-                await asyncio.sleep(0)
-                gaps.append(time.monotonic() - before)
-                before = time.monotonic()
 
-        watching = asyncio.create_task(watch())
-        async with Engine() as engine:
-            target = cs.gather(*[nap(0, each) for each in range(2000)])
-            await engine.run(target)
-            gaps.clear()
-            value: list[int] = await engine.run(cs.gather(*[nap(0, each) for each in range(20_000)]))
-        watching.cancel()
-        return value
-
-    assert asyncio.run(main()) == list(range(20_000))
+    watching = asyncio.create_task(watch())
+    async with Engine() as engine:
+        target = cs.gather(*[nap(0, each) for each in range(2000)])
+        await engine.run(target)
+        gaps.clear()
+        value: list[int] = await engine.run(cs.gather(*[nap(0, each) for each in range(20_000)]))
+    watching.cancel()
+    assert value == list(range(20_000))
     assert len(gaps) > 4
 
 
-def test_a_coroutine_cancelled_before_its_first_turn_ends_the_run() -> None:
+async def test_a_coroutine_cancelled_before_its_first_turn_ends_the_run() -> None:
     """Whoever cancels it from outside makes it fail; nothing hangs, and no coroutine is left that never ran."""
     begun: list[int] = []
 
@@ -103,24 +102,22 @@ def test_a_coroutine_cancelled_before_its_first_turn_ends_the_run() -> None:
         begun.append(number)
         await asyncio.sleep(1000)
 
-    async def main() -> None:
-        async with Engine() as engine:
-            running = asyncio.create_task(engine.run([work(1), work(2), work(3)]))
-            made: list[asyncio.Task[Any]] = []
-            for _ in range(10):
-                await asyncio.sleep(0)
-                made = made or [each for each in asyncio.all_tasks() if each.get_name() == "work"]
-                if len(made) == 3:
-                    made.pop().cancel()
-            with pytest.raises(TaskCancelledError):
-                await running
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        running = asyncio.create_task(engine.run([work(1), work(2), work(3)]))
+        made: list[asyncio.Task[Any]] = []
+        for _ in range(10):
+            await asyncio.sleep(0)
+            made = made or [each for each in asyncio.all_tasks() if each.get_name() == "work"]
+            if len(made) == 3:
+                made.pop().cancel()
+        with pytest.raises(TaskCancelledError):
+            await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
     assert len(begun) == 2
 
 
-def test_a_failure_among_coroutines_names_its_place(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_failure_among_coroutines_names_its_place() -> None:
     """The error has the task, its place and the run in a note, also where another tree stands in the target's place."""
 
     @cs.task
@@ -133,31 +130,29 @@ def test_a_failure_among_coroutines_names_its_place(play: Any) -> None:
 
     for target in (add(1, fail(nap(1))), more()):
         with pytest.raises(ValueError, match="no") as caught:
-            play(cs.arun(target))
+            await cs.arun(target)
         assert len(caught.value.__notes__) == 1
         assert caught.value.__notes__[0].startswith("in task 'fail' at root.args.1, run ")
 
 
-def test_functions_among_coroutines_are_watched() -> None:
+async def test_functions_among_coroutines_are_watched() -> None:
     """A function that holds the loop is named, also where coroutines run beside it."""
 
     @cs.task
     def hold(value: object) -> None:
         time.sleep(0.13)
 
-    async def main() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         async with Engine() as engine:
             for _ in range(2):
                 await engine.run([hold(nap(0)), nap(0.3)])
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        asyncio.run(main())
     assert [each.category for each in caught] == [BlockedLoopWarning]
     assert "task 'hold'" in str(caught[0].message)
 
 
-def test_a_listener_that_comes_late_hears_what_follows(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_listener_that_comes_late_hears_what_follows() -> None:
     """What is under way when somebody subscribes is told of when it ends, what starts then from its start."""
     bus = MessageBus()
     heard: list[tuple[str, str]] = []
@@ -168,15 +163,13 @@ def test_a_listener_that_comes_late_hears_what_follows(play: Any) -> None:
         elif isinstance(event, TaskExecutionFinished):
             heard.append((f"finished after {event.duration >= 0}", event.task_id))
 
-    async def main() -> int:
-        async with Engine(bus=bus) as engine:
-            running = asyncio.create_task(engine.run(add(nap(1, 1), nap(nap(2, 2), 3), nap(9, 4))))
-            await asyncio.sleep(1.5)
-            bus.subscribe(Event, note)
-            result: int = await running
-            return result
-
-    assert play(main()) == 8
+    async with Engine(bus=bus) as engine:
+        running = asyncio.create_task(engine.run(add(nap(1, 1), nap(nap(2, 2), 3), nap(9, 4))))
+        await asyncio.sleep(1.5)
+        bus.subscribe(Event, note)
+        result: int = await running
+        value = result
+    assert value == 8
     assert heard == [
         ("finished after True", "n4"),  # nap(2, 2)
         ("started", "n2"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stores import unstored
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
-from cascade.adapters.store_urls import state_from_url
 from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished, TaskExecutionStarted
 
 CALL = 0.01
@@ -23,10 +22,11 @@ EXTRA = [0.0]
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch, play: Any) -> Iterator[None]:
+async def clock(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Let the clock go on where a call works, or the loop waits."""
+    loop = asyncio.get_running_loop()
     EXTRA[0] = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: play.now + EXTRA[0])
+    monkeypatch.setattr(time, "monotonic", lambda: loop.time() + EXTRA[0])
     yield
     EXTRA[0] = 0.0
 
@@ -94,18 +94,15 @@ KINDS: dict[str, Callable[[], Any]] = {
 INLINE = [kind for kind in KINDS if "coroutine" not in kind and kind != "resource of the call"]
 
 
-def watched(kind: str, play: Any, **engine: Any) -> list[Any]:
+async def watched(kind: str, **engine: Any) -> list[Any]:
     """Run the calls of one kind; return the events of what they did."""
     bus, events = MessageBus(), list[Any]()
     bus.subscribe(Event, events.append)
 
-    async def main() -> None:
-        async with Engine(bus=bus, system_resources={"gpu": 20}, **engine) as made:
-            made.register(db)
-            made.register(tx)
-            await made.run(KINDS[kind](), run_id="r")
-
-    play(main())
+    async with Engine(bus=bus, system_resources={"gpu": 20}, **engine) as made:
+        made.register(db)
+        made.register(tx)
+        await made.run(KINDS[kind](), run_id="r")
     names = ("work", "work_later", "use", "use_async")
     return [event for event in events if getattr(event, "task_name", "") in names]
 
@@ -114,34 +111,34 @@ def of_a_map(event: Any) -> bool:
     return bool(event.task_id == "n0")
 
 
-WAYS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "alone": lambda path: {},
-    "with a state": lambda path: {"state_backend_cls": Kept},
-    "recorded": lambda path: {"state_backend_cls": state_from_url(f"sqlite:///{path / 's.db'}")},
-    "with a limit": lambda path: {"max_concurrency": 3},
+WAYS: dict[str, Callable[[], dict[str, Any]]] = {
+    "alone": dict,
+    "with a state": lambda: {"state_backend_cls": Kept},
+    "recorded": lambda: {"state_backend_cls": unstored},
+    "with a limit": lambda: {"max_concurrency": 3},
 }
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("way", list(WAYS))
-def test_the_duration_of_a_call_is_its_own(kind: str, way: str, play: Any, tmp_path: Path) -> None:
+async def test_the_duration_of_a_call_is_its_own(kind: str, way: str) -> None:
     """Ten calls of 10 ms each tell 10 ms, with policies and resources too, whoever else runs meanwhile."""
-    events = watched(kind, play, **WAYS[way](tmp_path))
+    events = await watched(kind, **WAYS[way]())
     finished = [event for event in events if isinstance(event, TaskExecutionFinished)]
     calls = [event for event in finished if not ("map" in kind and of_a_map(event))]
     assert len(calls) >= (10 if kind != "loop" else 2)
     assert [event.duration for event in calls] == [pytest.approx(CALL, abs=1e-6)] * len(calls)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("kind", INLINE)
 @pytest.mark.parametrize("way", list(WAYS))
-def test_the_events_of_a_call_are_told_when_it_happens(
-    kind: str, way: str, play: Any, tmp_path: Path
-) -> None:
+async def test_the_events_of_a_call_are_told_when_it_happens(kind: str, way: str) -> None:
     """Of calls that follow each other the end of one is told before the beginning of the next."""
-    events = watched(kind, play, **WAYS[way](tmp_path))
+    events = await watched(kind, **WAYS[way]())
     if "map" in kind:
         events = [event for event in events if not of_a_map(event)]
     told = [(event.task_id, type(event)) for event in events if not hasattr(event, "reason")]
@@ -150,8 +147,9 @@ def test_the_events_of_a_call_are_told_when_it_happens(
     assert told[1::2] == [(each, TaskExecutionFinished) for each, _ in begun]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("clock")
-def test_listeners_take_their_own_time(play: Any) -> None:
+async def test_listeners_take_their_own_time() -> None:
     """The time that a listener takes is not told as that of a call."""
     bus, durations = MessageBus(), list[float]()
 
@@ -161,16 +159,14 @@ def test_listeners_take_their_own_time(play: Any) -> None:
     bus.subscribe(Event, slow)
     bus.subscribe(TaskExecutionFinished, lambda event: durations.append(event.duration))
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            await engine.run(work(1, work(2), work(3).with_retry()))
-
-    play(main())
+    async with Engine(bus=bus) as engine:
+        await engine.run(work(1, work(2), work(3).with_retry()))
     assert durations == [pytest.approx(CALL)] * 3
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("clock")
-def test_waits_between_attempts_are_part_of_a_call(play: Any) -> None:
+async def test_waits_between_attempts_are_part_of_a_call() -> None:
     """The duration of a call with retries goes from the first attempt to the end of the last one."""
     bus, durations = MessageBus(), list[float]()
     bus.subscribe(TaskExecutionFinished, lambda event: durations.append(event.duration))
@@ -183,19 +179,17 @@ def test_waits_between_attempts_are_part_of_a_call(play: Any) -> None:
         if len(tries) < 3:
             raise ValueError
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            engine.register(tx)
-            await engine.run(flaky().with_retry(2, delay=7))
-
-    play(main())
+    async with Engine(bus=bus) as engine:
+        engine.register(tx)
+        await engine.run(flaky().with_retry(2, delay=7))
     # Three attempts, two back-offs, and two openings of the resource in between.
     assert durations == [pytest.approx(3 * CALL + 2 * 7 + 2)]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("scope", ["run", "task"])
-def test_a_call_whose_resource_fails_has_begun_and_ended(scope: str, play: Any) -> None:
+async def test_a_call_whose_resource_fails_has_begun_and_ended(scope: str) -> None:
     """A resource that can't be opened is the failure of a call, which has taken no time."""
     bus, events = MessageBus(), list[Any]()
     bus.subscribe(Event, events.append)
@@ -206,12 +200,9 @@ def test_a_call_whose_resource_fails_has_begun_and_ended(scope: str, play: Any) 
         raise OSError("refused")
         yield 1
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            engine.register(broken)
-            with pytest.raises(OSError, match="refused"):
-                await engine.run(use(1))
-
-    play(main())
+    async with Engine(bus=bus) as engine:
+        engine.register(broken)
+        with pytest.raises(OSError, match="refused"):
+            await engine.run(use(1))
     assert [type(event) for event in events[1:-1]] == [TaskExecutionStarted, TaskExecutionFinished]
     assert (events[2].status, events[2].duration) == ("Failed", pytest.approx(0))

@@ -42,7 +42,8 @@ def thread_name() -> str:
     return threading.current_thread().name
 
 
-def test_an_engine_runs_in_a_running_loop(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_an_engine_runs_in_a_running_loop() -> None:
     """`await engine.run(target)` runs in the loop that runs already, and in no other."""
     loops: list[object] = []
 
@@ -51,30 +52,25 @@ def test_an_engine_runs_in_a_running_loop(play: Any) -> None:
         loops.append(asyncio.get_running_loop())
         return 5
 
-    async def main() -> Any:
-        loops.append(asyncio.get_running_loop())
-        return await Engine().run(note())
-
-    assert play(main()) == 5
+    loops.append(asyncio.get_running_loop())
+    assert await Engine().run(note()) == 5
     assert loops[0] is loops[1]
 
 
-def test_arun_is_for_running_loops(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_arun_is_for_running_loops() -> None:
     """`await cs.arun(target)` gives the value in a running loop."""
-    assert play(cs.arun(give(2))) == 2
+    assert await cs.arun(give(2)) == 2
 
 
-def test_run_refuses_a_running_loop(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_run_refuses_a_running_loop() -> None:
     """`cs.run` in a running loop raises and names what to write instead."""
-
-    async def main() -> None:
-        with pytest.raises(RunningLoopError, match=r"await cs\.arun\(target\)"):
-            cs.run(give())
-
-    play(main())
+    with pytest.raises(RunningLoopError, match=r"await cs\.arun\(target\)"):
+        cs.run(give())
 
 
-def test_a_second_event_loop_is_refused() -> None:
+async def test_a_second_event_loop_is_refused() -> None:
     """An engine that serves one loop refuses another at the same time, says so, and serves it afterwards."""
     engine = Engine()
     serving, tried = threading.Event(), threading.Event()
@@ -92,15 +88,16 @@ def test_a_second_event_loop_is_refused() -> None:
     assert serving.wait(20)
     try:
         with pytest.raises(EngineLoopError, match="another event loop; make an Engine for each loop"):
-            asyncio.run(engine.run(give()))
+            await engine.run(give())
     finally:
         tried.set()
         first.join()
     assert served == ["served"]
-    assert asyncio.run(engine.run(give(3))) == 3
+    assert await engine.run(give(3)) == 3
 
 
-def test_a_hundred_runs_do_not_see_each_other(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_hundred_runs_do_not_see_each_other() -> None:
     """A hundred runs on one engine, each with its own parameters, context and failures, don't mix."""
     seen: dict[int, set[object]] = {}
 
@@ -131,51 +128,41 @@ def test_a_hundred_runs_do_not_see_each_other(play: Any) -> None:
         async with Engine(max_concurrency=20) as engine:
             return await asyncio.gather(*(one(engine, value) for value in range(100)))
 
-    assert play(main()) == [-value if value % 7 == 0 else value for value in range(100)]
+    assert await main() == [-value if value % 7 == 0 else value for value in range(100)]
     assert seen == {value: {value} for value in range(100)}
 
 
-def test_async_with_ends_the_threads() -> None:
+async def test_async_with_ends_the_threads() -> None:
     """The threads that an engine made end with its `async with` block, and not before."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            name = await engine.run(thread_name())
-            assert name in {each.name for each in threading.enumerate()}
-        assert name not in {each.name for each in threading.enumerate()}
-
-    asyncio.run(main())
-
-
-def test_async_with_leaves_what_was_handed_in() -> None:
-    """An executor and a cache that were handed in belong to who made them: closing the engine leaves them open."""
-
-    async def main() -> None:
-        executor, cache = LocalExecutor(), InMemoryCacheBackend()
-        async with Engine(executor=executor, cache_backend=cache) as engine:
-            name = await engine.run(thread_name())
-            await engine.run(give(4).with_cache(cs.ByInputs()))
+    async with Engine() as engine:
+        name = await engine.run(thread_name())
         assert name in {each.name for each in threading.enumerate()}
-        async with Engine(cache_backend=cache) as engine:
-            assert await engine.run(give(4).with_cache(cs.ByInputs())) == 4
-        await executor.close()
-
-    asyncio.run(main())
+    assert name not in {each.name for each in threading.enumerate()}
 
 
-def test_a_closed_engine_says_so(play: Any) -> None:
+async def test_async_with_leaves_what_was_handed_in() -> None:
+    """An executor and a cache that were handed in belong to who made them: closing the engine leaves them open."""
+    executor, cache = LocalExecutor(), InMemoryCacheBackend()
+    async with Engine(executor=executor, cache_backend=cache) as engine:
+        name = await engine.run(thread_name())
+        await engine.run(give(4).with_cache(cs.ByInputs()))
+    assert name in {each.name for each in threading.enumerate()}
+    async with Engine(cache_backend=cache) as engine:
+        assert await engine.run(give(4).with_cache(cs.ByInputs())) == 4
+    await executor.close()
+
+
+@pytest.mark.virtual_time
+async def test_a_closed_engine_says_so() -> None:
     """A run on a closed engine is refused."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            pass
-        with pytest.raises(EngineClosedError, match="closed"):
-            await engine.run(give())
-
-    play(main())
+    async with Engine() as engine:
+        pass
+    with pytest.raises(EngineClosedError, match="closed"):
+        await engine.run(give())
 
 
-def test_closing_ends_the_runs_under_way(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_closing_ends_the_runs_under_way() -> None:
     """Closing an engine cancels its runs and waits for them, one that has only just been asked for among them."""
     ended: list[str] = []
 
@@ -187,18 +174,15 @@ def test_closing_ends_the_runs_under_way(play: Any) -> None:
             await asyncio.sleep(5)
             ended.append("long")
 
-    async def main() -> None:
-        engine = Engine()
-        running = asyncio.create_task(engine.run(long()))
-        await asyncio.sleep(1)
-        just_asked = asyncio.create_task(engine.run(long()))
-        closing = asyncio.create_task(engine.close())
-        await closing
-        assert ended == ["long"]
-        results = await asyncio.gather(running, just_asked, return_exceptions=True)
-        assert [type(each) for each in results] == [asyncio.CancelledError] * 2
-
-    play(main())
+    engine = Engine()
+    running = asyncio.create_task(engine.run(long()))
+    await asyncio.sleep(1)
+    just_asked = asyncio.create_task(engine.run(long()))
+    closing = asyncio.create_task(engine.close())
+    await closing
+    assert ended == ["long"]
+    results = await asyncio.gather(running, just_asked, return_exceptions=True)
+    assert [type(each) for each in results] == [asyncio.CancelledError] * 2
 
 
 def test_nothing_is_printed_or_logged(
@@ -222,7 +206,8 @@ def test_nothing_is_printed_or_logged(
     assert (list(root.handlers), root.level) == (handlers, level)
 
 
-def test_engines_share_nothing(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_engines_share_nothing() -> None:
     """Resources, capacity and listeners of one engine are unknown to another."""
     heard: list[object] = []
 
@@ -230,73 +215,64 @@ def test_engines_share_nothing(play: Any) -> None:
     def db() -> Any:
         yield 1
 
-    async def main() -> None:
-        async with Engine(system_resources={"gpu": 1}) as first, Engine() as second:
-            first.register(db)
-            first.bus.subscribe(Event, heard.append)
-            with pytest.raises(LookupError):
-                second.get_resource_provider("db")
-            with pytest.raises(RequirementError):
-                await second.run(give().with_constraints(gpu=1))
-            await second.run(give())
-
-    play(main())
+    async with Engine(system_resources={"gpu": 1}) as first, Engine() as second:
+        first.register(db)
+        first.bus.subscribe(Event, heard.append)
+        with pytest.raises(LookupError):
+            second.get_resource_provider("db")
+        with pytest.raises(RequirementError):
+            await second.run(give().with_constraints(gpu=1))
+        await second.run(give())
     assert not heard
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-def test_a_loop_with_eager_tasks_will_do() -> None:
+async def test_a_loop_with_eager_tasks_will_do() -> None:
     """An engine runs in a loop whose tasks begin at once."""
-
-    async def main() -> Any:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
-        async with Engine(system_resources={"gpu": 1}, max_concurrency=2) as engine:
-            return await engine.run(
-                [
-                    sleep(0),
-                    give(1).with_retry(),
-                    give(2).with_constraints(gpu=1),
-                    thread_name().with_cache(cs.ByInputs()),
-                ]
-            )
-
-    assert asyncio.run(main())[:3] == [0, 1, 2]
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    async with Engine(system_resources={"gpu": 1}, max_concurrency=2) as engine:
+        value = await engine.run(
+            [
+                sleep(0),
+                give(1).with_retry(),
+                give(2).with_constraints(gpu=1),
+                thread_name().with_cache(cs.ByInputs()),
+            ]
+        )
+    assert value[:3] == [0, 1, 2]
 
 
-def test_a_workflow_function_can_be_run(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_workflow_function_can_be_run() -> None:
     """`run` takes a function that returns the target, and the inputs that it declares count."""
 
     def workflow() -> cs.LazyResult[object]:
         cs.Param("unused", default=1)
         return give(cs.Param("used", type=int))
 
-    assert play(cs.arun(workflow, params={"used": 4, "unused": 2})) == 4
+    assert await cs.arun(workflow, params={"used": 4, "unused": 2}) == 4
 
 
-def test_short_runs_that_follow_each_other_leave_the_event_loop_its_turns() -> None:
+async def test_short_runs_that_follow_each_other_leave_the_event_loop_its_turns() -> None:
     """Runs that need no waiting, one after another for a long time, let others have their turn every 10 ms or so."""
+    turns = 0
 
-    async def main() -> int:
-        turns = 0
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
 
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
-        counting = asyncio.create_task(count())
-        async with Engine() as engine:
-            ends = asyncio.get_running_loop().time() + 0.3
-            while asyncio.get_running_loop().time() < ends:
-                assert await engine.run(give(1)) == 1
-        counting.cancel()
-        return turns
-
-    assert asyncio.run(main()) >= 3  # some 30, where the machine has nothing else to do
+    counting = asyncio.create_task(count())
+    async with Engine() as engine:
+        ends = asyncio.get_running_loop().time() + 0.3
+        while asyncio.get_running_loop().time() < ends:
+            assert await engine.run(give(1)) == 1
+    counting.cancel()
+    assert turns >= 3  # some 30, where the machine has nothing else to do
 
 
-def test_a_run_that_only_computes_serves_its_loop_alone_too() -> None:
+async def test_a_run_that_only_computes_serves_its_loop_alone_too() -> None:
     """While a plain function runs on the engine, another loop in another thread is refused."""
     engine = Engine()
     refused: list[BaseException] = []
@@ -314,11 +290,11 @@ def test_a_run_that_only_computes_serves_its_loop_alone_too() -> None:
         other.join()
         return len(refused)
 
-    assert asyncio.run(engine.run(busy())) == 1
-    assert asyncio.run(engine.run(give(3))) == 3
+    assert await engine.run(busy()) == 1
+    assert await engine.run(give(3)) == 3
 
 
-def test_what_a_plain_run_sets_stays_in_it() -> None:
+async def test_what_a_plain_run_sets_stays_in_it() -> None:
     """A context variable that an inline task sets is seen by the run's later tasks and not by the caller."""
 
     @cs.task
@@ -331,11 +307,9 @@ def test_what_a_plain_run_sets_stays_in_it() -> None:
     def read_it(_: object) -> int:
         return request_id.get()
 
-    async def main() -> tuple[int, int]:
-        async with Engine() as engine:
-            return await engine.run(read_it(set_it(5))), request_id.get()
-
-    assert asyncio.run(main()) == (5, 0)
+    async with Engine() as engine:
+        found = await engine.run(read_it(set_it(5))), request_id.get()
+    assert found == (5, 0)
 
 
 def test_lists_and_dicts_are_gathered() -> None:

@@ -131,16 +131,15 @@ def test_generator_exit_is_an_error_like_any_other() -> None:
         cs.run(task_that_raises(GeneratorExit(), "inline"))
 
 
-def test_an_engine_serves_on_after_an_interrupt(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_an_engine_serves_on_after_an_interrupt() -> None:
     """A run that ended in an exception of any kind leaves the engine whole."""
 
     class StopAllError(BaseException):
         pass
 
-    async def main() -> object:
-        async with Engine(system_resources={"gpu": 1}) as engine:
-            with pytest.raises(StopAllError):
-                await engine.run(task_that_raises(StopAllError(), "inline").with_constraints(gpu=1))
-            return await engine.run(cs.gather().with_constraints(gpu=1))
-
-    assert play(main()) == []
+    async with Engine(system_resources={"gpu": 1}) as engine:
+        with pytest.raises(StopAllError):
+            await engine.run(task_that_raises(StopAllError(), "inline").with_constraints(gpu=1))
+        value = await engine.run(cs.gather().with_constraints(gpu=1))
+    assert value == []

@@ -217,12 +217,10 @@ async def left_by(
 @heard
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("kind", list(VALUES))
-def test_a_run_keeps_nothing_of_its_value(
-    kind: str, way: str, heard: bool, tmp_path: Path, play: Any
-) -> None:
+async def test_a_run_keeps_nothing_of_its_value(kind: str, way: str, heard: bool, tmp_path: Path) -> None:
     """When nobody else refers to them, the value of a run, its target and its arguments are gone with the run."""
     build = VALUES[kind]
-    assert asyncio.run(left_by(build, heard, WAYS[way](tmp_path), "stop")) == []
+    assert await left_by(build, heard, WAYS[way](tmp_path), "stop") == []
 
 
 @way
@@ -230,34 +228,31 @@ def test_a_run_keeps_nothing_of_its_value(
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
 @pytest.mark.parametrize("kind", [kind for kind in FAILURES if kind != "thread"])
-def test_a_run_keeps_nothing_of_its_error(
+async def test_a_run_keeps_nothing_of_its_error(
     kind: str, on_failure: str, way: str, heard: bool, tmp_path: Path
 ) -> None:
     """No cycle holds the error of a run: it is gone when nobody refers to it, and the run with it."""
     if kind == "sibling" and on_failure == "finish":
         pytest.skip("the sibling would be waited for")
-    assert asyncio.run(left_by(FAILURES[kind], heard, WAYS[way](tmp_path), on_failure)) == []
+    assert await left_by(FAILURES[kind], heard, WAYS[way](tmp_path), on_failure) == []
 
 
+@pytest.mark.virtual_time
 @pytest.mark.usefixtures("no_collector")
-def test_a_cancelled_run_keeps_nothing(play: Any) -> None:
+async def test_a_cancelled_run_keeps_nothing() -> None:
     """A run that is cancelled lets go of its target and of what it had, too."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            argument = big()
-            seen = weakref.ref(argument)
-            running = asyncio.create_task(engine.run([make(argument), sleep_long(argument)]))
-            del argument
-            await asyncio.sleep(1)
-            assert seen() is not None
-            running.cancel()
-            await asyncio.wait([running])
-            del running
-            await asyncio.sleep(0)
-            assert seen() is None
-
-    play(main())
+    async with Engine() as engine:
+        argument = big()
+        seen = weakref.ref(argument)
+        running = asyncio.create_task(engine.run([make(argument), sleep_long(argument)]))
+        del argument
+        await asyncio.sleep(1)
+        assert seen() is not None
+        running.cancel()
+        await asyncio.wait([running])
+        del running
+        await asyncio.sleep(0)
+        assert seen() is None
 
 
 @pytest.mark.usefixtures("no_collector")

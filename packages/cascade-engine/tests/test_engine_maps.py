@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.runtime import (
@@ -42,7 +42,8 @@ def give(value: object) -> object:
     return value
 
 
-def test_results_are_in_the_order_of_the_items(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_results_are_in_the_order_of_the_items() -> None:
     """The values of a map come in the order of its items, whichever is done first."""
 
     @cs.task
@@ -50,10 +51,11 @@ def test_results_are_in_the_order_of_the_items(play: Any) -> None:
         await asyncio.sleep(10 - x)
         return x
 
-    assert play(cs.arun(later.map(x=range(10)))) == list(range(10))
+    assert await cs.arun(later.map(x=range(10))) == list(range(10))
 
 
-def test_items_run_at_the_same_time(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_items_run_at_the_same_time() -> None:
     """Items that wait don't wait for each other."""
 
     @cs.task
@@ -61,11 +63,12 @@ def test_items_run_at_the_same_time(play: Any) -> None:
         await asyncio.sleep(1)
         return x
 
-    play(cs.arun(wait.map(x=range(50))))
-    assert play.now == 1.0
+    await cs.arun(wait.map(x=range(50)))
+    assert now() == 1.0
 
 
-def test_max_concurrency_bounds_one_map(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_max_concurrency_bounds_one_map() -> None:
     """`max_concurrency=` bounds how many items of the map run at one time, and no other map's."""
     running: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -77,9 +80,9 @@ def test_max_concurrency_bounds_one_map(play: Any) -> None:
         await asyncio.sleep(1)
         running[name] -= 1
 
-    play(cs.arun([wait.map(name=["a"] * 9, max_concurrency=3), wait.map(name=["b"] * 9)]))
+    await cs.arun([wait.map(name=["a"] * 9, max_concurrency=3), wait.map(name=["b"] * 9)])
     assert most == {"a": 3, "b": 9}
-    assert play.now == 3.0
+    assert now() == 3.0
 
 
 def test_no_items_give_an_empty_list() -> None:
@@ -151,7 +154,8 @@ def test_fixed_arguments_are_the_same_for_each_item() -> None:
     assert cs.run(add.partial(5).map(y=[1, 2])) == [6, 7]
 
 
-def test_retries_are_the_items(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_retries_are_the_items() -> None:
     """The retry policy of a map applies to each item."""
     calls: Counter[int] = Counter()
 
@@ -162,11 +166,12 @@ def test_retries_are_the_items(play: Any) -> None:
             raise ValueError(x)
         return x
 
-    assert play(cs.arun(flaky.map(x=[0, 1, 2]).with_retry(max_attempts=2))) == [0, 1, 2]
+    assert await cs.arun(flaky.map(x=[0, 1, 2]).with_retry(max_attempts=2)) == [0, 1, 2]
     assert calls == {0: 1, 1: 2, 2: 3}
 
 
-def test_timeouts_are_the_items(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_timeouts_are_the_items() -> None:
     """The timeout of a map applies to each item: many items may take longer together."""
 
     @cs.task
@@ -174,10 +179,11 @@ def test_timeouts_are_the_items(play: Any) -> None:
         await asyncio.sleep(4)
         return x
 
-    assert play(cs.arun(wait.map(x=range(3), max_concurrency=1).with_timeout(5))) == [0, 1, 2]
+    assert await cs.arun(wait.map(x=range(3), max_concurrency=1).with_timeout(5)) == [0, 1, 2]
 
 
-def test_constraints_are_the_items(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_constraints_are_the_items() -> None:
     """Each item holds the amounts that the map names, those that are lazy among them."""
 
     @cs.task
@@ -186,8 +192,8 @@ def test_constraints_are_the_items(play: Any) -> None:
         return x
 
     mapped = wait.map(x=range(6)).with_constraints(gpu=double(1))
-    play(cs.arun(mapped, system_resources={"gpu": 4}))
-    assert play.now == 3.0
+    await cs.arun(mapped, system_resources={"gpu": 4})
+    assert now() == 3.0
 
 
 def test_the_cache_is_the_items() -> None:
@@ -283,7 +289,7 @@ def test_finishing_runs_the_other_items() -> None:
 
 @pytest.mark.parametrize("bad", [0, 2, 4])
 @pytest.mark.parametrize("repeats", [1, 5])
-def test_one_failing_item_of_many(bad: int, repeats: int) -> None:
+async def test_one_failing_item_of_many(bad: int, repeats: int) -> None:
     """Whichever item fails, first or last, the others run and the group has one error, however often it is run."""
     done: list[int] = []
 
@@ -303,7 +309,7 @@ def test_one_failing_item_of_many(bad: int, repeats: int) -> None:
                 assert [error.args for error in caught.value.exceptions] == [(bad,)]
                 assert done == [x for x in range(5) if x != bad]
 
-    asyncio.run(main())
+    await main()
 
 
 def test_a_failing_iterable_is_the_users_own_error() -> None:
@@ -317,7 +323,8 @@ def test_a_failing_iterable_is_the_users_own_error() -> None:
         cs.run(double.map(x=give(Broken())))
 
 
-def test_items_share_resources_and_capacity_with_the_run(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_items_share_resources_and_capacity_with_the_run() -> None:
     """One resource of scope `run` serves all items and the tasks beside them, and so does the capacity."""
     opened: list[str] = []
     running: list[int] = [0, 0]
@@ -336,13 +343,12 @@ def test_items_share_resources_and_capacity_with_the_run(play: Any) -> None:
         return id(db)
 
     mapped = use.map(x=range(4)).with_constraints(gpu=1)
-    ids, single = play(
-        cs.arun([mapped, use(9).with_constraints(gpu=1)], resources=[db], system_resources={"gpu": 2})
-    )
+    targets: list[object] = [mapped, use(9).with_constraints(gpu=1)]
+    ids, single = await cs.arun(targets, resources=[db], system_resources={"gpu": 2})
     assert opened == ["db"]
     assert {*ids, single} == {single}
     assert running[1] == 2
-    assert play.now == 3.0
+    assert now() == 3.0
 
 
 def test_each_item_has_its_own_resource_of_scope_task() -> None:
@@ -362,17 +368,14 @@ def test_each_item_has_its_own_resource_of_scope_task() -> None:
     assert cs.run(add.partial(y=cs.inject("number")).map(x=[0, 0]), resources=[number]) == [4, 5]
 
 
-def test_items_have_events_of_their_own() -> None:
+async def test_items_have_events_of_their_own() -> None:
     """The map and each item start once and finish once, the items with their index in the id."""
     heard: list[Event] = []
     bus = MessageBus()
     bus.subscribe(Event, heard.append)
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            await engine.run(double.map(x=[1, 2]))
-
-    asyncio.run(main())
+    async with Engine(bus=bus) as engine:
+        await engine.run(double.map(x=[1, 2]))
     started = [event.task_id for event in heard if isinstance(event, TaskExecutionStarted)]
     finished = [event.task_id for event in heard if isinstance(event, TaskExecutionFinished)]
     assert started == ["n0", "n0[0]", "n0[1]"]

@@ -189,9 +189,10 @@ class Watched:
             self.log.append("sibling")
 
 
+@pytest.mark.virtual_time
 @odd
 @pytest.mark.parametrize("way", WAYS)
-def test_an_odd_exception_comes_out_as_it_is(make: Callable[[], Exception], way: str, play: Any) -> None:
+async def test_an_odd_exception_comes_out_as_it_is(make: Callable[[], Exception], way: str) -> None:
     """The very object comes out; siblings are awaited, resources released, and each call has its last event."""
     error, world = make(), Watched()
     came_out: list[int] = []
@@ -200,15 +201,12 @@ def test_an_odd_exception_comes_out_as_it_is(make: Callable[[], Exception], way:
     async def soon() -> None:
         await asyncio.sleep(0.01)
 
-    async def main() -> None:
-        async with world.engine() as engine:
-            target = [world.sibling(), failing(error, way).after(soon())]
-            try:
-                await engine.run(target)
-            except Exception as raised:  # noqa: BLE001 - not with pytest.raises, which such exceptions break
-                came_out.append(id(raised))
-
-    play(main())
+    async with world.engine() as engine:
+        target = [world.sibling(), failing(error, way).after(soon())]
+        try:
+            await engine.run(target)
+        except Exception as raised:  # noqa: BLE001 - not with pytest.raises, which such exceptions break
+            came_out.append(id(raised))
     assert came_out == [id(error)]
     assert world.log == ["sibling", "tx"]
     released = [event.name for event in world.events if isinstance(event, ResourceReleased)]
@@ -219,7 +217,7 @@ def test_an_odd_exception_comes_out_as_it_is(make: Callable[[], Exception], way:
 
 @odd
 @pytest.mark.parametrize("way", ["inline", "async", "timed"])
-def test_no_retry_is_lost(make: Callable[[], Exception], way: str) -> None:
+async def test_no_retry_is_lost(make: Callable[[], Exception], way: str) -> None:
     """An odd exception is retried as any other, and each retry is told."""
     errors = [make(), make()]
     heard: list[TaskRetrying] = []
@@ -237,11 +235,9 @@ def test_no_retry_is_lost(make: Callable[[], Exception], way: str) -> None:
     target = cs.task(plain)() if way == "inline" else cs.task(later)()
     target = (target.with_timeout(60) if way == "timed" else target).with_retry(2)
 
-    async def main() -> object:
-        async with Engine(bus=bus) as engine:
-            return await engine.run(target)
-
-    assert asyncio.run(main()) == "there"
+    async with Engine(bus=bus) as engine:
+        value = await engine.run(target)
+    assert value == "there"
     assert len(heard) == 2
     assert all(type(make()).__name__ in event.error for event in heard)
 
@@ -324,7 +320,7 @@ def test_a_workflow_may_raise_an_odd_exception(make: Callable[[], Exception]) ->
 
 
 @odd
-def test_a_listener_may_raise_an_odd_exception(
+async def test_a_listener_may_raise_an_odd_exception(
     make: Callable[[], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a listener raises is logged and stops nothing."""
@@ -335,11 +331,9 @@ def test_a_listener_may_raise_an_odd_exception(
 
     bus.subscribe(Event, broken)
 
-    async def main() -> object:
-        async with Engine(bus=bus) as engine:
-            return await engine.run(cs.task(lambda: 1)().with_retry())
-
-    assert asyncio.run(main()) == 1
+    async with Engine(bus=bus) as engine:
+        value = await engine.run(cs.task(lambda: 1)().with_retry())
+    assert value == 1
     assert len([record for record in caplog.records if record.name == "cascade.runtime.bus"]) == 4
 
 

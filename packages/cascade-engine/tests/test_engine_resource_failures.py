@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from support.loops import now
 
 import cascade as cs
 from cascade.runtime import Engine, MessageBus, ResourceReleased, ResourceYieldError
@@ -128,7 +129,7 @@ def test_an_error_raised_from_the_failure_is_not_lost(scope: str) -> None:
     assert "rollback failed" in " ".join(caught.value.__notes__)
 
 
-def test_a_failing_release_is_told() -> None:
+async def test_a_failing_release_is_told() -> None:
     """`ResourceReleased` tells what the release raised."""
     heard: list[ResourceReleased] = []
     bus = MessageBus()
@@ -140,7 +141,7 @@ def test_a_failing_release_is_told() -> None:
             await engine.run(use())
 
     with pytest.raises(OSError, match="release of db"):
-        asyncio.run(main())
+        await main()
     assert [event.error for event in heard] == ["OSError: release of db"]
 
 
@@ -248,8 +249,9 @@ def test_with_finish_the_group_is_thrown_in() -> None:
     assert len(caught.value.exceptions) == 2
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
-def test_resources_are_released_when_the_caller_cancels(play: Any, scope: str) -> None:
+async def test_resources_are_released_when_the_caller_cancels(scope: str) -> None:
     """Cancelling the run throws the cancellation into its providers, which may still await, and waits for them."""
     log: list[str] = []
 
@@ -266,20 +268,18 @@ def test_resources_are_released_when_the_caller_cancels(play: Any, scope: str) -
     async def wait(db: None = cs.inject("db")) -> None:
         await asyncio.sleep(1000)
 
-    async def main() -> None:
-        running = asyncio.create_task(cs.arun(wait(), resources=[db]))
-        await asyncio.sleep(1)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    play(main())
+    running = asyncio.create_task(cs.arun(wait(), resources=[db]))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert log == ["released"]
-    assert play.now == 6.0
+    assert now() == 6.0
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
-def test_cancelling_ends_an_acquisition(play: Any, scope: str) -> None:
+async def test_cancelling_ends_an_acquisition(scope: str) -> None:
     """A provider that is still opening when the run is cancelled is cancelled too."""
     log: list[str] = []
 
@@ -292,19 +292,17 @@ def test_cancelling_ends_an_acquisition(play: Any, scope: str) -> None:
             raise
         yield
 
-    async def main() -> None:
-        running = asyncio.create_task(cs.arun(use(), resources=[db]))
-        await asyncio.sleep(1)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    play(main())
+    running = asyncio.create_task(cs.arun(use(), resources=[db]))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert log == ["gave up"]
-    assert play.now == 1.0
+    assert now() == 1.0
 
 
-def test_a_failure_elsewhere_ends_an_acquisition(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_failure_elsewhere_ends_an_acquisition() -> None:
     """A sibling's failure does not wait for a provider that is still opening."""
 
     @cs.resource
@@ -318,11 +316,12 @@ def test_a_failure_elsewhere_ends_an_acquisition(play: Any) -> None:
         raise KeyError("sibling")
 
     with pytest.raises(KeyError):
-        play(cs.arun([use(), fail_soon()], resources=[db]))
-    assert play.now == 1.0
+        await cs.arun([use(), fail_soon()], resources=[db])
+    assert now() == 1.0
 
 
-def test_cancelling_again_does_not_cut_a_release_short(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_cancelling_again_does_not_cut_a_release_short() -> None:
     """A release is never left half done, however often the caller cancels."""
     log: list[str] = []
 
@@ -332,13 +331,10 @@ def test_cancelling_again_does_not_cut_a_release_short(play: Any) -> None:
         await asyncio.sleep(10)
         log.append("released")
 
-    async def main() -> None:
-        running = asyncio.create_task(cs.arun(use(), resources=[db]))
-        for _ in range(3):
-            await asyncio.sleep(1)
-            running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    play(main())
+    running = asyncio.create_task(cs.arun(use(), resources=[db]))
+    for _ in range(3):
+        await asyncio.sleep(1)
+        running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert log == ["released"]

@@ -64,18 +64,20 @@ def first(*values: object) -> object:
     return values[0]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_both_kinds_and_scopes_are_opened_and_released(play: Any, kind: str, scope: str) -> None:
+async def test_both_kinds_and_scopes_are_opened_and_released(kind: str, scope: str) -> None:
     """A generator and an async generator, of either scope, give their value to the task and are released."""
     log = Log()
     make = log.provider if kind == "sync" else log.async_provider
-    assert play(cs.arun(use(), resources=[make("db", scope=scope)])) == "used db"
+    assert await cs.arun(use(), resources=[make("db", scope=scope)]) == "used db"
     assert log.lines == ["+db", "-db"]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("mode", ["inline", "thread", None])
-def test_tasks_of_each_kind_get_it(play: Any, mode: Any) -> None:
+async def test_tasks_of_each_kind_get_it(mode: Any) -> None:
     """Inline, in a thread and as `async def`, a task gets its resource."""
     log = Log()
 
@@ -86,7 +88,7 @@ def test_tasks_of_each_kind_get_it(play: Any, mode: Any) -> None:
         return db
 
     task: cs.Task[str] = cs.task(later) if mode is None else cs.task(mode=mode)(plain)
-    assert play(cs.arun(task(), resources=[log.provider("db")])) == "db"
+    assert await cs.arun(task(), resources=[log.provider("db")]) == "db"
 
 
 def test_what_nobody_asks_for_is_not_opened() -> None:
@@ -102,7 +104,8 @@ def test_what_nobody_asks_for_is_not_opened() -> None:
     assert log.lines == []
 
 
-def test_a_run_shares_one_instance(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_run_shares_one_instance() -> None:
     """All tasks of a run that ask at the same time get one instance, opened once."""
     opened: list[object] = []
 
@@ -116,21 +119,19 @@ def test_a_run_shares_one_instance(play: Any) -> None:
     async def get(number: int, db: object = cs.inject("db")) -> object:
         return db
 
-    values = play(cs.arun([get(number) for number in range(20)], resources=[db]))
+    values = await cs.arun([get(number) for number in range(20)], resources=[db])
     assert len(opened) == 1
     assert all(value is opened[0] for value in values)
 
 
-def test_each_run_has_its_own_instance(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_each_run_has_its_own_instance() -> None:
     """Runs of one engine at the same time each open their own."""
     log = Log()
 
-    async def main() -> None:
-        async with Engine() as engine:
-            engine.register(log.async_provider("db"))
-            await asyncio.gather(*(engine.run(use()) for _ in range(5)))
-
-    play(main())
+    async with Engine() as engine:
+        engine.register(log.async_provider("db"))
+        await asyncio.gather(*(engine.run(use()) for _ in range(5)))
     assert sorted(log.lines) == ["+db"] * 5 + ["-db"] * 5
 
 
@@ -252,21 +253,19 @@ def test_a_resource_may_be_injected_anywhere() -> None:
     assert cs.run(show(1), resources=[log.provider("db")]) == [1, None, "db"]
 
 
-def test_a_provider_can_be_overridden() -> None:
+async def test_a_provider_can_be_overridden() -> None:
     """`override_resource_provider` lets another resource stand in under the name, nested users included."""
     log = Log()
 
-    async def main() -> list[str]:
-        async with Engine() as engine:
-            engine.register(log.provider("db", needs="pool"))
-            engine.register(log.provider("pool"))
-            before = await engine.run(use())
-            fake = log.provider("fake")
-            engine.override_resource_provider("pool", fake)
-            assert engine.get_resource_provider("pool") is fake
-            return [before, await engine.run(use())]
-
-    assert asyncio.run(main()) == ["used db(pool)", "used db(fake)"]
+    async with Engine() as engine:
+        engine.register(log.provider("db", needs="pool"))
+        engine.register(log.provider("pool"))
+        before = await engine.run(use())
+        fake = log.provider("fake")
+        engine.override_resource_provider("pool", fake)
+        assert engine.get_resource_provider("pool") is fake
+        value = [before, await engine.run(use())]
+    assert value == ["used db(pool)", "used db(fake)"]
 
 
 def test_an_unregistered_resource_is_refused_before_anything_runs() -> None:
@@ -309,7 +308,7 @@ def test_only_resources_can_be_registered() -> None:
         Engine().register(lambda: None)  # type: ignore[arg-type]
 
 
-def test_opening_and_releasing_are_told() -> None:
+async def test_opening_and_releasing_are_told() -> None:
     """`ResourceAcquired` and `ResourceReleased` tell name and scope."""
     heard: list[object] = []
     bus = MessageBus()
@@ -317,13 +316,10 @@ def test_opening_and_releasing_are_told() -> None:
     bus.subscribe(ResourceReleased, heard.append)
     log = Log()
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            engine.register(log.provider("db", scope="task", needs="pool"))
-            engine.register(log.async_provider("pool"))
-            await engine.run(use(), run_id="r")
-
-    asyncio.run(main())
+    async with Engine(bus=bus) as engine:
+        engine.register(log.provider("db", scope="task", needs="pool"))
+        engine.register(log.async_provider("pool"))
+        await engine.run(use(), run_id="r")
     assert heard == [
         ResourceAcquired("r", "pool", "run"),
         ResourceAcquired("r", "db", "task"),
@@ -332,8 +328,9 @@ def test_opening_and_releasing_are_told() -> None:
     ]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["run", "task"])
-def test_a_provider_is_entered_and_left_in_one_asyncio_task(play: Any, scope: str) -> None:
+async def test_a_provider_is_entered_and_left_in_one_asyncio_task(scope: str) -> None:
     """A provider runs in one asyncio task from its first to its last line, so it may hold a cancel scope."""
     seen: list[object] = []
 
@@ -344,5 +341,5 @@ def test_a_provider_is_entered_and_left_in_one_asyncio_task(play: Any, scope: st
             yield "db"
         seen.append(asyncio.current_task())
 
-    play(cs.arun(use(), resources=[db]))
+    await cs.arun(use(), resources=[db])
     assert seen[0] is seen[1]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from support.loops import now, pass_time
 
 import cascade as cs
 from cascade.adapters.executors.local import LocalExecutor
@@ -24,12 +25,11 @@ class Blocker:
         self.running = 0
         self.most = 0
         self.ended = 0
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop = asyncio.get_running_loop()
 
     def __call__(self) -> int:
         self.running += 1
         self.most = max(self.most, self.running)
-        assert self.loop is not None
         self.loop.call_soon_threadsafe(self.began.set)
         assert self.go_on.wait(20)
         self.running -= 1
@@ -43,20 +43,23 @@ async def sleep(seconds: float) -> float:
     return seconds
 
 
-def test_a_call_that_takes_too_long_fails(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_call_that_takes_too_long_fails() -> None:
     """A call is ended after its timeout; the error names the task and the seconds and is a `TimeoutError`."""
     with pytest.raises(TaskTimeoutError, match="task 'sleep' took longer than its timeout of 5 s") as caught:
-        play(cs.arun(sleep(60).with_timeout(5)))
+        await cs.arun(sleep(60).with_timeout(5))
     assert isinstance(caught.value, TimeoutError)
-    assert play.now == 5.0
+    assert now() == 5.0
 
 
-def test_a_call_in_time_is_not_touched(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_call_in_time_is_not_touched() -> None:
     """A call that takes less than its timeout gives its value."""
-    assert play(cs.arun(sleep(4).with_timeout(5))) == 4
+    assert await cs.arun(sleep(4).with_timeout(5)) == 4
 
 
-def test_the_timeout_is_per_attempt(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_the_timeout_is_per_attempt() -> None:
     """Each attempt has the whole timeout; what ran out of it is retried."""
     times: list[float] = []
 
@@ -66,28 +69,31 @@ def test_the_timeout_is_per_attempt(play: Any) -> None:
         await asyncio.sleep(60 if len(times) < 3 else 4)
         return times[-1]
 
-    assert play(cs.arun(slow())) == 10.0
+    assert await cs.arun(slow()) == 10.0
     assert times == [0.0, 5.0, 10.0]
 
 
-def test_waiting_for_capacity_is_not_counted(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_waiting_for_capacity_is_not_counted() -> None:
     """A timeout covers the call and not the wait for its slot."""
     targets = [sleep(4).with_timeout(5).with_constraints(gpu=1) for _ in range(3)]
-    assert play(cs.arun(targets, system_resources={"gpu": 1})) == [4, 4, 4]
-    assert play.now == 12.0
+    assert await cs.arun(targets, system_resources={"gpu": 1}) == [4, 4, 4]
+    assert now() == 12.0
 
 
-def test_the_returned_tree_is_not_timed(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_the_returned_tree_is_not_timed() -> None:
     """A timeout covers the function's own body and not the tree that it returns."""
 
     @cs.task
     async def outer() -> float | cs.LazyResult[float]:
         return sleep(60)
 
-    assert play(cs.arun(outer().with_timeout(5))) == 60
+    assert await cs.arun(outer().with_timeout(5)) == 60
 
 
-def test_a_tasks_own_timeout_error_is_its_own(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_a_tasks_own_timeout_error_is_its_own() -> None:
     """A `TimeoutError` that the task raises itself comes out as it is."""
 
     @cs.task(timeout=5)
@@ -95,7 +101,7 @@ def test_a_tasks_own_timeout_error_is_its_own(play: Any) -> None:
         raise TimeoutError("the server's")
 
     with pytest.raises(TimeoutError, match="the server's") as caught:
-        play(cs.arun(fail()))
+        await cs.arun(fail())
     assert type(caught.value) is TimeoutError
 
 
@@ -113,58 +119,45 @@ def test_a_plain_function_inline_is_refused() -> None:
     assert not calls
 
 
-def test_a_function_in_a_thread_is_timed(play: Any) -> None:
+@pytest.mark.stepped_time
+async def test_a_function_in_a_thread_is_timed() -> None:
     """A `def` in a thread runs out of time; the run does not end before its thread has."""
     blocker = Blocker()
-    play.frozen = True
     block = cs.Task[int](blocker, name="block")
-
-    async def main() -> None:
-        blocker.loop = asyncio.get_running_loop()
-        executor = LocalExecutor(mode="thread")
-        running = asyncio.create_task(cs.arun(block().with_timeout(5), executor=executor))
-        await blocker.began.wait()
-        play.frozen = False
-        await asyncio.sleep(100)
-        assert not running.done()
-        blocker.go_on.set()
-        with pytest.raises(TaskTimeoutError):
-            await running
-        await executor.close()
-
-    play(main())
+    executor = LocalExecutor(mode="thread")
+    running = asyncio.create_task(cs.arun(block().with_timeout(5), executor=executor))
+    await blocker.began.wait()
+    await pass_time(100)
+    assert not running.done()
+    blocker.go_on.set()
+    with pytest.raises(TaskTimeoutError):
+        await running
+    await executor.close()
     assert blocker.ended == 1
 
 
-def test_a_retry_waits_for_the_old_thread(play: Any) -> None:
+@pytest.mark.stepped_time
+async def test_a_retry_waits_for_the_old_thread() -> None:
     """After a timeout in a thread the retry starts only when the old thread has ended: never two at a time."""
     blocker = Blocker()
-    play.frozen = True
     block = cs.Task[int](blocker, name="block")
-
-    async def main() -> int:
-        blocker.loop = asyncio.get_running_loop()
-        executor = LocalExecutor(mode="thread")
-        target = block().with_timeout(5).with_retry(max_attempts=1)
-        running = asyncio.create_task(cs.arun(target, executor=executor))
-        await blocker.began.wait()
-        play.frozen = False
-        await asyncio.sleep(100)
-        assert (blocker.running, blocker.most) == (1, 1)
-        play.frozen = True
-        blocker.go_on.set()
-        value = await running
-        await executor.close()
-        return value
-
-    assert play(main()) == 2
+    executor = LocalExecutor(mode="thread")
+    target = block().with_timeout(5).with_retry(max_attempts=1)
+    running = asyncio.create_task(cs.arun(target, executor=executor))
+    await blocker.began.wait()
+    await pass_time(100)
+    assert (blocker.running, blocker.most) == (1, 1)
+    blocker.go_on.set()
+    value = await running
+    await executor.close()
+    assert value == 2
     assert blocker.most == 1
 
 
-def test_a_timed_out_thread_keeps_its_slot(play: Any) -> None:
+@pytest.mark.stepped_time
+async def test_a_timed_out_thread_keeps_its_slot() -> None:
     """The slot of a thread task that ran out of time is held until its thread has ended."""
     blocker = Blocker()
-    play.frozen = True
     block = cs.Task[int](blocker, name="block")
     seen: list[int] = []
 
@@ -172,54 +165,43 @@ def test_a_timed_out_thread_keeps_its_slot(play: Any) -> None:
     async def next_one() -> None:
         seen.append(blocker.ended)
 
-    async def main() -> None:
-        blocker.loop = asyncio.get_running_loop()
-        async with cs.Engine(
-            system_resources={"gpu": 1}, executor=(executor := LocalExecutor(mode="thread"))
-        ) as engine:
-            first = asyncio.create_task(engine.run(block().with_timeout(5).with_constraints(gpu=1)))
-            await blocker.began.wait()
-            second = asyncio.create_task(engine.run(next_one().with_constraints(gpu=1)))
-            play.frozen = False
-            await asyncio.sleep(100)
-            assert not seen
-            blocker.go_on.set()
-            await second
-            with pytest.raises(TaskTimeoutError):
-                await first
-        await executor.close()
-
-    play(main())
+    async with cs.Engine(
+        system_resources={"gpu": 1}, executor=(executor := LocalExecutor(mode="thread"))
+    ) as engine:
+        first = asyncio.create_task(engine.run(block().with_timeout(5).with_constraints(gpu=1)))
+        await blocker.began.wait()
+        second = asyncio.create_task(engine.run(next_one().with_constraints(gpu=1)))
+        await pass_time(100)
+        assert not seen
+        blocker.go_on.set()
+        await second
+        with pytest.raises(TaskTimeoutError):
+            await first
+    await executor.close()
     assert seen == [1]
 
 
-def test_waiting_for_a_thread_is_not_counted(play: Any) -> None:
+@pytest.mark.stepped_time
+async def test_waiting_for_a_thread_is_not_counted() -> None:
     """A timeout does not begin while the call waits for a thread that another call has."""
     blocker = Blocker()
-    play.frozen = True
     block = cs.Task[int](blocker, name="block")
-
-    async def main() -> int:
-        blocker.loop = asyncio.get_running_loop()
-        executor = LocalExecutor(mode="thread", threads=1)
-        first = asyncio.create_task(cs.arun(block(), executor=executor))
-        await blocker.began.wait()
-        second = asyncio.create_task(cs.arun(cs.task(lambda: 7)().with_timeout(5), executor=executor))
-        play.frozen = False
-        await asyncio.sleep(100)
-        assert not second.done()
-        play.frozen = True
-        blocker.go_on.set()
-        await first
-        value = await second
-        await executor.close()
-        return value
-
-    assert play(main()) == 7
+    executor = LocalExecutor(mode="thread", threads=1)
+    first = asyncio.create_task(cs.arun(block(), executor=executor))
+    await blocker.began.wait()
+    second = asyncio.create_task(cs.arun(cs.task(lambda: 7)().with_timeout(5), executor=executor))
+    await pass_time(100)
+    assert not second.done()
+    blocker.go_on.set()
+    await first
+    value = await second
+    await executor.close()
+    assert value == 7
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("scope", ["task", "run"])
-def test_opening_what_a_call_takes_is_counted(play: Any, scope: Any) -> None:
+async def test_opening_what_a_call_takes_is_counted(scope: Any) -> None:
     """A timeout covers the opening of the call's resources, and the failure is released in order."""
     log: list[str] = []
 
@@ -236,12 +218,13 @@ def test_opening_what_a_call_takes_is_counted(play: Any, scope: Any) -> None:
         return slow
 
     with pytest.raises(TaskTimeoutError, match="task 'use' took longer than its timeout of 5 s"):
-        play(cs.arun(use(), resources=[slow]))
-    assert play.now == 5.0
+        await cs.arun(use(), resources=[slow])
+    assert now() == 5.0
     assert log == ["closed"]
 
 
-def test_opening_and_calling_share_one_timeout(play: Any) -> None:
+@pytest.mark.virtual_time
+async def test_opening_and_calling_share_one_timeout() -> None:
     """What the opening took is not there any more for the call."""
 
     @cs.resource(scope="task")
@@ -254,9 +237,9 @@ def test_opening_and_calling_share_one_timeout(play: Any) -> None:
         await asyncio.sleep(seconds)
         return seconds
 
-    assert play(cs.arun(use(1), resources=[slow])) == 1
+    assert await cs.arun(use(1), resources=[slow]) == 1
     with pytest.raises(TaskTimeoutError):
-        play(cs.arun(use(3), resources=[slow]))
+        await cs.arun(use(3), resources=[slow])
 
 
 @pytest.mark.parametrize("target", ["map", "item of a map", "retried", "wrapped"])
