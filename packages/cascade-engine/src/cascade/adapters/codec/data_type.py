@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+from cascade.adapters.codec.untyped import Decoded, Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +18,5 @@ class DataType:
 
     type: type
     name: str
-    encode: Callable[[Any], object]
-    decode: Callable[[Any], object]
+    encode: Callable[[Foreign], object]
+    decode: Callable[[Decoded], object]

@@ -30,7 +30,7 @@ class Step(IntEnum):
     )
     BUILD_NAMEDTUPLE = 13  # operand: [module, qualified name, names of the fields]
     BUILD_REGISTERED = 14  # operand: its name; one part
-    BUILD_KIND = 15  # operand: [name of the kind, what is said of the value, how many parts]
+    BUILD_LIBRARY_TYPE = 15  # operand: [name of the type, head, how many parts]
     BUILD_MODEL = (
         16  # operand: [module, qualified name, names of all fields, of those that are set, of those given]
     )

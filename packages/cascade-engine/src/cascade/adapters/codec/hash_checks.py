@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from enum import Enum
-from typing import Any
 
 from cascade.adapters.codec.decoding_steps import DEEPEST_KEY
-from cascade.adapters.codec.kinds.registry import kind_of
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
+from cascade.adapters.codec.library_types.registry import library_type_of
 from cascade.adapters.codec.shapes.class_shapes import DataclassShape, Shapes, hash_is_pythons_own
 from cascade.adapters.codec.shapes.models import StructShape
 from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Foreign
 
 Parts = list[tuple[str, object]]
 """What is hashed with a value, each with how it is written in terms of the value itself: `{}[0]`, `list({})[0]`."""
@@ -60,13 +60,13 @@ def numbered(values: Iterable[object]) -> Parts:
     return [(f"list({{}})[{number}]", value) for number, value in enumerate(values)]
 
 
-def _hashed_with(value: Any, kind: type, shapes: Shapes) -> Parts:
+def _hashed_with(value: Foreign, kind: type, shapes: Shapes) -> Parts:
     """Return the parts that are hashed with a value."""
     if kind is tuple:
         return [(f"{{}}[{number}]", part) for number, part in enumerate(value)]
     if kind is frozenset:
         return numbered(value)
-    known = kind_of(kind)
+    known = library_type_of(kind)
     if known is not None and known.is_key:
         return []
     if known is not None or not hash_is_pythons_own(kind):

@@ -14,8 +14,9 @@ import pathlib
 import uuid
 import zoneinfo
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cascade.adapters.codec.untyped import Decoded, Foreign
 from cascade.spec.errors import CodecError, FileUnreadableError, StoredReferenceError
 from cascade.spec.inputs.files import File
 from cascade.spec.source.references import name_of
@@ -26,8 +27,8 @@ _LEAST, _MOST = -(2**63), 2**64 - 1
 class Leaf(NamedTuple):
     """How values of one type are packed and unpacked."""
 
-    pack: Callable[[Any], object]
-    unpack: Callable[[Any], object]
+    pack: Callable[[Foreign], object]
+    unpack: Callable[[Decoded], object]
 
 
 def pack_int(value: int) -> int | bytes:
@@ -78,7 +79,7 @@ def _pack_zone(zone: datetime.tzinfo | None) -> object:
     )
 
 
-def _unpack_zone(packed: Any) -> datetime.tzinfo | None:
+def _unpack_zone(packed: Decoded) -> datetime.tzinfo | None:
     if packed is None:
         return None
     if type(packed) is str:
@@ -113,7 +114,7 @@ def _pack_time(value: datetime.time) -> list[object]:
     ]
 
 
-def _unpack_time(packed: list[Any]) -> datetime.time:
+def _unpack_time(packed: Decoded) -> datetime.time:
     hour, minute, second, microsecond, fold, zone = packed
     return datetime.time(hour, minute, second, microsecond, _unpack_zone(zone), fold=fold)
 
@@ -122,7 +123,7 @@ def _pack_datetime(value: datetime.datetime) -> list[object]:
     return [value.year, value.month, value.day, *_pack_time(value.timetz())]
 
 
-def _unpack_datetime(packed: list[Any]) -> datetime.datetime:
+def _unpack_datetime(packed: Decoded) -> datetime.datetime:
     year, month, day, hour, minute, second, microsecond, fold, zone = packed
     return datetime.datetime(
         year, month, day, hour, minute, second, microsecond, _unpack_zone(zone), fold=fold
@@ -133,7 +134,7 @@ def _pack_uuid(value: uuid.UUID) -> list[object]:
     return [value.bytes, value.is_safe.value]
 
 
-def _unpack_uuid(packed: list[Any]) -> uuid.UUID:
+def _unpack_uuid(packed: Decoded) -> uuid.UUID:
     content, safe = packed
     return uuid.UUID(bytes=content, is_safe=uuid.SafeUUID(safe))
 
@@ -149,7 +150,7 @@ def _pack_file(file: File) -> list[object]:
         raise CodecError("File", "the file", f"{problem}") from problem
 
 
-def _unpack_file(packed: list[Any]) -> File:
+def _unpack_file(packed: Decoded) -> File:
     """Return the file, which stands for what was in it: one with another content is not that value."""
     name, digest = packed
     file = File(unpack_text(name))

@@ -7,10 +7,11 @@ import hmac
 import io
 import pickle
 from collections import ChainMap
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
-from cascade.adapters.codec.refusals import SECRET
+from cascade.adapters.codec.unsupported import SECRET
+from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.common import SecretValue
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, SpecError
 from cascade.spec.source.references import name_of
@@ -119,8 +120,10 @@ def _is_taken(part: object) -> bool:
     return True
 
 
-def _refuse_secret(secret: SecretValue[Any]) -> NoReturn:
+def _refuse_secret(secret: SecretValue[object]) -> NoReturn:
     raise CodecError(name_of(type(secret)), "something in the value", SECRET)
 
 
-_REDUCERS: ChainMap[type, Any] = ChainMap({SecretValue: _refuse_secret}, copyreg.dispatch_table)
+_REDUCERS: ChainMap[type, Callable[[Foreign], Foreign]] = ChainMap(
+    {SecretValue: _refuse_secret}, copyreg.dispatch_table
+)

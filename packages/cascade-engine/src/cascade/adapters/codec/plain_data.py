@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cascade.adapters.codec.leaves import PLAIN
+from cascade.adapters.codec.untyped import Foreign
 
 _DEEPEST = 32
 """msgpack recurses: what is nested deeper becomes a program."""
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Tell whether `value` is made of lists, dicts and msgpack's own scalars, with no container in two places.
 
     Whether its numbers and texts fit into msgpack shows when they are written.
@@ -18,10 +17,10 @@ def is_plain(value: Any) -> bool:
     # Once per value that is stored. Watched by observatory/benchmarks/bench_codec.py.
     if type(value) in PLAIN:
         return True
-    level = [value]
+    level: list[Foreign] = [value]
     seen: set[int] = set()
     for _ in range(_DEEPEST):
-        below: list[Any] = []
+        below: list[Foreign] = []
         for container in level:
             kind = type(container)
             if kind is list:

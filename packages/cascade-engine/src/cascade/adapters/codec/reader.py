@@ -6,13 +6,13 @@ Nothing is imported, and nothing of the user's runs but `DataType.decode`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cascade.adapters.codec.data_type import DataType
 from cascade.adapters.codec.decoding_steps import Step
 from cascade.adapters.codec.hash_checks import check_hashed
-from cascade.adapters.codec.kinds.registry import kind_named, unpack
 from cascade.adapters.codec.leaves import LEAF_NAMED, PLAIN
+from cascade.adapters.codec.library_types.registry import library_type_named, unpack
 from cascade.adapters.codec.shapes.class_shapes import (
     DataclassShape,
     EnumShape,
@@ -23,6 +23,7 @@ from cascade.adapters.codec.shapes.class_shapes import (
 )
 from cascade.adapters.codec.shapes.models import ModelShape, StructShape
 from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Decoded
 from cascade.spec.errors import DamagedDataError, StoredReferenceError
 
 _PUSH, _PUSH_ALL, _LEAF, _SAME = int(Step.PUSH), int(Step.PUSH_ALL), int(Step.LEAF), int(Step.SAME)
@@ -37,11 +38,11 @@ class Reader:
         self._shapes = shapes
         self._registered = registered
         self._types = frozenset(each.type for each in registered.values())
-        self._stack: list[Any] = []
+        self._stack: list[object] = []
         self._built: list[object] = []
         self._in_user_code = False
 
-    def read(self, steps: Any) -> object:
+    def read(self, steps: Decoded) -> object:
         """Return the value.
 
         Raises:
@@ -57,7 +58,7 @@ class Reader:
                 raise
             raise DamagedDataError(f"it is not a program of this codec ({problem})") from problem
 
-    def _read(self, steps: list[Any]) -> object:
+    def _read(self, steps: Decoded) -> object:
         # Once per part of every value that is more than plain.
         # Watched by observatory/benchmarks/bench_codec.py.
         stack, built, builders = self._stack, self._built, self._BUILDERS
@@ -81,7 +82,7 @@ class Reader:
         (value,) = stack
         return value
 
-    def _take(self, count: int) -> list[Any]:
+    def _take(self, count: int) -> list[object]:
         """Take that many parts from the stack."""
         stack = self._stack
         if not 0 <= count <= len(stack):
@@ -91,7 +92,7 @@ class Reader:
         del stack[first:]
         return taken
 
-    def _check_hashed(self, values: list[Any]) -> list[Any]:
+    def _check_hashed(self, values: list[object]) -> list[object]:
         if not PLAIN.issuperset(map(type, values)):
             check_hashed(values, self._shapes, self._types)
         return values
@@ -112,7 +113,7 @@ class Reader:
     def _bytearray(self, content: bytes) -> object:
         return bytearray(content)
 
-    def _dataclass(self, operand: list[Any]) -> object:
+    def _dataclass(self, operand: Decoded) -> object:
         module, qualname, names, given = operand
         shape = self._shapes.find(module, qualname, DataclassShape)
         if list(shape.names) != names:
@@ -121,7 +122,7 @@ class Reader:
             raise ValueError("a field that is none")
         return shape.build(dict(zip(given, self._take(len(given)), strict=True)))
 
-    def _model(self, operand: list[Any]) -> object:
+    def _model(self, operand: Decoded) -> object:
         module, qualname, names, set_, given = operand
         shape = self._shapes.find(module, qualname, ModelShape)
         if list(shape.names) != names:
@@ -131,22 +132,22 @@ class Reader:
         *values, extra, private = self._take(len(set_) + 2)
         return shape.build(dict(zip(set_, values, strict=True)), given, extra, private)
 
-    def _struct(self, operand: list[Any]) -> object:
+    def _struct(self, operand: Decoded) -> object:
         module, qualname, names = operand
         shape = self._shapes.find(module, qualname, StructShape)
         if list(shape.names) != names:
             raise changed_fields(shape, names)
         return shape.build(dict(zip(names, self._take(len(names)), strict=True)))
 
-    def _kind(self, operand: list[Any]) -> object:
+    def _library_value(self, operand: Decoded) -> object:
         name, head, count = operand
-        kind = kind_named(name)
+        library_type = library_type_named(name)
         parts = self._take(count)
-        if kind.hashed is not None:
-            self._check_hashed(kind.hashed(parts))
-        return unpack(kind, head, parts)
+        if library_type.hashed is not None:
+            self._check_hashed(library_type.hashed(parts))
+        return unpack(library_type, head, parts)
 
-    def _namedtuple(self, operand: list[Any]) -> object:
+    def _namedtuple(self, operand: Decoded) -> object:
         module, qualname, names = operand
         shape = self._shapes.find(module, qualname, NamedTupleShape)
         if list(shape.names) != names:
@@ -154,27 +155,27 @@ class Reader:
         return shape.build(self._take(len(names)))
 
     def _registered_value(self, name: str) -> object:
-        kind = self._registered.get(name)
+        registered = self._registered.get(name)
         (data,) = self._take(1)
-        if kind is None:
+        if registered is None:
             raise StoredReferenceError(
                 f"the registered type {name!r}",
                 "this codec has no type of that name",
                 f"give the codec a DataType named {name!r}",
             )
         self._in_user_code = True
-        made = kind.decode(data)
+        made = registered.decode(data)
         self._in_user_code = False
         return made
 
-    def _member(self, operand: list[Any]) -> object:
+    def _member(self, operand: Decoded) -> object:
         module, qualname, name = operand
         shape = self._shapes.find(module, qualname, EnumShape)
         if name not in shape.members:
             raise missing_member(shape, [name])
         return shape.members[name]
 
-    def _flags(self, operand: list[Any]) -> object:
+    def _flags(self, operand: Decoded) -> object:
         module, qualname, names, rest = operand
         shape = self._shapes.find(module, qualname, EnumShape)
         found = shape.combine(names, rest)
@@ -182,7 +183,7 @@ class Reader:
             raise missing_member(shape, [*names, *([hex(rest)] if rest else [])])
         return found
 
-    _BUILDERS: ClassVar[dict[int, Callable[[Any, Any], object]]] = {
+    _BUILDERS: ClassVar[dict[int, Callable[[Reader, Decoded], object]]] = {
         Step.BUILD_LIST: _take,
         Step.BUILD_TUPLE: _tuple,
         Step.BUILD_SET: _set,
@@ -192,11 +193,11 @@ class Reader:
         Step.BUILD_DATACLASS: _dataclass,
         Step.BUILD_NAMEDTUPLE: _namedtuple,
         Step.BUILD_REGISTERED: _registered_value,
-        Step.BUILD_KIND: _kind,
+        Step.BUILD_LIBRARY_TYPE: _library_value,
         Step.BUILD_MODEL: _model,
         Step.BUILD_STRUCT: _struct,
     }
-    _MEMBERS: ClassVar[dict[int, Callable[[Any, Any], object]]] = {
+    _MEMBERS: ClassVar[dict[int, Callable[[Reader, Decoded], object]]] = {
         Step.MEMBER: _member,
         Step.FLAGS: _flags,
     }

@@ -1,28 +1,20 @@
-"""What is known of a value before anybody knows where in the whole it stands: its parts, or why it is refused."""
+"""Refusals: why a value can't be data, and what the user can do.
+
+Who finds that out knows only the value. Who knows its place in the whole adds that, and tells the user.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from cascade.spec.calls.missing import MISSING
 
-
-class Packed(NamedTuple):
-    """A value of a library as data: what is said of it in plain data, and parts that go through the codec.
-
-    `places` says how each part is written after the value's own path.
-    """
-
-    head: object
-    parts: Sequence[object]
-    places: Sequence[str]
+SECRET = "secrets are never stored: store what was made with it, not the secret"
+LAZY = "store its value: pass it to a task, or return it by itself and it stands for its value"
 
 
 class UnsupportedError(Exception):
-    """A class or an instance that can't be data, and the remedy. Who knows its place tells the user.
+    """A class or a value that no codec stores; `remedy` says what to do.
 
-    `culprit` is the value at fault, where that is not the value that was looked at.
+    `culprit` is the value at fault, if that is not the value that was looked at.
     """
 
     def __init__(self, remedy: str, culprit: object = MISSING) -> None:

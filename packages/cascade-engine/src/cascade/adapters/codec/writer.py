@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import chain
-from typing import Any
 
 import msgspec
 
 from cascade.adapters.codec.data_type import DataType
 from cascade.adapters.codec.decoding_steps import Step
 from cascade.adapters.codec.hash_checks import Parts, check_hashed, numbered, way_to
-from cascade.adapters.codec.kinds.registry import Kind, kind_of
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
-from cascade.adapters.codec.refusals import LAZY, SECRET
+from cascade.adapters.codec.library_types.registry import LibraryType, library_type_of
 from cascade.adapters.codec.shapes.class_shapes import EnumShape, NamedTupleShape, Shapes
 from cascade.adapters.codec.shapes.models import ModelShape, StructShape
-from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.unsupported import LAZY, SECRET, UnsupportedError
+from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import SecretValue
@@ -129,7 +128,7 @@ class Writer:
                 inside.discard(id(top.value))
                 numbers[id(top.value)] = len(numbers)
 
-    def _write_leaf(self, part: Any, kind: type) -> None:
+    def _write_leaf(self, part: object, kind: type) -> None:
         packed = LEAVES[kind].pack(part)
         # Whole numbers and text are their own packed form, as long as msgpack has room for them.
         self._steps += (_PUSH, packed) if packed is part else (_LEAF, [kind.__name__, packed])
@@ -143,7 +142,7 @@ class Writer:
         else:
             self._steps += (int(Step.FLAGS), [module, qualname, *names])
 
-    def _opened(self, part: Any, kind: type) -> _Open:
+    def _opened(self, part: Foreign, kind: type) -> _Open:
         if kind in _COUNTED:
             if kind in (set, frozenset):
                 self._check_hashed(part)
@@ -158,18 +157,18 @@ class Writer:
         if registered is not None:
             data = registered.encode(part)
             return _Open(part, int(Step.BUILD_REGISTERED), registered.name, (data,), (" as data",))
-        known = kind_of(kind)
+        known = library_type_of(kind)
         if known is not None:
-            return self._opened_kind(part, known)
+            return self._opened_library_value(part, known)
         return self._opened_record(part, kind)
 
-    def _opened_kind(self, part: object, kind: Kind) -> _Open:
-        head, parts, places = kind.pack(part)
-        if kind.hashed is not None:
-            _, *labels = hashed = kind.hashed(parts)
+    def _opened_library_value(self, part: object, library_type: LibraryType) -> _Open:
+        head, parts, places = library_type.pack(part)
+        if library_type.hashed is not None:
+            _, *labels = hashed = library_type.hashed(parts)
             ways = [f"{{}}{places[0]}", *(f"{{}}[{number}]" for number in range(len(labels)))]
             self._check_hashed(hashed, list(zip(ways, hashed, strict=True)))
-        return _Open(part, int(Step.BUILD_KIND), [kind.name, head, len(parts)], parts, places)
+        return _Open(part, int(Step.BUILD_LIBRARY_TYPE), [library_type.name, head, len(parts)], parts, places)
 
     def _opened_record(self, part: object, kind: type) -> _Open:
         if is_marker(part):

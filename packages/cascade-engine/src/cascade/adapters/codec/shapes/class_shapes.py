@@ -12,12 +12,13 @@ import dataclasses
 import enum
 import sys
 from dataclasses import dataclass
-from types import FunctionType, SimpleNamespace, WrapperDescriptorType
-from typing import Any, TypeAlias, TypeVar
+from types import FunctionType, GetSetDescriptorType, SimpleNamespace, WrapperDescriptorType
+from typing import TypeAlias, TypeVar
 
 from cascade.adapters.codec.shapes.instances import CACHED_HASH, Layout, dictionary_of, layout_of, make_bare
 from cascade.adapters.codec.shapes.models import ModelShape, StructShape, model_shape, struct_shape
 from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError
 from cascade.spec.source.references import (
@@ -34,8 +35,8 @@ from cascade.spec.source.references import (
 class EnumShape:
     """An enum: its members by name, aliases among them."""
 
-    cls: Any
-    members: dict[str, Any]
+    cls: type
+    members: dict[str, Foreign]
 
     KIND = "enum"
 
@@ -85,7 +86,7 @@ class EnumShape:
 class DataclassShape:
     """A dataclass or a class of attrs: its fields, and where their values are."""
 
-    cls: Any
+    cls: type
     names: tuple[str, ...]
     layout: Layout
     caches_hash: bool
@@ -113,13 +114,13 @@ class DataclassShape:
 class NamedTupleShape:
     """A named tuple: its fields in order."""
 
-    cls: Any
+    cls: type
     names: tuple[str, ...]
-    dictionary: Any
+    dictionary: GetSetDescriptorType | None
 
     KIND = "named tuple"
 
-    def read(self, value: Any) -> tuple[object, ...]:
+    def read(self, value: Foreign) -> tuple[object, ...]:
         """Return the values.
 
         Raises:
@@ -177,7 +178,7 @@ class Shapes:
             raise _changed(module, qualname, f"it is no longer a {kind.KIND}")
         return known
 
-    def _looked_at(self, module: str, qualname: str, found: object) -> Shape:
+    def _looked_at(self, module: str, qualname: str, found: Foreign) -> Shape:
         if found is MISSING:
             raise missing_reference(module, qualname)
         try:
@@ -231,7 +232,7 @@ def _is_pythons_own(method: object) -> bool:
     return type(method) is WrapperDescriptorType
 
 
-def _shape(cls: Any) -> Shape:
+def _shape(cls: type) -> Shape:
     if class_attribute(cls, "__del__") is not MISSING:
         raise UnsupportedError("register the type with DataType: data can't bring back a class with __del__")
     if issubclass(cls, enum.Enum):
@@ -251,16 +252,16 @@ def _shape(cls: Any) -> Shape:
     raise UnsupportedError("pass plain data, a dataclass or an enum, or register the type with DataType")
 
 
-def _fields_of(cls: Any) -> tuple[str, ...] | None:
+def _fields_of(cls: type) -> tuple[str, ...] | None:
     """Return the names of the fields of a dataclass or a class of attrs; `None` of another class."""
     if type(own_attribute(cls, "__dataclass_fields__")) is dict:
         # `fields` asks its argument for this one attribute; a class might answer through its metaclass.
-        declared: Any = SimpleNamespace(__dataclass_fields__=own_attribute(cls, "__dataclass_fields__"))
+        declared: Foreign = SimpleNamespace(__dataclass_fields__=own_attribute(cls, "__dataclass_fields__"))
         return tuple(each.name for each in dataclasses.fields(declared))
     described = own_attribute(cls, "__attrs_attrs__")
     return tuple(each.name for each in described) if isinstance(described, tuple) else None
 
 
-def _caches_hash(cls: Any) -> bool:
+def _caches_hash(cls: type) -> bool:
     method = class_attribute(cls, "__hash__")
     return type(method) is FunctionType and CACHED_HASH in method.__code__.co_names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any
 
 from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.calls.missing import MISSING
@@ -27,9 +26,9 @@ class Layout:
     is one. What is `derived` is computed from the fields when it is asked for, and so needs no keeping.
     """
 
-    slots: dict[str, Any]
-    other_slots: dict[str, Any]
-    dictionary: Any
+    slots: dict[str, MemberDescriptorType]
+    other_slots: dict[str, MemberDescriptorType]
+    dictionary: GetSetDescriptorType | None
     derived: frozenset[str]
 
     def held(self, value: object) -> dict[str, object]:
@@ -70,9 +69,9 @@ class Layout:
                 held[name] = value
 
 
-def layout_of(cls: Any, names: tuple[str, ...]) -> Layout:
+def layout_of(cls: type, names: tuple[str, ...]) -> Layout:
     """Return where a class keeps these fields."""
-    all_slots: dict[str, Any] = {}
+    all_slots: dict[str, MemberDescriptorType] = {}
     derived = {_SET_BY_TYPING, CACHED_HASH}
     for each in reversed(class_order(cls)):
         attributes = own_attributes(each)
@@ -89,7 +88,7 @@ def layout_of(cls: Any, names: tuple[str, ...]) -> Layout:
     return Layout(slots, others, dictionary_of(cls), frozenset(derived))
 
 
-def dictionary_of(cls: Any) -> Any:
+def dictionary_of(cls: type) -> GetSetDescriptorType | None:
     """Return Python's own descriptor of the instance's dictionary; `None` if instances have none."""
     found = class_attribute(cls, "__dict__")
     if found is MISSING:
@@ -99,7 +98,7 @@ def dictionary_of(cls: Any) -> Any:
     return found
 
 
-def read_slot(slot: Any, value: object) -> object:
+def read_slot(slot: MemberDescriptorType, value: object) -> object:
     """Return what is in a slot; `MISSING` if nothing is."""
     try:
         return slot.__get__(value)
@@ -107,7 +106,7 @@ def read_slot(slot: Any, value: object) -> object:
         return MISSING
 
 
-def make_bare(cls: Any) -> object:
+def make_bare(cls: type) -> object:
     """Return an instance with nothing in it, made by Python itself.
 
     Raises:

@@ -7,27 +7,28 @@ The values in a model were checked when it was made, and are put back as they ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from types import MemberDescriptorType
 
 import msgspec
 
 from cascade.adapters.codec.shapes.instances import Layout, layout_of, make_bare, read_slot
 from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.source.references import class_attribute, class_order, find_loaded, own_attribute
 
 _GIVEN, _EXTRA, _PRIVATE = "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"
-_META: Any = type(msgspec.Struct)
+_META: Foreign = type(msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
     """A model of pydantic: its fields, which of them were given, and what it holds beside them."""
 
-    cls: Any
+    cls: type
     names: tuple[str, ...]
     layout: Layout
-    own: dict[str, Any]
+    own: dict[str, MemberDescriptorType]
 
     KIND = "pydantic model"
 
@@ -41,7 +42,7 @@ class ModelShape:
 
     def given(self, value: object) -> list[str]:
         """Return the names of the fields that were given when the model was made, in the order of the class."""
-        given: Any = read_slot(self.own[_GIVEN], value)
+        given: Foreign = read_slot(self.own[_GIVEN], value)
         return [] if given is MISSING else sorted(map(str, given))
 
     def read_more(self, value: object) -> dict[str, object]:
@@ -65,7 +66,7 @@ class ModelShape:
         return made
 
 
-def model_shape(cls: Any) -> ModelShape | None:
+def model_shape(cls: type) -> ModelShape | None:
     """Return the shape of a model of pydantic; `None` of another class."""
     base = find_loaded("pydantic.main", "BaseModel")
     if base is MISSING or base not in class_order(cls):
@@ -87,7 +88,7 @@ def model_shape(cls: Any) -> ModelShape | None:
 class StructShape:
     """A struct of msgspec: its fields."""
 
-    cls: Any
+    cls: type
     names: tuple[str, ...]
     layout: Layout
 
@@ -109,7 +110,7 @@ class StructShape:
         return _META.__call__(self.cls, **values)
 
 
-def struct_shape(cls: Any) -> StructShape | None:
+def struct_shape(cls: type) -> StructShape | None:
     """Return the shape of a struct of msgspec; `None` of another class."""
     if msgspec.Struct not in class_order(cls):
         return None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from math import prod
-from typing import Any
 
 from cascade.adapters.codec.leaves import pack_text, unpack_text
-from cascade.adapters.codec.unsupported import Packed, UnsupportedError
+from cascade.adapters.codec.library_types.packed import Packed, Packer, Unpacker
+from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Decoded, Foreign
 
 SCALAR = "numpy.generic"
 _BYTES = frozenset("biufcmMSU")
@@ -19,7 +20,7 @@ _BYTES = frozenset("biufcmMSU")
 _DEEPEST_TYPE = 16
 
 
-def _numpy() -> Any:
+def _numpy() -> Foreign:
     return sys.modules["numpy"]
 
 
@@ -28,7 +29,7 @@ def is_scalar(cls: type) -> bool:
     return issubclass(cls, _numpy().generic)
 
 
-def pack_array(value: Any) -> Packed:
+def pack_array(value: Foreign) -> Packed:
     """Return what stands for an array."""
     kind = value.dtype
     shape = list(value.shape)
@@ -41,7 +42,7 @@ def pack_array(value: Any) -> Packed:
     return Packed([_pack_type(kind), shape, order], [value.tobytes(order=order)], [""])
 
 
-def unpack_array(head: list[Any], parts: list[Any]) -> Any:
+def unpack_array(head: list[Decoded], parts: list[Foreign]) -> Foreign:
     """Return the array; it has its own memory, and can be written to."""
     described, shape, order, *more = head
     (part,) = parts
@@ -59,7 +60,7 @@ def unpack_array(head: list[Any], parts: list[Any]) -> Any:
     return numpy.frombuffer(bytearray(part), kind).reshape(shape, order=order)
 
 
-def _filled(kind: Any, shape: list[int], elements: list[Any]) -> Any:
+def _filled(kind: Foreign, shape: list[int], elements: list[Foreign]) -> Foreign:
     if type(elements) is not list or len(elements) != prod(shape):
         raise ValueError("not as many elements as the shape says")
     made = _numpy().empty(len(elements), kind)
@@ -68,7 +69,7 @@ def _filled(kind: Any, shape: list[int], elements: list[Any]) -> Any:
     return made.reshape(shape)
 
 
-def _pack_missing(kind: Any) -> list[object]:
+def _pack_missing(kind: Foreign) -> list[object]:
     """Return what a type of text takes for a missing value."""
     missing = getattr(kind, "na_object", "")
     if missing == "" or missing is None:
@@ -78,13 +79,13 @@ def _pack_missing(kind: Any) -> list[object]:
     raise UnsupportedError("use a StringDType whose na_object is None or nan")
 
 
-def _unpack_text_type(packed: list[Any]) -> Any:
+def _unpack_text_type(packed: list[Decoded]) -> Foreign:
     missing, coerce = packed
     given = {} if missing == "" else {"na_object": {"none": None, "nan": float("nan")}[missing]}
     return _numpy().dtypes.StringDType(coerce=bool(coerce), **given)
 
 
-def _pack_type(kind: Any) -> object:
+def _pack_type(kind: Foreign) -> object:
     """Return a type as data: its name, its fields, or the array that each element is."""
     if kind.itemsize == 0 and kind.kind in "SUV":
         raise UnsupportedError("give its elements a size")
@@ -108,7 +109,7 @@ def _pack_type(kind: Any) -> object:
     ]
 
 
-def _unpack_type(packed: Any, depth: int = 0) -> Any:
+def _unpack_type(packed: Decoded, depth: int = 0) -> Foreign:
     numpy = _numpy()
     if depth > _DEEPEST_TYPE:
         raise ValueError("a type inside too many others")
@@ -134,7 +135,7 @@ def _unpack_type(packed: Any, depth: int = 0) -> Any:
     return kind
 
 
-def _pack_scalar(value: Any) -> Packed:
+def _pack_scalar(value: Foreign) -> Packed:
     numpy = _numpy()
     if type(value) is numpy.str_:
         return Packed("str", [str(value)], [""])
@@ -145,7 +146,7 @@ def _pack_scalar(value: Any) -> Packed:
     return Packed(["scalar", _pack_type(value.dtype)], [value.tobytes()], [""])
 
 
-def _unpack_scalar(head: Any, parts: list[Any]) -> object:
+def _unpack_scalar(head: Decoded, parts: list[Foreign]) -> object:
     numpy = _numpy()
     (part,) = parts
     if head in ("str", "bytes"):
@@ -156,7 +157,11 @@ def _unpack_scalar(head: Any, parts: list[Any]) -> object:
     return unpack_array([described, [1], "C"], parts)[0]
 
 
-KINDS = {"numpy.ndarray": (pack_array, unpack_array), SCALAR: (_pack_scalar, _unpack_scalar)}
-"""By name, how each kind is packed and unpacked."""
+TYPES: dict[str, tuple[Packer, Unpacker]] = {
+    "numpy.ndarray": (pack_array, unpack_array),
+    SCALAR: (_pack_scalar, _unpack_scalar),
+}
+"""By name, how values of each type are packed and unpacked."""
 
 KEYS = frozenset({SCALAR})
+"""The types whose values may be dict keys."""

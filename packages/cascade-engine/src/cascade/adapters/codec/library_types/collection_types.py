@@ -3,53 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from typing import Any
 
-from cascade.adapters.codec.unsupported import Packed, UnsupportedError
+from cascade.adapters.codec.library_types.packed import Packed, Packer, Unpacker
+from cascade.adapters.codec.unsupported import UnsupportedError
+from cascade.adapters.codec.untyped import Foreign
 
-_FACTORIES: dict[str, Any] = {
+_FACTORIES: dict[str, type] = {
     kind.__name__: kind
     for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
 } | {kind.__name__: kind for kind in (Counter, OrderedDict, deque)}
 """What a `defaultdict` may make its values with: classes that make an empty value and run no code of anybody's."""
-_NAMES = {kind: name for name, kind in _FACTORIES.items()}
+_NAMES: dict[object, str] = {kind: name for name, kind in _FACTORIES.items()}
 
 
-def _check_bare(value: Any) -> None:
+def _check_bare(value: object) -> None:
     """Check that an instance has no attributes, which would be lost."""
     if getattr(value, "__dict__", None):
         raise UnsupportedError("give it no attributes, or register the type with DataType")
 
 
-def _dict(content: object) -> dict[Any, Any]:
+def _dict(content: object) -> dict[object, Foreign]:
     if type(content) is not dict:
         raise ValueError("no dict")
     return content
 
 
-def _pack_counter(value: Counter[Any]) -> Packed:
+def _pack_counter(value: Counter[object]) -> Packed:
     _check_bare(value)
     return Packed(None, [dict(value)], [""])
 
 
-def _unpack_counter(head: None, parts: list[Any]) -> object:
+def _unpack_counter(head: None, parts: list[object]) -> object:
     (content,) = parts
-    made: Counter[Any] = Counter()
+    made: Counter[Foreign] = Counter()
     dict.update(made, _dict(content))
     return made
 
 
-def _pack_ordered(value: OrderedDict[Any, Any]) -> Packed:
+def _pack_ordered(value: OrderedDict[object, object]) -> Packed:
     _check_bare(value)
     return Packed(None, [dict(value)], [""])
 
 
-def _unpack_ordered(head: None, parts: list[Any]) -> object:
+def _unpack_ordered(head: None, parts: list[object]) -> object:
     (content,) = parts
     return OrderedDict(_dict(content).items())
 
 
-def _pack_default(value: defaultdict[Any, Any]) -> Packed:
+def _pack_default(value: defaultdict[object, object]) -> Packed:
     factory = value.default_factory
     try:
         name = None if factory is None else _NAMES[factory]
@@ -60,26 +61,26 @@ def _pack_default(value: defaultdict[Any, Any]) -> Packed:
     return Packed(name, [dict(value)], [""])
 
 
-def _unpack_default(head: str | None, parts: list[Any]) -> object:
+def _unpack_default(head: str | None, parts: list[object]) -> object:
     (content,) = parts
     return defaultdict(None if head is None else _FACTORIES[head], _dict(content))
 
 
-def _pack_deque(value: deque[Any]) -> Packed:
+def _pack_deque(value: deque[object]) -> Packed:
     return Packed(value.maxlen, [list(value)], [""])
 
 
-def _unpack_deque(head: int | None, parts: list[Any]) -> object:
+def _unpack_deque(head: int | None, parts: list[object]) -> object:
     (content,) = parts
     if type(content) is not list or (head is not None and len(content) > head):
         raise ValueError("more than it has room for")
     return deque(content, head)
 
 
-KINDS = {
+TYPES: dict[str, tuple[Packer, Unpacker]] = {
     "collections.Counter": (_pack_counter, _unpack_counter),
     "collections.OrderedDict": (_pack_ordered, _unpack_ordered),
     "collections.defaultdict": (_pack_default, _unpack_default),
     "collections.deque": (_pack_deque, _unpack_deque),
 }
-"""By name, how each kind is packed and unpacked."""
+"""By name, how values of each type are packed and unpacked."""

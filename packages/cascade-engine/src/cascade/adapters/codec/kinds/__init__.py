@@ -1,1 +1,0 @@
-"""The kinds of values that libraries bring: arrays, frames, collections."""
