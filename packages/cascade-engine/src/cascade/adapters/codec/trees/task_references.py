@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType
-from typing import Any
+from typing import TypeAlias
 
 from cascade.adapters.codec.trees.tree_layout import INTERNAL
+from cascade.adapters.codec.untyped import Decoded, Foreign
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError, TaskReferenceError
 from cascade.spec.source.references import (
@@ -21,13 +22,13 @@ from cascade.spec.source.references import (
     module_of,
     reference_of,
 )
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask, Task
 
-Place = list[Any]
+Reference: TypeAlias = list[Decoded]
 """`[module, qualified name]`; for a task of Cascade's own `[None, name]`."""
 
 
-def place_of_task(task: Task[Any]) -> Place:
+def reference_of_task(task: AnyTask) -> Reference:
     """Return where a task is found.
 
     Raises:
@@ -41,73 +42,77 @@ def place_of_task(task: Task[Any]) -> Place:
     return [*reference]
 
 
-def find_task(place: Place) -> Task[Any]:
+def find_task(reference: Reference) -> AnyTask:
     """Return the task of a record.
 
     Raises:
         StoredReferenceError: If there is none.
     """
-    module, qualname = place
+    module, qualname = reference
     if module is None and qualname in INTERNAL:
         return INTERNAL[qualname]
     found = _found(module, qualname)
     if not issubclass(type(found), Task):
         raise _no_longer(module, qualname, "a task")
-    task: Task[Any] = found
+    task: AnyTask = found
     return task
 
 
-def place_of_function(function: object) -> Place | None:
+def reference_of_function(function: object) -> Reference | None:
     """Return where a function stands that a record may name; `None` if it may not."""
     if type(function) is not FunctionType:
         return None
-    place = [module_of(function), function.__qualname__]
-    return place if _stands_beside_tasks(function, *place) and find_loaded(*place) is function else None
+    reference = [module_of(function), function.__qualname__]
+    return (
+        reference
+        if _stands_beside_tasks(function, *reference) and find_loaded(*reference) is function
+        else None
+    )
 
 
-def find_function(place: Place) -> object:
+def find_function(reference: Reference) -> object:
     """Return the function of a record.
 
     Raises:
         StoredReferenceError: If there is none, or none that a record may name.
     """
-    module, qualname = place
+    module, qualname = reference
     found = _found(module, qualname)
     if not _stands_beside_tasks(found, module, qualname):
         raise _no_longer(module, qualname, "a function in a module that defines tasks")
     return found
 
 
-def place_of_class(cls: object) -> Place | None:
+def reference_of_class(cls: object) -> Reference | None:
     """Return where a class is found; `None` if it is not, or is no class."""
     if not is_class(cls):
         return None
-    place = [*reference_of(cls)]
-    return place if find_loaded(*place) is cls else None
+    reference = [*reference_of(cls)]
+    return reference if find_loaded(*reference) is cls else None
 
 
-def find_class(place: Place) -> Any:
+def find_class(reference: Reference) -> Foreign:
     """Return the class of a record.
 
     Raises:
         StoredReferenceError: If there is none.
     """
-    module, qualname = place
+    module, qualname = reference
     found = _found(module, qualname)
     if not is_class(found):
         raise _no_longer(module, qualname, "a class")
     return found
 
 
-def find_exception(place: Place) -> type[Exception]:
+def find_exception(reference: Reference) -> type[Exception]:
     """Return the class of exceptions of a record.
 
     Raises:
         StoredReferenceError: If there is none.
     """
-    found: type[Exception] = find_class(place)
+    found: type[Exception] = find_class(reference)
     if not issubclass(found, Exception):
-        raise _no_longer(*place, "an exception")
+        raise _no_longer(*reference, "an exception")
     return found
 
 
@@ -116,12 +121,12 @@ def defines_tasks(module: str) -> bool:
     return any(issubclass(type(value), Task) for value in loaded_names(module).values())
 
 
-def may_convert(place: Place) -> bool:
+def may_convert(reference: Reference) -> bool:
     """Tell whether a record may name a class that converts the text of an environment variable.
 
     It does so by being called. So it is one of plain data, or stands in the same module as tasks.
     """
-    module, _ = place
+    module, _ = reference
     return module in _CONVERTING or defines_tasks(module)
 
 
@@ -154,7 +159,7 @@ def _stands_beside_tasks(found: object, module: str, qualname: str) -> bool:
     )
 
 
-def _found(module: str, qualname: str) -> Any:
+def _found(module: str, qualname: str) -> Foreign:
     found = find_loaded(module, qualname)
     if found is not MISSING:
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cascade.adapters.codec.trees.task_references import (
     find_exception,
@@ -14,6 +14,7 @@ from cascade.adapters.codec.trees.task_references import (
 )
 from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row, Whose
 from cascade.adapters.codec.trees.types_of_inputs import classes_of, read_type
+from cascade.adapters.codec.untyped import Decoded
 from cascade.spec.calls.arguments import Slot, fill
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.calls.quoting import Quoted
@@ -23,7 +24,7 @@ from cascade.spec.errors import CascadeError, DamagedDataError, DataVersionError
 from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
-    LazyResult,
+    Lazy,
     MappedLazyResult,
     ParamLazyResult,
     SequenceLazyResult,
@@ -34,12 +35,10 @@ from cascade.spec.policies.retry import RetryPolicy
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
-from cascade.spec.task import PartialTask, Task
-
-Lazy = LazyResult[Any]
+from cascade.spec.task import AnyTask, PartialTask
 
 
-def decode_target(data: bytes, codec: Codec, *, key: bytes) -> LazyResult[Any]:
+def decode_target(data: bytes, codec: Codec, *, key: bytes) -> Lazy:
     """Return the lazy tree that `encode_target` recorded under this key: the same structure, new lazy results.
 
     Raises:
@@ -56,14 +55,14 @@ def decode_target(data: bytes, codec: Codec, *, key: bytes) -> LazyResult[Any]:
         raise DamagedDataError(f"it is not a recorded target ({problem})") from problem
 
 
-def _read(record: Any) -> Lazy:
+def _read(record: Decoded) -> Lazy:
     mark, version, *content = record
     if mark != MARK:
         raise ValueError("it has another mark")
     if version > VERSION:
         raise DataVersionError(version, VERSION)
-    places, rows = content
-    reader = _Reader([find_task(place) for place in places])
+    references, rows = content
+    reader = _Reader([find_task(reference) for reference in references])
     for kind, *row in rows:
         reader.lazies.append(reader.read[kind](reader, *row))
     return reader.lazies[-1]
@@ -72,28 +71,27 @@ def _read(record: Any) -> Lazy:
 class _Reader:
     """Makes the lazy result of each row, in their order."""
 
-    def __init__(self, tasks: list[Task[Any]]) -> None:
+    def __init__(self, tasks: list[AnyTask]) -> None:
         self._tasks = tasks
         self.lazies: list[Lazy] = []
 
-    def _call(self, task: int, args: list[Any], kwargs: dict[str, Any], fills: list[Any]) -> Lazy:
-        called, by_place, by_name = self._arguments(task, args, kwargs, fills)
-        lazy: Lazy = called(*by_place, **by_name)
+    def _call(self, *call: Decoded) -> Lazy:
+        task, args, kwargs = self._arguments(*call)
+        lazy: Lazy = task(*args, **kwargs)
         return lazy
 
-    def _configured(
-        self, task: int, args: list[Any], kwargs: dict[str, Any], fills: list[Any], policies: Any
-    ) -> Lazy:
-        called = self._arguments(task, args, kwargs, fills)
+    def _configured(self, *row: Decoded) -> Lazy:
+        *call, policies = row
+        called = self._arguments(*call)
         return ConfiguredLazyResult(*called, self._policies(policies, called[0]))
 
-    def _map(self, *row: Any) -> Lazy:
+    def _map(self, *row: Decoded) -> Lazy:
         *call, policies, mapped, max_concurrency = row
         called = self._arguments(*call)
         return MappedLazyResult(*called, self._policies(policies, called[0]), tuple(mapped), max_concurrency)
 
-    def _param(self, policies: Any, described: list[Any]) -> Lazy:
-        arguments = (_contract(*described), Inject(INPUTS))
+    def _param(self, policies: Decoded, described: Decoded) -> Lazy:
+        arguments = (_contract(described), Inject(INPUTS))
         return ParamLazyResult(READ_INPUT, arguments, {}, self._policies(policies, READ_INPUT))
 
     def _sequence(self, members: list[int]) -> Lazy:
@@ -113,15 +111,15 @@ class _Reader:
         return self.lazies[row]
 
     def _arguments(
-        self, task: int, args: list[Any], kwargs: dict[str, Any], fills: list[Any]
-    ) -> tuple[Task[Any], tuple[Any, ...], dict[str, Any]]:
+        self, task: int, args: Decoded, kwargs: Decoded, fills: Decoded
+    ) -> tuple[AnyTask, tuple[Decoded, ...], dict[str, Decoded]]:
         slots = [Slot(argument, tuple(steps)) for argument, steps, _, _ in fills]
         values = [self._filler(kind, content) for _, _, kind, content in fills]
         if fills:
             return self._tasks[task], *fill(tuple(args), kwargs, slots, values)
         return self._tasks[task], tuple(args), kwargs
 
-    def _filler(self, kind: str, content: Any) -> object:
+    def _filler(self, kind: str, content: Decoded) -> object:
         match kind:
             case Fill.LAZY:
                 return self._lazy(content)
@@ -141,7 +139,7 @@ class _Reader:
                 return find_function(content)
         raise ValueError(f"a filler of kind {kind!r}")
 
-    def _policies(self, recorded: Any, task: Task[Any]) -> Policies:
+    def _policies(self, recorded: Decoded, task: AnyTask) -> Policies:
         if recorded == Whose.NONE:
             return NO_POLICIES
         if recorded == Whose.TASK:
@@ -150,7 +148,7 @@ class _Reader:
         if cache is not None and not is_cache_policy(cache):
             raise ValueError("a cache policy that is none")
         return Policies(
-            None if retry is None else _retry(*retry),
+            None if retry is None else _retry(retry),
             timeout,
             cache,
             None if mode is None else Mode(mode),
@@ -164,36 +162,22 @@ class _Reader:
         return name, literal if row is None else self._lazy(row)
 
 
-def _retry(
-    max_attempts: int,
-    delay: float,
-    backoff: float,
-    jitter: float,
-    max_delay: float | None,
-    places: list[Any],
-    many: bool,
-) -> RetryPolicy:
-    kinds = tuple(find_exception(place) for place in places)
+def _retry(recorded: Decoded) -> RetryPolicy:
+    max_attempts, delay, backoff, jitter, max_delay, references, many = recorded
+    kinds = tuple(find_exception(reference) for reference in references)
     return RetryPolicy(max_attempts, delay, backoff, jitter, max_delay, kinds if many else kinds[0])
 
 
-def _contract(
-    kind: str,
-    name: str,
-    described: list[Any],
-    default: list[Any],
-    description: str,
-    secret: bool = False,
-    identity: bool = True,
-) -> ParamContract | EnvContract:
+def _contract(recorded: Decoded) -> ParamContract | EnvContract:
+    kind, name, described, default, description, *more = recorded  # an older record may have less of `more`
     value = default[0] if default else MISSING
     if kind == Contract.PARAM:
-        return ParamContract(name, read_type(described), value, description, secret)
-    for place in classes_of(described):
-        if not may_convert(place):
+        return ParamContract(name, read_type(described), value, description, *more)
+    for reference in classes_of(described):
+        if not may_convert(reference):
             raise StoredReferenceError(
-                ".".join(place),
+                ".".join(reference),
                 f"it is the type of the environment variable {name}, and its module has no tasks",
                 "define it in a module that has tasks, or use plain data types",
             )
-    return EnvContract(name, read_type(described), value, description, secret, identity)
+    return EnvContract(name, read_type(described), value, description, *more)

@@ -7,14 +7,15 @@ from types import FunctionType
 from typing import Any
 
 from cascade.adapters.codec.trees.task_references import (
-    Place,
+    Reference,
     may_convert,
-    place_of_class,
-    place_of_function,
-    place_of_task,
+    reference_of_class,
+    reference_of_function,
+    reference_of_task,
 )
 from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row, Whose
 from cascade.adapters.codec.trees.types_of_inputs import classes_of, describe_type
+from cascade.adapters.codec.untyped import Decoded
 from cascade.graph.graph_errors import CycleError
 from cascade.spec.calls.arguments import Found, Slot, fill, find_markers
 from cascade.spec.calls.missing import MISSING
@@ -23,6 +24,7 @@ from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.errors import CodecError
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
+    Lazy,
     LazyResult,
     MappedLazyResult,
     ParamLazyResult,
@@ -34,12 +36,10 @@ from cascade.spec.protocols import Codec
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.source.references import name_of
-from cascade.spec.task import PartialTask, Task
-
-Lazy = LazyResult[Any]
+from cascade.spec.task import AnyTask, PartialTask, Task
 
 
-def encode_target(target: LazyResult[Any], codec: Codec, *, key: bytes) -> bytes:
+def encode_target(target: Lazy, codec: Codec, *, key: bytes) -> bytes:
     """Return the bytes of a lazy tree under a store key: structure, policies and literals; tasks by reference.
 
     Each lazy result is written once, however many places it stands in. Takes O(size of the tree), and no recursion.
@@ -52,7 +52,7 @@ def encode_target(target: LazyResult[Any], codec: Codec, *, key: bytes) -> bytes
     recorder = _Recorder()
     recorder.record(target)
     try:
-        return codec.encode([MARK, VERSION, recorder.places, recorder.rows], key=key)
+        return codec.encode([MARK, VERSION, recorder.references, recorder.rows], key=key)
     except CodecError:
         for literal, where in recorder.literals():
             _try_literal(literal, where, codec, key)
@@ -73,8 +73,8 @@ class _Recorder:
     """Writes the rows of one tree, each after those that it refers to."""
 
     def __init__(self) -> None:
-        self.places: list[Place] = []
-        self.rows: list[list[Any]] = []
+        self.references: list[Reference] = []
+        self.rows: list[list[Decoded]] = []
         self._lazies: list[
             Lazy
         ] = []  # of each row; and what is made on the way stays alive, and its id its own
@@ -146,14 +146,14 @@ class _Recorder:
     def _number(self, lazy: object) -> int:
         return self._numbers[id(lazy)]
 
-    def _task(self, task: Task[Any]) -> int:
+    def _task(self, task: AnyTask) -> int:
         number = self._tasks.get(id(task))
         if number is None:
-            self.places.append(place_of_task(task))
-            number = self._tasks[id(task)] = len(self.places) - 1
+            self.references.append(reference_of_task(task))
+            number = self._tasks[id(task)] = len(self.references) - 1
         return number
 
-    def _row(self, lazy: Lazy) -> list[Any]:
+    def _row(self, lazy: Lazy) -> list[object]:
         if isinstance(lazy, SequenceLazyResult):
             return [Row.SEQUENCE.value, [self._number(member) for member in lazy.members]]
         if isinstance(lazy, ParamLazyResult):
@@ -171,22 +171,22 @@ class _Recorder:
             return [Row.MAP.value, *call, self._policies(lazy), [*lazy.mapped], lazy.max_concurrency]
         raise CodecError(name_of(type(lazy)), f"the call of task '{lazy.task.name}'", "use LazyResult itself")
 
-    def _fill(self, slot: Slot, marker: object) -> list[Any]:
-        place = [slot.argument, [*slot.steps]]
+    def _fill(self, slot: Slot, marker: object) -> list[object]:
+        slot_row: list[object] = [slot.argument, [*slot.steps]]
         if isinstance(marker, _Partial):
-            return [*place, Fill.PARTIAL.value, self._number(marker)]
+            return [*slot_row, Fill.PARTIAL.value, self._number(marker)]
         if isinstance(marker, LazyResult):
-            return [*place, Fill.LAZY.value, self._number(marker)]
+            return [*slot_row, Fill.LAZY.value, self._number(marker)]
         if isinstance(marker, Router):
             routes = {key: self._number(route) for key, route in marker.routes.items()}
-            return [*place, Fill.ROUTER.value, [self._number(marker.selector), routes]]
+            return [*slot_row, Fill.ROUTER.value, [self._number(marker.selector), routes]]
         if isinstance(marker, Inject):
-            return [*place, Fill.INJECT.value, marker.name]
+            return [*slot_row, Fill.INJECT.value, marker.name]
         if isinstance(marker, Quoted):
-            return [*place, Fill.QUOTED.value, marker.value]
+            return [*slot_row, Fill.QUOTED.value, marker.value]
         if isinstance(marker, Task):
-            return [*place, Fill.TASK.value, self._task(marker)]
-        return [*place, Fill.FUNCTION.value, place_of_function(marker)]
+            return [*slot_row, Fill.TASK.value, self._task(marker)]
+        return [*slot_row, Fill.FUNCTION.value, reference_of_function(marker)]
 
     def _policies(self, lazy: Lazy) -> object:
         policies = lazy.policies
@@ -214,12 +214,12 @@ class _Recorder:
         ]
 
 
-class _Partial(LazyResult[Any]):
+class _Partial(Lazy):
     """The call that a `PartialTask` would make with nothing more: its task and what is fixed."""
 
     __slots__ = ()
 
-    def __init__(self, partial: PartialTask[Any]) -> None:
+    def __init__(self, partial: PartialTask[object]) -> None:
         self.task = partial.task
         self.args = partial.args
         self.kwargs = partial.kwargs
@@ -227,35 +227,35 @@ class _Partial(LazyResult[Any]):
 
 def _code(lazy: Lazy) -> Iterable[Found]:
     """Give the tasks and functions among the arguments themselves, which are recorded by reference."""
-    arguments: list[tuple[int | str, Any]] = [*enumerate(lazy.args), *lazy.kwargs.items()]
+    arguments: list[tuple[int | str, object]] = [*enumerate(lazy.args), *lazy.kwargs.items()]
     for argument, value in arguments:
         if isinstance(value, PartialTask):
             yield Found(Slot(argument), _Partial(value))
         elif isinstance(value, Task) or (
-            type(value) is FunctionType and place_of_function(value) is not None
+            type(value) is FunctionType and reference_of_function(value) is not None
         ):
             yield Found(Slot(argument), value)
 
 
-def _retry(retry: RetryPolicy, task: Task[Any]) -> list[Any]:
+def _retry(retry: RetryPolicy, task: AnyTask) -> list[object]:
     kinds = retry.on if isinstance(retry.on, tuple) else (retry.on,)
-    places = []
+    references = []
     for kind in kinds:
-        place = place_of_class(kind)
-        if place is None:
+        reference = reference_of_class(kind)
+        if reference is None:
             raise CodecError(
                 name_of(kind),
                 f"an exception in the retry policy of task '{task.name}'",
                 "define the class at the top of a module, under its own name",
             )
-        places.append(place)
+        references.append(reference)
     numbers = [retry.max_attempts, retry.delay, retry.backoff, retry.jitter, retry.max_delay]
-    return [*numbers, places, isinstance(retry.on, tuple)]
+    return [*numbers, references, isinstance(retry.on, tuple)]
 
 
-def _contract(contract: ParamContract | EnvContract) -> list[Any]:
+def _contract(contract: ParamContract | EnvContract) -> list[object]:
     default = [] if contract.required else [contract.default]
-    common: list[Any] = [
+    common: list[object] = [
         contract.name,
         describe_type(contract.type, contract.name),
         default,
@@ -268,7 +268,7 @@ def _contract(contract: ParamContract | EnvContract) -> list[Any]:
             "secrets are never stored: give the secret no default, and pass it when the run begins",
         )
     if isinstance(contract, EnvContract):
-        refused = [place for place in classes_of(common[1]) if not may_convert(place)]
+        refused = [reference for reference in classes_of(common[1]) if not may_convert(reference)]
         if refused:
             raise CodecError(
                 ".".join(refused[0]),

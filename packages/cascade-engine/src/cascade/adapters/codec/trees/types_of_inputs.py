@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from types import GenericAlias, NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
-from cascade.adapters.codec.trees.task_references import Place, find_class, place_of_class
+from cascade.adapters.codec.trees.task_references import Reference, find_class, reference_of_class
 from cascade.adapters.codec.trees.tree_layout import Expression
+from cascade.adapters.codec.untyped import Decoded, Foreign
 from cascade.spec.errors import CodecError
 
 
-def describe_type(kind: Any, name: str) -> list[Any]:
+def describe_type(kind: object, name: str) -> list[object]:
     """Return the type of the input `name` as data.
 
     Raises:
@@ -20,9 +21,9 @@ def describe_type(kind: Any, name: str) -> list[Any]:
         return [Expression.NOTHING.value]
     if kind is NoneType:
         return [Expression.NONE_TYPE.value]
-    place = place_of_class(kind)
-    if place is not None:
-        return [Expression.CLASS.value, place]
+    reference = reference_of_class(kind)
+    if reference is not None:
+        return [Expression.CLASS.value, reference]
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         return [Expression.UNION.value, [describe_type(each, name) for each in get_args(kind)]]
@@ -30,13 +31,13 @@ def describe_type(kind: Any, name: str) -> list[Any]:
         return [Expression.LITERAL.value, list(get_args(kind))]
     if type(kind) is GenericAlias:
         arguments = [describe_type(each, name) for each in get_args(kind)]
-        return [Expression.GENERIC.value, place_of_class(origin), arguments]
+        return [Expression.GENERIC.value, reference_of_class(origin), arguments]
     raise CodecError(
         str(kind), f"the type of the input '{name}'", "give a class of a module, or list[X] or X | Y of such"
     )
 
 
-def read_type(described: list[Any]) -> Any:
+def read_type(described: Decoded) -> Foreign:
     """Return the type.
 
     Raises:
@@ -47,8 +48,8 @@ def read_type(described: list[Any]) -> Any:
             return None
         case [Expression.NONE_TYPE]:
             return NoneType
-        case [Expression.CLASS, place]:
-            return find_class(place)
+        case [Expression.CLASS, reference]:
+            return find_class(reference)
         case [Expression.UNION, members]:
             return Union[tuple(read_type(each) for each in members)]  # noqa: UP007 - of as many as there are
         case [Expression.LITERAL, values]:
@@ -58,13 +59,13 @@ def read_type(described: list[Any]) -> Any:
     raise ValueError("a type that is none")
 
 
-def classes_of(described: list[Any]) -> list[Place]:
+def classes_of(described: Decoded) -> list[Reference]:
     """Return the classes that a described type names."""
     match described:
-        case [Expression.CLASS, place]:
-            return [place]
+        case [Expression.CLASS, reference]:
+            return [reference]
         case [Expression.UNION, members]:
-            return [place for each in members for place in classes_of(each)]
+            return [reference for each in members for reference in classes_of(each)]
         case [Expression.GENERIC, _, arguments]:
-            return [place for each in arguments for place in classes_of(each)]
+            return [reference for each in arguments for reference in classes_of(each)]
     return []
