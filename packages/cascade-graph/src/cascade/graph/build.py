@@ -1,8 +1,12 @@
-"""Building: one pass over a lazy tree gives its nodes and what each waits for."""
+"""Building: one pass over a lazy tree gives its nodes, and what each waits for.
+
+Most trees are plain, and `plain_reading` reads those faster. What it declines, and all wrong calls, come here.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
@@ -11,16 +15,17 @@ from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, 
 from cascade.spec.calls.arguments import Found, find_markers, is_marker
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.compose import as_target
-from cascade.spec.errors import CallError, ContractConflictError, SpecError
+from cascade.spec.errors import CallError, SpecError
+from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import Lazy, LazyResult, ParamLazyResult, SequenceLazyResult
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 
 
 def build_graph(target: object) -> Graph:
-    """Build the graph of a lazy result, of a list, tuple or dict that holds some, or of a tree that was read before.
+    """Build the graph of a lazy result, of a list, tuple or dict of such, or of a tree that was read before.
 
-    Nothing runs. Takes O(size of the tree), whatever its depth.
+    Nothing runs. Takes O(size of the tree), however deep it is.
 
     Raises:
         NotLazyError: If the target is no lazy result.
@@ -32,13 +37,19 @@ def build_graph(target: object) -> Graph:
 
 
 def read_tree(target: object) -> Tree:
-    """Return the columns that `build_graph` makes the graph of; raises what that does."""
+    """Return the columns of a lazy tree, from which `build_graph` makes a graph; raises what that raises."""
     lazy = as_target(target)
     return read_plain(lazy) or _Builder().build(lazy)
 
 
+_Sequence: TypeAlias = SequenceLazyResult[Any]
+
+
 class _Builder:
-    """The columns of the tree while they grow."""
+    """The columns of a tree while they grow.
+
+    Nodes are numbered as they are found. A stack takes the place of recursion, since trees may be deep.
+    """
 
     def __init__(self) -> None:
         self._lazies: list[Lazy] = []
@@ -46,10 +57,11 @@ class _Builder:
         self._calls: list[Call] = []
         self._sequenced: dict[int, list[int]] = {}
         self._positions: dict[Lazy, int] = {}
-        self._contracts: dict[tuple[type, str], Any] = {}
-        self._sequences: set[SequenceLazyResult[Any]] = set()
+        self._inputs = WorkflowSpec()
+        self._sequences: set[_Sequence] = set()
         self._pending: list[int] = []
-        self._barren: set[int] = set()  # literals that were searched: many calls may share one
+        # Ids of literals that hold no lazy result: many calls may share a large one, which is searched once.
+        self._barren: set[int] = set()
 
     def build(self, target: Lazy) -> Tree:
         first = self._position(target, None, None)
@@ -63,7 +75,10 @@ class _Builder:
         return Tree(self._lazies, Structure(self._calls, self._paths, self._sequenced, first))
 
     def _position(self, lazy: Lazy, parent: StructurePath | None, step: Segment | None) -> int:
-        """Return the position of a lazy result; one not met before gets the next, at this place."""
+        """Return the position of a lazy result.
+
+        One that is new gets the next position, and `step` below `parent` as its path.
+        """
         if type(lazy) is SequenceLazyResult:
             return self._sequence(lazy, parent, step)
         position = self._positions.get(lazy)
@@ -74,9 +89,8 @@ class _Builder:
             self._calls.append(NO_CALL)
         return position
 
-    def _sequence(
-        self, sequence: SequenceLazyResult[Any], parent: StructurePath | None, step: Segment | None
-    ) -> int:
+    def _sequence(self, sequence: _Sequence, parent: StructurePath | None, step: Segment | None) -> int:
+        """Return the position of the last member of a sequence, and put each of the others before the next one."""
         place = ROOT if parent is None or step is None else parent.below(step)
         last = self._position(sequence.members[-1], parent, step)
         if sequence in self._sequences:
@@ -95,6 +109,7 @@ class _Builder:
             self._sequenced.setdefault(position, []).append(before)
 
     def _call(self, position: int) -> Call:
+        """Check the call of a node and return what it waits for; its lazy results become nodes if they are new."""
         lazy = self._lazies[position]
         task = lazy.task
         try:
@@ -103,7 +118,7 @@ class _Builder:
             error.place = shortened(self._paths[position])
             raise
         if type(lazy) is ParamLazyResult:
-            self._check_contract(lazy.contract)
+            self._inputs.add(lazy.contract)
         path = self._paths[position]
         policies = lazy.policies
         found = self._markers_of(lazy, path)
@@ -127,7 +142,7 @@ class _Builder:
             where = f"in the arguments of task '{lazy.task.name}' at {path}"
             raise SpecError(f"{where}, {error.problem}", error.remedy) from None
 
-    def _all(self, path: StructurePath, place: Place, lazies: tuple[Any, ...]) -> tuple[int, ...]:
+    def _all(self, path: StructurePath, place: Place, lazies: Iterable[Any]) -> tuple[int, ...]:
         return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
 
     def _amounts(self, path: StructurePath, lazy: Lazy) -> tuple[tuple[str, int], ...]:
@@ -148,19 +163,14 @@ class _Builder:
         if isinstance(marker, Router):
             below = path.below(step)
             selector = self._position(marker.selector, below, segment(Place.SELECTOR, 0))
-            routes = self._all(below, Place.ROUTE, tuple(marker.routes.values()))
+            routes = self._all(below, Place.ROUTE, marker.routes.values())
             return Choice(selector, tuple(marker.routes), routes)
         assert isinstance(marker, LazyResult)
         return self._position(marker, path, step)
 
-    def _check_contract(self, contract: Any) -> None:
-        known = self._contracts.setdefault((type(contract), contract.name), contract)
-        if known != contract:
-            raise ContractConflictError(str(known), str(contract))
-
 
 def _injected_defaults(lazy: Lazy) -> tuple[tuple[str, str], ...]:
-    """Return the parameters that the call leaves to their injected default, with the resource of each."""
+    """Return the parameters that a call does not give and whose default is a resource, with the name of that."""
     given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
     injected = lazy.task.injected.items()
     return tuple(

@@ -10,7 +10,7 @@ from cascade.spec.inputs.words import listed
 
 @dataclass(eq=False)
 class GraphError(CascadeError, ValueError):
-    """A graph put together, or read, that is none."""
+    """A graph that can't be: it was put together wrong, or read from a text that is no graph. `problem` says how."""
 
     problem: str
 
@@ -20,7 +20,7 @@ class GraphError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class CycleError(CascadeError, ValueError):
-    """Nodes that wait for each other; `names` are those of one cycle, in its order."""
+    """Nodes that wait for each other. `names` are the tasks on one cycle, in the direction of its edges."""
 
     names: tuple[str, ...]
 
@@ -31,7 +31,7 @@ class CycleError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class UnknownFormatError(CascadeError, ValueError):
-    """A format that no graph can be drawn in."""
+    """A format that graphs can't be drawn in: `wanted`. `known` are those that there are."""
 
     wanted: str
     known: tuple[str, ...]

@@ -1,6 +1,7 @@
-"""The graph: nodes, edges, and the node that the value is taken from.
+"""The graph: nodes, edges, and the node whose value is the result.
 
-A graph made from a lazy tree keeps the tree's columns; its nodes and edges are views made when asked for.
+There are two kinds. A graph put together by hand, or read from JSON, holds its nodes and edges. A graph of a lazy tree
+holds the tree, and makes nodes and edges when they are asked for, since a run needs hardly any of them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from cascade.graph.tree_views import TreeNodes, edges_of
 
 
 class Graph:
-    """Nodes, edges, and the node that the value is taken from. Frozen: nothing is ever written into one.
+    """Nodes, edges, and the target: the node whose value is the result. A graph never changes.
 
-    By hand: `Graph([Node("a", "a"), Node("b", "b")], [Edge("a", "b")])`; the target is the last node unless given.
+    By hand: `Graph([Node("a", "a"), Node("b", "b")], [Edge("a", "b")])`. `target` is a node id; without it the last
+    node is the target. `tree` is the lazy tree that the graph was built from, or `None`.
 
     Raises:
-        GraphError: If two nodes have one id, an edge or the target names a node that is not there, or a POTENTIAL
-            node has an edge of another type or is the target.
+        GraphError: If two nodes have one id, if an edge or the target names a node that is not there, or if a
+            POTENTIAL node has an edge of another type or is the target.
     """
 
     __slots__ = ("_edges", "_nodes", "_potential", "_target", "tree")
@@ -54,7 +56,7 @@ class Graph:
 
     @classmethod
     def of(cls, tree: Tree) -> Graph:
-        """Make the graph of a lazy tree. The first node is the target."""
+        """Make the graph of a lazy tree, without its nodes and edges. Takes O(1)."""
         graph = cls.__new__(cls)
         graph.tree = tree
         graph._nodes = TreeNodes(tree)  # noqa: SLF001 - another way to make one of these
@@ -65,12 +67,12 @@ class Graph:
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """All nodes, in the order in which the builder met them."""
+        """All nodes, in the order in which they were given or found; the position of a node is its index here."""
         return self._nodes
 
     @property
     def edges(self) -> Sequence[Edge]:
-        """All edges, by target node; made at the first access and kept."""
+        """All edges; those of a lazy tree are sorted by target, made at the first access and kept."""
         if self._edges is None:
             assert self.tree is not None
             self._edges = tuple(edges_of(self.tree))
@@ -78,7 +80,7 @@ class Graph:
 
     @property
     def target(self) -> Node:
-        """The node that the graph's value is taken from.
+        """The node whose value is the result of a run.
 
         Raises:
             GraphError: If the graph is empty.
@@ -89,15 +91,18 @@ class Graph:
 
     @property
     def potential(self) -> frozenset[int]:
-        """The positions of the POTENTIAL nodes, which no run of the graph calls."""
+        """The positions of the POTENTIAL nodes, which no run calls."""
         return self._potential
 
     def positions(self) -> dict[str, int]:
-        """Return the position in `nodes` for each node id."""
+        """Return, by node id, the position of each node in `nodes`. Takes O(nodes)."""
         return {node.id: position for position, node in enumerate(self._nodes)}
 
     def dependencies(self) -> Sequence[Sequence[int]]:
-        """Return, for each node, the positions of the nodes that it waits for, potential edges left out."""
+        """Return, for each node, the positions of the nodes that it waits for; potential edges do not count.
+
+        Takes O(nodes + edges).
+        """
         if self.tree is not None:
             return self.tree.structure.dependencies()
         positions = self.positions()
@@ -108,7 +113,7 @@ class Graph:
         return waits
 
     def picture(self) -> Graph:
-        """Return the graph without its functions and values: what JSON keeps and a drawing shows."""
+        """Return the graph without functions and values: all that JSON keeps and a drawing shows."""
         nodes = [replace(node, callable_obj=None, task=None) for node in self.nodes]
         return Graph(nodes, self.edges, self.target.id if nodes else None)
 
@@ -116,7 +121,7 @@ class Graph:
         return len(self._nodes)
 
     def __eq__(self, other: object) -> bool:
-        """Graphs are equal if their nodes, edges and targets are. Takes O(nodes + edges)."""
+        """Graphs are equal if their nodes, edges and targets are. Takes O(nodes + edges), however deep the paths."""
         if not isinstance(other, Graph):
             return NotImplemented
         if len(self) != len(other) or self._target != other._target:
@@ -134,7 +139,7 @@ class Graph:
 
 
 def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:
-    """Return all of a node, its path as a number."""
+    """Return all fields of a node, with its path as a row of `table`: comparing paths takes as long as they are."""
     path = table.row_of(node.structure_path)
     return (
         node.id,

@@ -17,9 +17,10 @@ from cascade.spec.task import AnyTask
 
 
 class NodeType(StrEnum):
-    """What a node does: one call, one call per item, or reading an input.
+    """What a node does.
 
-    A POTENTIAL node is no call of the tree: it stands for a task that only tail calls lead to, and is never planned.
+    TASK is one call, MAP one call for each item of a sequence, PARAM the reading of an input. A POTENTIAL node is not
+    a call of the tree: it stands for a task that only tail calls lead to. It is drawn and never planned.
     """
 
     TASK = "task"
@@ -29,9 +30,12 @@ class NodeType(StrEnum):
 
 
 class EdgeType(StrEnum):
-    """What flows along an edge, or what it says of the order.
+    """Why the target of an edge waits for its source.
 
-    POTENTIAL edges show tail calls that a task's source may make; nothing waits for them.
+    DATA: the value is an argument, or selects a route. CONDITION: the value decides whether the target runs.
+    CONSTRAINT: the value is the amount of a resource. SEQUENCE: the order alone, nothing flows. ROUTER_ROUTE: the value
+    is one of those that a router chooses from. POTENTIAL edges show tail calls that the source of a task may make;
+    nothing waits for them.
     """
 
     DATA = "data"
@@ -44,10 +48,19 @@ class EdgeType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One call of a graph. `id` is unique in its graph; `callable_obj` is the function, if it is at hand.
+    """One call of a graph.
 
-    `tco_cycle_id` is the same for all nodes whose tasks may lead to each other by tail calls for ever, and `None` for
-    the others; `with_tail_calls` finds it. `policies` are the picture of those that the call is made under.
+    Attributes:
+        id: Unique in its graph; `n0`, `n1`, ... in a graph that is built from a lazy tree.
+        name: The name of the task or of the input, as events and drawings show it.
+        node_type: What the node does.
+        callable_obj: The function, if it is at hand: a graph that was read from JSON has none.
+        structure_path: The place of the call in its lazy tree.
+        task: The task that is called, if it is at hand.
+        mode: Where the function runs, if the task says so.
+        tco_cycle_id: The same for all nodes whose tasks may call each other for ever by tail calls, `None` for all
+            others; `with_tail_calls` finds it. (TCO: tail-call optimisation.)
+        policies: The policies of the call, as plain data.
     """
 
     id: str
@@ -63,9 +76,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`target` waits for `source`, both by node id; if it is POTENTIAL, `source` may return a call of `target`.
+    """`target` waits for `source`; a POTENTIAL edge says that `source` may return a call of `target`.
 
-    `label` says where: the argument (`x[1]`), the name of an amount, or the key of a route.
+    Both are node ids. `label` says where the value goes: the argument (`x[1]`), the name of an amount, or the key of a
+    route.
     """
 
     source: str

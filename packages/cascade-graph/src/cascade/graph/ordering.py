@@ -1,7 +1,8 @@
-"""Ordering: an order of calls that holds few values at a time, for graphs where that of the stages holds many.
+"""Ordering: an order of calls that holds few values at a time, for graphs where the order by stages holds many.
 
-Stage by stage, of fifty pairs of a load and a reduction all loads are made before the first reduction. Depth first,
-each reduction follows its load.
+A value is held from its call to the last call that takes it. Stage by stage, all loads of fifty pairs of a load and a
+reduction are made before the first reduction, and fifty values are held. Depth first, each reduction follows its load,
+and one value is held.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 HANDFUL = 8
-"""Stages of no more nodes than this hold few values in any order."""
+"""A stage of at most so many nodes holds few values in any order, so it is left alone."""
 
 WHOLE = 128
-"""A graph of so many nodes is ordered depth first as it is."""
+"""A graph of at most so many nodes is ordered depth first, with no windows."""
 
 WINDOW = 32
-"""In a larger one of plain calls so many that follow each other are sorted by stages: those alike stand together."""
+"""In a larger graph of plain calls, each run of so many nodes is sorted by stage.
+
+Then calls that are alike follow each other again, and the engine can make them in one loop.
+"""
 
 _EDGES = 2
-"""A graph with more edges a node than this, those of shared values left out, is so dense that no order helps."""
+"""A graph with more edges per node than this is so dense that no order helps; edges of shared values do not count."""
 
 Lists = Sequence[Sequence[int]]
 
@@ -26,10 +30,11 @@ Lists = Sequence[Sequence[int]]
 def saving_order(
     waits: Lists, dependents: Lists, found: Lists, alike: bool
 ) -> tuple[tuple[int, ...], int] | None:
-    """Return an order that holds at most half of the values that the order by stages does, if there is one.
+    """Return an order that holds at most half as many values as the order by stages, and its window; else `None`.
 
-    `waits` and `dependents` are by position, `found` are the stages. With the order comes its window: 1 if it is depth
-    first as it is, else `WINDOW`; that is for graphs whose calls may be `alike`. Takes O(nodes + edges).
+    `waits` and `dependents` give, for each position, the nodes that it waits for and those that wait for it; `found`
+    are the stages. `alike` says that calls may be alike, so that a large graph is sorted within windows. The window is
+    `WINDOW` then, and 1 otherwise. Takes O(nodes + edges).
     """
     size = sum(map(len, found))
     if sum(map(len, waits)) > _EDGES * size and _edges_of_few(dependents) > _EDGES * size:
@@ -48,14 +53,14 @@ def saving_order(
 
 
 def _edges_of_few(dependents: Lists) -> int:
-    """Return how many edges lead from values that a few nodes take."""
+    """Return the number of edges that lead from values which only a few nodes take."""
     return sum(len(each) for each in dependents if len(each) <= HANDFUL)
 
 
 def _depth_first(waits: Lists, by_stages: Sequence[int]) -> list[int]:
-    """Return each node behind all that it waits for, which stands as near before it as it can.
+    """Return the nodes depth first: each comes right after what it waits for, as far as that is possible.
 
-    It begins with what no other node waits for; of several, with one of the last stage.
+    The walk begins at the nodes that no other node waits for, with those of the last stage first.
     """
     order: list[int] = []
     met = bytearray(len(waits))
@@ -79,10 +84,10 @@ def _depth_first(waits: Lists, by_stages: Sequence[int]) -> list[int]:
 
 
 def _by_windows(order: list[int], found: Lists) -> list[int]:
-    """Sort each window of an order by stages.
+    """Sort each window of an order by stage.
 
-    Each node still comes behind all that it waits for: what stood in an earlier window stands there now, and what
-    stood in the same window has an earlier stage.
+    Each node still comes after all that it waits for: that stands in an earlier window, or else in the same window and
+    in an earlier stage.
     """
     stage_of = {position: number for number, stage in enumerate(found) for position in stage}
     sorted_by_windows = []
@@ -92,7 +97,10 @@ def _by_windows(order: list[int], found: Lists) -> list[int]:
 
 
 def _most_held(order: Sequence[int], waits: Lists, gathered: float) -> int:
-    """Return how many values are held at one time; those that a call takes which gathers so many don't count."""
+    """Return the most values that are held at one time.
+
+    Values that are taken by a call of at least `gathered` inputs do not count.
+    """
     left = [0] * len(waits)  # calls that still need the value
     counts = bytearray(b"\1" * len(waits))
     for position in order:

@@ -1,7 +1,8 @@
-"""Structure paths: a node's place in its lazy tree, the same for every tree of one structure.
+"""Structure paths: the place of a node in its lazy tree, such as `root.args.0.kwargs.x`.
 
-Kept as a link to the parent and a segment, so that the paths of a deep chain share their beginnings; the text is
-made when asked for.
+Trees of one structure have the same paths, whatever their values are: durable runs find a node again by its path. A
+path is a segment and a link to the path above it, so that the paths of a deep chain share their beginnings; the text
+of each alone would be as long as the chain.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cascade.spec.calls.arguments import Slot
 
 
 class Place(Enum):
-    """The kinds of places that a lazy result can stand in."""
+    """What a lazy result can be to the call that it stands in; the value is how a path spells it."""
 
     ARGUMENT = "args"
     KEYWORD = "kwargs"
@@ -25,11 +26,16 @@ class Place(Enum):
     ROUTE = "routes"
     MEMBER = "_sequence"
 
-    __hash__ = object.__hash__  # members are single; by name, as enums do it, costs a call
+    # There is one object per member, so identity will do. Enums hash by name, which is a call in Python for each path.
+    __hash__ = object.__hash__
 
 
 class Segment(NamedTuple):
-    """One step down: the kind of place, which one of them, and the way inside a container."""
+    """One step down a tree: the kind of place, which one of that kind, and the way inside a container.
+
+    In `f([a, b])`, `b` stands at `Segment(Place.ARGUMENT, 0, (1,))`, and in `f(x={"k": a})`, `a` at
+    `Segment(Place.KEYWORD, "x", (0,))`: the items of a dict are numbered.
+    """
 
     place: Place
     at: int | str
@@ -43,22 +49,25 @@ class Segment(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def segment(place: Place, at: int | str, steps: tuple[int, ...] = ()) -> Segment:
-    """Return a segment, shared by the paths that go through a place of this kind."""
+    """Return a segment, shared by the paths that go through the same place."""
     return Segment(place, at, steps)
 
 
 def segment_of(slot: Slot) -> Segment:
-    """Return the segment that leads to a slot."""
+    """Return the segment of a slot of a call."""
     place = Place.ARGUMENT if isinstance(slot.argument, int) else Place.KEYWORD
     return segment(place, slot.argument, slot.steps)
 
 
 class StructurePath:
-    """The root, or a segment below another path. Equal and hashed by its segments; a `str` shows them."""
+    """The root, or a segment below another path. Paths are equal if their segments are; `str` shows them.
+
+    Nothing here recurses, since a chain of tasks may be far deeper than Python's stack.
+    """
 
     __slots__ = ("cached_digest", "cached_hash", "parent", "segment")
     cached_digest: bytes
-    """For stores, which set it where they need it: most paths have none."""
+    """A digest of the path. Stores set it on the paths that they write; most paths have none."""
 
     def __init__(self, parent: StructurePath | None = None, segment: Segment | None = None) -> None:
         self.parent = parent
@@ -66,11 +75,11 @@ class StructurePath:
         self.cached_hash: int | None = None  # most paths are never hashed
 
     def below(self, segment: Segment) -> StructurePath:
-        """Return the path of that place under this one."""
+        """Return the path of a place in the call that stands at this one."""
         return StructurePath(self, segment)
 
     def segments(self) -> tuple[Segment, ...]:
-        """Return all segments from the root down."""
+        """Return all segments, from the root down."""
         found = []
         path: StructurePath | None = self
         while path is not None:
@@ -111,11 +120,11 @@ class StructurePath:
 
 
 _STEPS = 32
-"""Segments that `shortened` shows: the path of a deep chain would be as long as it is."""
+"""The most segments that `shortened` shows."""
 
 
 def shortened(path: StructurePath) -> str:
-    """Return a path as text; of one that is deep, `...` and its last segments."""
+    """Return a path as text for people; of a deep one, `...` and the last segments."""
     steps: list[str] = []
     at = path
     while at.parent is not None:
@@ -127,14 +136,14 @@ def shortened(path: StructurePath) -> str:
 
 
 ROOT = StructurePath()
-"""The place of a tree's target."""
+"""The place of the target of a tree."""
 
 
 class PathTable:
-    """Many paths as rows of parent and segment: equal paths have one row, and it stands below its parent's.
+    """Many paths as rows of parent and segment. Equal paths have one row, and the row of a parent comes before it.
 
-    Takes O(paths) for all paths of a tree, however deep, where comparing each with `==` takes O(paths * depth).
-    The paths looked up must outlive the table.
+    Takes O(paths) for all paths of a tree, however deep; comparing each with `==` would take O(paths * depth). The
+    paths that are looked up must outlive the table, which knows them by `id`.
     """
 
     __slots__ = ("_by_content", "_by_id")
@@ -145,11 +154,11 @@ class PathTable:
 
     @property
     def rows(self) -> list[tuple[int | None, Segment | None]]:
-        """The parent's row and the segment of each path."""
+        """Each row: the number of its parent's row, and its segment; both `None` for the root."""
         return list(self._by_content)
 
     def row_of(self, path: StructurePath | None) -> int | None:
-        """Return the row of a path, made if it is new; `None` for none."""
+        """Return the number of the row of a path, which is made if it is new; `None` for no path."""
         way = []
         while path is not None and id(path) not in self._by_id:
             way.append(path)

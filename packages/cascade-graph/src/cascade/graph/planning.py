@@ -1,4 +1,7 @@
-"""Planning: an order in which a graph can run."""
+"""Planning: an order in which the nodes of a graph can run.
+
+A plan is a value: it can be printed, compared, and made by a solver of the user's own.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,22 @@ from cascade.graph.ordering import HANDFUL, saving_order
 from cascade.graph.plain_structure import PlainStructure
 
 PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
-"""What the columns of a plan's table are."""
+"""The heads of the columns of `Plan.rows`."""
 
 _SHOWN = 6
-"""Node ids that a line lists; a task that gathers thousands has their number in place of the others."""
+"""The most node ids that a line lists; the others are told by their number, since a call may gather thousands."""
 
 
 class Plan(Sequence[list[Node]]):
-    """Stages of nodes that may run at the same time, each stage after those it waits for.
+    """Stages of nodes that may run at the same time, each stage after all that it waits for. Printed, it is a table.
 
-    Printed, it is a table. `order` holds all positions in `graph.nodes`, each behind those that it waits for; it ranks
-    the nodes that are ready at one time. It is that of the stages, unless another one is given: one that holds fewer
-    values at a time. In such a one calls that are alike stand together only within `window` of them; it is 0 otherwise.
+    Attributes:
+        graph: The graph that is planned.
+        order: The positions of all nodes in `graph.nodes`, each after all that it waits for. Of the nodes that are
+            ready at one time, the earliest in this order runs first. It goes stage by stage, unless another order is
+            given that holds fewer values at a time.
+        window: 0 if `order` goes stage by stage. In another order, calls that are alike follow each other only within
+            runs of so many nodes.
     """
 
     __slots__ = ("_stages", "graph", "order", "window")
@@ -43,7 +50,7 @@ class Plan(Sequence[list[Node]]):
 
     @property
     def by_stages(self) -> tuple[int, ...]:
-        """The positions of all nodes, stage by stage."""
+        """The positions of all nodes, stage by stage, whatever `order` is."""
         return tuple(position for stage in self._stages for position in stage)
 
     def __len__(self) -> int:
@@ -69,7 +76,7 @@ class Plan(Sequence[list[Node]]):
         return hash(self._stages)
 
     def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """Give the number of the stage, id, task and kind of each node, and the ids of those that it waits for."""
+        """Give the cells of the table: a row for each node, stage by stage, with the columns of `PLAN_HEADER`."""
         waits = self.graph.dependencies()
         ids = [node.id for node in self.graph.nodes]
         positions = iter(self.by_stages)
@@ -79,7 +86,7 @@ class Plan(Sequence[list[Node]]):
                 yield str(number), node.id, " ".join(node.name.split()), node.node_type.value, sources
 
     def __str__(self) -> str:
-        """Return a table: a line for each node, stage by stage."""
+        """Return a table: the header, then a line for each node, stage by stage."""
         rows = [PLAN_HEADER, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -89,9 +96,10 @@ class Plan(Sequence[list[Node]]):
 
 
 def plan(target: object) -> Plan:
-    """Return what a run of `target` would do and in which order, without running anything.
+    """Return what a run of `target` would do and in which order; nothing runs. Takes O(size of the tree).
 
     Raises:
+        NotLazyError: If the target is no lazy result.
         CycleError: If there is no order.
     """
     return stages(build_graph(target))
@@ -100,10 +108,9 @@ def plan(target: object) -> Plan:
 def stages(graph: Graph) -> Plan:
     """Split `graph` into stages whose nodes may run at the same time.
 
-    A node stands in the earliest stage after all that it may wait for; equal graphs give equal plans. Potential nodes
-    stand in none. Where stages that follow each other are wide, the plan's order may be depth first: each value is held
-    for a shorter time then.
-    Takes O(nodes + edges).
+    A node stands in the earliest stage after all that it may wait for. Potential nodes stand in none. Equal graphs
+    give equal plans. Where wide stages follow each other, the order of the plan may be depth first, so that fewer
+    values are held at a time: see `ordering`. Takes O(nodes + edges).
 
     Raises:
         CycleError: If no order exists; it names the tasks on one cycle.
@@ -154,7 +161,9 @@ def _listed(ids: Sequence[str]) -> str:
 
 
 def _one_cycle(graph: Graph, waits: Sequence[Sequence[int]], missing: list[int]) -> tuple[str, ...]:
-    """Walk against the edges among the nodes that never became ready, until one comes again."""
+    """Return the names of the tasks on one cycle, in the direction of its edges."""
+    # Each node that never became ready waits for another such node. So a walk against the edges among them goes on
+    # until it comes to a node for the second time; what lies between is a cycle.
     position = next(position for position, count in enumerate(missing) if count)
     way: dict[int, None] = {}
     while position not in way:

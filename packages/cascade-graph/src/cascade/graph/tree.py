@@ -1,6 +1,7 @@
-"""A lazy tree as columns: one row per node, everything by position.
+"""A lazy tree as columns: lists with one entry per node, so that all about a node is found by its position.
 
-Each lazy result is one node, however many places it stands in.
+Each lazy result is one node, in however many places of the tree it stands. What two trees of one structure share
+(`Structure`) is kept apart from the lazy results themselves (`Tree`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cascade.spec.lazy_types import Lazy
 
 
 class Choice(NamedTuple):
-    """The source of a router's value: the node of its selector, its keys and the node of each route."""
+    """The source of a value that a router chooses: the node of its selector, its keys, and the node of each route."""
 
     selector: int
     keys: tuple[Hashable, ...]
@@ -24,27 +25,32 @@ class Choice(NamedTuple):
 
 
 class Injected(NamedTuple):
-    """The source of an injected value: the resource's name."""
+    """The source of a value that is a resource: the name of that."""
 
     resource: str
 
 
 class Quotation(Enum):
-    """The source of a quoted value: the argument itself holds it."""
+    """The source of a quoted value: the argument holds it, and no node gives it."""
 
     QUOTED = "quoted"
 
 
 QUOTED = Quotation.QUOTED
 Source = int | Choice | Injected | Quotation
+"""Where the value of a slot comes from; a number is the position of a node."""
 
 
 class Call(NamedTuple):
-    """What a node waits for, and what fills its arguments.
+    """What a node waits for, and what fills its arguments. Nodes are told by position.
 
-    `slots[k]` is filled from `sources[k]`: the value of a node, the chosen route of a router, a resource, or what is
-    quoted there.
-    `defaults` are the parameters that are not given and filled with a resource. `amounts` are the lazy ones.
+    Attributes:
+        after: The nodes that have to end first, by `after`.
+        conditions: The nodes whose values have to be true, by `run_if`.
+        amounts: The lazy amounts of its constraints: the name of each and its node.
+        slots: The places in its arguments that are filled.
+        sources: What fills each slot, in the order of `slots`.
+        defaults: The parameters that were not given and are filled with a resource: name and resource.
     """
 
     after: tuple[int, ...] = ()
@@ -55,7 +61,7 @@ class Call(NamedTuple):
     defaults: tuple[tuple[str, str], ...] = ()
 
     def inputs(self) -> list[int]:
-        """Return the nodes that are demanded as inputs at once: amounts, arguments and selectors."""
+        """Return the nodes whose values are wanted at once: amounts, arguments and selectors; routes come later."""
         found = [source for _, source in self.amounts]
         for source in self.sources:
             if isinstance(source, int):
@@ -75,13 +81,19 @@ class Call(NamedTuple):
 
 
 NO_CALL = Call()
-"""The call of all nodes that wait for nothing and have nothing to fill."""
+"""The one call of all nodes that wait for nothing and have nothing to fill: told by `is`."""
 
 
 class Structure:
-    """All of a tree but its lazy results, by position: what each node waits for, and where it stands.
+    """What trees of one shape have in common, by position: what each node waits for, and where it stands.
 
-    `sequenced` gives the nodes that a sequence puts before a node. Holds no value and no function of the user's.
+    Holds no value and no function of the user's, so it may outlive the tree.
+
+    Attributes:
+        calls: What each node waits for.
+        paths: The place of each node in the tree.
+        sequenced: For nodes that a sequence puts behind others, the nodes before them.
+        target: The position of the node whose value is the result.
     """
 
     def __init__(
@@ -96,13 +108,16 @@ class Structure:
         return len(self.calls)
 
     def predecessors(self, position: int) -> tuple[int, ...]:
-        """Return the nodes that `after` and sequences put before a node, each once."""
+        """Return the nodes that only have to end before a node, by `after` and sequences, each once."""
         if not self.sequenced and not self.calls[position].after:
             return ()
         return tuple(dict.fromkeys((*self.calls[position].after, *self.sequenced.get(position, ()))))
 
     def dependencies(self) -> list[tuple[int, ...]]:
-        """Return, for each node, all nodes that it may wait for, each once and in the order of its demands."""
+        """Return, for each node, all nodes that it may wait for, each once, in the order in which it wants them.
+
+        Takes O(nodes + edges).
+        """
         found: list[tuple[int, ...]] = []
         for position, call in enumerate(self.calls):
             if call is NO_CALL and not self.sequenced:
@@ -116,16 +131,17 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The nodes of one lazy tree: their lazy results and their structure."""
+    """One lazy tree: the lazy result of each node, by position, and the structure."""
 
     lazies: list[Lazy]
     structure: Structure
 
 
 def container_kinds(lazy: Lazy, slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
-    """Return the types of the containers on the way to a slot, from the outside.
+    """Return the types of the containers around a slot, the outermost one first.
 
-    `entries` is for the values of each dict that is met, by the dict's id, so that they are listed once for all slots.
+    `entries` is a dict for the caller to keep between calls: it gets the values of each dict that is met, by the id of
+    that, so that they are listed once for all slots in it.
     """
     at: Any = lazy.args[slot.argument] if isinstance(slot.argument, int) else lazy.kwargs[slot.argument]
     kinds = []

@@ -16,7 +16,7 @@ from cascade.spec.lazy_types import Lazy, MappedLazyResult, ParamLazyResult
 
 
 class TreeNodes(Sequence[Node]):
-    """The nodes of a tree, each made when it is asked for."""
+    """The nodes of a tree, by position; each access makes the node anew."""
 
     __slots__ = ("_tree",)
 
@@ -38,17 +38,22 @@ class TreeNodes(Sequence[Node]):
 
 
 def node_of(lazy: Lazy, position: int, path: StructurePath) -> Node:
-    """Return the node that stands for `lazy` at a position of its graph."""
+    """Return the node of a lazy result that stands at this position of its graph, and at this path of its tree."""
     task = lazy.task
     kind = _KINDS.get(type(lazy), NodeType.TASK)
-    name = lazy.contract.name if isinstance(lazy, ParamLazyResult) else task.name
+    name = node_name(lazy)
     bound = lazy.max_concurrency if isinstance(lazy, MappedLazyResult) else None
     policies = node_policies(lazy.policies, bound)
     return Node(node_id(position), name, kind, task.func, path, task, lazy.policies.mode, None, policies)
 
 
+def node_name(lazy: Lazy) -> str:
+    """Return the name of the node of a lazy result: that of its task, or of the input that it reads."""
+    return lazy.contract.name if isinstance(lazy, ParamLazyResult) else lazy.task.name
+
+
 def node_id(position: int) -> str:
-    """Return the id of the node at a position."""
+    """Return the id of the node at a position of its graph."""
     return f"n{position}"
 
 
