@@ -6,11 +6,11 @@ The names of `cascade.graph.analysis.networks` are looked up on first use: for t
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from cascade.graph.analysis.tail_call_edges import with_tail_calls
 from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.graph.build import build_graph
 from cascade.graph.drawing.dot import to_dot
 from cascade.graph.drawing.mermaid import to_mermaid
-from cascade.graph.drawing.potential import with_tail_calls
 from cascade.graph.drawing.visualize import Format, visualize
 from cascade.graph.graph_errors import CycleError, GraphError, UnknownFormatError
 from cascade.graph.model import Graph

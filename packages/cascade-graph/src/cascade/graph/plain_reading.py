@@ -1,7 +1,7 @@
-"""Reading: the columns of a plain tree, in one loop over its calls.
+"""Plain reading: the columns of a plain tree, in one loop over its calls.
 
-A large tree that runs once costs mostly its reading. So what is to be known of a call is found out once for all calls
-of its task with arguments of the same types.
+A large tree that runs once spends most of its time here. So what has to be known of a call is found out once for all
+calls of one task with arguments of the same types. What is not plain is left to the builder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStructure
-from cascade.graph.tree import Tree, container_kinds
+from cascade.graph.tree import Entries, Tree, container_kinds
 from cascade.spec.calls.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError
 from cascade.spec.lazy_types import Lazy, LazyResult
@@ -18,10 +18,10 @@ from cascade.spec.policies.declared import NO_POLICIES
 
 
 class _Shape(NamedTuple):
-    """How a call of some task with arguments of some types is read.
+    """How calls of one task with arguments of the same types are read.
 
-    `kind` is the number of its form, and below 0 if that depends on what its containers hold. `places` are the
-    arguments that are lazy results, `None` if those are all.
+    `kind` is the number of their form; it is below 0 if the form depends on what their containers hold. `places` are
+    the arguments that are lazy results, or `None` if all arguments are.
     """
 
     kind: int
@@ -30,29 +30,30 @@ class _Shape(NamedTuple):
 
 
 class _Inside(NamedTuple):
-    """How a call with containers is read, and its lazy results."""
+    """How one call with containers is read, and the lazy results in it, in the order of its slots."""
 
     kind: int
     slots: tuple[Slot | Listed, ...]
-    children: list[Any]
+    children: list[Lazy]
     nested: bool
 
 
 class _Forms:
-    """The forms of one tree, numbered as they come."""
+    """The forms of one tree, numbered in the order in which they are found."""
 
     def __init__(self) -> None:
         self.numbers: dict[Form, int] = {}
         self.samples: list[int] = []
-        self._barren: set[int] = set()  # literals that were searched: many calls may share one
+        # Ids of literals that hold no lazy result: many calls may share a large one, which is searched once.
+        self._barren: set[int] = set()
 
     def shape(self, lazy: Lazy, position: int) -> _Shape | None:
-        """Return how calls like this one are read; `None` if they are not plain, or wrong."""
+        """Return how calls like this one are read; `None` if they are not plain, or do not fit their task."""
         task, names = lazy.task, tuple(sorted(lazy.kwargs))
         try:
             task.check_call(len(lazy.args), names)
         except CallError:
-            return None  # whoever builds the graph tells where the call is
+            return None  # the builder raises the error and says where the call is
         if task.policies is not NO_POLICIES or task.injected:
             return None
         arguments = _arguments(lazy)
@@ -67,11 +68,11 @@ class _Forms:
         return _Shape(kind, slots, places if names or others else None)
 
     def inside(self, lazy: Lazy, position: int) -> _Inside | None:
-        """Return how a call with containers is read; `None` if it is not plain, or wrong."""
+        """Return how a call with containers is read; `None` if it is not plain."""
         slots: list[Slot | Listed] = []
-        children: list[Any] = []
+        children: list[Lazy] = []
         containers: list[tuple[type, ...]] = []
-        entries: dict[int, list[Any]] = {}
+        entries: Entries = {}
         for argument, value in _arguments(lazy):
             if type(value) is LazyResult:
                 slots.append(slot_of(argument))
@@ -83,7 +84,7 @@ class _Forms:
                 try:
                     found = find_markers((value,), {}, self._barren)
                 except SpecError:
-                    return None  # the general way says what is wrong and where
+                    return None  # the builder raises the error and says where
                 for (_, steps), marker in found:
                     if type(marker) is not LazyResult:
                         return None
@@ -110,7 +111,10 @@ def _arguments(lazy: Lazy) -> list[tuple[int | str, Any]]:
 
 
 def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node would cost as much
-    """Return the columns of a plain tree; `None` if it is none, or has a call that does not fit its task."""
+    """Return the columns of a plain tree; `None` if it is not plain, or a call does not fit its task.
+
+    Takes O(size of the tree), however deep it is.
+    """
     # Once per node of every graph that is new: watched by observatory/benchmarks/bench_graphs.py.
     if type(target) is not LazyResult:
         return None
@@ -136,7 +140,7 @@ def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node
                 return None
             shapes[key] = shape
         kind, slots, places = shape
-        children: Sequence[Any] = args
+        children: Sequence[Lazy] = args
         nested = False
         if kind < 0:
             inside = forms.inside(lazy, position)

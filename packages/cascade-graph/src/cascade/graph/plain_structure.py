@@ -1,7 +1,8 @@
-"""Plain structures: calls and nothing else; no policies, routers, inputs, resources or orders.
+"""Plain structures: calls that take values of other calls, and nothing else.
 
-Most trees are of this kind. Only what tells them apart is kept, the rest is made of that when asked for: a large tree
-that runs once needs little of it.
+A plain tree has no policies, routers, inputs, resources, quoted values or orders. Most trees are plain. Of such a tree
+only what tells it from others is kept; calls and paths are made from that when they are asked for, since a large tree
+that runs once needs few of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from cascade.graph.path import ROOT, StructurePath, segment_of
 from cascade.graph.tree import NO_CALL, Call, Structure
@@ -18,17 +19,17 @@ from cascade.spec.lazy_types import Lazy
 
 
 class Listed(NamedTuple):
-    """The slots of an argument that is a list of so many lazy results and holds nothing else."""
+    """All slots of an argument that is a list of `length` lazy results and nothing else; kept as one."""
 
     argument: int | str
     length: int
 
 
 class Inputs(NamedTuple):
-    """What fills a call whose arguments are not just the values of other calls.
+    """What fills a call that has literals among its arguments, or containers, or keywords.
 
-    `slots` are filled from `sources`, in this order. `nested` says that some are neither a whole argument nor all of
-    a list.
+    `slots` are filled from `sources`, the positions of nodes, in this order; a `Listed` takes several of them. `nested`
+    says that some slot is neither a whole argument nor all of a list.
     """
 
     slots: tuple[Slot | Listed, ...]
@@ -36,15 +37,15 @@ class Inputs(NamedTuple):
     nested: bool
 
     def all_slots(self) -> Iterator[Slot]:
-        """Give one slot for each source."""
+        """Give a slot for each source, in the order of `sources`."""
         for slot in self.slots:
             if isinstance(slot, Listed):
                 yield from (Slot(slot.argument, (step,)) for step in range(slot.length))
             else:
                 yield slot
 
-    def fill(self, lazy: Lazy, values: list[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return the arguments of a call; `values` are those of the nodes, by position."""
+    def fill(self, lazy: Lazy, values: list[Any]) -> Arguments:
+        """Return the arguments of a call, positional and named; `values` are the values of all nodes, by position."""
         given = map(values.__getitem__, self.sources)
         if self.nested:
             return fill(lazy.args, lazy.kwargs, tuple(self.all_slots()), tuple(given))
@@ -58,24 +59,27 @@ class Inputs(NamedTuple):
         return args, kwargs
 
 
+Arguments: TypeAlias = tuple[Sequence[Any], dict[str, Any]]
+"""The positional and the named arguments of a call, ready to be made."""
+
 Link = int | tuple[int, ...] | Inputs | None
-"""What fills a call: the node or nodes whose values are all its arguments, `Inputs`, or nothing."""
+"""What fills a call. A number or a tuple: the nodes whose values are all its arguments. `None`: nothing does."""
 
 
 def slots_of(link: Link) -> tuple[Slot, ...]:
-    """Return what is filled in a call."""
+    """Return the slots of a call that are filled."""
     if isinstance(link, Inputs):
         return tuple(link.all_slots())
     return whole_slots(len(sources_of(link)))
 
 
 def whole_slots(arity: int) -> tuple[Slot, ...]:
-    """Return the slots of a call all of whose arguments are filled."""
+    """Return the slots of a call with so many positional arguments, each of which is filled as a whole."""
     return tuple(map(slot_of, range(arity)))
 
 
 def sources_of(link: Link) -> tuple[int, ...]:
-    """Return the nodes that a call is filled from."""
+    """Return the nodes whose values fill a call, in the order of its slots."""
     if link is None:
         return ()
     if isinstance(link, int):
@@ -84,7 +88,15 @@ def sources_of(link: Link) -> tuple[int, ...]:
 
 
 class Form(NamedTuple):
-    """What calls of one kind have in common. `containers` are the types on the way to each nested slot."""
+    """What calls of one kind have in common.
+
+    Attributes:
+        serial: The number of the task in this process.
+        arity: How many positional arguments there are.
+        names: The named arguments, sorted.
+        slots: The places that are filled with values of other calls.
+        containers: The types of the containers around each slot that is inside one.
+    """
 
     serial: int
     arity: int
@@ -96,8 +108,11 @@ class Form(NamedTuple):
 class PlainStructure(Structure):
     """The structure of a plain tree.
 
-    `links` are by position, and so are `kinds`, the form of each node as an index into `forms`. `samples` gives one
-    node of each form.
+    Attributes:
+        links: What fills each node, by position.
+        kinds: The form of each node, by position, as an index into `forms`.
+        forms: The kinds of calls that the tree has.
+        samples: For each form, the position of one node of it.
     """
 
     def __init__(
@@ -127,7 +142,7 @@ class PlainStructure(Structure):
 
     @cached_property
     def paths(self) -> list[StructurePath]:  # type: ignore[override]
-        """The place of each node."""
+        """The place of each node in the tree."""
         paths = [ROOT]
         for position in self.expansion():
             link = self.links[position]
@@ -137,7 +152,10 @@ class PlainStructure(Structure):
         return paths
 
     def expansion(self) -> Iterator[int]:
-        """Give the nodes in the order in which they are looked at; each one's new inputs come next in position."""
+        """Give the positions of the nodes in the order in which the reader looked at them.
+
+        The inputs of a node that were new then have the next free positions.
+        """
         pending = [0]
         met = 1
         while pending:
@@ -149,7 +167,7 @@ class PlainStructure(Structure):
             pending.extend(range(met - 1, known - 1, -1))
 
     def predecessors(self, position: int) -> tuple[int, ...]:
-        """Return nothing: a plain call waits for its arguments alone."""
+        """Return no nodes: a plain call waits for its arguments only."""
         return ()
 
     def dependencies(self) -> list[tuple[int, ...]]:

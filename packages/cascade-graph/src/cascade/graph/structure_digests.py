@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from cascade.graph.build import build_graph
-from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Tree, container_kinds
+from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot, is_marker
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import EnvContract, ParamContract
@@ -122,12 +122,12 @@ def _policies(policies: Policies) -> object:
 
 
 def _inputs(lazy: Lazy, call: Call) -> Iterable[object]:
-    entries: dict[int, list[Any]] = {}  # the values of each dict on the way, by the dict's id
+    entries: Entries = {}
     for slot, source in zip(call.slots, call.sources, strict=True):
         yield slot.argument, slot.steps, _containers(lazy, slot, entries), _source(source)
 
 
-def _containers(lazy: Lazy, slot: Slot, entries: dict[int, list[Any]]) -> tuple[str, ...]:
+def _containers(lazy: Lazy, slot: Slot, entries: Entries) -> tuple[str, ...]:
     """Return the kinds of containers on the way to a slot, by name."""
     return tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
 

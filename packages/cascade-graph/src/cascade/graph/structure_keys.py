@@ -7,10 +7,9 @@ so that it keeps none alive.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.tree import Call, Tree, container_kinds
+from cascade.graph.tree import Call, Entries, Tree, container_kinds
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult
@@ -45,7 +44,7 @@ class _Key:
 
 def _row(lazy: Lazy, call: Call) -> Hashable:
     policies = lazy.policies
-    entries: dict[int, list[Any]] = {}
+    entries: Entries = {}
     return (
         kind_of(lazy),
         lazy.task.serial,

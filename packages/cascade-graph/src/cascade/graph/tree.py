@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from cascade.graph.path import StructurePath
 from cascade.spec.calls.arguments import Slot
@@ -137,7 +137,11 @@ class Tree:
     structure: Structure
 
 
-def container_kinds(lazy: Lazy, slot: Slot, entries: dict[int, list[Any]]) -> tuple[type, ...]:
+Entries: TypeAlias = dict[int, list[object]]
+"""The values of dicts as lists, by the id of each dict."""
+
+
+def container_kinds(lazy: Lazy, slot: Slot, entries: Entries) -> tuple[type, ...]:
     """Return the types of the containers around a slot, the outermost one first.
 
     `entries` is a dict for the caller to keep between calls: it gets the values of each dict that is met, by the id of

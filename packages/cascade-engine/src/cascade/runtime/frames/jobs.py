@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.nodes import Node
 from cascade.graph.path import ROOT, StructurePath
-from cascade.graph.tree_views import node_of
+from cascade.graph.tree_views import node_id, node_name, node_of
 from cascade.runtime.frames.frame import Frame
 from cascade.runtime.resolvers import resolve_arguments
-from cascade.spec.lazy_types import LazyResult, ParamLazyResult
+from cascade.spec.lazy_types import LazyResult
 from cascade.spec.policies.declared import Policies
 from cascade.spec.task import Task
 
@@ -63,13 +63,13 @@ class Job:
     @property
     def task_id(self) -> str:
         """The id for events: that of the node, with the frame's number behind it where that is not the first."""
-        return f"n{self.position}" if not self.frame.serial else f"n{self.position}@{self.frame.serial}"
+        serial = self.frame.serial
+        return f"{node_id(self.position)}@{serial}" if serial else node_id(self.position)
 
     @property
     def name(self) -> str:
         """The name for events and errors."""
-        lazy = self.lazy
-        return lazy.contract.name if isinstance(lazy, ParamLazyResult) else lazy.task.name
+        return node_name(self.lazy)
 
     @property
     def key(self) -> NodeKey:

@@ -1,1 +1,1 @@
-"""Analysis of graphs and of the source of tasks."""
+"""Analysis: what can be said of a graph without running it: its tail calls, cycles and longest path."""

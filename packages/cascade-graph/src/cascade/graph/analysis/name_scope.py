@@ -1,6 +1,6 @@
-"""Scopes: the names that a function sees, looked up where they are stored, without running or importing anything.
+"""Scopes: the names that a function sees, looked up where they are stored. Nothing runs and nothing is imported.
 
-What is not there is `None`: for those who look for a task there is no difference.
+A name that is not there gives `None`, as one that holds `None` does: neither is a task.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from cascade.spec import compose
 from cascade.spec.task import PartialTask
 
 _FACADE = __name__.partition(".")[0]
-"""The package whose names users write; importing it would tie this layer to those above."""
+"""The package whose names users write as `cs.map`.
+
+It is looked up among the loaded modules: an import of it would tie this layer to those above.
+"""
 
 
 def function_of(found: Any) -> tuple[FunctionType | None, object]:
-    """Return the function behind decorators, methods and partials, and the object that it is a method of."""
+    """Return the function behind decorators, methods and partials, and the object that it is a method of, if known."""
     receiver: object = None
     for _ in range(_LAYERS):
         kind = type(found)
@@ -42,7 +45,10 @@ def function_of(found: Any) -> tuple[FunctionType | None, object]:
 
 
 class Scope:
-    """The names that one function sees; `receiver` is the object that it is a method of, if that is known."""
+    """The names that one function sees.
+
+    `receiver` is the object that the function is a method of, or `None` if that is not known.
+    """
 
     def __init__(self, function: FunctionType, receiver: object, shown: Shown) -> None:
         self._function = function
@@ -52,13 +58,13 @@ class Scope:
         self._locals = frozenset((*code.co_varnames, *code.co_cellvars))
 
     def bound_to(self, name: str) -> list[ast.expr]:
-        """Return the expressions that a local name is bound to."""
+        """Return the expressions that a local name is bound to anywhere in the function."""
         if name not in self._locals:
             return []
         return [each for each in self._bound.get(name, ()) if isinstance(each, ast.expr)]
 
     def value(self, syntax: ast.expr) -> object:
-        """Return the value of a name, or of attributes of one; `None` for all other expressions."""
+        """Return the value of `name`, or of `name.attribute...`; `None` for all other expressions."""
         attributes = []
         while isinstance(syntax, ast.Attribute):
             attributes.append(syntax.attr)
@@ -85,14 +91,14 @@ class Scope:
         return None
 
     def _class(self) -> object:
-        """Return the class, or whatever else, whose attribute the function was defined as."""
+        """Return the class in whose body the function was defined, found by the qualified name of the function."""
         first, *others = self._function.__qualname__.split(".")
         return (
             functools.reduce(_member, others[:-1], self._function.__globals__.get(first)) if others else None
         )
 
     def _imported(self, wanted: Import) -> object:
-        """Return what an import would bind, if it has been imported."""
+        """Return what an import would bind, if its module is loaded."""
         module = wanted.module
         if wanted.level:
             package = self._function.__globals__.get("__package__")
@@ -108,13 +114,14 @@ class Scope:
 
 
 def _member(owner: object, name: str) -> object:
-    """Return an attribute as it is stored; no property, `__getattr__` or other code of the user's runs."""
+    """Return an attribute as it is stored: no property, `__getattr__` or other code of the user runs."""
     if owner is sys.modules[_FACADE]:  # the facade holds a name only once it has been used
         owner = compose
     return inspect.getattr_static(owner, name, None)
 
 
 def _content(function: FunctionType, name: str) -> object:
+    """Return what a variable of an enclosing function holds."""
     cell = (function.__closure__ or ())[function.__code__.co_freevars.index(name)]
     try:
         return cell.cell_contents
@@ -123,4 +130,4 @@ def _content(function: FunctionType, name: str) -> object:
 
 
 _LAYERS = 100
-"""Wrappers looked through: some wrap each other in a circle."""
+"""The most wrappers that are looked through: some wrap each other in a circle."""

@@ -1,6 +1,6 @@
-"""Analysis: a graph as networkx sees it, its cycles and its longest path.
+"""Networks: a graph for networkx, its cycles and its longest path.
 
-The one module that loads networkx. Potential edges take no part in cycles and paths: nothing waits for them.
+Only this module loads networkx. POTENTIAL edges take no part in cycles and paths, since nothing waits for them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from cascade.graph.planning import stages
 
 
 def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
-    """Return the graph by node ids.
+    """Return the graph for networkx, with the node ids as its nodes.
 
-    Nodes have `name`, `node_type`, `structure_path` and `tco_cycle_id`, edges have `edge_type` and `label`. A structure
-    path is rendered with `str`: as texts, those of a deep chain would not fit into memory.
+    Nodes have the attributes `name`, `node_type`, `structure_path` and `tco_cycle_id`, edges `edge_type` and `label`.
+    A structure path is given as the object, which `str` turns into text: the texts of a deep chain together would not
+    fit into memory.
     """
     made: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
     for node in graph.nodes:
@@ -37,7 +38,7 @@ def to_networkx(graph: Graph) -> networkx.MultiDiGraph[str]:
 
 
 def cycles(graph: Graph, limit: int = 1000) -> list[list[Node]]:
-    """Return the cycles: each in the direction of its edges, from its first node in `graph.nodes`.
+    """Return the elementary cycles, sorted: each goes along its edges, and begins with its first node in `graph.nodes`.
 
     At most `limit` of them, since n nodes can have more than n! cycles. Takes O((nodes + edges) * (cycles + 1)).
 
@@ -53,19 +54,22 @@ def cycles(graph: Graph, limit: int = 1000) -> list[list[Node]]:
 def critical_path(
     graph: Graph, durations: Mapping[str, float] | Callable[[Node], float] | None = None
 ) -> list[Node]:
-    """Return the nodes on the path that takes longest, in the order in which they run.
+    """Return the nodes on the path that takes longest, in the order in which they run. Takes O(nodes + edges).
 
-    `durations` gives each node's time, in any unit: by node id, or by task name where the id is not there, or as a
-    function of the node. Without it each node takes 1. Of equally long paths that of more nodes, then of earlier ones.
+    `durations` gives the time of each node, in any unit: a mapping by node id, or by task name for ids that it does not
+    have; or a function of the node. Without it each node takes 1. Of equally long paths the one of more nodes is
+    returned, then the one of earlier nodes.
 
     Raises:
         CycleError: If nodes wait for each other.
-        GraphError: If a node's duration is missing, or no number of 0 or more.
+        GraphError: If the duration of a node is missing, or is not a number of 0 or more.
     """
     order = stages(graph).by_stages
     nodes = graph.nodes
     waits = graph.dependencies()
-    finished = [(0.0, 0)] * len(nodes)  # when a node ends at the earliest, and how many nodes lead there
+    finished = [(0.0, 0)] * len(
+        nodes
+    )  # by node: when it ends at the earliest, and how many nodes lead up to it
     before: list[int | None] = [None] * len(nodes)
     for position in order:
         latest = max(waits[position], key=finished.__getitem__, default=None)
@@ -81,6 +85,7 @@ def critical_path(
 
 
 def _from_first(cycle: list[int]) -> list[int]:
+    """Return a cycle so that it begins with its first position: a search may have met it anywhere."""
     first = cycle.index(min(cycle))
     return cycle[first:] + cycle[:first]
 
@@ -96,6 +101,6 @@ def _duration(node: Node, durations: Mapping[str, float] | Callable[[Node], floa
             )
     else:
         found = durations(node)
-    if not found >= 0:
+    if not found >= 0:  # says no to NaN too
         raise GraphError(f"the duration of node {node.id!r} is {found!r}; give a number, 0 or more")
     return found

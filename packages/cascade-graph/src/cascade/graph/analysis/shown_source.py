@@ -1,7 +1,7 @@
-"""Source: what the text of a function says of its returns.
+"""Shown source: what the text of a function says about its returns and its local names.
 
-Text that is not there or can't be parsed shows nothing and is no error. What is kept are pieces of syntax: neither
-functions nor their values.
+Text that is missing or can't be parsed shows nothing; that is no error. What is kept is syntax, and neither functions
+nor their values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cascade.spec.source.syntax import FunctionSyntax, span_of, syntax_of
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What an import inside a function binds: a module, or what is called `name` there.
+    """What an import inside a function binds: a module, or the attribute `name` of it.
 
-    `level` counts the leading dots of a relative import.
+    `level` is the number of leading dots of a relative import.
     """
 
     module: str
@@ -29,9 +29,12 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one function shows: the expressions that it returns, and all that its local names are bound to.
+    """What the text of one function shows.
 
-    `span` is where the body of a lambda stands: lines, then columns.
+    Attributes:
+        returned: The expressions that it returns, in the order of the text.
+        bound: All that each local name is bound to.
+        span: Where the body of a lambda stands: lines, then columns.
     """
 
     returned: tuple[ast.expr, ...]
@@ -40,14 +43,14 @@ class Shown:
 
 
 def shown_by(function: FunctionType) -> Shown | None:
-    """Return what the source of a function shows; `None` if it can't be read. Reads it at the first call."""
+    """Return what the source of a function shows; `None` if it can't be read. The file is read at the first call."""
     known = _known.get(function)
     if known is None:
         known = _known[function] = (_read(function),)
     return known[0]
 
 
-# By function, since code objects of different files may be equal.
+# By function and not by code, since the code objects of different files may be equal. A tuple, since `None` is a value.
 _known: WeakKeyDictionary[FunctionType, tuple[Shown | None]] = WeakKeyDictionary()
 
 
@@ -72,7 +75,7 @@ def _shown(function: FunctionSyntax) -> Shown:
 
 
 def _own_nodes(function: FunctionSyntax) -> Iterator[ast.AST]:
-    """Give the syntax of a function's body in the order of its text, functions and classes inside it left out."""
+    """Give the syntax of the body of a function, in the order of its text, without functions and classes inside it."""
     body = [function.body] if isinstance(function, ast.Lambda) else function.body
     pending: list[ast.AST] = list(reversed(body))
     while pending:

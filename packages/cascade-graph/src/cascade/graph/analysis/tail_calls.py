@@ -1,8 +1,8 @@
-"""Static analysis: the tail calls that a task's source shows.
+"""Tail calls: the calls that the source of a task shows it to return.
 
-For pictures only: what is found may be called, and what is not found may be called too, since a task is free to make
-its next call in ways that no source shows. Nothing is imported and no user code runs: names and attributes are looked
-up where they are stored.
+This is static analysis and serves drawings only. What is found may be called, and what is not found may be called too,
+since a task can make its next call in ways that no source shows. Nothing is imported and no code of the user runs:
+names and attributes are looked up where they are stored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from cascade.spec.task import AnyTask, PartialTask, Task
 
 
 def tail_calls(task: AnyTask) -> tuple[AnyTask, ...]:
-    """Return the tasks whose calls the source of `task` shows it to return, each once, in the order of the text.
+    """Return the tasks that `task` may return calls of, as its source shows: each once, in the order of the text.
 
-    Seen are `return other(...)` and `return other.map(...)`, with policies chained on it; both sides of a conditional
-    expression; local variables; `partial`, `cs.map`, `cs.pipeline` and the last of a `cs.sequence`. Names lead through
-    globals, closures, imports and attributes; `self` is the class, if that stands in a module. A source that can't be
-    read shows none.
+    Seen are `return other(...)` and `return other.map(...)`, with or without policies chained to them; both sides of a
+    conditional expression; local variables; `partial`, `cs.map`, `cs.pipeline`, and the last member of a `cs.sequence`.
+    Names are followed through globals, closures, imports and attributes; `self` counts as the class, if that stands in
+    a module. A generator, or a source that can't be read, shows none.
 
-    The source is read once; the names are looked up at each call, so a task defined later is found.
+    The source is read once per function. Names are looked up at each call, so a task that is defined later is found.
     """
     function, receiver = function_of(task.func)
     if function is None or function.__code__.co_flags & _GENERATES:
@@ -41,14 +41,17 @@ def tail_calls(task: AnyTask) -> tuple[AnyTask, ...]:
 
 
 class _Expression(NamedTuple):
-    """An expression whose value is returned, or called and the outcome returned."""
+    """An expression whose value is returned; if `called`, what calling its value gives is returned."""
 
     syntax: ast.expr
     called: bool
 
 
 class _Search:
-    """Follows expressions down to the tasks that they name; iterative, however they are nested."""
+    """Follows expressions down to the tasks that they name.
+
+    A list takes the place of recursion, since expressions may nest deeply.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -57,7 +60,7 @@ class _Search:
 
     def tasks(self, returned: tuple[ast.expr, ...]) -> dict[AnyTask, None]:
         self._follow(False, *returned)
-        seen: set[tuple[int, bool]] = set()  # a local variable may be bound to what it was bound to before
+        seen: set[tuple[int, bool]] = set()  # `x = x or y` would be followed for ever
         while self._pending:
             expression = self._pending.pop()
             key = (id(expression.syntax), expression.called)
@@ -67,7 +70,7 @@ class _Search:
         return self._found
 
     def _follow(self, called: bool, *syntax: ast.expr) -> None:
-        """Look at these next, in this order."""
+        """Look at these expressions next, in this order."""
         self._pending.extend(_Expression(each, called) for each in reversed(syntax))
 
     def _look_at(self, syntax: ast.expr, called: bool) -> None:
@@ -109,7 +112,7 @@ class _Search:
         self._follow(True, call.func)
 
     def _note(self, value: object, called: bool) -> bool:
-        """Note the task that a value stands for when it is called, or returned; tell whether there is one."""
+        """Note the task that stands behind a value, called or returned; tell whether there is one."""
         task = _task_of(value) if called else _lazy_task_of(value)
         if task is None:
             return False
@@ -118,7 +121,7 @@ class _Search:
 
 
 def _task_of(value: Any) -> AnyTask | None:
-    """Return the task that is called when `value` is."""
+    """Return the task that calling `value` calls."""
     # By type alone: a proxy may run code, or fail, when it is asked for its class.
     if type(value) in (staticmethod, classmethod, MethodType):
         value = value.__func__
@@ -128,11 +131,12 @@ def _task_of(value: Any) -> AnyTask | None:
 
 
 def _lazy_task_of(value: Any) -> AnyTask | None:
+    """Return the task that a lazy result is a call of."""
     return value.task if issubclass(type(value), LazyResult) else None
 
 
 def _hashable(value: object) -> object:
-    """Return a plain function; for all else, which may have no hash, `None`."""
+    """Return a plain function, and `None` for all else: other values may have no hash."""
     return value if type(value) is FunctionType else None
 
 
@@ -169,9 +173,9 @@ _COMPOSED: dict[object, Callable[[list[ast.expr]], _Expression | None]] = {
     compose.gather: _gathered,
     compose.unpack: _unpacked,
 }
-"""What stands for the value of a call of these, by its arguments."""
+"""For functions that compose lazy results: which expression their result comes from, given their arguments."""
 
 _CHAINED = frozenset({"with_retry", "with_timeout", "with_cache", "with_constraints", "run_if", "after"})
-"""The methods of a lazy result that give one of the same task."""
+"""The methods of a lazy result that give another one of the same task."""
 
 _GENERATES = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR

@@ -517,7 +517,7 @@ def pong(n):
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name = "cascade_static_analysis_package"
+    name = "cascade_tail_calls_package"
     (tmp_path / name).mkdir()
     for module, text in {"__init__": "", "a": PING, "b": PONG}.items():
         (tmp_path / name / f"{module}.py").write_text(text.format(package=name))

@@ -1,13 +1,18 @@
-"""Potential calls: a graph with the tail calls that its tasks' source shows, so that a drawing is a state machine."""
+"""Tail-call edges: a graph together with the tail calls that the source of its tasks shows.
+
+A task may return a call of another task, or of itself, so the tree of a loop shows one round only. With the tail calls
+drawn as edges, the drawing is the state machine that the tasks make.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from typing import TypeAlias
 
+from cascade.graph.analysis.components import components
 from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.graph.model import Graph
 from cascade.graph.node_policies import node_policies
@@ -19,15 +24,15 @@ _Calls: TypeAlias = dict[AnyTask, tuple[AnyTask, ...]]
 
 
 def with_tail_calls(graph: Graph) -> Graph:
-    """Return the graph with the tail calls of its tasks, and of the tasks that these lead to.
+    """Return the graph with the tail calls of its tasks, and those of the tasks that these lead to.
 
-    Each node gets a POTENTIAL edge to itself if its task may return a call of itself, and one to the first node of
-    each other task that it may return a call of. A task that has no node gets a POTENTIAL one, after all others.
-    `tco_cycle_id` numbers the cycles in the order of the nodes: equal trees give equal ids. Plans, critical paths and
-    `cycles` are those of the graph without it.
+    A node gets a POTENTIAL edge for each task that its own task may return a call of: to itself if that is its own
+    task, else to the first node of that task. A task that has no node gets a POTENTIAL one, after all others. The
+    cycles of tail calls are numbered in the order of the nodes, and `tco_cycle_id` is that number (`c0`, `c1`, ...), so
+    equal trees get equal ids. Plans, critical paths and `cycles` stay as they were.
 
-    Reads the files that the tasks are written in. Takes O(nodes + edges), besides the reading. Calls that no source
-    shows are not found; if there are none, the graph itself is returned.
+    Calls that no source shows are not found; if there are none, the graph itself is returned. Reads the files that the
+    tasks are written in, and takes O(nodes + edges) besides.
     """
     calls = _reachable(graph)
     if not any(calls.values()):
@@ -36,13 +41,15 @@ def with_tail_calls(graph: Graph) -> Graph:
     known = {node.task for node in graph.nodes}
     nodes = [*graph.nodes, *_new_nodes(graph, [task for task in calls if task not in known])]
     nodes = [node if node.task not in ids else replace(node, tco_cycle_id=ids[node.task]) for node in nodes]
-    edges = dict.fromkeys(graph.edges)  # once each, also where the graph has been through here before
+    edges = dict.fromkeys(
+        graph.edges
+    )  # a dict, so that a graph that has been through here before gets none twice
     edges.update(dict.fromkeys(_edges(nodes, calls)))
     return Graph(nodes, list(edges), graph.target.id)
 
 
 def _reachable(graph: Graph) -> _Calls:
-    """Return the tail calls of each task in the graph, and of each task that they lead to."""
+    """Return the tail calls of each task in the graph, and of each task that these lead to."""
     calls: _Calls = {}
     pending = deque(dict.fromkeys(node.task for node in graph.nodes if node.task is not None))
     while pending:
@@ -54,6 +61,7 @@ def _reachable(graph: Graph) -> _Calls:
 
 
 def _new_nodes(graph: Graph, tasks: list[AnyTask]) -> Iterator[Node]:
+    """Give a POTENTIAL node for each of these tasks, with ids that no node of the graph has."""
     taken = graph.positions()
     free = (name for name in map(node_id, count(len(graph))) if name not in taken)
     for task in tasks:
@@ -69,6 +77,7 @@ def _new_nodes(graph: Graph, tasks: list[AnyTask]) -> Iterator[Node]:
 
 
 def _edges(nodes: list[Node], calls: _Calls) -> Iterator[Edge]:
+    """Give the POTENTIAL edges between these nodes."""
     first: dict[AnyTask, str] = {}
     for node in nodes:
         if node.task is not None:
@@ -80,9 +89,9 @@ def _edges(nodes: list[Node], calls: _Calls) -> Iterator[Edge]:
 
 
 def _cycle_ids(calls: _Calls) -> dict[AnyTask | None, str]:
-    """Return the id of the cycle for each task that is on one."""
+    """Return the id of its cycle for each task that is on one."""
     cyclic: dict[AnyTask, list[AnyTask]] = {}
-    for component in _components(calls):
+    for component in components(calls):
         if len(component) > 1 or component[0] in calls[component[0]]:
             cyclic.update(dict.fromkeys(component, component))
     ids: dict[AnyTask | None, str] = {}
@@ -91,39 +100,3 @@ def _cycle_ids(calls: _Calls) -> dict[AnyTask | None, str]:
         if task in cyclic and task not in ids:
             ids.update(dict.fromkeys(cyclic[task], f"c{next(numbers)}"))
     return ids
-
-
-def _components(calls: Mapping[AnyTask, tuple[AnyTask, ...]]) -> Iterator[list[AnyTask]]:
-    """Give the strongly connected components: the tasks of each lead to each other.
-
-    Source: H. N. Gabow, "Path-based depth-first search for strong and biconnected components", IPL 74, 2000.
-    """
-    order: dict[AnyTask, int] = {}  # a task's place in `met`; beyond all of them, once its component is known
-    met: list[AnyTask] = []  # the tasks whose component is not known
-    bounds: list[int] = []  # the places in `met` where components begin, as far as it is known
-    way: list[tuple[AnyTask, Iterator[AnyTask]]] = []
-
-    def enter(task: AnyTask) -> None:
-        order[task] = len(met)
-        bounds.append(len(met))
-        met.append(task)
-        way.append((task, iter(calls[task])))
-
-    for root in calls:
-        if root not in order:
-            enter(root)
-        while way:
-            at, following = way[-1]
-            for task in following:
-                if task not in order:
-                    enter(task)
-                    break
-                while bounds[-1] > order[task]:
-                    bounds.pop()
-            else:
-                way.pop()
-                if bounds[-1] == order[at]:
-                    component = met[bounds.pop() :]
-                    del met[-len(component) :]
-                    order.update(dict.fromkeys(component, len(calls)))
-                    yield component
