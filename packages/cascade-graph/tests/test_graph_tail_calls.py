@@ -350,7 +350,7 @@ def test_tail_calls(function: Callable[..., Any], expected: list[str]) -> None:
 
 def test_every_method_of_a_lazy_result_that_gives_one_is_followed() -> None:
     """Each `with_*`, `run_if` and `after` leads to the call that it is chained on."""
-    own = {name for name in vars(cs.LazyResult) if name.startswith("with_") or name in ("run_if", "after")}
+    own = {name for name in dir(cs.LazyResult) if name.startswith("with_") or name in ("run_if", "after")}
     assert own == {"with_retry", "with_timeout", "with_cache", "with_constraints", "run_if", "after"}
 
 

@@ -112,7 +112,7 @@ def test_a_use_as_its_value_is_one_clear_error(lazy: Any, use: Callable[[Any], o
         use(lazy)
     assert isinstance(caught.value, CascadeError)
     assert isinstance(caught.value, TypeError)
-    assert caught.value.problem.startswith(lazy.told())
+    assert caught.value.problem.startswith(lazy.name_in_errors())
     assert caught.value.remedy
 
 

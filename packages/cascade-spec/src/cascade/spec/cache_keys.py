@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from cascade.spec.calls.arguments import Arguments, Keywords
 from cascade.spec.code import code_of
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, CacheKey, KeyPart, PartKind
-from cascade.spec.task import Task
+from cascade.spec.tasks.definition import TaskDefinition
 
 
-def make_key(task: Task[Any], arguments: Mapping[str, object], version: str = "") -> CacheKey:
+def make_key(task: TaskDefinition, arguments: Mapping[str, object], version: str = "") -> CacheKey:
     """Return the key for a task, a version and what a value depends on, by name; the order of names is no matter.
 
     For tasks that module and name lead to, and for those inside functions that close over nothing but plain values
@@ -65,7 +66,7 @@ def key_of_call(call: CachedCall, version: str = "") -> CacheKey:
     return make_key(call.task, bound_arguments(call.task, call.args, call.kwargs), version)
 
 
-def bound_arguments(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+def bound_arguments(task: TaskDefinition, args: Arguments, kwargs: Keywords) -> Mapping[str, object]:
     """Return the arguments by parameter, with defaults filled in."""
     names, parameters = task.positional, task.signature.parameters
     if not kwargs and len(args) == len(names) == len(parameters):
@@ -83,7 +84,7 @@ def bound_arguments(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, An
     return {name: _by_name(task, name, value) for name, value in bound.arguments.items()}
 
 
-def _by_name(task: Task[Any], name: str, value: Any) -> Any:
+def _by_name(task: TaskDefinition, name: str, value: Any) -> Any:
     """Return the value of an argument; the keyword arguments of `**kwargs` in an order of their own."""
     parameter = task.signature.parameters[name]
     return tuple(sorted(value.items())) if parameter.kind is parameter.VAR_KEYWORD else value

@@ -106,7 +106,7 @@ def pipeline(value: Any, steps: Sequence[Callable[[Any], Any]]) -> LazyResult[An
                 f"step {number} of cs.pipeline is {shown}", "give the task itself, which the pipeline calls"
             )
         value = step(value)
-    return value.as_lazy() if isinstance(value, StandsForValue) else as_value(value)
+    return value.as_lazy() if isinstance(value, (LazyResult, Router)) else as_value(value)
 
 
 def map(
@@ -143,7 +143,7 @@ def as_target(target: object) -> LazyResult[Any]:
     Raises:
         NotLazyError: If it is none of these.
     """
-    if isinstance(target, StandsForValue):
+    if isinstance(target, (LazyResult, Router)):
         return target.as_lazy()
     if type(target) in (list, tuple, dict):
         check_called(target)

@@ -1,11 +1,15 @@
-"""Lazy results: what calling a task returns.
+"""Tasks and lazy results: a task, called, gives a lazy result, which names its task.
 
-A lazy result records a call and never changes, so one may sit in many graphs. It is equal only to itself.
+The two refer to each other and so share a module. A lazy result records a call and never changes, so one may sit in
+many graphs. It is equal only to itself.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,19 +24,16 @@ from typing import (
     overload,
 )
 
-from cascade.spec.calls.arguments import holds_marker, is_marker, marker
-from cascade.spec.calls.missing import MISSING, Missing
+from cascade.spec.calls.arguments import Arguments, Keywords, find_markers, marker
 from cascade.spec.calls.quoting import Quoted
-from cascade.spec.calls.standing import StandsForValue
-from cascade.spec.constraint import constraints
-from cascade.spec.errors import NotLazyError, PolicyError, SpecError
-from cascade.spec.policies.checks import check_cache, check_timeout
-from cascade.spec.policies.declared import Policies
-from cascade.spec.policies.retry import retry_policy
-from cascade.spec.protocols import CachePolicy
-
-if TYPE_CHECKING:
-    from cascade.spec.task import Task
+from cascade.spec.calls.signatures import Function
+from cascade.spec.errors import MapError, PolicyError, SpecError, TaskReferenceError
+from cascade.spec.inputs.workflow import declare
+from cascade.spec.policies.chaining import TakesPolicies
+from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.tasks.definition import TaskDefinition, TaskReference
+from cascade.spec.tasks.lazy_defaults import LazyDefaults, has_lazy_defaults, lazy_defaults_of
+from cascade.spec.tasks.map_inputs import check_inputs, take_items
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -40,7 +41,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 @marker
-class LazyResult(StandsForValue, Generic[R_co]):
+class LazyResult(TakesPolicies, Generic[R_co]):
     """One call that has not been made: the task, its arguments and the policies for the call.
 
     Each `with_*`, `run_if` and `after` returns a new lazy result and leaves this one as it was.
@@ -54,90 +55,13 @@ class LazyResult(StandsForValue, Generic[R_co]):
 
         def __init__(self) -> None:
             self.task: Task[Any]
-            self.args: tuple[Any, ...]
-            self.kwargs: dict[str, Any]
+            self.args: Arguments
+            self.kwargs: Keywords
 
     @property
     def policies(self) -> Policies:
         """How the call is to be made: as its task's calls are, unless something else was asked for."""
         return self.task.policies
-
-    def with_retry(
-        self,
-        max_attempts: int = 3,
-        delay: float = 0.0,
-        backoff: float = 1.0,
-        jitter: float = 0.0,
-        max_delay: float | None = None,
-        on: type[Exception] | tuple[type[Exception], ...] = Exception,
-    ) -> Self:
-        """Call again after a failure, at most `max_attempts` more times.
-
-        The wait before retry k, counted from 1, is `min(max_delay, delay * backoff ** (k - 1))` seconds, spread to
-        both sides by the fraction `jitter`. Only the exceptions of `on` are retried.
-        """
-        retry = retry_policy(max_attempts, delay, backoff, jitter, max_delay, on)
-        return self._with(self.policies.with_retry(retry))
-
-    def with_timeout(self, seconds: float) -> Self:
-        """Fail an attempt that takes longer than `seconds` with `TaskTimeoutError`."""
-        return self._with(self.policies._replace(timeout=check_timeout(seconds)))
-
-    def with_cache(self, policy: CachePolicy) -> Self:
-        """Take the value from the engine's cache where `policy` finds it there, and put it there where not."""
-        return self._with(self.policies._replace(cache=check_cache(policy)))
-
-    def with_constraints(self, **amounts: object) -> Self:
-        """Hold these amounts of the engine's `system_resources` while the call runs; an amount may be lazy.
-
-        Raises:
-            PolicyError: If nothing is given, or an amount is no number of 0 or more and no lazy result.
-        """
-        for name, amount in amounts.items():
-            if isinstance(amount, StandsForValue):
-                amounts[name] = amount.as_lazy()
-            elif is_marker(amount):
-                raise PolicyError(
-                    f"an amount of {name!r} is {amount!r}", "give a number or a lazy result of one"
-                )
-        return self._with(self.policies._replace(constraints=constraints(amounts)))
-
-    def run_if(self, condition: StandsForValue, otherwise: object | Missing = MISSING) -> Self:
-        """Run only if `condition` gives something true, and what was asked for before is true as well.
-
-        Where it is false the call is skipped; with `otherwise` its dependents then get that value.
-
-        Raises:
-            NotLazyError: If the condition is no lazy result.
-            SpecError: If `otherwise` holds a lazy result.
-        """
-        if not isinstance(condition, StandsForValue):
-            raise NotLazyError(
-                f"run_if of task '{self.task.name}' got {type(condition).__name__}",
-                "give a lazy result; for a value known now use a plain `if`",
-            )
-        if type(otherwise) is Quoted:
-            otherwise = otherwise.value
-        elif otherwise is not MISSING and holds_marker(otherwise):
-            raise SpecError(
-                f"`otherwise` of task '{self.task.name}' holds a lazy result",
-                "give a value; to choose between two lazy results use cs.Router",
-            )
-        return self._with(self.policies.with_condition(condition.as_lazy(), otherwise))
-
-    def after(self, *others: StandsForValue) -> Self:
-        """Start only after all of `others`, without taking their values.
-
-        Raises:
-            NotLazyError: If one of them is no lazy result.
-        """
-        for other in others:
-            if not isinstance(other, StandsForValue):
-                raise NotLazyError(
-                    f"after of task '{self.task.name}' got {type(other).__name__}", "give lazy results"
-                )
-        lazies = (other.as_lazy() for other in others)
-        return self._with(self.policies._replace(after=(*self.policies.after, *lazies)))
 
     def as_lazy(self) -> Self:
         """Return this very lazy result; a router gives the one that stands for it."""
@@ -161,10 +85,10 @@ class LazyResult(StandsForValue, Generic[R_co]):
     def __getitem__(self, key: object, /) -> LazyResult[Any]: ...
     def __getitem__(self, key: object, /) -> LazyResult[Any]:
         """Return the lazy result of an item of the value: `lazy["key"]`, `lazy[0]`; the key may be lazy too."""
-        return self.task.take_item(self, key)
+        return ITEM(self, key)
 
-    def told(self) -> str:
-        """Return what this is called in errors."""
+    def name_in_errors(self) -> str:
+        """Return how errors name this."""
         return f"the lazy result of task '{self.task.name}'"
 
     def __repr__(self) -> str:
@@ -178,9 +102,7 @@ class ConfiguredLazyResult(LazyResult[R_co]):
     __slots__ = ("policies",)
     policies: Policies
 
-    def __init__(
-        self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any], policies: Policies
-    ) -> None:
+    def __init__(self, task: Task[Any], args: Arguments, kwargs: Keywords, policies: Policies) -> None:
         self.task = task
         self.args = args
         self.kwargs = kwargs
@@ -200,8 +122,8 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
     def __init__(
         self,
         task: Task[Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Arguments,
+        kwargs: Keywords,
         policies: Policies,
         mapped: tuple[int | str, ...],
         max_concurrency: int | None,
@@ -228,8 +150,8 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
         """The `ParamContract` or `EnvContract` that this reads."""
         return self.args[0]
 
-    def told(self) -> str:
-        """Return what this is called in errors."""
+    def name_in_errors(self) -> str:
+        """Return how errors name this."""
         return f"the lazy result of the input '{self.contract.name}'"
 
     def __repr__(self) -> str:
@@ -259,3 +181,168 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
 
 Lazy: TypeAlias = LazyResult[Any]
 """A lazy result of which nobody asks what its value is."""
+
+
+class Task(TaskDefinition, Generic[R]):
+    """A function wrapped by `@cs.task`; calling it runs nothing and returns a `LazyResult`.
+
+    `policies` are those that each of its calls starts with. `on` is the name of the executor that makes its calls, or
+    `None`. `version` is what the code does not show, given by hand. `serial` numbers the tasks of a process.
+    """
+
+    def __init__(
+        self,
+        func: Function,
+        name: str | None = None,
+        policies: Policies = NO_POLICIES,
+        on: str | None = None,
+        version: str = "",
+    ) -> None:
+        super().__init__(func, name, on, version)
+        self.policies = policies
+        if has_lazy_defaults(self):
+            self.__class__ = TaskWithLazyDefaults  # seen once per task, so that other calls look at nothing
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        lazy: LazyResult[R] = LazyResult()
+        lazy.task = self
+        lazy.args = args
+        lazy.kwargs = kwargs
+        return lazy
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Make a task in a class body work as a method: the instance is its first argument."""
+        return self if instance is None or self._is_static else PartialTask(self, (instance,), {})
+
+    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+        """Call the task once per item; the values come in order.
+
+        Each argument is an iterable of one value per item, taken once and now, or a lazy result of one.
+        `max_concurrency` bounds the items that run at one time.
+
+        Raises:
+            MapError: If there is no input, or one is no iterable; strings and bytes count as single values.
+            MapLengthError: If the inputs have unequal lengths.
+        """
+        return _map(PartialTask(self, (), {}), args, kwargs, max_concurrency)
+
+    def partial(self, /, *args: Any, **kwargs: Any) -> PartialTask[R]:
+        """Fix some arguments, the same for each call or item; a lazy one is computed once."""
+        return PartialTask(self, args, kwargs)
+
+    def with_defaults(self, args: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
+        """Return the arguments of a call with the lazy defaults that it leaves out; there are none here."""
+        return args, kwargs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by reference: module and qualified name.
+
+        Raises:
+            TaskReferenceError: If that is not where the task is found.
+        """
+        reference = self.reference._replace(module=self.__module__)  # where this very process has it
+        if reference.find() is not self:
+            raise TaskReferenceError(self.name, str(reference))
+        return _import_task, (reference.module, reference.qualname)
+
+
+AnyTask: TypeAlias = Task[Any]
+"""A task of which nobody asks what its calls give."""
+
+
+class TaskWithLazyDefaults(Task[R]):
+    """A task with lazy results among its defaults: a call that leaves one out has it as an argument."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        lazy: LazyResult[R] = LazyResult()
+        lazy.task = self
+        lazy.args, lazy.kwargs = self.with_defaults(args, kwargs)
+        return lazy
+
+    def with_defaults(self, args: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
+        """Return the arguments of a call with the lazy defaults that it leaves out; their inputs are declared."""
+        missing = self._lazy_defaults.left_out(args, kwargs)
+        if not missing:
+            return args, kwargs
+        for default in missing.values():
+            _declare_inside(default)
+        return self._lazy_defaults.added(args, kwargs, missing)
+
+    @functools.cached_property
+    def _lazy_defaults(self) -> LazyDefaults:
+        return lazy_defaults_of(self)
+
+
+def _declare_inside(default: object) -> None:
+    """Declare the inputs in a default to the workflow that is being collected: they were made before it began."""
+    for found in find_markers((default,), {}):
+        if isinstance(found.marker, ParamLazyResult):
+            declare(found.marker.contract)
+
+
+def _import_task(module: str, qualname: str) -> object:
+    importlib.import_module(module)
+    reference = TaskReference(module, qualname)
+    found = reference.find()
+    if not isinstance(found, Task):
+        raise TaskReferenceError(qualname, str(reference))
+    return found
+
+
+class PartialTask(Generic[R]):
+    """A task with some arguments fixed: `task.partial(cfg=c).map(x=items)`."""
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(self, task: Task[R], args: Arguments, kwargs: Keywords) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+        return self.task(*self.args, *args, **self.kwargs, **kwargs)
+
+    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+        """Call the task once per item with the fixed arguments; as `Task.map`."""
+        return _map(self, args, kwargs, max_concurrency)
+
+
+def _map(
+    fixed: PartialTask[R], args: Arguments, kwargs: Keywords, max_concurrency: int | None
+) -> MappedLazyResult[R]:
+    task, named = fixed.task, fixed.kwargs
+    if not args and not kwargs:
+        raise MapError(f"task '{task.name}' is mapped over nothing", "give an iterable, as in map(x=items)")
+    if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
+        raise PolicyError(f"map(max_concurrency={max_concurrency!r})", "give a whole number, 1 or more")
+    if named and (doubled := named.keys() & kwargs.keys()):
+        raise MapError(
+            f"task '{task.name}' has {sorted(doubled)} both fixed and mapped", "give each argument once"
+        )
+    for name, value in kwargs.items():
+        kwargs[name] = take_items(task, name, value)  # the dict was made for this very call
+    mapped: tuple[int | str, ...] = (*sorted(kwargs),)
+    positional = fixed.args
+    if args:
+        places = range(len(positional), len(positional) + len(args))
+        mapped = (*places, *mapped)
+        positional += tuple(map(take_items, repeat(task), places, args))
+    if len(mapped) > 1:
+        check_inputs(task, {key: positional[key] if isinstance(key, int) else kwargs[key] for key in mapped})
+    positional, named = task.with_defaults(positional, {**named, **kwargs} if named else kwargs)
+    return MappedLazyResult(task, positional, named, task.policies, mapped, max_concurrency)
+
+
+def _take_item(container: Any, key: object) -> Quoted:
+    return Quoted(container[key])
+
+
+def own_task(func: Function, name: str, constant: str) -> AnyTask:
+    """Make a task of Cascade's own, which is found under the name of the constant that holds it."""
+    task: AnyTask = Task(func, name)
+    vars(task)["__qualname__"] = constant
+    return task
+
+
+ITEM = own_task(_take_item, "item", "ITEM")
+"""The internal task of `lazy[key]`."""

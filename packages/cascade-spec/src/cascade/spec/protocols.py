@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from cascade.spec.calls.arguments import Arguments, Keywords
 from cascade.spec.digest_rules import DIGEST_RULES
-
-if TYPE_CHECKING:
-    from cascade.spec.task import Task
+from cascade.spec.tasks.definition import TaskDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class Hit:
 class CachedCall:
     """One call with its arguments resolved, as a cache policy sees it."""
 
-    task: Task[Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    task: TaskDefinition
+    args: Arguments
+    kwargs: Keywords
 
 
 class PartKind(StrEnum):

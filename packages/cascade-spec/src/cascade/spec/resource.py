@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, overload
 
-from cascade.spec.calls.arguments import holds_marker, marker
+from cascade.spec.calls.arguments import holds_marker
+from cascade.spec.calls.injection import Inject as Inject
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.lazy_types import ParamLazyResult
@@ -26,14 +27,6 @@ class Scope(StrEnum):
 
     RUN = "run"
     TASK = "task"
-
-
-@marker
-@dataclass(frozen=True, slots=True)
-class Inject:
-    """Stands for the resource of that name, as an argument at any depth or as a parameter's default."""
-
-    name: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,9 +80,9 @@ class Router(StandsForValue, Generic[R_co]):
         """Return the lazy result of an item of what is chosen."""
         return self.as_lazy()[key]
 
-    def told(self) -> str:
-        """Return what this is called in errors."""
-        return f"the router on {self.selector.told()}"
+    def name_in_errors(self) -> str:
+        """Return how errors name this."""
+        return f"the router on {self.selector.name_in_errors()}"
 
     def attribute_remedy(self, name: str) -> str:
         """Return what to do in place of asking for an attribute; a router itself has no policies."""
@@ -96,7 +96,7 @@ class Router(StandsForValue, Generic[R_co]):
 
 def _route(key: object, route: object) -> LazyResult[Any]:
     """Return the lazy result of a route; for a plain value that of the call that hands it on."""
-    if isinstance(route, StandsForValue):
+    if isinstance(route, (LazyResult, Router)):
         return route.as_lazy()
     if isinstance(route, (Task, PartialTask)):
         raise NotLazyError(f"route {key!r} of a router is {route!r}", "call it, as in task(...)")

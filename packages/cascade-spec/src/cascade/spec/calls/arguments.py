@@ -11,11 +11,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from cascade.spec.errors import SpecError
 
 _Class = TypeVar("_Class", bound=type)
+
+Arguments: TypeAlias = tuple[Any, ...]
+"""The positional arguments of a call."""
+
+Keywords: TypeAlias = dict[str, Any]
+"""The keyword arguments of a call."""
 
 _markers: set[type] = set()
 _containers: frozenset[type] = frozenset({list, tuple, dict, set, frozenset})

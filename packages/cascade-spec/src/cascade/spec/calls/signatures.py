@@ -9,11 +9,17 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import SpecError
+
+Function: TypeAlias = Callable[..., Any]
+"""Anything that can be called."""
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+"""The kinds of parameters that an argument by position fills."""
 
 _CACHED = type(functools.lru_cache(lambda: None))
 

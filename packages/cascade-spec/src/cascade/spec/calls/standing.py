@@ -7,12 +7,9 @@ raises one clear error. `==`, `hash`, `repr`, `str`, `copy`, `pickle` and `hasat
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cascade.spec.errors import LazyAttributeError, LazyUseError
-
-if TYPE_CHECKING:
-    from cascade.spec.lazy_types import LazyResult
 
 _BINARY = {
     "add": "+",
@@ -44,11 +41,11 @@ class StandsForValue:
 
     if TYPE_CHECKING:
 
-        def as_lazy(self) -> LazyResult[Any]:
+        def as_lazy(self) -> StandsForValue:
             """Return the lazy result that this is, or that stands for it."""
 
-    def told(self) -> str:
-        """Return what this is called in errors."""
+    def name_in_errors(self) -> str:
+        """Return how errors name this."""
         return f"the {type(self).__name__}"
 
     def attribute_remedy(self, name: str) -> str:
@@ -58,7 +55,7 @@ class StandsForValue:
     def truth_error(self) -> LazyUseError:
         """Return the error for using this as a truth value."""
         return LazyUseError(
-            f"{self.told()} has no truth value",
+            f"{self.name_in_errors()} has no truth value",
             "use .run_if(condition) or cs.Router; cs.run(...) gives the value",
         )
 
@@ -67,7 +64,7 @@ class StandsForValue:
 
     def __iter__(self) -> NoReturn:
         raise LazyUseError(
-            f"{self.told()} can't be iterated over",
+            f"{self.name_in_errors()} can't be iterated over",
             "use cs.unpack(lazy, n) for a known number of values, another_task.map(lazy), or iterate inside a task",
         )
 
@@ -80,17 +77,19 @@ class StandsForValue:
             if name.startswith("_") or name in _slots_of(type(self)):
                 # Others look for such names to find out what an object can do; and half made copies have no slots yet.
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            raise LazyAttributeError(f"{self.told()} has no attribute {name!r}", self.attribute_remedy(name))
+            raise LazyAttributeError(
+                f"{self.name_in_errors()} has no attribute {name!r}", self.attribute_remedy(name)
+            )
 
         def __format__(self, spec: str) -> NoReturn:
             raise LazyUseError(
-                f"{self.told()} stands in a text, as in an f-string",
+                f"{self.name_in_errors()} stands in a text, as in an f-string",
                 "make the text inside a task; for a log write {lazy!r}",
             )
 
         def __await__(self) -> NoReturn:
             raise LazyUseError(
-                f"{self.told()} can't be awaited",
+                f"{self.name_in_errors()} can't be awaited",
                 "write await cs.arun(lazy), or give it to another task as an argument",
             )
 
@@ -99,11 +98,13 @@ def _slots_of(kind: type) -> set[str]:
     return {name for base in kind.__mro__ for name in getattr(base, "__slots__", ())}
 
 
-def _refusing(problem: str, remedy: str = "do that inside a task; cs.run(...) gives the value") -> Any:
+def _refusing(
+    problem: str, remedy: str = "do that inside a task; cs.run(...) gives the value"
+) -> Callable[..., NoReturn]:
     """Return a method that raises: the lazy result, then the problem."""
 
     def refuse(self: StandsForValue, *_: object) -> NoReturn:
-        raise LazyUseError(f"{self.told()} {problem}", remedy)
+        raise LazyUseError(f"{self.name_in_errors()} {problem}", remedy)
 
     return refuse
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from cascade.spec.code.classes import describe_class
@@ -19,7 +19,7 @@ from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import SourceMissingError
 from cascade.spec.source.references import loaded_names
 from cascade.spec.source.texts import is_installed
-from cascade.spec.task import Task
+from cascade.spec.tasks.definition import TaskDefinition
 
 
 class TaskCode(NamedTuple):
@@ -37,7 +37,7 @@ class TaskCode(NamedTuple):
     place: str = ""
 
 
-def code_version(task: Task[Any]) -> str:
+def code_version(task: TaskDefinition) -> str:
     """Return the sha256, in hex, of the code that a call of `task` runs; read at the first use of the task.
 
     It covers the syntax of the function, without docstrings, comments and the decorators above it; defaults; what it
@@ -54,7 +54,7 @@ def code_version(task: Task[Any]) -> str:
     return code_of(task).version
 
 
-def code_of(task: Task[Any], version: str = "") -> TaskCode:
+def code_of(task: TaskDefinition, version: str = "") -> TaskCode:
     """Return the code version of a task with what it can't tell; as `code_version`.
 
     Where `version` is given, it stands for text that is not there, as the task's own version does.
@@ -70,10 +70,10 @@ def code_of(task: Task[Any], version: str = "") -> TaskCode:
     return known
 
 
-_known: WeakKeyDictionary[Task[Any], TaskCode] = WeakKeyDictionary()
+_known: WeakKeyDictionary[TaskDefinition, TaskCode] = WeakKeyDictionary()
 
 
-def _read(task: Task[Any], is_excused: bool) -> TaskCode:
+def _read(task: TaskDefinition, is_excused: bool) -> TaskCode:
     reference = task.reference
     package = reference.module.partition(".")[0]
     teller = Teller(task.name, package, is_excused)

@@ -103,6 +103,7 @@ _STORED_NAMES = {
     "cascade.spec.policies.declared": "cascade.spec.policies",
     "cascade.spec.policies.mode": "cascade.spec.policies",
     "cascade.spec.policies.retry": "cascade.spec.policies",
+    "cascade.spec.calls.injection": "cascade.spec.resource",
     "cascade.spec.inputs.files": "cascade.spec.files",
 }
 """What modules of Cascade are called in records and digests: wherever a class moves to, these names stay."""
