@@ -1,7 +1,7 @@
-"""Provisional changes: what counts only once what it rests on can't be undone any more.
+"""Provisional changes: those that rest on a resource which may still roll back.
 
-They stay in the memory of the process, as the bytes that they will be stored as, until they are made final. So
-nothing of them can be read in the store, and they are gone with the process.
+They stay in the memory of this process, as the bytes that they will be stored as, until they are made final. So the
+store never has them before that, and they are lost with the process.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Head, Kind
 
 Facts = dict[bytes, dict[tuple[bytes, Kind], Fact]]
-"""Facts by the digest of their frame, then by node and kind."""
+"""Facts by the digest of their frame, then by the digest of their path and by kind."""
 
 
 @dataclass(slots=True)
 class Provisional:
-    """Changes that are kept apart: facts to put, and frames and rounds that are to be forgotten then."""
+    """Facts to put, and frames and rounds to forget, when the changes are made final."""
 
     facts: Facts = field(default_factory=dict)
     frames: dict[bytes, FrameDigest] = field(default_factory=dict)
@@ -25,23 +25,23 @@ class Provisional:
     head: Head = field(default_factory=Head)
 
     def put(self, fact: Fact) -> None:
-        """Note a fact, in the place of an earlier one of its place and kind."""
+        """Note a fact; it replaces an earlier one of its node and kind."""
         self.facts.setdefault(fact.place.frame.digest, {})[fact.place.node, fact.kind] = fact
 
-    def drop(self, place: NodeDigest, kind: Kind | None = None) -> None:
-        """Leave out the fact of a kind at a place, or all that are there."""
-        facts = self.facts.get(place.frame.digest)
+    def drop(self, node: NodeDigest, kind: Kind | None = None) -> None:
+        """Drop the fact of this kind of a node, or all facts of it."""
+        facts = self.facts.get(node.frame.digest)
         if facts is not None:
-            for each in [each for each in facts if each[0] == place.node and kind in (None, each[1])]:
+            for each in [each for each in facts if each[0] == node.node and kind in (None, each[1])]:
                 del facts[each]
 
     def drop_rounds(self, last: int) -> None:
-        """Leave out the facts of all rounds up to this one."""
+        """Drop the facts of all rounds of the run's own loop up to this one."""
         drop_rounds(self.facts, last)
 
 
 def drop_rounds(facts: Facts, last: int) -> None:
-    """Take the facts of all rounds of the run's own loop up to this one out."""
+    """Drop the facts of all rounds of the run's own loop up to this one."""
     gone = [
         digest
         for digest, each in facts.items()

@@ -1,0 +1,273 @@
+"""Durable state: the facts of one run, read from memory and written to a journal in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cascade.adapters.state.digests import frame_digest, node_digest
+from cascade.adapters.state.durable.fact_codec import OF_RUN, FactCodec
+from cascade.adapters.state.durable.fact_table import Encoded, FactTable
+from cascade.adapters.state.durable.timed_journal import TimedJournal
+from cascade.adapters.state.durable.write_buffer import WriteBuffer
+from cascade.adapters.state.journal import Fact, Head, Journal, Kind, Loaded
+from cascade.spec.digest_rules import DIGEST_RULES, made_by
+from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
+from cascade.spec.errors import PolicyError, RunRulesError
+from cascade.spec.protocols import Codec
+
+if TYPE_CHECKING:
+    from cascade.adapters.state.keys import FrameKey, NodeKey
+
+_NOTES = {Note.ROUTES: Kind.ROUTES, Note.SIZE: Kind.SIZE}
+
+
+class RecordedState:
+    """A `DurableStateBackend` over any `Journal`.
+
+    Facts are read from memory. What is put waits in a buffer until `commit`, which writes all of it or nothing. The
+    facts of the last `keep_rounds` rounds of the run's own loop stay in the store, those of the current round among
+    them.
+
+    Raises:
+        SpecError: If `run_id` can't be written as UTF-8.
+        PolicyError: If `keep_rounds` is not a whole number of 1 or more.
+    """
+
+    def __init__(
+        self, journal: Journal, run_id: str, *, codec: Codec | None = None, keep_rounds: int = 1
+    ) -> None:
+        if isinstance(keep_rounds, bool) or not isinstance(keep_rounds, int) or keep_rounds < 1:
+            raise PolicyError(f"keep_rounds={keep_rounds!r}", "give a whole number, 1 or more")
+        self.run_id = run_id
+        self._journal = TimedJournal(journal)
+        self.store = self._journal.store
+        self.is_held = self._journal.is_held
+        self._codec = FactCodec(codec, run_id, self.store)
+        self._table = FactTable()
+        self._buffer = WriteBuffer(keep_rounds)
+        self._next_round: NextRound | None = None  # of the run's own loop
+
+    # Facts for this process
+
+    def put_result(self, key: NodeKey, value: object) -> None:
+        """Note a value, for this process alone."""
+        self._table.put(node_digest(key), key.frame, Kind.RESULT, value)
+
+    def get_result(self, key: NodeKey) -> Any:
+        """Return a value.
+
+        Raises:
+            KeyError: If there is none.
+            CodecError: If what was loaded can't be read here.
+        """
+        return self._read(key, Kind.RESULT)
+
+    def has_result(self, key: NodeKey) -> bool:
+        """Tell whether there is a value."""
+        return Kind.RESULT in self._table.of_node(node_digest(key))
+
+    def mark_skipped(self, key: NodeKey, reason: str) -> None:
+        """Note a skip, for this process alone."""
+        self._table.put(node_digest(key), key.frame, Kind.SKIP, reason)
+
+    def get_skip_reason(self, key: NodeKey) -> str | None:
+        """Return the reason of a skip, or `None`."""
+        reason: str | None = self._find(key, Kind.SKIP)
+        return reason
+
+    def clear(self, frame: FrameKey | None = None, *, provisional: bool = False) -> None:
+        """Forget a frame and what lies below it, or everything.
+
+        Of the run's own loop the last `keep_rounds` rounds stay in the store.
+        """
+        if frame is None:
+            self._table.clear()
+            self._buffer.clear()
+            self._next_round = None
+            return
+        is_round_of_run = frame.parent is None
+        gone = self._table.forget([frame_digest(frame).digest])
+        if provisional and is_round_of_run:
+            self._buffer.forget_round_later(frame.number)
+        elif provisional:
+            self._buffer.forget_later(gone)
+        elif is_round_of_run:
+            self._buffer.forget_round(gone, frame.number)
+        else:
+            self._buffer.forget(gone)
+
+    # Facts that are kept
+
+    def begin(self, record: RunRecord) -> None:
+        """Forget all facts, stored ones too, and begin with this record."""
+        self.clear()
+        sealed = self._codec.seal(record, OF_RUN)
+        self._buffer.change(Head(RunStatus.RUNNING, record.target, sealed, round=0, rules=record.rules))
+
+    def put_record(self, record: RunRecord) -> None:
+        """Replace the record; the run goes on."""
+        sealed = self._codec.seal(record, OF_RUN)
+        self._buffer.change(Head(RunStatus.RUNNING, record.target, sealed, error="", rules=record.rules))
+
+    def keep_result(self, key: NodeKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
+        """Note a value that is to be kept as it is now.
+
+        Raises:
+            CodecError: If the codec refuses it.
+        """
+        # Once per recorded call: watched by observatory/benchmarks/bench_durability.py.
+        node = node_digest(key)
+        codec = self._codec
+        data = codec.codec.encode(value, key=codec.bound(node, Kind.RESULT))
+        self._table.put(node, key.frame, Kind.RESULT, value)
+        self._buffer.put(Fact(node, Kind.RESULT, data, call), key.frame, provisional)
+
+    def keep_skip(self, key: NodeKey, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
+        """Note a skip that is to be kept."""
+        self._keep(key, Kind.SKIP, reason, call, provisional)
+
+    def put_note(
+        self,
+        key: NodeKey,
+        note: Note,
+        numbers: tuple[int, ...],
+        call: FactLabel,
+        *,
+        provisional: bool = False,
+    ) -> None:
+        """Note numbers beside a node's value."""
+        self._keep(key, _NOTES[note], numbers, call, provisional)
+
+    def get_note(self, key: NodeKey, note: Note) -> tuple[int, ...] | None:
+        """Return what was noted, if anything was."""
+        numbers: tuple[int, ...] | None = self._find(key, _NOTES[note])
+        return numbers
+
+    def put_target(
+        self, key: NodeKey | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
+    ) -> None:
+        """Note what the loop of a node goes on with; that of the run itself if `key` is `None`.
+
+        Raises:
+            CodecError: If the codec refuses a literal of it.
+            TaskReferenceError: If a task of it can't be found by its reference.
+        """
+        if key is None:
+            data = self._codec.seal_target(pending, OF_RUN)
+            self._next_round = pending
+            self._buffer.set_target(Head(round=pending.round, target=data), provisional)
+        else:
+            node = node_digest(key)
+            data = self._codec.seal_target(pending, node)
+            self._table.put(node, key.frame, Kind.TARGET, pending)
+            self._buffer.put(Fact(node, Kind.TARGET, data, call), key.frame, provisional)
+
+    def get_target(self, key: NodeKey | None) -> NextRound | None:
+        """Return what a loop goes on with, if it was noted.
+
+        Raises:
+            CascadeError: If what was loaded can't be read here: it names the module to import first.
+        """
+        found: Any = self._next_round
+        if key is not None:
+            found = self._find(key, Kind.TARGET)
+        elif found is None and self._buffer.head.target:
+            found = self._codec.decode(OF_RUN, Kind.TARGET, self._buffer.head.target)
+            self._next_round = found
+        next_round: NextRound | None = found
+        return next_round
+
+    def discard(self, key: NodeKey) -> None:
+        """Forget all facts of a node, stored ones too, and those of the frames that stand in for it."""
+        node = node_digest(key)
+        below = self._table.discard(node)
+        self._buffer.discard(node)
+        self._buffer.forget(self._table.forget(below))
+
+    def holds(self, frame: FrameKey) -> bool:
+        """Tell whether facts of a frame were loaded."""
+        return frame_digest(frame).digest in self._table.loaded
+
+    def finish(self, status: RunStatus, error: str) -> None:
+        """Note how the run has ended: the kind of error if it failed."""
+        self._buffer.change(Head(status, error=error))
+
+    def keep_provisional(self) -> None:
+        """Make all that is provisional final: the next commit writes it."""
+        self._buffer.make_final()
+
+    def _keep(self, key: NodeKey, kind: Kind, fact: object, call: FactLabel, provisional: bool) -> None:
+        """Note a fact that is no value of the user's."""
+        node = node_digest(key)
+        data = self._codec.seal(fact, node, kind)
+        self._table.put(node, key.frame, kind, fact)
+        self._buffer.put(Fact(node, kind, data, call), key.frame, provisional)
+
+    def _find(self, key: NodeKey, kind: Kind) -> Any:
+        return self._read(key, kind) if kind in self._table.of_node(node_digest(key)) else None
+
+    def _read(self, key: NodeKey, kind: Kind) -> Any:
+        """Return a fact. One that was loaded is decoded when it is first wanted."""
+        node = node_digest(key)
+        facts = self._table.of_node(node)
+        fact = facts[kind]
+        if isinstance(fact, Encoded):
+            fact = facts[kind] = self._codec.decode(node, kind, fact.data)
+        return fact
+
+    # The journal
+
+    async def open(self, anew: bool = False) -> RunRecord | None:
+        """Take the run and load its facts; return its record. With `anew` take it and leave all else to `begin`.
+
+        Raises:
+            RunActiveError: If somebody else drives it.
+            RunRulesError: If its digests are made by other rules.
+            StoreError: If the store can't be read.
+        """
+        loaded = await self._journal.open(anew)
+        if loaded is None or not loaded.head.record:
+            return None  # never begun, or cleared and not begun again
+        if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
+            raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
+        self._load(loaded)
+        return self._codec.decode_record(loaded.head.record)
+
+    def _load(self, loaded: Loaded) -> None:
+        linked = []
+        for node, kind, data in loaded.facts:
+            if node.frame.round != loaded.head.round:  # earlier ones are kept to be looked at
+                continue
+            self._table.register(node.frame, None)
+            if kind is Kind.FRAME:
+                linked.append(node.frame.digest)
+            else:
+                self._table.load(node, kind, data)
+        self._buffer.note_loaded(loaded.head, self._table.loaded, linked)
+
+    async def commit(self) -> None:
+        """Write what was put since the last commit.
+
+        Raises:
+            StoreError: If that fails; then nothing of it is stored.
+        """
+        changes = self._buffer.take()
+        if changes is not None:
+            await self._journal.write(changes)
+
+    async def confirm(self) -> None:
+        """Make sure that the run is still this process's own, if `is_held` returns false.
+
+        Raises:
+            RunLostError: If somebody else has taken it.
+            StoreError: If the store can't be asked.
+        """
+        await self._journal.confirm()
+
+    async def close(self) -> None:
+        """Let go of the run and of the store; what was not committed is lost.
+
+        Raises:
+            StoreError: If that fails.
+        """
+        await self._journal.close()
