@@ -226,6 +226,28 @@ async def test_a_cancelled_leader_does_not_take_others_along(counter: Counter) -
     assert len(counter.calls) == 2
 
 
+@pytest.mark.parametrize("kind", ["inputs", "file"])
+async def test_a_cancelled_waiter_does_not_take_others_along(
+    counter: Counter, kind: str, tmp_path: Path
+) -> None:
+    """When one of the runs that wait for a key is cancelled, the call goes on, and the others get its value."""
+    path = tmp_path / "made"
+
+    def make(x: Any) -> Path:
+        path.touch()
+        return path
+
+    task = counter.task(make, cs.FileExists(path) if kind == "file" else None)
+    async with Engine() as engine:
+        runs = [asyncio.create_task(engine.run(task(1))) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        runs[2].cancel()
+        results = await asyncio.gather(*runs, return_exceptions=True)
+    assert isinstance(results.pop(2), asyncio.CancelledError)
+    assert results == [path] * 3
+    assert counter.calls == [1]
+
+
 async def test_a_leader_cancelled_in_its_tail_does_not_take_others_along(counter: Counter) -> None:
     """A run that is cancelled while the tree that a cached call returned is under way leaves the key to others."""
     inner = Counter().task(same, cache=None)

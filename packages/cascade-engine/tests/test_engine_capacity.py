@@ -93,6 +93,27 @@ async def test_first_come_first_served(line: Timeline) -> None:
 
 
 @pytest.mark.virtual_time
+async def test_small_requests_that_keep_coming_do_not_starve_a_large_one(line: Timeline) -> None:
+    """Who waits for a large amount is not overtaken by later calls that need less of it, and nothing else."""
+    smalls = [f"small {number}" for number in range(6)]
+    async with Engine(system_resources={"gpu": 2, "disk": 1}) as engine:
+
+        def begin(name: str, **amounts: float) -> asyncio.Task[str]:
+            return asyncio.create_task(engine.run(line.work(name).with_constraints(**amounts)))
+
+        runs = [begin("first", gpu=1)]
+        await asyncio.sleep(0.1)
+        runs.append(begin("large", gpu=2, disk=1))
+        for name in smalls:  # there is always one that could run if it were let past
+            await asyncio.sleep(0.5)
+            runs.append(begin(name, gpu=1))
+        await asyncio.gather(*runs)
+    assert line.ran["large"] == (1, 2)
+    assert min(line.ran[name][0] for name in smalls) == 2
+    assert line.order == ["first", "large", *smalls]
+
+
+@pytest.mark.virtual_time
 async def test_who_waits_for_something_else_is_not_held_up(line: Timeline) -> None:
     """A request that waits for one thing does not keep others from another."""
     targets = [

@@ -44,6 +44,12 @@ def refused(url: str, target: object, *told: str, **options: Any) -> None:
     assert rows_of(url) == rows
 
 
+@cs.task
+def pay(order: int) -> int:
+    noted("pay")
+    return order
+
+
 def made_with(number: int) -> cs.Task[int]:
     @cs.task
     def made(name: str) -> int:
@@ -75,6 +81,19 @@ def test_other_literals_are_refused_by_place(url: str) -> None:
     refused(url, add("sum", give("a", 1), give("b", 3)), "'give' at root.args.2 has other arguments")
     refused(url, add("sum", give("a", True), give("b", 2)), "root.args.1")
     assert play(url, add("sum", give("a", 1), give("b", 2))).calls == ["sum"]
+
+
+def test_other_keyword_arguments_are_refused_by_place(url: str) -> None:
+    """A run of `pay(order=7)` is not gone on with as one of `pay(order=8)`, and gives no answer of the other order."""
+
+    def target(order: int) -> Any:
+        return add("sum", pay(order=order))
+
+    assert stopped(url, target(7), "sum").calls == ["pay", "sum"]
+    refused(url, target(8), "'pay' at root.args.1 has other arguments")
+    again = play(url, target(8), resume="compatible")
+    assert (again.value, again.calls) == (8, ["pay", "sum"])
+    refused(url, target(7), "'pay' at root.args.1 has other arguments")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +225,24 @@ def test_compatible_decides_skips_anew(url: str) -> None:
     stopped(url, target(0), "last")
     again = play(url, target(1), resume="compatible")
     assert (again.value, sorted(again.calls)) == (1, ["last", "maybe", "on", "sum"])
+
+
+@pytest.mark.parametrize("how", ["an argument", "an input"])
+def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, how: str) -> None:
+    """With `resume="compatible"`, what ran on a condition that is false now is skipped, its old value not used."""
+
+    def target(on: bool) -> Any:
+        wanted = give("on", on if how == "an argument" else cs.Param("wanted", type=bool))
+        return add("sum", give("maybe", 1).run_if(wanted, otherwise=5))
+
+    def params(on: bool) -> dict[str, bool]:
+        return {} if how == "an argument" else {"wanted": on}
+
+    first = stopped(url, target(True), "sum", params=params(True))
+    assert first.calls == ["on", "maybe", "sum"]
+    again = play(url, target(False), params=params(False), resume="compatible")
+    assert (again.value, again.calls) == (5, ["on", "sum"])
+    assert len(again.skips("ConditionFalse")) == 1
 
 
 def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
