@@ -245,6 +245,19 @@ def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, ho
     assert len(again.skips("ConditionFalse")) == 1
 
 
+def test_compatible_keeps_no_value_that_another_condition_would_skip(url: str) -> None:
+    """With `resume="compatible"`, a condition that the call did not have before counts, also one whose value is kept."""
+
+    def target(conditional: bool) -> Any:
+        on, maybe = give("on", False), give("maybe", 1)
+        return add("sum", on, maybe.run_if(on, otherwise=5) if conditional else maybe)
+
+    assert stopped(url, target(False), "sum").calls == ["on", "maybe", "sum"]
+    refused(url, target(True), "structure of the workflow has changed")
+    again = play(url, target(True), resume="compatible")
+    assert (again.value, again.calls) == (5, ["sum"])
+
+
 def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
     """With `resume="compatible"`, rounds that came of another beginning are not gone on with."""
     stopped(url, count(5), "round 2")
