@@ -245,17 +245,19 @@ def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, ho
     assert len(again.skips("ConditionFalse")) == 1
 
 
-def test_compatible_keeps_no_value_that_another_condition_would_skip(url: str) -> None:
-    """With `resume="compatible"`, a condition that the call did not have before counts, also one whose value is kept."""
+@pytest.mark.parametrize("more", [{}, {"otherwise": 5}], ids=["no otherwise", "otherwise"])
+def test_compatible_keeps_no_value_that_another_condition_would_skip(url: str, more: dict[str, int]) -> None:
+    """With `resume="compatible"`, a call whose condition is another node now is decided by that one's value."""
 
-    def target(conditional: bool) -> Any:
-        on, maybe = give("on", False), give("maybe", 1)
-        return add("sum", on, maybe.run_if(on, otherwise=5) if conditional else maybe)
+    def target(condition: int) -> Any:
+        gates = [give("yes", True), give("no", False)]
+        return add("sum", *gates, give("maybe", 1).run_if(gates[condition], **more))
 
-    assert stopped(url, target(False), "sum").calls == ["on", "maybe", "sum"]
-    refused(url, target(True), "structure of the workflow has changed")
-    again = play(url, target(True), resume="compatible")
-    assert (again.value, again.calls) == (5, ["sum"])
+    assert stopped(url, target(0), "sum").calls == ["yes", "no", "maybe", "sum"]
+    refused(url, target(1), "structure of the workflow has changed")
+    again = play(url, target(1), resume="compatible")
+    assert [each.task_name for each in again.skips("ConditionFalse")] == ["give"]
+    assert (again.value, again.calls) == ((6, ["sum"]) if more else (None, []))
 
 
 def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
