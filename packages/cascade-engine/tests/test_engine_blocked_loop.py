@@ -16,59 +16,55 @@ from cascade.runtime import BlockedLoopWarning, Engine
 LONG, SHORT = 0.13, 0.001
 
 
-def warnings_of(*targets: cs.LazyResult[Any], beside: bool = True) -> list[str]:
+async def warnings_of(*targets: cs.LazyResult[Any], beside: bool = True) -> list[str]:
     """Run targets one after the other, perhaps with something else that waits, and return the warnings."""
-
-    async def main() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         waiting = asyncio.create_task(asyncio.sleep(3600)) if beside else None
         async with Engine() as engine:
             for target in targets:
                 await engine.run(target)
         if waiting is not None:
             waiting.cancel()
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        asyncio.run(main())
     assert {each.category for each in caught} <= {BlockedLoopWarning}
     return [str(each.message) for each in caught]
 
 
-def test_the_second_offence_is_told_once() -> None:
+async def test_the_second_offence_is_told_once() -> None:
     """A task that holds the loop is named at its second offence, once, with what to do about it."""
 
     @cs.task
     def hold(seconds: float) -> None:
         time.sleep(seconds)
 
-    assert warnings_of(hold(LONG)) == []
-    told = warnings_of(hold(LONG), hold(LONG), hold(LONG))
+    assert await warnings_of(hold(LONG)) == []
+    told = await warnings_of(hold(LONG), hold(LONG), hold(LONG))
     assert len(told) == 1
     assert "task 'hold' held the event loop for 0.1" in told[0]
     assert 'mode="thread"' in told[0]
     assert 'mode="process"' in told[0]
 
 
-def test_each_task_has_its_own_account() -> None:
+async def test_each_task_has_its_own_account() -> None:
     """Two tasks with one offence each are not told of."""
 
     def hold(seconds: float) -> None:
         time.sleep(seconds)
 
-    assert warnings_of(cs.task(hold)(LONG), cs.task(hold)(LONG)) == []
+    assert await warnings_of(cs.task(hold)(LONG), cs.task(hold)(LONG)) == []
 
 
-def test_nobody_is_told_when_nobody_waits() -> None:
+async def test_nobody_is_told_when_nobody_waits() -> None:
     """A loop that has nothing else to do may be held."""
 
     @cs.task
     def hold(seconds: float) -> None:
         time.sleep(seconds)
 
-    assert warnings_of(hold(LONG), hold(LONG), beside=False) == []
+    assert await warnings_of(hold(LONG), hold(LONG), beside=False) == []
 
 
-def test_many_short_calls_are_no_offence() -> None:
+async def test_many_short_calls_are_no_offence() -> None:
     """Time is measured between the loop's turns: calls that take long only together are not told of."""
 
     @cs.task
@@ -76,17 +72,17 @@ def test_many_short_calls_are_no_offence() -> None:
         time.sleep(SHORT)
         return number
 
-    assert warnings_of(brief.map(range(150)), brief.map(range(150))) == []
+    assert await warnings_of(brief.map(range(150)), brief.map(range(150))) == []
 
 
-def test_tasks_with_policies_are_measured_too() -> None:
+async def test_tasks_with_policies_are_measured_too() -> None:
     """An inline function with a retry policy holds the loop like any other."""
 
     @cs.task(retry=1)
     def hold(seconds: float) -> None:
         time.sleep(seconds)
 
-    told = warnings_of(hold(LONG), hold(LONG))
+    told = await warnings_of(hold(LONG), hold(LONG))
     assert len(told) == 1
     assert "task 'hold'" in told[0]
 

@@ -346,7 +346,7 @@ def test_a_retry_gets_another_worker(there: Any) -> None:
 
 async def _until(path: Path) -> None:
     ends = time.monotonic() + 240
-    while not path.exists():  # noqa: ASYNC240 - a file is seen from any process
+    while not path.exists():
         assert time.monotonic() < ends
         await asyncio.sleep(0.005)
 
@@ -367,32 +367,24 @@ def wait_until_gone(*pids: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_timeout_ends_the_call(there: Any, tmp_path: Path) -> None:
+async def test_a_timeout_ends_the_call(there: Any, tmp_path: Path) -> None:
     """A call in a process that takes too long is ended, with what it has started; the pool serves on."""
-
-    async def main() -> None:
-        async with cs.Engine(executor=(executor := LocalExecutor(processes=1))) as engine:
-            with pytest.raises(TaskTimeoutError):
-                await engine.run(there.sleep(str(tmp_path)).with_timeout(2))
-            if (tmp_path / "began").exists():  # not so on a machine that is busy with other things
-                wait_until_gone(*map(int, (tmp_path / "began").read_text().split()))
-            assert await engine.run(there.good()) != os.getpid()
-        await executor.close()
-
-    asyncio.run(main())
+    async with cs.Engine(executor=(executor := LocalExecutor(processes=1))) as engine:
+        with pytest.raises(TaskTimeoutError):
+            await engine.run(there.sleep(str(tmp_path)).with_timeout(2))
+        if (tmp_path / "began").exists():  # not so on a machine that is busy with other things
+            wait_until_gone(*map(int, (tmp_path / "began").read_text().split()))
+        assert await engine.run(there.good()) != os.getpid()
+    await executor.close()
 
 
-def test_a_cancellation_ends_the_call(there: Any, tmp_path: Path) -> None:
+async def test_a_cancellation_ends_the_call(there: Any, tmp_path: Path) -> None:
     """Cancelling a run ends its calls in other processes, which are gone when the run is."""
-
-    async def main() -> None:
-        running = asyncio.create_task(cs.arun(there.sleep(str(tmp_path))))
-        await _until(tmp_path / "began")
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(main())
+    running = asyncio.create_task(cs.arun(there.sleep(str(tmp_path))))
+    await _until(tmp_path / "began")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     wait_until_gone(*map(int, (tmp_path / "began").read_text().split()))
 
 

@@ -80,19 +80,17 @@ class TestRedis(CacheBackendConformance):
         return True
 
 
-def bypasses(target: cs.LazyResult[Any], backend: CacheBackend) -> tuple[Any, list[str]]:
+async def bypasses(target: cs.LazyResult[Any], backend: CacheBackend) -> tuple[Any, list[str]]:
     """Run a target on an engine with a cache; return its value and why the cache was left alone."""
     heard: list[CacheBypassed] = []
 
-    async def main() -> Any:
-        async with Engine(cache_backend=backend) as engine:
-            engine.bus.subscribe(CacheBypassed, heard.append)
-            try:
-                return await engine.run(target)
-            finally:
-                await backend.close()
-
-    return asyncio.run(main()), [event.reason for event in heard]
+    async with Engine(cache_backend=backend) as engine:
+        engine.bus.subscribe(CacheBypassed, heard.append)
+        try:
+            value = await engine.run(target)
+        finally:
+            await backend.close()
+    return value, [event.reason for event in heard]
 
 
 @cs.task(cache=cs.ByInputs())
@@ -118,7 +116,7 @@ def test_a_url_opens_a_cache_for_a_run(tmp_path: Path, redis_server: RedisProces
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
 @pytest.mark.parametrize("mapped", [False, True])
-def test_a_ttl_that_is_added_later_holds_for_what_is_stored(
+async def test_a_ttl_that_is_added_later_holds_for_what_is_stored(
     kind: str, mapped: bool, tmp_path: Path, redis_server: RedisProcess
 ) -> None:
     """A policy's time to live counts from when a value was put, also if it was put for longer or for ever."""
@@ -162,7 +160,7 @@ def test_a_ttl_that_is_added_later_holds_for_what_is_stored(
         "sqlite": lambda: SqliteCacheBackend(tmp_path / "cache.db", clock=clock),
         "redis": lambda: RedisCacheBackend(redis_server.url, clock=clock),
     }
-    asyncio.run(main(make[kind]()))
+    await main(make[kind]())
 
 
 @pytest.mark.parametrize(
@@ -193,23 +191,23 @@ except MissingExtraError as error:
     assert told == "Redis needs an extra: pip install 'cascade-engine[redis]'\n"
 
 
-def test_a_relative_url_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relative_url_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three slashes begin a path relative to the working directory, four an absolute one."""
     monkeypatch.chdir(tmp_path)
     for url in ("sqlite:///a.db", f"sqlite:///{tmp_path}/b%20c.db"):
-        asyncio.run(cache_from_url(url).close())
+        await cache_from_url(url).close()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.db", "b c.db"]
 
 
-def test_the_file_is_its_owners(tmp_path: Path) -> None:
+async def test_the_file_is_its_owners(tmp_path: Path) -> None:
     """The file of a cache can be read by its owner only."""
-    asyncio.run(SqliteCacheBackend(tmp_path / "cache.db").close())
+    await SqliteCacheBackend(tmp_path / "cache.db").close()
     assert stat.S_IMODE((tmp_path / "cache.db").stat().st_mode) == 0o600
 
 
-def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+async def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     """A cache of a newer version, and a file of something else, are refused when they are opened."""
-    asyncio.run(SqliteCacheBackend(tmp_path / "cache.db").close())
+    await SqliteCacheBackend(tmp_path / "cache.db").close()
     with closing(sqlite3.connect(tmp_path / "cache.db")) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreFormatError, match=r"version 99.*use a newer cascade-engine"):
@@ -217,40 +215,36 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE mine (x)")
     with pytest.raises(StoreFormatError, match="is not a Cascade cache"):
-        cs.run(double(1), cache=f"sqlite:///{tmp_path}/other.db")
+        await cs.arun(double(1), cache=f"sqlite:///{tmp_path}/other.db")
 
 
-def test_the_file_is_bounded(tmp_path: Path) -> None:
+async def test_the_file_is_bounded(tmp_path: Path) -> None:
     """Beyond its bounds, what was put the longest ago makes room."""
-
-    async def main() -> None:
-        for cache in (
-            SqliteCacheBackend(tmp_path / "few.db", max_entries=8),
-            SqliteCacheBackend(tmp_path / "small.db", max_entries=64, max_bytes=8 * 1000),
-        ):
-            for number in range(64):
-                await cache.put(CacheKey(str(number), "t"), b"x" * 950, None)
-            kept = [number for number in range(64) if await cache.get(CacheKey(str(number), "t"))]
-            assert kept == list(range(64 - len(kept), 64))
-            assert 7 <= len(kept) <= 8
-            await cache.close()
-        # A process that puts one value only keeps the bounds too.
-        cache = SqliteCacheBackend(tmp_path / "few.db", max_entries=3)
-        await cache.put(CacheKey("new", "t"), b"x", None)
-        assert [entry.key.digest for entry in await cache.entries("t")] == ["new", "63", "62"]
+    for cache in (
+        SqliteCacheBackend(tmp_path / "few.db", max_entries=8),
+        SqliteCacheBackend(tmp_path / "small.db", max_entries=64, max_bytes=8 * 1000),
+    ):
+        for number in range(64):
+            await cache.put(CacheKey(str(number), "t"), b"x" * 950, None)
+        kept = [number for number in range(64) if await cache.get(CacheKey(str(number), "t"))]
+        assert kept == list(range(64 - len(kept), 64))
+        assert 7 <= len(kept) <= 8
         await cache.close()
+    # A process that puts one value only keeps the bounds too.
+    cache = SqliteCacheBackend(tmp_path / "few.db", max_entries=3)
+    await cache.put(CacheKey("new", "t"), b"x", None)
+    assert [entry.key.digest for entry in await cache.entries("t")] == ["new", "63", "62"]
+    await cache.close()
 
-    asyncio.run(main())
 
-
-def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
+async def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
     """A result that has no bytes costs the hit: the run succeeds, and `CacheBypassed` names the type."""
 
     @cs.task(cache=cs.ByInputs())
     def make(x: int) -> object:
         return iter([x])
 
-    value, reasons = bypasses(make(1), SqliteCacheBackend(tmp_path / "cache.db"))
+    value, reasons = await bypasses(make(1), SqliteCacheBackend(tmp_path / "cache.db"))
     assert next(value) == 1
     assert len(reasons) == 1
     assert "CodecError" in reasons[0]
@@ -258,7 +252,7 @@ def test_a_value_that_the_codec_refuses_is_not_cached(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_a_map_of_values_that_are_refused_is_told_once(tmp_path: Path) -> None:
+async def test_a_map_of_values_that_are_refused_is_told_once(tmp_path: Path) -> None:
     """Of a task whose results the codec refuses there is one `CacheBypassed`, however many items its map has."""
 
     @cs.task(cache=cs.ByInputs())
@@ -271,15 +265,12 @@ def test_a_map_of_values_that_are_refused_is_told_once(tmp_path: Path) -> None:
 
     heard: list[CacheBypassed] = []
 
-    async def main() -> None:
-        cache = SqliteCacheBackend(tmp_path / "cache.db")
-        async with Engine(cache_backend=cache) as engine:
-            engine.bus.subscribe(CacheBypassed, heard.append)
-            for _ in range(2):
-                await engine.run(other.map(x=opaque.map(x=range(100))))
-        await cache.close()
-
-    asyncio.run(main())
+    cache = SqliteCacheBackend(tmp_path / "cache.db")
+    async with Engine(cache_backend=cache) as engine:
+        engine.bus.subscribe(CacheBypassed, heard.append)
+        for _ in range(2):
+            await engine.run(other.map(x=opaque.map(x=range(100))))
+    await cache.close()
     assert [event.task_name for event in heard] == ["opaque", "other"] * 2
 
 
@@ -288,11 +279,11 @@ class Opaque:
         self.x = x
 
 
-def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
+async def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
     """Without the server the run succeeds, one event for the task says why, and no password is told."""
     with RedisProcess(tmp_path) as server:
         gone = server.url.replace("://", "://me:secret@")
-    value, reasons = bypasses(cs.gather(double(1), double(2)), RedisCacheBackend(gone))
+    value, reasons = await bypasses(cs.gather(double(1), double(2)), RedisCacheBackend(gone))
     assert value == [2, 4]
     assert len(reasons) == 1
     assert all(
@@ -301,56 +292,50 @@ def test_a_server_that_is_gone_costs_the_hits_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
+async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
     """A cache goes on with a server that was started again."""
-
-    async def main() -> None:
-        with RedisProcess(tmp_path) as server:
-            cache = RedisCacheBackend(server.url)
-            await cache.put(KEY, 1, None)
-            server.stop(kill=True)
-            with pytest.raises(StoreError):
-                await cache.get(KEY)
-            server.start()
-            await cache.put(KEY, 2, None)
-            assert await cache.get(KEY) == Hit(2)
-            await cache.close()
-
-    asyncio.run(main())
+    with RedisProcess(tmp_path) as server:
+        cache = RedisCacheBackend(server.url)
+        await cache.put(KEY, 1, None)
+        server.stop(kill=True)
+        with pytest.raises(StoreError):
+            await cache.get(KEY)
+        server.start()
+        await cache.put(KEY, 2, None)
+        assert await cache.get(KEY) == Hit(2)
+        await cache.close()
 
 
-def test_a_file_that_is_locked_costs_the_hits_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_is_locked_costs_the_hits_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While another holds the file for longer than one waits, calls are made without the cache, and that is told."""
     monkeypatch.setattr("cascade.adapters.sqlite_files.BUSY_SECONDS", 0.05)
     cache = SqliteCacheBackend(tmp_path / "cache.db")
     with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        value, reasons = bypasses(double(3), cache)
+        value, reasons = await bypasses(double(3), cache)
     assert value == 6
     assert len(reasons) == 1
     assert "locked" in reasons[0]
 
 
-def test_a_reader_waits_for_a_writer(tmp_path: Path) -> None:
+async def test_a_reader_waits_for_a_writer(tmp_path: Path) -> None:
     """A get that meets a writer of another process waits for it beside the event loop."""
-
-    async def main() -> None:
-        cache = SqliteCacheBackend(tmp_path / "cache.db")
-        await cache.put(KEY, 1, None)
-        with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            asking = asyncio.ensure_future(cache.get(KEY))
-            for _ in range(10):
-                await asyncio.sleep(0)  # the loop is free
-            assert not asking.done()
-            other.execute("COMMIT")
-            assert await asking == Hit(1)
-        await cache.close()
-
-    asyncio.run(main())
+    cache = SqliteCacheBackend(tmp_path / "cache.db")
+    await cache.put(KEY, 1, None)
+    with closing(sqlite3.connect(tmp_path / "cache.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        asking = asyncio.ensure_future(cache.get(KEY))
+        for _ in range(10):
+            await asyncio.sleep(0)  # the loop is free
+        assert not asking.done()
+        other.execute("COMMIT")
+        assert await asking == Hit(1)
+    await cache.close()
 
 
-def test_many_processes_may_share_a_file(tmp_path: Path) -> None:
+async def test_many_processes_may_share_a_file(tmp_path: Path) -> None:
     """Processes that put into one file at the same time lose nothing and break nothing."""
     script = """
 import asyncio, sys
@@ -367,14 +352,11 @@ asyncio.run(main(int(sys.argv[2])))
     running = [subprocess.Popen([sys.executable, "-c", script, str(path), str(who)]) for who in range(4)]
     assert [process.wait() for process in running] == [0] * 4
 
-    async def check() -> None:
-        cache = SqliteCacheBackend(path)
-        for who in range(4):
-            for number in range(25):
-                assert await cache.get(CacheKey(f"{who} {number}", "t")) == Hit([who, number])
-        await cache.close()
-
-    asyncio.run(check())
+    cache = SqliteCacheBackend(path)
+    for who in range(4):
+        for number in range(25):
+            assert await cache.get(CacheKey(f"{who} {number}", "t")) == Hit([who, number])
+    await cache.close()
 
 
 VALUES = {f"key {number}": {"number": number, "text": "value " * number} for number in range(20)}
@@ -403,7 +385,7 @@ async def check_intact_or_missing(cache: CacheBackend) -> int:
     return hits
 
 
-def test_flipped_bits_in_a_file_never_give_another_value() -> None:
+async def test_flipped_bits_in_a_file_never_give_another_value() -> None:
     """With any of 1,000 bits of the file flipped, each value is intact, a miss, or an error."""
     source = random.Random(20261121)
 
@@ -431,41 +413,36 @@ def test_flipped_bits_in_a_file_never_give_another_value() -> None:
 
     in_memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=in_memory if os.access(in_memory, os.W_OK) else None) as folder:
-        hits = asyncio.run(main(Path(folder)))
+        hits = await main(Path(folder))
     assert sum(hits) > 10_000  # most bits are those of one value, or of none
 
 
-def test_flipped_bits_in_redis_never_give_another_value(redis_server: RedisProcess) -> None:
+async def test_flipped_bits_in_redis_never_give_another_value(redis_server: RedisProcess) -> None:
     """With any of 1,000 bits of the stored fields flipped, each value is intact, a miss, or an error."""
     redis_server.ask(b"FLUSHALL")
     source = random.Random(20261121)
 
-    async def main() -> None:
-        cache = RedisCacheBackend(redis_server.url)
-        await fill(cache)
-        with closing(redis.Redis.from_url(redis_server.url)) as client:
-            for _ in range(1000):
-                digest = source.choice(list(VALUES))
-                place = f"cascade:cache:value:{digest}"
-                field = source.choice(["value", "value", "expires_at", "parts", "stored_at"])
-                whole: Any = client.hget(place, field)
-                bit = source.randrange(len(whole) * 8)
-                changed = bytearray(whole)
-                changed[bit // 8] ^= 1 << bit % 8
-                client.hset(place, field, bytes(changed))
-                hit = await cache.get(CacheKey(digest, "module.task"))
-                assert hit in (None, Hit(VALUES[digest]))
-                assert (
-                    hit is None
-                    or field not in ("value", "expires_at")
-                    or float(bytes(changed)) == float(whole)
-                )
-                await cache.entries("module.task")
-                client.hset(place, field, whole)
-        assert await check_intact_or_missing(cache) == len(VALUES)
-        await cache.close()
-
-    asyncio.run(main())
+    cache = RedisCacheBackend(redis_server.url)
+    await fill(cache)
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        for _ in range(1000):
+            digest = source.choice(list(VALUES))
+            place = f"cascade:cache:value:{digest}"
+            field = source.choice(["value", "value", "expires_at", "parts", "stored_at"])
+            whole: Any = client.hget(place, field)
+            bit = source.randrange(len(whole) * 8)
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            client.hset(place, field, bytes(changed))
+            hit = await cache.get(CacheKey(digest, "module.task"))
+            assert hit in (None, Hit(VALUES[digest]))
+            assert (
+                hit is None or field not in ("value", "expires_at") or float(bytes(changed)) == float(whole)
+            )
+            await cache.entries("module.task")
+            client.hset(place, field, whole)
+    assert await check_intact_or_missing(cache) == len(VALUES)
+    await cache.close()
 
 
 ODD: tuple[object, ...] = (
@@ -485,10 +462,10 @@ ODD: tuple[object, ...] = (
 )
 
 
-def test_odd_rows_are_no_hits(tmp_path: Path) -> None:
+async def test_odd_rows_are_no_hits(tmp_path: Path) -> None:
     """Whatever stands in a column of a cache file, a call has its value, and a look has entries or a typed error."""
     path = tmp_path / "cache.db"
-    assert bypasses(double(4), SqliteCacheBackend(path)) == (8, [])
+    assert await bypasses(double(4), SqliteCacheBackend(path)) == (8, [])
     whole = path.read_bytes()
     for column in ("digest", "task", "parts", "stored_at", "expires_at", "number", "size", "value", "rules"):
         for value in ODD:
@@ -498,42 +475,39 @@ def test_odd_rows_are_no_hits(tmp_path: Path) -> None:
                     connection.execute(f"UPDATE entry SET {column} = ?", (value,))
                 except sqlite3.IntegrityError:
                     continue
-            assert bypasses(double(4), SqliteCacheBackend(path))[0] == 8, (column, value)
-            check_looks(lambda: SqliteCacheBackend(path, create=False))
+            assert (await bypasses(double(4), SqliteCacheBackend(path)))[0] == 8, (column, value)
+            await check_looks(lambda: SqliteCacheBackend(path, create=False))
 
 
-def test_odd_keys_are_no_hits(redis_server: RedisProcess) -> None:
+async def test_odd_keys_are_no_hits(redis_server: RedisProcess) -> None:
     """Whatever stands in a field or key of a cache in Redis, a call has its value, a look a typed error at most."""
     redis_server.ask(b"FLUSHALL")
     url = redis_server.url
-    assert bypasses(double(4), RedisCacheBackend(url)) == (8, [])
+    assert await bypasses(double(4), RedisCacheBackend(url)) == (8, [])
     with closing(redis.Redis.from_url(url)) as client:
         (place,) = client.keys("cascade:cache:value:*")
         (listed,) = client.keys("cascade:cache:task:*")
         for field in ("value", "stored_at", "expires_at", "parts", "rules"):
             for value in (b"", b"x", b"-1", b"nan", b"inf", b"1e999", b"\xff", b"9" * 400, b"[1]"):
                 client.hset(place, field, value)
-                assert bypasses(double(4), RedisCacheBackend(url))[0] == 8, (field, value)
-                check_looks(lambda: RedisCacheBackend(url))
+                assert (await bypasses(double(4), RedisCacheBackend(url)))[0] == 8, (field, value)
+                await check_looks(lambda: RedisCacheBackend(url))
         for key in (place, listed):
             client.delete(key)
             client.set(key, b"x")
-            check_looks(lambda: RedisCacheBackend(url))
-            value, reasons = bypasses(double(4), RedisCacheBackend(url))
+            await check_looks(lambda: RedisCacheBackend(url))
+            value, reasons = await bypasses(double(4), RedisCacheBackend(url))
             assert value == 8
             assert all("WRONGTYPE" in reason for reason in reasons)
             client.delete(key)
 
 
-def check_looks(make: Callable[[], CacheBackend]) -> None:
-    async def main() -> None:
-        cache = make()
-        try:
-            (judgement,) = await explain(double(4), cache)
-            assert judgement.verdict in (Verdict.HIT, Verdict.MISS)
-        except cs.CascadeError:
-            pass
-        finally:
-            await cache.close()
-
-    asyncio.run(main())
+async def check_looks(make: Callable[[], CacheBackend]) -> None:
+    cache = make()
+    try:
+        (judgement,) = await explain(double(4), cache)
+        assert judgement.verdict in (Verdict.HIT, Verdict.MISS)
+    except cs.CascadeError:
+        pass
+    finally:
+        await cache.close()

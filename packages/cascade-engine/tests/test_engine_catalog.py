@@ -307,21 +307,18 @@ def test_what_is_not_there_can_not_be_deleted(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_a_driven_run_is_not_deleted(path: Path) -> None:
+async def test_a_driven_run_is_not_deleted(path: Path) -> None:
     """As long as somebody drives a run, deleting it is refused with who does; afterwards it works."""
-    record(path, "busy")
+    await asyncio.to_thread(record, path, "busy")
     facts = len(SqliteCatalog(path).facts("busy"))
 
-    async def drive() -> None:
-        backend = SqliteStateBackend(path, run_id="busy")
-        await backend.open()
-        try:
-            with pytest.raises(RunActiveError, match=f"driven by process {os.getpid()} on "):
-                SqliteCatalog(path).delete("busy")
-        finally:
-            await backend.close()
-
-    asyncio.run(drive())
+    backend = SqliteStateBackend(path, run_id="busy")
+    await backend.open()
+    try:
+        with pytest.raises(RunActiveError, match=f"driven by process {os.getpid()} on "):
+            SqliteCatalog(path).delete("busy")
+    finally:
+        await backend.close()
     assert len(SqliteCatalog(path).facts("busy")) == facts
     SqliteCatalog(path).delete("busy")
     assert SqliteCatalog(path).runs() == []
@@ -351,22 +348,19 @@ def test_looking_does_not_keep_a_run_from_beginning(tmp_path: Path) -> None:
         watcher.join()
 
 
-def test_a_lock_holds_by_whichever_link_one_comes(path: Path) -> None:
+async def test_a_lock_holds_by_whichever_link_one_comes(path: Path) -> None:
     """A run is driven once, also where a second process comes to the file through a link."""
-    record(path, "one")
+    await asyncio.to_thread(record, path, "one")
     link = path.with_name("link.db")
     link.symlink_to(path)
 
-    async def drive() -> None:
-        backend = SqliteStateBackend(path, run_id="one")
-        await backend.open()
-        try:
-            with pytest.raises(RunActiveError):
-                SqliteCatalog(link).delete("one")
-        finally:
-            await backend.close()
-
-    asyncio.run(drive())
+    backend = SqliteStateBackend(path, run_id="one")
+    await backend.open()
+    try:
+        with pytest.raises(RunActiveError):
+            SqliteCatalog(link).delete("one")
+    finally:
+        await backend.close()
 
 
 @pytest.mark.parametrize(

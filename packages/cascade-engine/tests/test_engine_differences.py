@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 import cascade as cs
@@ -51,16 +49,12 @@ def test_what_has_expired_is_told() -> None:
     assert key_differences(entry, key(city="Oslo"), 60.0) == [KeyDifference(Change.EXPIRED)]
 
 
-def test_the_closest_entry_is_that_of_the_nearest_call() -> None:
+async def test_the_closest_entry_is_that_of_the_nearest_call() -> None:
     """Of the entries of a task, the one with the fewest differences is compared with."""
-
-    async def entries() -> list[CacheEntry]:
-        cache = InMemoryCacheBackend()
-        for city, days in [("Oslo", 7), ("Rome", 3), ("Bern", 1)]:
-            await cache.put(key(city=city, days=days), None, None)
-        return await cache.entries(str(load.reference))
-
-    found = closest(asyncio.run(entries()), key(city="Rome", days=7), 0.0)
+    cache = InMemoryCacheBackend()
+    for city, days in [("Oslo", 7), ("Rome", 3), ("Bern", 1)]:
+        await cache.put(key(city=city, days=days), None, None)
+    found = closest(await cache.entries(str(load.reference)), key(city="Rome", days=7), 0.0)
     assert found is not None
     assert key_differences(found, key(city="Rome", days=7), 0.0) in (
         [KeyDifference(Change.ARGUMENT, "city")],

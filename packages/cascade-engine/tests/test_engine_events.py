@@ -53,7 +53,7 @@ def db() -> Iterator[str]:
     yield "resource"
 
 
-def hear(
+async def hear(
     target: object, kind: type[Event] = Event, engine: dict[str, Any] | None = None, **options: Any
 ) -> list[Any]:
     """Run a target, whatever comes of it, and return the events of one kind."""
@@ -61,19 +61,16 @@ def hear(
     bus = MessageBus()
     bus.subscribe(kind, heard.append)
 
-    async def main() -> None:
-        async with Engine(bus=bus, **(engine or {})) as made:
-            made.register(db)
-            with suppress(cs.CascadeError, ValueError, ExceptionGroup):  # what came of it is in the events
-                await made.run(target, run_id="r", **options)
-
-    asyncio.run(main())
+    async with Engine(bus=bus, **(engine or {})) as made:
+        made.register(db)
+        with suppress(cs.CascadeError, ValueError, ExceptionGroup):  # what came of it is in the events
+            await made.run(target, run_id="r", **options)
     return list(heard)
 
 
-def test_a_run_begins_and_ends() -> None:
+async def test_a_run_begins_and_ends() -> None:
     """`RunStarted` comes first with the target's task and the names of the parameters, `RunFinished` last."""
-    events = hear(give(cs.Param("secret_name", type=int)), params={"secret_name": 12345})
+    events = await hear(give(cs.Param("secret_name", type=int)), params={"secret_name": 12345})
     assert events[0] == RunStarted("r", ("give",), ("secret_name",))
     assert isinstance(events[-1], RunFinished)
     assert (events[-1].status, events[-1].error) == ("Succeeded", None)
@@ -81,20 +78,20 @@ def test_a_run_begins_and_ends() -> None:
     assert {event.run_id for event in events} == {"r"}
 
 
-def test_the_targets_of_a_list_are_named() -> None:
+async def test_the_targets_of_a_list_are_named() -> None:
     """`RunStarted` names the tasks of all that a run gathers."""
-    assert hear([give(), {"x": fail()}], RunStarted)[0].target_tasks == ("give", "fail")
+    assert (await hear([give(), {"x": fail()}], RunStarted))[0].target_tasks == ("give", "fail")
 
 
-def test_a_failed_run_says_so() -> None:
+async def test_a_failed_run_says_so() -> None:
     """`RunFinished` tells the status `Failed` and the error."""
-    event = hear(fail(), RunFinished)[0]
+    event = (await hear(fail(), RunFinished))[0]
     assert (event.status, event.error) == (Status.FAILED, "ValueError: broken")
 
 
-def test_a_call_starts_and_finishes() -> None:
+async def test_a_call_starts_and_finishes() -> None:
     """Each call tells its start and its end, with id, name, status and duration, in the order of what happens."""
-    heard = [event for event in hear(give(give(1))) if isinstance(event, TaskEvent)]
+    heard = [event for event in await hear(give(give(1))) if isinstance(event, TaskEvent)]
     assert [(type(event), event.task_id, event.task_name) for event in heard] == [
         (TaskExecutionStarted, "n1", "give"),
         (TaskExecutionFinished, "n1", "give"),
@@ -107,15 +104,15 @@ def test_a_call_starts_and_finishes() -> None:
     assert finished.duration >= 0
 
 
-def test_a_call_that_fails_tells_its_error() -> None:
+async def test_a_call_that_fails_tells_its_error() -> None:
     """A failed call has the status `Failed` and the error's type and text."""
-    finished = hear(fail(), TaskExecutionFinished)[0]
+    finished = (await hear(fail(), TaskExecutionFinished))[0]
     assert (finished.status, finished.error) == ("Failed", "ValueError: broken")
 
 
-def test_skips_have_their_reason() -> None:
+async def test_skips_have_their_reason() -> None:
     """`TaskSkipped` has a reason that is a word of `SkipReason` and equal to its text."""
-    skipped = hear([give(1).run_if(give(False))], TaskSkipped)
+    skipped = await hear([give(1).run_if(give(False))], TaskSkipped)
     assert {event.task_name: event.reason for event in skipped} == {
         "give": SkipReason.CONDITION_FALSE,
         "gather": SkipReason.UPSTREAM_DATA,
@@ -123,23 +120,23 @@ def test_skips_have_their_reason() -> None:
     assert str(skipped[0].reason) == "ConditionFalse"
 
 
-def test_tail_calls_have_events_of_their_own() -> None:
+async def test_tail_calls_have_events_of_their_own() -> None:
     """Each call of a tail-call loop has an id, a start and an end of its own."""
 
     @cs.task
     def count(left: int) -> int | cs.LazyResult[int]:
         return count(left - 1) if left else 0
 
-    events = hear(count(3))
+    events = await hear(count(3))
     started = [event.task_id for event in events if isinstance(event, TaskExecutionStarted)]
     finished = [event.task_id for event in events if isinstance(event, TaskExecutionFinished)]
     assert started == finished == ["n0", "n0@1", "n0@2", "n0@3"]
 
 
-def test_each_started_call_has_one_final_event_when_a_run_stops() -> None:
+async def test_each_started_call_has_one_final_event_when_a_run_stops() -> None:
     """After a failure, what had started has finished as `Failed`, and what never started is `RunStopped`."""
     target = [sleep(1000), cs.sequence([fail(), give(1)]), give(sleep(1000))]
-    events = hear(target)
+    events = await hear(target)
     started = [event.task_id for event in events if isinstance(event, TaskExecutionStarted)]
     finished = {event.task_id: event.status for event in events if isinstance(event, TaskExecutionFinished)}
     skipped = {event.task_id: event.reason for event in events if isinstance(event, TaskSkipped)}
@@ -151,43 +148,45 @@ def test_each_started_call_has_one_final_event_when_a_run_stops() -> None:
     assert isinstance(events[-1], RunFinished)
 
 
-def test_dependents_of_a_failure_are_told_when_the_run_finishes() -> None:
+async def test_dependents_of_a_failure_are_told_when_the_run_finishes() -> None:
     """With `on_failure="finish"` what depends on a failure is `UpstreamFailed`, and the rest runs."""
-    events = hear([give(fail()), give(2)], TaskEvent, on_failure="finish")
+    events = await hear([give(fail()), give(2)], TaskEvent, on_failure="finish")
     skipped = [(event.task_id, event.reason) for event in events if isinstance(event, TaskSkipped)]
     assert skipped == [("n1", SkipReason.UPSTREAM_FAILED), ("n0", SkipReason.UPSTREAM_FAILED)]
     finished = [event for event in events if isinstance(event, TaskExecutionFinished)]
     assert sorted(event.status for event in finished) == [Status.FAILED, Status.SUCCEEDED]
 
 
-def test_a_run_that_can_not_begin_tells_nothing() -> None:
+async def test_a_run_that_can_not_begin_tells_nothing() -> None:
     """A target that is refused before anything runs has no events."""
-    assert hear(give(cs.inject("missing"))) == []
-    assert hear(give(1, 2, 3)) == []
+    assert await hear(give(cs.inject("missing"))) == []
+    assert await hear(give(1, 2, 3)) == []
 
 
-def test_values_never_appear() -> None:
+async def test_values_never_appear() -> None:
     """No event shows an argument, a parameter, a resource or a result, unless previews are asked for."""
     target = give([give("argument"), cs.Param("p"), cs.inject("db"), give("result").with_retry()])
-    shown = repr(hear(target, params={"p": "parameter"}))
+    shown = repr(await hear(target, params={"p": "parameter"}))
     for value in ("argument", "parameter", "result'", "resource'"):
         assert value not in shown.replace("result_preview=None", "").replace("name='db'", "")
 
 
-def test_previews_are_asked_for() -> None:
+async def test_previews_are_asked_for() -> None:
     """`Engine(preview=...)` makes the text that `TaskExecutionFinished` shows of a result."""
-    events = hear([give("abc"), fail()], TaskExecutionFinished, {"preview": lambda value: repr(value)[:3]})
+    events = await hear(
+        [give("abc"), fail()], TaskExecutionFinished, {"preview": lambda value: repr(value)[:3]}
+    )
     assert {event.task_name: event.result_preview for event in events} == {"give": "'ab", "fail": None}
 
 
-def test_a_secret_never_shows() -> None:
+async def test_a_secret_never_shows() -> None:
     """Even with previews a `Secret` prints as `***`: alone, inside other values, and when it is ill-typed."""
     secret = cs.Secret("token")
-    events = hear(give([secret]), engine={"preview": repr}, params={"token": "hunter2"})
+    events = await hear(give([secret]), engine={"preview": repr}, params={"token": "hunter2"})
     assert "hunter2" not in repr(events)
     assert "[***]" in repr(events)
     with pytest.raises(cs.CascadeError) as caught:
-        cs.run(give(cs.Secret("token", type=int)), params={"token": "hunter2"})
+        await cs.arun(give(cs.Secret("token", type=int)), params={"token": "hunter2"})
     assert "hunter2" not in str(caught.value)
 
 
@@ -219,7 +218,7 @@ def test_the_fields_of_events() -> None:
         assert [field.name for field in dataclasses.fields(kind)] == names.split()
 
 
-def test_a_listener_that_raises_is_reported_and_isolated(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_listener_that_raises_is_reported_and_isolated(caplog: pytest.LogCaptureFixture) -> None:
     """What a subscriber raises is logged; the run and the other subscribers don't notice."""
     heard: list[Event] = []
     bus = MessageBus()
@@ -230,23 +229,24 @@ def test_a_listener_that_raises_is_reported_and_isolated(caplog: pytest.LogCaptu
     bus.subscribe(Event, broken)
     bus.subscribe(Event, heard.append)
 
-    async def main() -> object:
-        async with Engine(bus=bus) as engine:
-            return await engine.run(give(1))
-
-    assert asyncio.run(main()) == 1
+    async with Engine(bus=bus) as engine:
+        value = await engine.run(give(1))
+    assert value == 1
     assert len(heard) == 4
     assert len([record for record in caplog.records if "listener" in str(record.exc_info)]) == 4
 
 
-def test_listeners_hear_their_type_and_those_below_it() -> None:
+async def test_listeners_hear_their_type_and_those_below_it() -> None:
     """A subscriber hears the type it asked for; the base class hears all."""
-    assert {type(event) for event in hear(give(), RunStarted)} == {RunStarted}
-    assert {type(event) for event in hear(give(), TaskEvent)} == {TaskExecutionStarted, TaskExecutionFinished}
-    assert len(hear(give())) == 4
+    assert {type(event) for event in await hear(give(), RunStarted)} == {RunStarted}
+    assert {type(event) for event in await hear(give(), TaskEvent)} == {
+        TaskExecutionStarted,
+        TaskExecutionFinished,
+    }
+    assert len(await hear(give())) == 4
 
 
-def test_a_listener_can_leave() -> None:
+async def test_a_listener_can_leave() -> None:
     """`subscribe` returns what ends the subscription, which may be called twice and in the middle of a run."""
     heard: list[Event] = []
     bus = MessageBus()
@@ -257,11 +257,8 @@ def test_a_listener_can_leave() -> None:
 
     leave = bus.subscribe(Event, once)
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            await engine.run(give(give()))
-
-    asyncio.run(main())
+    async with Engine(bus=bus) as engine:
+        await engine.run(give(give()))
     leave()
     assert len(heard) == 1
 
@@ -301,7 +298,7 @@ def test_only_events_can_be_subscribed_to() -> None:
         MessageBus().subscribe(Event, 3)  # type: ignore[arg-type]
 
 
-def test_a_listener_that_comes_late_hears_the_rest() -> None:
+async def test_a_listener_that_comes_late_hears_the_rest() -> None:
     """Who subscribes while a run is under way hears what comes after."""
     heard: list[Event] = []
     bus = MessageBus()
@@ -310,27 +307,21 @@ def test_a_listener_that_comes_late_hears_the_rest() -> None:
     async def subscribe() -> None:
         bus.subscribe(Event, heard.append)
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            await engine.run(give(subscribe()))
-
-    asyncio.run(main())
+    async with Engine(bus=bus) as engine:
+        await engine.run(give(subscribe()))
     assert [type(event) for event in heard][-3:] == [TaskExecutionStarted, TaskExecutionFinished, RunFinished]
     assert isinstance(heard[-1], RunFinished)
 
 
-def test_a_runs_id_is_made_or_given() -> None:
+async def test_a_runs_id_is_made_or_given() -> None:
     """`run_id=` is the id in all events; without it each run gets one of its own."""
     ids: list[str] = []
     bus = MessageBus()
     bus.subscribe(RunStarted, lambda event: ids.append(event.run_id))
 
-    async def main() -> None:
-        async with Engine(bus=bus) as engine:
-            await engine.run(give())
-            await engine.run(give())
-            await engine.run(give(), run_id="mine")
-
-    asyncio.run(main())
+    async with Engine(bus=bus) as engine:
+        await engine.run(give())
+        await engine.run(give())
+        await engine.run(give(), run_id="mine")
     assert len(set(ids)) == 3
     assert ids[2] == "mine"

@@ -67,7 +67,7 @@ def test_a_missing_file_is_told_before_the_call(tmp_path: Path, url: str) -> Non
 
 
 @pytest.mark.parametrize("many", [1, 3])
-def test_a_file_that_changes_during_the_call_is_not_cached(tmp_path: Path, many: int) -> None:
+async def test_a_file_that_changes_during_the_call_is_not_cached(tmp_path: Path, many: int) -> None:
     """The value of a call during which its file changed is not kept, and an event says so; nor do others get it."""
     path = tmp_path / "data"
     path.write_text("a")
@@ -81,13 +81,11 @@ def test_a_file_that_changes_during_the_call_is_not_cached(tmp_path: Path, many:
             path.write_text("b")
         return data.path.read_text()
 
-    async def main() -> list[Any]:
-        async with Engine() as engine:
-            engine.bus.subscribe(CacheBypassed, lambda event: told.append(event.reason))
-            first = await engine.run([slow(cs.File(path)) for _ in range(many)])
-            return [*first, await engine.run(slow(cs.File(path))), await engine.run(slow(cs.File(path)))]
-
-    assert asyncio.run(main()) == ["b"] * (many + 2)
+    async with Engine() as engine:
+        engine.bus.subscribe(CacheBypassed, lambda event: told.append(event.reason))
+        first = await engine.run([slow(cs.File(path)) for _ in range(many)])
+        value = [*first, await engine.run(slow(cs.File(path))), await engine.run(slow(cs.File(path)))]
+    assert value == ["b"] * (many + 2)
     assert len(CALLS) == many + 1
     assert "the content of 'data' has changed while task 'slow' was called" in told[0]
 

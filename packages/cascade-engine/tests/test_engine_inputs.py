@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -151,24 +150,22 @@ def test_a_later_round_may_have_a_param_with_a_default() -> None:
     assert cs.run(later_round(cs.Param("late", default=7))) == 7
 
 
-def test_a_later_rounds_param_must_stand_in_the_spec(calls: Calls) -> None:
+async def test_a_later_rounds_param_must_stand_in_the_spec(calls: Calls) -> None:
     """A value for a `Param` that only a later round declares is unknown, unless the workflow's spec declares it."""
     target = later_round(cs.Param("late", type=int))
     with pytest.raises(UnknownParamError, match="'late'"):
-        cs.run(target, params={"late": 3})
+        await cs.arun(target, params={"late": 3})
 
     def workflow() -> cs.LazyResult[Any]:
         return later_round(cs.Param("late", type=int))
 
-    assert cs.run(workflow, params={"late": 3}) == 3
+    assert await cs.arun(workflow, params={"late": 3}) == 3
 
-    async def main() -> Any:
-        with WorkflowSpec().active() as spec:
-            declared = later_round(cs.Param("late", type=int))
-        async with Engine() as engine:
-            return await engine.run(declared, params={"late": 4}, spec=spec)
-
-    assert asyncio.run(main()) == 4
+    with WorkflowSpec().active() as spec:
+        declared = later_round(cs.Param("late", type=int))
+    async with Engine() as engine:
+        value = await engine.run(declared, params={"late": 4}, spec=spec)
+    assert value == 4
 
 
 def test_a_later_rounds_missing_param_fails_before_its_first_node() -> None:

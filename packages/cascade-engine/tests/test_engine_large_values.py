@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import signal
@@ -331,51 +330,45 @@ def test_a_damaged_file_is_no_hit(tmp_path: Path, damage: str) -> None:
     assert len(CALLS) == 3
 
 
-def test_a_full_cache_lets_go_of_files(tmp_path: Path) -> None:
+async def test_a_full_cache_lets_go_of_files(tmp_path: Path) -> None:
     """What makes room in a cache takes its file along; a value that is put again replaces the file of the last one."""
     key = CacheKey("k", "t")
 
-    async def main() -> None:
-        cache = SqliteCacheBackend(tmp_path / "cache.db", max_bytes=4 * MANY)
-        for number in range(40):
-            await cache.put(CacheKey(f"k{number}", "t"), bytes([number]) * MANY, None)
-        assert len(files(tmp_path)) <= 5
-        for number in range(3):
-            await cache.put(key, bytes([number]) * MANY, None)
-        assert sum(path.read_bytes()[-1] in (0, 1) for path in files(tmp_path)) == 0
-        hit = await cache.get(key)
-        assert hit is not None
-        assert hit.value == b"\x02" * MANY
-        assert cache.look(key) is None
-        await cache.close()
-
-    asyncio.run(main())
+    cache = SqliteCacheBackend(tmp_path / "cache.db", max_bytes=4 * MANY)
+    for number in range(40):
+        await cache.put(CacheKey(f"k{number}", "t"), bytes([number]) * MANY, None)
+    assert len(files(tmp_path)) <= 5
+    for number in range(3):
+        await cache.put(key, bytes([number]) * MANY, None)
+    assert sum(path.read_bytes()[-1] in (0, 1) for path in files(tmp_path)) == 0
+    hit = await cache.get(key)
+    assert hit is not None
+    assert hit.value == b"\x02" * MANY
+    assert cache.look(key) is None
+    await cache.close()
 
 
-def test_files_that_a_killed_process_left_in_a_cache_go(tmp_path: Path) -> None:
+async def test_files_that_a_killed_process_left_in_a_cache_go(tmp_path: Path) -> None:
     """A file that nothing points to, and that nobody is writing any more, goes when the cache looks at its bounds."""
     folder = tmp_path / "cache.db.values"
 
-    async def main() -> None:
-        cache = SqliteCacheBackend(tmp_path / "cache.db")
-        await cache.put(CacheKey("k", "t"), b"x" * MANY, None)
-        await cache.close()
-        (old,) = files(tmp_path)
-        os.utime(old, (1, 1))
-        (folder / "ab").mkdir(exist_ok=True)
-        left, young = folder / "ab" / "left", folder / "ab" / "young"
-        left.write_bytes(b"")
-        young.write_bytes(b"")
-        os.utime(left, (1, 1))
-        cache = SqliteCacheBackend(tmp_path / "cache.db")
-        await cache.put(CacheKey("small", "t"), 1, None)
-        await cache.close()
-        assert sorted(files(tmp_path)) == sorted([old, young])
-
-    asyncio.run(main())
+    cache = SqliteCacheBackend(tmp_path / "cache.db")
+    await cache.put(CacheKey("k", "t"), b"x" * MANY, None)
+    await cache.close()
+    (old,) = files(tmp_path)
+    os.utime(old, (1, 1))
+    (folder / "ab").mkdir(exist_ok=True)
+    left, young = folder / "ab" / "left", folder / "ab" / "young"
+    left.write_bytes(b"")
+    young.write_bytes(b"")
+    os.utime(left, (1, 1))
+    cache = SqliteCacheBackend(tmp_path / "cache.db")
+    await cache.put(CacheKey("small", "t"), 1, None)
+    await cache.close()
+    assert sorted(files(tmp_path)) == sorted([old, young])
 
 
-def test_a_signed_pickle_is_checked_in_its_file_too(tmp_path: Path) -> None:
+async def test_a_signed_pickle_is_checked_in_its_file_too(tmp_path: Path) -> None:
     """A file that another one's pickle was put into is not loaded: the signature is of the whole."""
     codec = PickleCodec(key=b"0123456789abcdef")
 
@@ -386,8 +379,8 @@ def test_a_signed_pickle_is_checked_in_its_file_too(tmp_path: Path) -> None:
         await cache.close()
         return found
 
-    assert asyncio.run(value()) == b"\x03" * MANY
-    assert asyncio.run(value()) == b"\x03" * MANY
+    assert await value() == b"\x03" * MANY
+    assert await value() == b"\x03" * MANY
     assert CALLS == ["cached 3"]
 
 

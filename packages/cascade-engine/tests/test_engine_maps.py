@@ -300,16 +300,13 @@ async def test_one_failing_item_of_many(bad: int, repeats: int) -> None:
         done.append(x)
         return double(x) if x % 2 else x
 
-    async def main() -> None:
-        async with Engine() as engine:
-            for _ in range(repeats):
-                done.clear()
-                with pytest.raises(ExceptionGroup) as caught:
-                    await engine.run(cs.gather(fail_at.map(x=range(5))), on_failure="finish")
-                assert [error.args for error in caught.value.exceptions] == [(bad,)]
-                assert done == [x for x in range(5) if x != bad]
-
-    await main()
+    async with Engine() as engine:
+        for _ in range(repeats):
+            done.clear()
+            with pytest.raises(ExceptionGroup) as caught:
+                await engine.run(cs.gather(fail_at.map(x=range(5))), on_failure="finish")
+            assert [error.args for error in caught.value.exceptions] == [(bad,)]
+            assert done == [x for x in range(5) if x != bad]
 
 
 def test_a_failing_iterable_is_the_users_own_error() -> None:

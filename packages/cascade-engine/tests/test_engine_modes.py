@@ -91,7 +91,7 @@ def test_functions_run_in_the_loops_thread_by_default() -> None:
     assert seen == [before]
 
 
-def test_inline_functions_run_without_a_hop() -> None:
+async def test_inline_functions_run_without_a_hop() -> None:
     """Inline functions follow each other in one turn of the loop: nothing else gets between them."""
     turns: list[str] = []
 
@@ -100,16 +100,13 @@ def test_inline_functions_run_without_a_hop() -> None:
         turns.append(f"step {number}")
         return number
 
-    async def main() -> None:
-        async def beside() -> None:
-            await asyncio.sleep(0)
-            turns.append("beside")
+    async def beside() -> None:
+        await asyncio.sleep(0)
+        turns.append("beside")
 
-        other = asyncio.create_task(beside())
-        await cs.arun(step(3, step(2, step(1))))
-        await other
-
-    asyncio.run(main())
+    other = asyncio.create_task(beside())
+    await cs.arun(step(3, step(2, step(1))))
+    await other
     assert [turn for turn in turns if turn != "beside"] == ["step 1", "step 2", "step 3"]
     assert turns.index("step 3") - turns.index("step 1") == 2
 
@@ -132,25 +129,21 @@ def test_a_thread_task_runs_in_another_thread() -> None:
     assert ident != threading.get_ident()
 
 
-def test_an_executor_sets_the_mode_for_all() -> None:
+async def test_an_executor_sets_the_mode_for_all() -> None:
     """`Engine(executor=LocalExecutor(mode="thread"))` is for each `def` that names no mode of its own."""
-
-    async def main() -> Any:
-        executor = LocalExecutor(mode="thread")
-        try:
-            async with Engine(executor=executor) as engine:
-                return await engine.run(
-                    [cs.task(thread_id)(), cs.task(mode="inline")(thread_id)(), cs.task(thread_id_of_loop)()]
-                )
-        finally:
-            await executor.close()
-
-    threaded, inline, on_loop = asyncio.run(main())
+    executor = LocalExecutor(mode="thread")
+    try:
+        async with Engine(executor=executor) as engine:
+            threaded, inline, on_loop = await engine.run(
+                [cs.task(thread_id)(), cs.task(mode="inline")(thread_id)(), cs.task(thread_id_of_loop)()]
+            )
+    finally:
+        await executor.close()
     assert threaded != threading.get_ident()
     assert inline == on_loop == threading.get_ident()
 
 
-def test_context_variables_reach_threads() -> None:
+async def test_context_variables_reach_threads() -> None:
     """A function in a thread sees the caller's context variables, and what it sets stays there."""
 
     @cs.task(mode="thread")
@@ -159,11 +152,8 @@ def test_context_variables_reach_threads() -> None:
         user.set("thread")
         return seen
 
-    async def main() -> list[str]:
-        user.set("ada")
-        return [*await cs.arun([swap(), swap()]), user.get()]
-
-    assert asyncio.run(main()) == ["ada", "ada", "ada"]
+    user.set("ada")
+    assert [*await cs.arun([swap(), swap()]), user.get()] == ["ada", "ada", "ada"]
 
 
 def test_what_a_thread_raises_comes_out() -> None:
@@ -202,38 +192,30 @@ def test_a_process_that_leaves_does_not_hang_the_run(elsewhere: Any) -> None:
         cs.run(elsewhere.unpicklable())
 
 
-def test_processes_for_all_work_with_gather_and_inputs(elsewhere: Any) -> None:
+async def test_processes_for_all_work_with_gather_and_inputs(elsewhere: Any) -> None:
     """Where every `def` goes to other processes, Cascade's own tasks still work: lists, params and maps."""
-
-    async def main() -> Any:
-        executor = LocalExecutor(mode="process", processes=1)
-        try:
-            async with Engine(executor=executor) as engine:
-                target = {
-                    "param": elsewhere.plain(cs.Param("n", type=int)),
-                    "map": cs.map(lambda x: elsewhere.plain(x), x=[1, 2]),
-                }
-                return await engine.run(target, params={"n": 7})
-        finally:
-            await executor.close()
-
-    value = asyncio.run(main())
+    executor = LocalExecutor(mode="process", processes=1)
+    try:
+        async with Engine(executor=executor) as engine:
+            target = {
+                "param": elsewhere.plain(cs.Param("n", type=int)),
+                "map": cs.map(lambda x: elsewhere.plain(x), x=[1, 2]),
+            }
+            value = await engine.run(target, params={"n": 7})
+    finally:
+        await executor.close()
     assert value["param"][1] == 7
     assert [x for _, x in value["map"]] == [1, 2]
     assert os.getpid() not in {value["param"][0], *(pid for pid, _ in value["map"])}
 
 
-def test_async_with_ends_the_processes(elsewhere: Any) -> None:
+async def test_async_with_ends_the_processes(elsewhere: Any) -> None:
     """The processes that an engine made end with its `async with` block."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            pid = await engine.run(elsewhere.where())
-            os.kill(pid, 0)
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        pid = await engine.run(elsewhere.where())
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_a_thread_task_may_run_a_workflow_of_its_own() -> None:
@@ -271,19 +253,15 @@ def test_unknown_modes_are_refused() -> None:
         LocalExecutor(mode="fiber")
 
 
-def test_an_executor_can_be_used_again_after_close() -> None:
+async def test_an_executor_can_be_used_again_after_close() -> None:
     """A closed executor makes new threads at its next use."""
-
-    async def main() -> None:
-        executor = LocalExecutor(mode="thread")
-        for _ in range(2):
-            assert await cs.arun(cs.task(thread_id)(), executor=executor) != threading.get_ident()
-            await executor.close()
-
-    asyncio.run(main())
+    executor = LocalExecutor(mode="thread")
+    for _ in range(2):
+        assert await cs.arun(cs.task(thread_id)(), executor=executor) != threading.get_ident()
+        await executor.close()
 
 
-def test_threads_bounds_the_threads() -> None:
+async def test_threads_bounds_the_threads() -> None:
     """`LocalExecutor(threads=1)` runs one function at a time."""
     most: list[int] = [0, 0]
 
@@ -292,10 +270,7 @@ def test_threads_bounds_the_threads() -> None:
         most[1] = max(most)
         most[0] -= 1
 
-    async def main() -> None:
-        executor = LocalExecutor(mode="thread", threads=1)
-        await cs.arun(cs.task(count).map(range(20)), executor=executor)
-        await executor.close()
-
-    asyncio.run(main())
+    executor = LocalExecutor(mode="thread", threads=1)
+    await cs.arun(cs.task(count).map(range(20)), executor=executor)
+    await executor.close()
     assert most == [0, 1]

@@ -66,24 +66,21 @@ SHAPES.update((f"random {number}", [_made(4)]) for number in range(6))
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("in_loop", [False, True], ids=["own loop", "first loop"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_runs_that_thread_tasks_start_do_not_deadlock(name: str, in_loop: bool, threads: int) -> None:
+async def test_runs_that_thread_tasks_start_do_not_deadlock(name: str, in_loop: bool, threads: int) -> None:
     """Whatever their nesting, runs on one executor end: in loops of their own, and in the loop of the first run."""
-
-    async def main() -> Any:
-        executor = LocalExecutor(threads=threads)
-        engine = cs.Engine(executor=executor)
-        tree = Tree(executor, asyncio.get_running_loop(), engine)
-        tree.in_loop = in_loop
-        try:
-            return await asyncio.wait_for(engine.run([tree.node(SHAPES[name]), leaf(1)]), 60)
-        finally:
-            await engine.close()
-            await executor.close()
-
-    assert asyncio.run(main()) == [leaves(SHAPES[name]), 1]
+    executor = LocalExecutor(threads=threads)
+    engine = cs.Engine(executor=executor)
+    tree = Tree(executor, asyncio.get_running_loop(), engine)
+    tree.in_loop = in_loop
+    try:
+        value = await asyncio.wait_for(engine.run([tree.node(SHAPES[name]), leaf(1)]), 60)
+    finally:
+        await engine.close()
+        await executor.close()
+    assert value == [leaves(SHAPES[name]), 1]
 
 
-def test_a_nested_run_has_no_more_threads_than_there_are() -> None:
+async def test_a_nested_run_has_no_more_threads_than_there_are() -> None:
     """Of the calls of nested runs no more are under way than threads are free, with that of the waiting call."""
     lock = threading.Lock()
     now, most = [0], [0]
@@ -98,40 +95,36 @@ def test_a_nested_run_has_no_more_threads_than_there_are() -> None:
             now[0] -= 1
         return x
 
-    async def main() -> Any:
-        executor = LocalExecutor(threads=2)
+    executor = LocalExecutor(threads=2)
 
-        @cs.task(mode="thread")
-        def outer() -> Any:
-            return cs.run(work.map(x=range(12)), executor=executor)
+    @cs.task(mode="thread")
+    def outer() -> Any:
+        return cs.run(work.map(x=range(12)), executor=executor)
 
-        try:
-            return await cs.arun([outer(), outer()], executor=executor)
-        finally:
-            await executor.close()
-
-    assert asyncio.run(main()) == [[*range(12)], [*range(12)]]
+    try:
+        value = await cs.arun([outer(), outer()], executor=executor)
+    finally:
+        await executor.close()
+    assert value == [[*range(12)], [*range(12)]]
     assert most[0] <= 2
 
 
-def test_one_thread_is_one_thread() -> None:
+async def test_one_thread_is_one_thread() -> None:
     """With `threads=1` calls that are not nested are all made in the very same thread."""
 
     @cs.task(mode="thread")
     def ident(x: int) -> int:
         return threading.get_ident()
 
-    async def main() -> Any:
-        executor = LocalExecutor(threads=1)
-        try:
-            return await cs.arun(ident.map(x=range(20)), executor=executor)
-        finally:
-            await executor.close()
-
-    assert len(set(asyncio.run(main()))) == 1
+    executor = LocalExecutor(threads=1)
+    try:
+        value = await cs.arun(ident.map(x=range(20)), executor=executor)
+    finally:
+        await executor.close()
+    assert len(set(value)) == 1
 
 
-def test_a_cancelled_wait_for_a_thread_leaves_the_others() -> None:
+async def test_a_cancelled_wait_for_a_thread_leaves_the_others() -> None:
     """Calls that are cancelled while they wait for a thread never begin, and lose no place for others."""
     go_on = threading.Event()
     begun: list[int] = []
@@ -142,22 +135,19 @@ def test_a_cancelled_wait_for_a_thread_leaves_the_others() -> None:
         assert go_on.wait(60)
         return x
 
-    async def main() -> Any:
-        executor = LocalExecutor(threads=1)
-        async with cs.Engine(executor=executor) as engine:
-            first = asyncio.create_task(engine.run(hold(0)))
-            while not begun:  # noqa: ASYNC110 - told by a thread
-                await asyncio.sleep(0.001)
-            waiting = [asyncio.create_task(engine.run(hold(number))) for number in range(1, 6)]
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            for each in waiting[:4]:
-                each.cancel()
-            await asyncio.wait(waiting[:4])
-            go_on.set()
-            values = [await first, await waiting[4]]
-        await executor.close()
-        return values
-
-    assert asyncio.run(main()) == [0, 5]
+    executor = LocalExecutor(threads=1)
+    async with cs.Engine(executor=executor) as engine:
+        first = asyncio.create_task(engine.run(hold(0)))
+        while not begun:  # noqa: ASYNC110 - told by a thread
+            await asyncio.sleep(0.001)
+        waiting = [asyncio.create_task(engine.run(hold(number))) for number in range(1, 6)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for each in waiting[:4]:
+            each.cancel()
+        await asyncio.wait(waiting[:4])
+        go_on.set()
+        values = [await first, await waiting[4]]
+    await executor.close()
+    assert values == [0, 5]
     assert begun == [0, 5]

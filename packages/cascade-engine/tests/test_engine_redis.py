@@ -73,52 +73,44 @@ BEGUN = Changes(anew=True, head=Head(RunStatus.RUNNING, "task", b"record", 0))
 # Who may write
 
 
-def test_who_has_lost_the_run_can_not_write(url: str) -> None:
+async def test_who_has_lost_the_run_can_not_write(url: str) -> None:
     """A writer whose lease has run out and was taken by another is refused by that one's name, and writes nothing."""
-
-    async def main() -> None:
-        old, new = journal(url), journal(url)
-        await old.open()
-        await old.write(BEGUN)
-        with closing(redis.Redis.from_url(url)) as client:
-            client.delete("cascade:state:lease:run")  # as if it had run out while the old one was asleep
-        await new.open()
-        await new.write(Changes(facts=[fact(1)]))
-        with pytest.raises(StoreError, match=rf"run 'run' has been taken over by process {os.getpid()} on "):
-            await old.write(Changes(facts=[fact(1, b"late"), fact(2, b"late")]))
-        await old.close()
-        await check_refused(journal(url))  # closing the old one has not freed the new one's lease
-        await new.close()
-        loaded = await new.open()
-        assert loaded is not None
-        assert [value for *_, value in loaded.facts] == [b"value"]
-        await new.close()
-
-    asyncio.run(main())
+    old, new = journal(url), journal(url)
+    await old.open()
+    await old.write(BEGUN)
+    with closing(redis.Redis.from_url(url)) as client:
+        client.delete("cascade:state:lease:run")  # as if it had run out while the old one was asleep
+    await new.open()
+    await new.write(Changes(facts=[fact(1)]))
+    with pytest.raises(StoreError, match=rf"run 'run' has been taken over by process {os.getpid()} on "):
+        await old.write(Changes(facts=[fact(1, b"late"), fact(2, b"late")]))
+    await old.close()
+    await check_refused(journal(url))  # closing the old one has not freed the new one's lease
+    await new.close()
+    loaded = await new.open()
+    assert loaded is not None
+    assert [value for *_, value in loaded.facts] == [b"value"]
+    await new.close()
 
 
-def test_who_has_lost_the_run_is_told_also_when_the_other_one_has_ended(url: str) -> None:
+async def test_who_has_lost_the_run_is_told_also_when_the_other_one_has_ended(url: str) -> None:
     """A driver that wakes up after the one that took its run over has gone is told who that was, by a typed error."""
-
-    async def main() -> None:
-        old, new = journal(url), journal(url)
-        await old.open()
-        await old.write(BEGUN)
-        with closing(redis.Redis.from_url(url)) as client:
-            client.delete("cascade:state:lease:run")
-        await new.open()
-        await new.write(Changes(facts=[fact(1)]))
-        await new.close()
-        with pytest.raises(RunLostError, match=r"has been taken over by process .*is not recorded") as caught:
-            await old.write(Changes(facts=[fact(2)]))
-        assert caught.value.run_id == "run"
-        assert caught.value.driver.startswith(f"process {os.getpid()} on ")
-        await old.close()
-        last = journal(url)
-        assert await last.open() is not None
-        await last.close()
-
-    asyncio.run(main())
+    old, new = journal(url), journal(url)
+    await old.open()
+    await old.write(BEGUN)
+    with closing(redis.Redis.from_url(url)) as client:
+        client.delete("cascade:state:lease:run")
+    await new.open()
+    await new.write(Changes(facts=[fact(1)]))
+    await new.close()
+    with pytest.raises(RunLostError, match=r"has been taken over by process .*is not recorded") as caught:
+        await old.write(Changes(facts=[fact(2)]))
+    assert caught.value.run_id == "run"
+    assert caught.value.driver.startswith(f"process {os.getpid()} on ")
+    await old.close()
+    last = journal(url)
+    assert await last.open() is not None
+    await last.close()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -140,36 +132,28 @@ def test_a_run_that_was_taken_over_says_so_whatever_else_became_of_it(url: str, 
     assert any("has been taken over by process 7 on elsewhere" in each for each in told)
 
 
-def test_a_lease_that_ran_out_unseen_is_taken_again(url: str) -> None:
+async def test_a_lease_that_ran_out_unseen_is_taken_again(url: str) -> None:
     """Who held up its event loop for longer than its lease goes on if nobody has taken the run meanwhile."""
-
-    async def main() -> None:
-        one = journal(url, lease_seconds=0.1)
-        await one.open()
-        await one.write(BEGUN)
-        time.sleep(0.3)  # noqa: ASYNC251 - holds up the loop, as a task may
-        await one.write(Changes(facts=[fact(1)]))
-        await check_refused(journal(url))
-        await one.close()
-
-    asyncio.run(main())
+    one = journal(url, lease_seconds=0.1)
+    await one.open()
+    await one.write(BEGUN)
+    time.sleep(0.3)  # noqa: ASYNC251 - holds up the loop, as a task may
+    await one.write(Changes(facts=[fact(1)]))
+    await check_refused(journal(url))
+    await one.close()
 
 
-def test_a_lease_is_renewed(url: str) -> None:
+async def test_a_lease_is_renewed(url: str) -> None:
     """A run that is driven without a write stays its driver's for longer than the lease lasts."""
-
-    async def main() -> None:
-        one, two = journal(url, lease_seconds=0.2), journal(url, lease_seconds=0.2)
-        await one.open()
-        for _ in range(3):
-            began = time.monotonic()
-            await check_refused(two)
-            assert time.monotonic() - began > 0.1
-        await one.close()
-        await two.open()
-        await two.close()
-
-    asyncio.run(main())
+    one, two = journal(url, lease_seconds=0.2), journal(url, lease_seconds=0.2)
+    await one.open()
+    for _ in range(3):
+        began = time.monotonic()
+        await check_refused(two)
+        assert time.monotonic() - began > 0.1
+    await one.close()
+    await two.open()
+    await two.close()
 
 
 HOLDER = """
@@ -193,7 +177,7 @@ asyncio.run(main())
 """
 
 
-def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
+async def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
     """A run whose process was killed can be taken over once its lease ends; what was committed is there."""
     from cascade.testing.sample_keys import node_at
 
@@ -203,27 +187,20 @@ def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
         assert holder.stdout.readline() == "driving\n"
         holder.send_signal(signal.SIGKILL)
 
-    async def main() -> None:
-        state = RedisStateBackend(url, run_id="run", lease_seconds=1.0)
-        began = time.monotonic()
-        assert await state.open() is not None
-        assert time.monotonic() - began < 2.0
-        assert state.get_result(node_at()) == "kept"
-        assert not state.has_result(node_at(1))
-        await state.close()
-
-    asyncio.run(main())
+    state = RedisStateBackend(url, run_id="run", lease_seconds=1.0)
+    began = time.monotonic()
+    assert await state.open() is not None
+    assert time.monotonic() - began < 2.0
+    assert state.get_result(node_at()) == "kept"
+    assert not state.has_result(node_at(1))
+    await state.close()
 
 
-def test_nothing_is_left_of_a_run_that_was_not_begun(url: str) -> None:
+async def test_nothing_is_left_of_a_run_that_was_not_begun(url: str) -> None:
     """A run that was opened and closed without a write leaves no key of its own."""
-
-    async def main() -> None:
-        one = journal(url)
-        assert await one.open() is None
-        await one.close()
-
-    asyncio.run(main())
+    one = journal(url)
+    assert await one.open() is None
+    await one.close()
     with closing(redis.Redis.from_url(url)) as client:
         assert client.keys() == [b"cascade:state:format"]
 
@@ -271,7 +248,7 @@ def test_a_run_outlives_its_server(persistent: RedisProcess) -> None:
 
 
 @pytest.mark.server
-def test_a_server_that_is_silent_is_told_in_time(tmp_path: Path) -> None:
+async def test_a_server_that_is_silent_is_told_in_time(tmp_path: Path) -> None:
     """A server that takes a connection and answers nothing is a `StoreError` within 5 seconds, closing included."""
 
     async def main(server: RedisProcess) -> None:
@@ -290,7 +267,7 @@ def test_a_server_that_is_silent_is_told_in_time(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGCONT)
 
     with RedisProcess(tmp_path) as server:
-        asyncio.run(main(server))
+        await main(server)
 
 
 @pytest.mark.server
@@ -306,84 +283,68 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_lost_its_data_is_told(url: str) -> None:
+async def test_a_server_that_lost_its_data_is_told(url: str) -> None:
     """A writer on a server that forgot everything is refused: what it goes on with is not there."""
-
-    async def main() -> None:
-        one = journal(url)
-        await one.open()
-        await one.write(BEGUN)
-        with closing(redis.Redis.from_url(url)) as client:
-            client.flushall()
-        with pytest.raises(StoreError, match=r"its data was deleted or lost"):
-            await one.write(Changes(facts=[fact(1)]))
-        await one.close()
-
-    asyncio.run(main())
+    one = journal(url)
+    await one.open()
+    await one.write(BEGUN)
+    with closing(redis.Redis.from_url(url)) as client:
+        client.flushall()
+    with pytest.raises(StoreError, match=r"its data was deleted or lost"):
+        await one.write(Changes(facts=[fact(1)]))
+    await one.close()
 
 
 @pytest.mark.parametrize("lost", ["head:run", "frames:run", "frame:*"])
-def test_facts_that_a_server_dropped_are_missed(url: str, lost: str) -> None:
+async def test_facts_that_a_server_dropped_are_missed(url: str, lost: str) -> None:
     """A run of which the server has dropped a key, as one short of memory may, is a `StoreError` when opened."""
-
-    async def main() -> None:
-        one = journal(url)
+    one = journal(url)
+    await one.open()
+    await one.write(BEGUN)
+    await one.write(Changes(facts=[fact(1)]))
+    await one.close()
+    with closing(redis.Redis.from_url(url)) as client:
+        assert client.delete(*client.keys(f"cascade:state:{lost}"))
+    with pytest.raises(StoreError, match=r"missing or damaged; begin anew .*noeviction"):
         await one.open()
-        await one.write(BEGUN)
-        await one.write(Changes(facts=[fact(1)]))
-        await one.close()
-        with closing(redis.Redis.from_url(url)) as client:
-            assert client.delete(*client.keys(f"cascade:state:{lost}"))
-        with pytest.raises(StoreError, match=r"missing or damaged; begin anew .*noeviction"):
+    await one.close()
+
+
+async def test_a_store_of_another_version_is_refused(url: str) -> None:
+    """A store that a newer version has written is a `StoreFormatError`, and is left as it is."""
+    with closing(redis.Redis.from_url(url)) as client:
+        client.set("cascade:state:format", 3)
+        one = journal(url)
+        with pytest.raises(
+            StoreFormatError, match=r"is a store of runs of version 3.*use a newer cascade-engine"
+        ):
             await one.open()
         await one.close()
-
-    asyncio.run(main())
-
-
-def test_a_store_of_another_version_is_refused(url: str) -> None:
-    """A store that a newer version has written is a `StoreFormatError`, and is left as it is."""
-
-    async def main() -> None:
-        with closing(redis.Redis.from_url(url)) as client:
-            client.set("cascade:state:format", 3)
-            one = journal(url)
-            with pytest.raises(
-                StoreFormatError, match=r"is a store of runs of version 3.*use a newer cascade-engine"
-            ):
-                await one.open()
-            await one.close()
-            for look in (RedisCatalog(url).runs, lambda: RedisCatalog(url).delete("run")):
-                with pytest.raises(StoreFormatError, match="version 3"):
-                    await asyncio.to_thread(look)
-            assert client.keys() == [b"cascade:state:format"]
-
-    asyncio.run(main())
+        for look in (RedisCatalog(url).runs, lambda: RedisCatalog(url).delete("run")):
+            with pytest.raises(StoreFormatError, match="version 3"):
+                await asyncio.to_thread(look)
+        assert client.keys() == [b"cascade:state:format"]
 
 
-def test_a_server_that_forgot_the_scripts_gets_them_again(url: str) -> None:
+async def test_a_server_that_forgot_the_scripts_gets_them_again(url: str) -> None:
     """A server whose scripts were flushed is sent them again."""
-
-    async def main() -> None:
-        one = journal(url)
-        await one.open()
-        await one.write(BEGUN)
-        with closing(redis.Redis.from_url(url)) as client:
-            client.script_flush()
-        await one.write(Changes(facts=[fact(1)]))
-        await one.close()
-        loaded = await one.open()
-        assert loaded is not None
-        assert len(loaded.facts) == 1
-        await one.close()
-
-    asyncio.run(main())
+    one = journal(url)
+    await one.open()
+    await one.write(BEGUN)
+    with closing(redis.Redis.from_url(url)) as client:
+        client.script_flush()
+    await one.write(Changes(facts=[fact(1)]))
+    await one.close()
+    loaded = await one.open()
+    assert loaded is not None
+    assert len(loaded.facts) == 1
+    await one.close()
 
 
 # What is shown of a store
 
 
-def test_a_catalog_tells_what_there_is(url: str) -> None:
+async def test_a_catalog_tells_what_there_is(url: str) -> None:
     """The catalog tells each run, who drives it, and the tasks, places and sizes of its facts; counts stay exact."""
     inner = FrameDigest(0, b"g" * 16, b"f" * 32)
     catalog = RedisCatalog(url)
@@ -394,40 +355,37 @@ def test_a_catalog_tells_what_there_is(url: str) -> None:
         assert (found.facts, found.size) == (len(facts), sum(each.size for each in facts))
         return found.facts, found.size
 
-    async def main() -> None:
-        one, two = journal(url, "one"), journal(url, "two: ä\x00")
-        for each in (one, two):
-            await each.open()
-            await each.write(BEGUN)
-        await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
-        assert counted("one") == (10, 45)
-        await one.write(
-            Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
-        )
-        assert counted("one") == (10, 39)
-        await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
-        assert counted("one") == (10, 40)
-        await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
-        assert counted("one") == (1, 2)
-        assert [
-            (each.round, each.task, each.place, each.kind, each.size) for each in catalog.facts("one")
-        ] == [(1, "task", "root.args.0", Kind.RESULT, 2)]
-        latest, earlier = catalog.runs()
-        assert (latest.run_id, latest.status, latest.error, latest.round) == (
-            "one",
-            "failed",
-            "ValueError",
-            1,
-        )
-        assert latest.began <= earlier.began <= earlier.updated <= latest.updated
-        assert earlier.run_id == "two: ä\x00"
-        assert latest.driver.startswith(f"process {os.getpid()} on ")
-        with pytest.raises(RunActiveError, match=rf"run 'one'.*driven by process {os.getpid()}"):
-            catalog.delete("one")
-        await one.close()
-        await two.close()
-
-    asyncio.run(main())
+    one, two = journal(url, "one"), journal(url, "two: ä\x00")
+    for each in (one, two):
+        await each.open()
+        await each.write(BEGUN)
+    await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
+    assert counted("one") == (10, 45)
+    await one.write(
+        Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
+    )
+    assert counted("one") == (10, 39)
+    await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
+    assert counted("one") == (10, 40)
+    await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
+    assert counted("one") == (1, 2)
+    assert [(each.round, each.task, each.place, each.kind, each.size) for each in catalog.facts("one")] == [
+        (1, "task", "root.args.0", Kind.RESULT, 2)
+    ]
+    latest, earlier = catalog.runs()
+    assert (latest.run_id, latest.status, latest.error, latest.round) == (
+        "one",
+        "failed",
+        "ValueError",
+        1,
+    )
+    assert latest.began <= earlier.began <= earlier.updated <= latest.updated
+    assert earlier.run_id == "two: ä\x00"
+    assert latest.driver.startswith(f"process {os.getpid()} on ")
+    with pytest.raises(RunActiveError, match=rf"run 'one'.*driven by process {os.getpid()}"):
+        catalog.delete("one")
+    await one.close()
+    await two.close()
     assert [each.driver for each in catalog.runs()] == ["", ""]
     catalog.delete("one")
     catalog.delete("two: ä\x00")

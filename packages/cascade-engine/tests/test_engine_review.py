@@ -5,26 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import cascade as cs
 from cascade.runtime import Event, MessageBus, RunStarted, TaskExecutionFinished, TaskSkipped
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def in_loop(test: Test) -> Callable[..., None]:
-    """Make a test of a coroutine function: it runs in an event loop of its own."""
-
-    @functools.wraps(test)
-    def run(**given: Any) -> None:
-        asyncio.run(test(**given))
-
-    return run
-
 
 COMPILED = 5
 """After so many runs of one structure, code has been written for it."""
@@ -60,7 +47,6 @@ async def known(engine: cs.Engine, make: Callable[[], object]) -> None:
         await engine.run(make())
 
 
-@in_loop
 async def test_a_call_without_arguments_is_not_one_with_some() -> None:
     """`f()` and `f(5)` are told apart, also once `f()` is compiled."""
     engine = cs.Engine()
@@ -68,7 +54,6 @@ async def test_a_call_without_arguments_is_not_one_with_some() -> None:
     assert await engine.run(positional(5)) == (5,)
 
 
-@in_loop
 async def test_keyword_arguments_keep_their_order() -> None:
     """A function with `**kwargs` sees them as they were written, whatever order a known structure has."""
     engine = cs.Engine()
@@ -76,7 +61,6 @@ async def test_keyword_arguments_keep_their_order() -> None:
     assert await engine.run(keywords(b=1, a=2)) == ["b", "a"]
 
 
-@in_loop
 async def test_another_structure_of_the_same_root_may_declare_inputs() -> None:
     """That `f(1)` is compiled neither hides the parameters that `f(Param)` declares nor begins a run too early."""
     engine = cs.Engine()
@@ -89,7 +73,6 @@ async def test_another_structure_of_the_same_root_may_declare_inputs() -> None:
     assert not begun
 
 
-@in_loop
 async def test_skips_are_told_to_those_who_hear_nothing_else() -> None:
     """A subscriber to `TaskSkipped` alone hears every skip, however often the structure has run."""
     engine, skips = cs.Engine(), list[TaskSkipped]()
@@ -99,7 +82,6 @@ async def test_skips_are_told_to_those_who_hear_nothing_else() -> None:
     assert len(skips) == 2 * COMPILED
 
 
-@in_loop
 async def test_items_of_a_known_map_are_retried() -> None:
     """The retry policy of a map is each item's, also in a compiled structure."""
     seen: list[int] = []
@@ -118,7 +100,6 @@ async def test_items_of_a_known_map_are_retried() -> None:
     assert sorted(seen) == [-2, -2, 1, 3]
 
 
-@in_loop
 async def test_a_map_over_no_iterable_is_never_a_call() -> None:
     """A bad input of a map fails it and is not retried as a call of its task with the whole input."""
     engine = cs.Engine()
@@ -159,7 +140,6 @@ def test_a_wrapper_gets_mapped_arguments_by_name() -> None:
     assert cs.run(cs.task(by_name(double)).map(value=[1, 2])) == [2, 4]
 
 
-@in_loop
 async def test_otherwise_stands_in_for_a_false_condition_alone_when_known() -> None:
     """A compiled target that is skipped for its inputs raises the same error as an interpreted one."""
 
@@ -173,7 +153,6 @@ async def test_otherwise_stands_in_for_a_false_condition_alone_when_known() -> N
         await engine.run(make(False))
 
 
-@in_loop
 async def test_routers_on_one_selector_may_have_different_routes() -> None:
     """A key that only one of two routers knows is the other one's `RouteNotFoundError`, compiled or not."""
 
@@ -188,7 +167,6 @@ async def test_routers_on_one_selector_may_have_different_routes() -> None:
         await engine.run(make(2))
 
 
-@in_loop
 async def test_two_contracts_of_one_name_clash_in_a_known_structure() -> None:
     """A tree that is only matched is refused like one that is built."""
 
@@ -203,7 +181,6 @@ async def test_two_contracts_of_one_name_clash_in_a_known_structure() -> None:
 
 
 @pytest.mark.parametrize("heard", [False, True])
-@in_loop
 async def test_a_bad_tree_in_a_later_round_is_a_failure_like_others(heard: bool) -> None:
     """With `on_failure="finish"` it comes in a group, whether or not somebody listens."""
 
@@ -218,7 +195,6 @@ async def test_a_bad_tree_in_a_later_round_is_a_failure_like_others(heard: bool)
         await cs.Engine(bus=bus).run(rounds(3), on_failure="finish")
 
 
-@in_loop
 async def test_the_event_of_a_failed_map_tells_its_own_error() -> None:
     """Not one that another task raised meanwhile."""
     other_failed = asyncio.Event()
@@ -242,7 +218,6 @@ async def test_the_event_of_a_failed_map_tells_its_own_error() -> None:
     assert ends["n1"] == "ValueError: its own"
 
 
-@in_loop
 async def test_a_preview_that_raises_is_isolated() -> None:
     """It costs the preview, not the run."""
 
@@ -255,7 +230,6 @@ async def test_a_preview_that_raises_is_isolated() -> None:
     assert [end.result_preview for end in ends] == [None]
 
 
-@in_loop
 async def test_an_error_without_a_text_comes_out() -> None:
     """An exception whose `__str__` raises is still the one that comes out, with its events."""
 
@@ -275,7 +249,6 @@ async def test_an_error_without_a_text_comes_out() -> None:
 
 
 @pytest.mark.parametrize("between", [{}, {"cpu": 1}])
-@in_loop
 async def test_borrowing_reaches_through_runs_between(between: dict[str, int]) -> None:
     """What a task holds is lent to runs inside runs inside it, those of another engine and of no needs among them."""
     engine = cs.Engine(system_resources={"gpu": 1})
@@ -297,7 +270,6 @@ async def test_borrowing_reaches_through_runs_between(between: dict[str, int]) -
         assert await engine.run(outer().with_constraints(gpu=1)) == 1
 
 
-@in_loop
 async def test_what_is_lent_stays_taken_until_the_borrower_ends() -> None:
     """A run that outlives the task it was begun in keeps what it borrowed; nobody else gets it as well."""
     engine, under_way, most = cs.Engine(system_resources={"gpu": 1}), 0, 0
@@ -322,7 +294,6 @@ async def test_what_is_lent_stays_taken_until_the_borrower_ends() -> None:
     assert most == 1
 
 
-@in_loop
 async def test_a_provider_that_swallows_the_cancellation_does_not_start_its_task() -> None:
     """The call that a cancelled run wanted the resource for is not made."""
     opening, called = asyncio.Event(), False

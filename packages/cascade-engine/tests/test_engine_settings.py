@@ -40,6 +40,7 @@ def nothing_made() -> None:
     made.clear()
 
 
+# The four are called alike, from outside of any event loop.
 def _arun(target: object, **settings: Any) -> Any:
     return asyncio.run(cs.arun(target, **settings))
 
@@ -157,7 +158,7 @@ async def _two_runs(**settings: Any) -> None:
 
 
 @pytest.mark.parametrize("names", [("state", "cache"), ("state_backend_cls", "cache_backend")])
-def test_an_engine_takes_stores_under_both_spellings(tmp_path: Path, names: tuple[str, str]) -> None:
+async def test_an_engine_takes_stores_under_both_spellings(tmp_path: Path, names: tuple[str, str]) -> None:
     """`Engine(state=, cache=)` takes backends, as `state_backend_cls` and `cache_backend` still do."""
     states: list[str] = []
 
@@ -165,16 +166,16 @@ def test_an_engine_takes_stores_under_both_spellings(tmp_path: Path, names: tupl
         states.append(run_id)
         return InMemoryStateBackend(run_id)
 
-    asyncio.run(_two_runs(**dict(zip(names, (state, InMemoryCacheBackend()), strict=True))))
+    await _two_runs(**dict(zip(names, (state, InMemoryCacheBackend()), strict=True)))
     assert (states, made) == (["one", "one"], [1])
 
 
-def test_an_engine_opens_what_it_is_given_by_url(tmp_path: Path) -> None:
+async def test_an_engine_opens_what_it_is_given_by_url(tmp_path: Path) -> None:
     """`Engine(state=URL, cache=URL)` records and caches there, and closes both."""
     cache, state = f"sqlite:///{tmp_path}/c.db", f"sqlite:///{tmp_path}/s.db"
-    asyncio.run(_two_runs(cache=cache))
+    await _two_runs(cache=cache)
     assert made == [1]
-    asyncio.run(_two_runs(state=state, durability="async", keep_rounds=2))
+    await _two_runs(state=state, durability="async", keep_rounds=2)
     assert made == [1, 1]
     assert [run.run_id for run in SqliteCatalog(tmp_path / "s.db").runs()] == ["one"]
 
@@ -196,15 +197,12 @@ def test_a_codec_serves_the_stores_of_urls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["inline", "threads", "threads:2", "processes", "processes:1"])
-def test_executors_have_words(word: str) -> None:
+async def test_executors_have_words(word: str) -> None:
     """An executor is named by a word; a number after a colon is how many workers it has."""
-
-    async def run() -> Any:
-        async with Engine(executor=word) as engine:
-            assert isinstance(engine.executor, LocalExecutor)
-            return str(engine.executor.default_mode)
-
-    assert asyncio.run(run()) == {"i": "inline", "t": "thread", "p": "process"}[word[0]]
+    async with Engine(executor=word) as engine:
+        assert isinstance(engine.executor, LocalExecutor)
+        value = str(engine.executor.default_mode)
+    assert value == {"i": "inline", "t": "thread", "p": "process"}[word[0]]
 
 
 @pytest.mark.parametrize(

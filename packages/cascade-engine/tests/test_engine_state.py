@@ -80,18 +80,15 @@ def add(x: int, y: int = 0) -> int:
     return x + y
 
 
-def skips_and_events(ledger: type[Ledger], target: Any, **settings: Any) -> tuple[list[str], list[str]]:
+async def skips_and_events(ledger: type[Ledger], target: Any, **settings: Any) -> tuple[list[str], list[str]]:
     """Return the reasons of skips that the backend was told of, and those that listeners were."""
     events: list[cs.Event] = []
     bus = cs.MessageBus()
     bus.subscribe(TaskSkipped, events.append)
 
-    async def main() -> None:
-        async with Engine(state_backend_cls=ledger, bus=bus) as engine:
-            with suppress(Exception):
-                await engine.run(target, **settings)
-
-    asyncio.run(main())
+    async with Engine(state_backend_cls=ledger, bus=bus) as engine:
+        with suppress(Exception):
+            await engine.run(target, **settings)
     (made,) = ledger.made
     return sorted(reason for _, reason in made.skips), sorted(str(event.reason) for event in events)
 
@@ -125,11 +122,11 @@ def skips_and_events(ledger: type[Ledger], target: Any, **settings: Any) -> tupl
         ),
     ],
 )
-def test_a_backend_is_told_why_a_node_has_no_value(
+async def test_a_backend_is_told_why_a_node_has_no_value(
     ledger: type[Ledger], make: Callable[[], Any], settings: dict[str, Any], reasons: list[str]
 ) -> None:
     """Each skip that listeners hear of is marked in the backend: those that are pruned, not needed or stopped too."""
-    told, heard = skips_and_events(ledger, make(), **settings)
+    told, heard = await skips_and_events(ledger, make(), **settings)
     assert told == heard == reasons
 
 
@@ -143,14 +140,10 @@ def count(left: int) -> int | cs.LazyResult[int]:
     return count(left - 1) if left else 0
 
 
-def test_a_backend_is_made_once_per_run(ledger: type[Ledger]) -> None:
+async def test_a_backend_is_made_once_per_run(ledger: type[Ledger]) -> None:
     """`state_backend_cls` is called once for each run, with its `run_id`."""
-
-    async def main() -> None:
-        async with Engine(state_backend_cls=ledger) as engine:
-            await asyncio.gather(*(engine.run(count(3), run_id=name) for name in "abc"))
-
-    asyncio.run(main())
+    async with Engine(state_backend_cls=ledger) as engine:
+        await asyncio.gather(*(engine.run(count(3), run_id=name) for name in "abc"))
     assert [backend.run_id for backend in ledger.made] == ["a", "b", "c"]
 
 
@@ -167,15 +160,11 @@ def test_a_backend_sees_every_result(ledger: type[Ledger]) -> None:
     assert sorted(ledger.made[1].results, key=str)[:2] == [("root", [None, 0]), ("root.args.0[0]", None)]
 
 
-def test_a_backend_sees_every_result_however_often_the_structure_came(ledger: type[Ledger]) -> None:
+async def test_a_backend_sees_every_result_however_often_the_structure_came(ledger: type[Ledger]) -> None:
     """A structure that is run many times has its facts seen each time."""
-
-    async def main() -> None:
-        async with Engine(state_backend_cls=ledger) as engine:
-            for _ in range(50):
-                await engine.run(add(add(1), add(2)))
-
-    asyncio.run(main())
+    async with Engine(state_backend_cls=ledger) as engine:
+        for _ in range(50):
+            await engine.run(add(add(1), add(2)))
     assert [len(backend.results) for backend in ledger.made] == [3] * 50
 
 
@@ -271,20 +260,17 @@ def test_an_executor_sees_items_rounds_and_retries() -> None:
     assert NodeType.MAP in {node.node_type for node, _, _ in witness.calls}
 
 
-def test_an_executor_sees_the_calls_of_known_structures() -> None:
+async def test_an_executor_sees_the_calls_of_known_structures() -> None:
     """However often a structure has been run, its calls go through the executor."""
     witness = Witness()
 
-    async def main() -> None:
-        async with Engine(executor=witness) as engine:
-            for number in range(50):
-                assert await engine.run(add(add(number), 1)) == number + 1
-
-    asyncio.run(main())
+    async with Engine(executor=witness) as engine:
+        for number in range(50):
+            assert await engine.run(add(add(number), 1)) == number + 1
     assert len(witness.calls) == 100
 
 
-def test_an_executor_built_on_the_local_one_sees_every_call() -> None:
+async def test_an_executor_built_on_the_local_one_sees_every_call() -> None:
     """A subclass of `LocalExecutor` is not bypassed."""
     seen: list[str] = []
 
@@ -293,12 +279,9 @@ def test_an_executor_built_on_the_local_one_sees_every_call() -> None:
             seen.append(node.name)
             return await super().execute(node, args, kwargs)
 
-    async def main() -> None:
-        async with Engine(executor=Tracing()) as engine:
-            for _ in range(20):
-                await engine.run(add(later(1)))
-
-    asyncio.run(main())
+    async with Engine(executor=Tracing()) as engine:
+        for _ in range(20):
+            await engine.run(add(later(1)))
     assert Counter(seen) == {"add": 20, "later": 20}
 
 
@@ -323,7 +306,7 @@ def test_an_executor_gets_resources_and_routes_resolved() -> None:
     assert last[1:] == ((20, ["db"], "v"), {"db": "db"})
 
 
-def test_a_solver_gives_the_order() -> None:
+async def test_a_solver_gives_the_order() -> None:
     """A solver that is handed in plans each structure, and its plan ranks what is ready."""
     order: list[int] = []
 
@@ -337,11 +320,8 @@ def test_a_solver_gives_the_order() -> None:
     def note(number: int) -> None:
         order.append(number)
 
-    async def main() -> None:
-        async with Engine(solver=Backwards()) as engine:
-            await engine.run([note(number) for number in range(4)])
-
-    asyncio.run(main())
+    async with Engine(solver=Backwards()) as engine:
+        await engine.run([note(number) for number in range(4)])
     assert order == [3, 2, 1, 0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -149,7 +148,7 @@ def test_options_that_are_known_are_taken(redis_server: RedisProcess, options: s
 
 
 @pytest.mark.parametrize("urls", [400, pytest.param(20_000, marks=pytest.mark.soak)])
-def test_any_url_has_a_typed_error_or_none(
+async def test_any_url_has_a_typed_error_or_none(
     urls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Urls put together at random are taken or refused with an error of Cascade's own, which shows no password."""
@@ -186,7 +185,7 @@ def test_any_url_has_a_typed_error_or_none(
                 if make is state_from_url:
                     made(run_id="r")
                 else:
-                    asyncio.run(made.close())
+                    await made.close()
             except cs.CascadeError as refused:
                 if user and begin != "sqlite:///":  # what follows is a path, which is shown
                     shown.append((url, str(refused)))

@@ -162,14 +162,14 @@ def test_a_task_without_entries_was_never_seen(ask: Asked) -> None:
     assert (answer.verdict, answer.differences, answer.stored_at) == (Verdict.MISS, (), None)
 
 
-def test_a_value_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+async def test_a_value_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """An entry of the very key whose bytes are damaged is a miss because of its value."""
     url = f"sqlite:///{tmp_path}/cache.db"
-    cs.run(load("Oslo"), cache=url)
+    await cs.arun(load("Oslo"), cache=url)
     with sqlite3.connect(tmp_path / "cache.db") as connection:
         connection.execute("UPDATE entry SET value = x'00'")
     connection.close()
-    (judgement,) = asyncio.run(explain(load("Oslo"), url))
+    (judgement,) = await explain(load("Oslo"), url)
     assert judgement.answer.differences == (KeyDifference(Change.VALUE),)
 
 
@@ -348,10 +348,10 @@ def test_no_value_is_in_a_judgement(ask: Asked) -> None:
     assert "hunter2" not in repr(ask(target, token="hunter2", city="hunter2x"))
 
 
-def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
     """A cache file that is not there is told and not made; one that is not a cache is told and not touched."""
     with pytest.raises(StoreNotFoundError, match=r"cache\.db: there is no such file"):
-        asyncio.run(explain(load("Oslo"), f"sqlite:///{tmp_path}/cache.db"))
+        await explain(load("Oslo"), f"sqlite:///{tmp_path}/cache.db")
     assert not list(tmp_path.iterdir())
     (tmp_path / "empty.db").touch()
     with pytest.raises(StoreFormatError, match="is empty"):
@@ -359,13 +359,13 @@ def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [(each.name, each.stat().st_size) for each in tmp_path.iterdir()] == [("empty.db", 0)]
 
 
-def test_a_file_that_may_only_be_read_is_looked_into(tmp_path: Path) -> None:
+async def test_a_file_that_may_only_be_read_is_looked_into(tmp_path: Path) -> None:
     """Looking into a cache changes no byte of it."""
     path = tmp_path / "cache.db"
-    cs.run(load("Oslo"), cache=f"sqlite:///{path}")
+    await cs.arun(load("Oslo"), cache=f"sqlite:///{path}")
     before = path.read_bytes()
     path.chmod(0o400)
-    (judgement,) = asyncio.run(explain(load("Oslo"), f"sqlite:///{path}"))
+    (judgement,) = await explain(load("Oslo"), f"sqlite:///{path}")
     assert judgement.verdict is Verdict.HIT
     assert path.read_bytes() == before
 

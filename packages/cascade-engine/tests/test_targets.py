@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Hashable
@@ -201,14 +200,14 @@ def db() -> Any:
 
 @each_codec
 @pytest.mark.parametrize(("make_target", "value"), TARGETS)
-def test_a_target_comes_back(make_target: Callable[[], Lazy], value: object, codec: Any) -> None:
+async def test_a_target_comes_back(make_target: Callable[[], Lazy], value: object, codec: Any) -> None:
     """The tree that comes back has the same structure key, the same bytes, and gives the same value."""
     target = make_target()
     read = again(target, codec)
     assert read is not target
     assert key(read) == key(target)
     assert encode_target(again(target), CODECS[0], key=b"") == encode_target(target, CODECS[0], key=b"")
-    assert asyncio.run(value_of(read)) == asyncio.run(value_of(target)) == value
+    assert await value_of(read) == await value_of(target) == value
 
 
 async def value_of(target: Lazy) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,30 +74,24 @@ def kept(n: int) -> int:
 
 
 @pytest.mark.parametrize(("at", "stays"), [(1, False), (2, False), (1, True)])
-def test_a_cache_that_fails_costs_time_and_no_value(at: int, stays: bool) -> None:
+async def test_a_cache_that_fails_costs_time_and_no_value(at: int, stays: bool) -> None:
     """A cache that fails to find or to keep is told of, and the call is made."""
     bypassed: list[Any] = []
     bus = cs.MessageBus()
     bus.subscribe(CacheBypassed, bypassed.append)
 
-    async def main() -> list[int]:
-        cache = FailingCache(InMemoryCacheBackend(), at, stays=stays)
-        async with cs.Engine(bus=bus, cache_backend=cache) as engine:
-            return [await engine.run(kept(7)) for _ in range(2)]
-
-    assert asyncio.run(main()) == [7, 7]
+    cache = FailingCache(InMemoryCacheBackend(), at, stays=stays)
+    async with cs.Engine(bus=bus, cache_backend=cache) as engine:
+        value = [await engine.run(kept(7)) for _ in range(2)]
+    assert value == [7, 7]
     assert len(bypassed) == (2 if stays else 1)  # what was not found is not kept either
     assert CALLS == [7, 7]
 
 
-def test_entries_of_a_failing_cache_fail_too() -> None:
+async def test_entries_of_a_failing_cache_fail_too() -> None:
     """Looking at a cache counts as a call to it; closing it never fails."""
-
-    async def main() -> None:
-        cache = FailingCache(InMemoryCacheBackend(), 1, after=True)
-        with pytest.raises(StoreError):
-            await cache.entries("kept")
-        assert await cache.entries("kept") == []
-        await cache.close()
-
-    asyncio.run(main())
+    cache = FailingCache(InMemoryCacheBackend(), 1, after=True)
+    with pytest.raises(StoreError):
+        await cache.entries("kept")
+    assert await cache.entries("kept") == []
+    await cache.close()
