@@ -14,7 +14,6 @@ from cascade.graph.drawing.mermaid import to_mermaid
 from cascade.graph.drawing.visualize import Format, visualize
 from cascade.graph.graph_errors import CycleError, GraphError, UnknownFormatError
 from cascade.graph.model import Graph
-from cascade.graph.node_policies import NodePolicies, NodeRetry
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
@@ -23,6 +22,8 @@ from cascade.graph.structure_digests import structure_digest
 
 if TYPE_CHECKING:
     from cascade.graph.analysis.networks import critical_path, cycles, to_networkx
+from cascade.spec.policies.declared import NodePolicies
+from cascade.spec.policies.retry import NodeRetry
 
 __all__ = [
     "CycleError",

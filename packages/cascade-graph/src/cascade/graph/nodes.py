@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies
+from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.path import StructurePath
+from cascade.spec.policies.declared import NodePolicies
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 

@@ -8,22 +8,25 @@ row continues another, so a deep chain takes a row per node. Reading imports and
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cascade.graph.graph_errors import GraphError
 from cascade.graph.model import Graph
-from cascade.graph.node_policies import NO_NODE_POLICIES, NodePolicies, NodeRetry
+from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import PathTable, Place, Segment, StructurePath
 from cascade.spec.inputs.words import listed, words_of
+from cascade.spec.policies.declared import NodePolicies
 from cascade.spec.policies.mode import Mode
+from cascade.spec.policies.retry import NodeRetry
 
 VERSION = 2
 """The version of the schema, which `from_json` must find in what it reads."""
 
 _Kind = TypeVar("_Kind", bound=Enum)
+_Fields = TypeVar("_Fields")
 
 
 def to_json(graph: Graph) -> str:
@@ -37,7 +40,7 @@ def to_json(graph: Graph) -> str:
             "path": table.row_of(node.structure_path),
             "mode": None if node.mode is None else node.mode.value,
             "tco_cycle_id": node.tco_cycle_id,
-            "policies": None if node.policies == NO_NODE_POLICIES else asdict(node.policies),
+            "policies": _policies(node.policies),
         }
         for node in graph.nodes
     ]
@@ -111,29 +114,40 @@ def _read_node(row: object, where: str, paths: list[StructurePath]) -> Node:
     )
 
 
+def _policies(policies: NodePolicies) -> dict[str, object] | None:
+    """Return the fields of policies; those that came after the first release only where something is given."""
+    if policies == NO_NODE_POLICIES:
+        return None
+    without = {name for name, default in _LATER.items() if getattr(policies, name) == default}
+    return {name: value for name, value in asdict(policies).items() if name not in without}
+
+
+_LATER = {field.name: field.default for field in fields(NodePolicies)[6:]}
+"""The defaults of those fields that an older text does not have."""
+
+
 def _read_policies(row: dict[str, Any] | None, where: str) -> NodePolicies:
-    if row is None:
-        return NO_NODE_POLICIES
-    retry = _field(row, "retry", where, dict, type(None))
-    return NodePolicies(
-        retry=None if retry is None else _read_retry(retry, f"'retry' of {where}"),
-        timeout=_field(row, "timeout", where, int, float, type(None)),
-        cache=_field(row, "cache", where, str, type(None)),
-        constraints=_names(row, "constraints", where),
-        otherwise=_field(row, "otherwise", where, bool),
-        max_concurrency=_field(row, "max_concurrency", where, int, type(None)),
-    )
+    return NO_NODE_POLICIES if row is None else _read_fields({**_LATER, **row}, NodePolicies, where)
 
 
-def _read_retry(row: dict[str, Any], where: str) -> NodeRetry:
-    return NodeRetry(
-        max_attempts=_field(row, "max_attempts", where, int),
-        delay=_field(row, "delay", where, int, float, type(None)),
-        backoff=_field(row, "backoff", where, int, float),
-        jitter=_field(row, "jitter", where, int, float),
-        max_delay=_field(row, "max_delay", where, int, float, type(None)),
-        on=_names(row, "on", where),
-    )
+def _read_fields(row: dict[str, Any], cls: type[_Fields], where: str) -> _Fields:
+    """Return a dataclass from an object that has its fields: numbers, texts, lists of texts, other such dataclasses."""
+    return cls(**{name: _read_field(row, name, where, hint) for name, hint in _HINTS[cls].items()})
+
+
+_HINTS: dict[type, dict[str, Any]] = {cls: get_type_hints(cls) for cls in (NodePolicies, NodeRetry)}
+"""The types of the fields of what is read by its fields."""
+
+
+def _read_field(row: dict[str, Any], name: str, where: str, hint: Any) -> object:
+    if get_origin(hint) is tuple:
+        return _names(row, name, where)
+    kinds = get_args(hint) or (hint,)
+    nested = [kind for kind in kinds if kind in _HINTS]
+    if not nested:
+        return _field(row, name, where, *((int, *kinds) if float in kinds else kinds))
+    found = _field(row, name, where, dict, type(None))
+    return None if found is None else _read_fields(found, nested[0], f"'{name}' of {where}")
 
 
 def _names(row: object, name: str, where: str) -> tuple[str, ...]:

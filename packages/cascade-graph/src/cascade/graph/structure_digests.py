@@ -9,15 +9,14 @@ from typing import Any
 
 from cascade.graph.build import build_graph
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
-from cascade.spec.calls.arguments import Slot, is_marker
-from cascade.spec.calls.missing import MISSING
+from cascade.spec.calls.arguments import Slot
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.inputs.conversion import type_name
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
 from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult, ParamLazyResult
-from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.declared import ALWAYS_WRITTEN, NO_POLICIES, POLICIES, Policies
 from cascade.spec.source.references import module_of
 from cascade.spec.task import AnyTask, Task
 
@@ -107,18 +106,19 @@ def _task(task: AnyTask) -> object:
 
 
 def _policies(policies: Policies) -> object:
-    constraints = policies.constraints
-    amounts = (
-        None if constraints is None else [(name, is_marker(amount)) for name, amount in constraints.amounts]
-    )
-    return (
-        _description(policies.retry),
-        policies.timeout,
-        _description(policies.cache),
-        None if policies.mode is None else policies.mode.value,
-        amounts,
-        policies.otherwise is not MISSING,
-    )
+    """Return the policies as plain data; conditions and order are told by positions, in the row of the node."""
+    pairs = [*zip(POLICIES, policies, strict=True)]
+    first = [
+        row.form.described(value, _description)
+        for row, value in pairs[:ALWAYS_WRITTEN]
+        if not row.form.is_edge
+    ]
+    later = [
+        (row.name, row.form.described(value, _description))
+        for row, value in pairs[ALWAYS_WRITTEN:]
+        if value != row.default and not row.form.is_edge
+    ]
+    return (*first, *later)
 
 
 def _inputs(lazy: Lazy, call: Call) -> Iterable[object]:

@@ -10,10 +10,9 @@ from collections.abc import Hashable
 
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Call, Entries, Tree, container_kinds
-from cascade.spec.calls.arguments import is_marker
-from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult
-from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.declared import NO_POLICIES
+from cascade.spec.policies.generated import policy_key
 
 
 def structure_key(tree: Tree) -> Hashable:
@@ -50,7 +49,7 @@ def _row(lazy: Lazy, call: Call) -> Hashable:
         lazy.task.serial,
         len(lazy.args),
         tuple(sorted(lazy.kwargs)),
-        None if policies is NO_POLICIES else policy_shape(policies),
+        None if policies is NO_POLICIES else policy_key(policies),
         call,
         tuple(container_kinds(lazy, slot, entries) for slot in call.slots if slot.steps),
         (lazy.mapped, lazy.max_concurrency) if isinstance(lazy, MappedLazyResult) else None,
@@ -60,38 +59,3 @@ def _row(lazy: Lazy, call: Call) -> Hashable:
 def kind_of(lazy: Lazy) -> type:
     """Return what kind of call a lazy result is, whether or not it has policies of its own."""
     return LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
-
-
-def policy_shape(policies: Policies) -> Hashable:
-    """Return the policies by value, without what is data: amounts, `otherwise` and the lazy results in them."""
-    constraints = policies.constraints
-    amounts = constraints and tuple((name, is_marker(amount)) for name, amount in constraints.amounts)
-    return (
-        policies.retry,
-        policies.timeout,
-        _ByValue(policies.cache),
-        policies.mode,
-        amounts,
-        len(policies.conditions),
-        policies.otherwise is not MISSING,
-        len(policies.after),
-    )
-
-
-class _ByValue:
-    """A value that may not be hashable, in a key: told apart by its type and equality."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return hash(type(self.value))
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _ByValue)
-            and type(self.value) is type(other.value)
-            and self.value == other.value
-        )

@@ -9,15 +9,14 @@ from itertools import pairwise
 from keyword import iskeyword
 from typing import Any
 
-from cascade.graph.structure_keys import kind_of, policy_shape
+from cascade.graph.structure_keys import kind_of
 from cascade.graph.tree import Choice, Injected, Quotation, Source
-from cascade.runtime.programs.plain_values import is_simple
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_marker
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
-from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.declared import NO_POLICIES, POLICIES, Policies
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import Task
@@ -140,30 +139,15 @@ class MatchWriter:
             self._require(f"n{node}.policies is NO")
             return
         call = self._program.calls[node]
+        names = [f"p{node}_{row.name}" for row in POLICIES]
         self.line(f"p{node} = n{node}.policies")
-        if is_simple(policies):
-            self._match_simple(node, policies)
-        else:
-            shape, same = self._constant(policy_shape(policies)), self._constant(policy_shape)
-            self._require(f"{same}(p{node}) == {shape}")
+        self.line(f"{', '.join(names)} = p{node}")
+        rows = zip(POLICIES, names, policies, strict=True)
+        self._require(" and ".join(row.match(name, value, self._constant) for row, name, value in rows))
         self._match_all(f"p{node}.conditions", call.conditions)
         self._match_all(f"p{node}.after", call.after)
         for name, amount in call.amounts:
             self._match_lazy(f"dict(p{node}.constraints.amounts)[{name!r}]", amount)
-
-    def _match_simple(self, node: int, policies: Policies) -> None:
-        """Check what `policy_shape` would tell of policies that are made by calling the function."""
-        parts = {name: f"p{node}_{name}" for name in Policies._fields}
-        self.line(f"{', '.join(parts.values())} = p{node}")
-        retry = self._constant(policies.retry)
-        self._require(
-            f"({parts['retry']} is {retry} or {parts['retry']} == {retry})"
-            f" and {parts['timeout']} is {parts['cache']} is {parts['constraints']} is None"
-            f" and {parts['mode']} is {self._constant(policies.mode)}"
-            f" and len({parts['conditions']}) == {len(policies.conditions)}"
-            f" and {parts['otherwise']} {'is' if policies.otherwise is MISSING else 'is not'} MISSING"
-            f" and len({parts['after']}) == {len(policies.after)}"
-        )
 
     def _match_all(self, expression: str, nodes: tuple[int, ...]) -> None:
         for index, node in enumerate(nodes):

@@ -16,7 +16,8 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.policies.declared import NO_POLICIES, Policies
+from cascade.spec.policies.declared import POLICIES
+from cascade.spec.policies.generated import none_given
 from cascade.spec.source.references import find_loaded, reference_of
 
 TURN_SECONDS = 0.01
@@ -114,11 +115,8 @@ def take_given(values: list[Any], begin: int = 0) -> bool:
     return has_lazy
 
 
-def is_simple(policies: Policies) -> bool:
-    """Tell whether a call with these policies is made by calling its function; a retry begins with a failure."""
-    return policies is NO_POLICIES or (
-        policies.timeout is None and policies.cache is None and policies.constraints is None
-    )
+is_simple = none_given(row for row in POLICIES if not row.in_fast_ways)
+"""Tells whether a call with these policies is made by calling its function; a retry begins with a failure."""
 
 
 class Stopped:

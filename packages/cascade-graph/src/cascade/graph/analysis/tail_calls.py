@@ -17,6 +17,7 @@ from cascade.graph.analysis.name_scope import Scope, function_of
 from cascade.graph.analysis.shown_source import shown_by
 from cascade.spec import compose
 from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies.declared import POLICIES
 from cascade.spec.routing import Router
 from cascade.spec.task import AnyTask, PartialTask, Task
 
@@ -175,7 +176,7 @@ _COMPOSED: dict[object, Callable[[list[ast.expr]], _Expression | None]] = {
 }
 """For functions that compose lazy results: which expression their result comes from, given their arguments."""
 
-_CHAINED = frozenset({"with_retry", "with_timeout", "with_cache", "with_constraints", "run_if", "after"})
+_CHAINED = frozenset(row.method for row in POLICIES if row.method is not None)
 """The methods of a lazy result that give another one of the same task."""
 
 _GENERATES = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR

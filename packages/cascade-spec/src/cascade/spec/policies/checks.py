@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import PolicyError
 from cascade.spec.protocols import CachePolicy
+from cascade.spec.source.references import class_attribute
+
+_OF_A_CACHE_POLICY = ("key", "known", "ttl")
 
 
 def check_seconds(what: str, seconds: float) -> float:
@@ -28,9 +32,14 @@ def check_cache(policy: CachePolicy) -> CachePolicy:
     Raises:
         PolicyError: If it is not: among others where a policy's class is given in place of a policy.
     """
-    if isinstance(policy, type) or not all(hasattr(policy, name) for name in ("key", "known", "ttl")):
+    if isinstance(policy, type) or not all(hasattr(policy, name) for name in _OF_A_CACHE_POLICY):
         raise PolicyError(f"with_cache({policy!r})", "give a cache policy, as in with_cache(cs.ByInputs())")
     return policy
+
+
+def is_cache_policy(value: object) -> bool:
+    """Return True if a value has what the engine asks of a cache policy. The value itself is not asked."""
+    return all(class_attribute(type(value), name) is not MISSING for name in _OF_A_CACHE_POLICY)
 
 
 def check_timeout(seconds: float) -> float:

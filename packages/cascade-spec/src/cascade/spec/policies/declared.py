@@ -1,39 +1,110 @@
 """Policies: how a call is to be made. Plain values; the engine gives them their meaning.
 
-A `Policies` belongs to one lazy result and never changes; `@cs.task(...)` holds the one that its calls start with.
+What is said of each policy once stands here: its field and its row, its keyword in `@cs.task(...)`, and what a picture
+shows of it. Structure keys, digests, matchers, records, pictures and the analysis of source walk the rows. So a new
+policy is added here, gets its method in `cascade.spec.policies.chaining`, and has its effect in the engine. Its name
+stands nowhere else, and `tests/test_policy_table.py` fails for what was forgotten.
 """
 
-from __future__ import annotations
+# Annotations are evaluated here, unlike elsewhere: the rows are read at run time.
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.constraint import Constraints
-from cascade.spec.policies.mode import Mode
-from cascade.spec.policies.retry import RetryPolicy
+from cascade.spec.policies.checks import check_cache, check_timeout
+from cascade.spec.policies.forms import (
+    AmountsForm,
+    CacheForm,
+    Constant,
+    EdgesForm,
+    Form,
+    LiteralForm,
+    ModeForm,
+    RetryForm,
+    SecondsForm,
+)
+from cascade.spec.policies.mode import Mode, parse_mode
+from cascade.spec.policies.retry import NodeRetry, RetryPolicy, as_retry
 from cascade.spec.protocols import CachePolicy
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """What is true of one policy wherever policies are written, compared or shown.
+
+    `method` is how it is chained to a lazy result, and `keyword` checks what `@cs.task(...)` is given for it; each may
+    be missing. With `in_fast_ways` a call that has the policy may still be made without a frame: in a compiled loop, in
+    a batch, or by just calling the function. With `answers` the policy may decide what the node gives, so a record of a
+    run tells its values apart; the others only say how the call is made.
+    """
+
+    form: Form[Any]
+    method: str | None
+    keyword: Callable[[Any], object] | None
+    _: KW_ONLY
+    in_fast_ways: bool
+    answers: bool
+    name: str = ""
+    default: object = None
+
+    def match(self, name: str, value: object, constant: Constant) -> str:
+        """Return a Python expression that is true where `name` has the key of `value`; as `Form.match`."""
+        if value is self.default:
+            return f"{name} is {'None' if value is None else constant(value)}"
+        return self.form.match(name, value, constant)
+
+
 class Policies(NamedTuple):
-    """All policies of one lazy result. `conditions` and `after` hold lazy results."""
+    """All policies of one lazy result. `conditions` and `after` hold lazy results.
+
+    It never changes. `@cs.task(...)` holds the one that the calls of its task start with.
+    """
 
     # A named tuple: three times as fast to change as a frozen dataclass, and chains of policies change it often. What
     # loops change in every round has a method that knows the order of the fields; `_replace` costs five times as much.
 
-    retry: RetryPolicy | None = None
-    timeout: float | None = None
-    cache: CachePolicy | None = None
-    mode: Mode | None = None
-    constraints: Constraints | None = None
-    conditions: tuple[object, ...] = ()
-    otherwise: object | Missing = MISSING
-    after: tuple[object, ...] = ()
+    retry: Annotated[
+        RetryPolicy | None,
+        # A retry begins with a failure, and goes on from there in a frame.
+        PolicyRow(RetryForm(), "with_retry", as_retry, in_fast_ways=True, answers=False),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        PolicyRow(SecondsForm(), "with_timeout", check_timeout, in_fast_ways=False, answers=False),
+    ] = None
+    cache: Annotated[
+        CachePolicy | None,
+        PolicyRow(CacheForm(), "with_cache", check_cache, in_fast_ways=False, answers=False),
+    ] = None
+    mode: Annotated[
+        Mode | None,
+        PolicyRow(ModeForm(), None, parse_mode, in_fast_ways=True, answers=False),
+    ] = None
+    constraints: Annotated[
+        Constraints | None,
+        PolicyRow(AmountsForm(), "with_constraints", None, in_fast_ways=False, answers=False),
+    ] = None
+    conditions: Annotated[
+        tuple[object, ...],
+        PolicyRow(EdgesForm(), "run_if", None, in_fast_ways=True, answers=True),
+    ] = ()
+    otherwise: Annotated[
+        object | Missing,
+        PolicyRow(LiteralForm("`otherwise`"), "run_if", None, in_fast_ways=True, answers=True),
+    ] = MISSING
+    after: Annotated[
+        tuple[object, ...],
+        PolicyRow(EdgesForm(), "after", None, in_fast_ways=True, answers=False),
+    ] = ()
 
-    def with_retry(self, retry: RetryPolicy) -> Policies:
+    def with_retry(self, retry: RetryPolicy) -> "Policies":
         """Return these policies with another retry policy."""
         return _new(Policies, (retry, *self[1:]))
 
-    def with_condition(self, condition: object, otherwise: object | Missing) -> Policies:
+    def with_condition(self, condition: object, otherwise: object | Missing) -> "Policies":
         """Return these policies with one more condition; `otherwise` replaces the one before unless it is missing."""
         retry, timeout, cache, mode, amounts, conditions, before, after = self
         kept = before if otherwise is MISSING else otherwise
@@ -42,5 +113,54 @@ class Policies(NamedTuple):
 
 _new = tuple.__new__
 
-
 NO_POLICIES = Policies()
+
+POLICIES: tuple[PolicyRow, ...] = tuple(
+    replace(hint.__metadata__[0], name=name, default=NO_POLICIES._asdict()[name])
+    for name, hint in Policies.__annotations__.items()
+)
+"""The rows, in the order of the fields."""
+
+ALWAYS_WRITTEN = 8
+"""The first rows are in every digest and record of policies. Those that came later are there by name, where they are
+given: so what was written before they were known stays equal."""
+
+
+class PolicyKeywords(TypedDict, total=False):
+    """What `@cs.task(...)` takes for the policies that each call of the task starts with."""
+
+    retry: RetryPolicy | int | None
+    timeout: float | None
+    cache: CachePolicy | None
+    mode: Literal["inline", "thread", "process"] | Mode | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodePolicies:
+    """The policies of a node, as a picture shows them: plain names and numbers, no function and no value.
+
+    `timeout` is seconds, `cache` the name of the cache policy's class, `constraints` the names of the amounts that the
+    call needs. `otherwise` says whether a value stands in for the call where a condition is false. `max_concurrency` is
+    the bound of a map. Conditions and order are edges, and the mode is the node's own.
+    """
+
+    retry: NodeRetry | None = None
+    timeout: float | None = None
+    cache: str | None = None
+    constraints: tuple[str, ...] = ()
+    otherwise: bool = False
+    max_concurrency: int | None = None
+
+
+def policies_of(keywords: PolicyKeywords) -> Policies:
+    """Return the policies that the keywords of a task mean.
+
+    Raises:
+        PolicyError: If one of them makes no sense.
+    """
+    given: dict[str, Any] = {
+        row.name: row.keyword(keywords[row.name])  # type: ignore[literal-required]  # the rows are the keywords
+        for row in POLICIES
+        if row.keyword is not None and keywords.get(row.name) is not None
+    }
+    return NO_POLICIES._replace(**given) if given else NO_POLICIES

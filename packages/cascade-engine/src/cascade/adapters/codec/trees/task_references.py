@@ -15,7 +15,6 @@ from cascade.adapters.codec.untyped import Decoded, Foreign
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError, TaskReferenceError
 from cascade.spec.source.references import (
-    class_attribute,
     find_loaded,
     is_class,
     loaded_names,
@@ -143,12 +142,6 @@ _CONVERTING = frozenset(
         "uuid",
     }
 )
-
-
-def is_cache_policy(value: object) -> bool:
-    """Tell whether a value has what the engine asks of a cache policy, without asking it."""
-    names = ("key", "known", "ttl")
-    return all(class_attribute(type(value), name) is not MISSING for name in names)
 
 
 def _stands_beside_tasks(found: object, module: str, qualname: str) -> bool:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from cascade.adapters.codec.trees.recorded_policies import PolicyReader
 from cascade.adapters.codec.trees.task_references import (
-    find_exception,
     find_function,
     find_task,
-    is_cache_policy,
     may_convert,
 )
-from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row, Whose
+from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row
 from cascade.adapters.codec.trees.types_of_inputs import classes_of, read_type
 from cascade.adapters.codec.untyped import Decoded
 from cascade.spec.calls.arguments import Slot, fill
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.common import INPUTS, EnvContract, ParamContract
-from cascade.spec.constraint import Constraints
 from cascade.spec.errors import CascadeError, DamagedDataError, DataVersionError, StoredReferenceError
 from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import (
@@ -29,9 +27,6 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.policies.declared import NO_POLICIES, Policies
-from cascade.spec.policies.mode import Mode
-from cascade.spec.policies.retry import RetryPolicy
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
@@ -74,6 +69,8 @@ class _Reader:
     def __init__(self, tasks: list[AnyTask]) -> None:
         self._tasks = tasks
         self.lazies: list[Lazy] = []
+        self._policies = PolicyReader(self.lazies)
+        self._lazy = self._policies.lazy
 
     def _call(self, *call: Decoded) -> Lazy:
         task, args, kwargs = self._arguments(*call)
@@ -83,16 +80,18 @@ class _Reader:
     def _configured(self, *row: Decoded) -> Lazy:
         *call, policies = row
         called = self._arguments(*call)
-        return ConfiguredLazyResult(*called, self._policies(policies, called[0]))
+        return ConfiguredLazyResult(*called, self._policies.read(policies, called[0]))
 
     def _map(self, *row: Decoded) -> Lazy:
         *call, policies, mapped, max_concurrency = row
         called = self._arguments(*call)
-        return MappedLazyResult(*called, self._policies(policies, called[0]), tuple(mapped), max_concurrency)
+        return MappedLazyResult(
+            *called, self._policies.read(policies, called[0]), tuple(mapped), max_concurrency
+        )
 
     def _param(self, policies: Decoded, described: Decoded) -> Lazy:
         arguments = (_contract(described), Inject(INPUTS))
-        return ParamLazyResult(READ_INPUT, arguments, {}, self._policies(policies, READ_INPUT))
+        return ParamLazyResult(READ_INPUT, arguments, {}, self._policies.read(policies, READ_INPUT))
 
     def _sequence(self, members: list[int]) -> Lazy:
         return SequenceLazyResult([self._lazy(member) for member in members])
@@ -104,11 +103,6 @@ class _Reader:
         Row.PARAM: _param,
         Row.SEQUENCE: _sequence,
     }
-
-    def _lazy(self, row: int) -> Lazy:
-        if row < 0:
-            raise ValueError("a row before the first")
-        return self.lazies[row]
 
     def _arguments(
         self, task: int, args: Decoded, kwargs: Decoded, fills: Decoded
@@ -125,7 +119,10 @@ class _Reader:
                 return self._lazy(content)
             case Fill.ROUTER:
                 selector, routes = content
-                return Router(self._lazy(selector), {key: self._lazy(route) for key, route in routes.items()})
+                return Router(
+                    self._lazy(selector),
+                    {key: self._lazy(route) for key, route in routes.items()},
+                )
             case Fill.INJECT:
                 return Inject(content)
             case Fill.QUOTED:
@@ -138,34 +135,6 @@ class _Reader:
             case Fill.FUNCTION:
                 return find_function(content)
         raise ValueError(f"a filler of kind {kind!r}")
-
-    def _policies(self, recorded: Decoded, task: AnyTask) -> Policies:
-        if recorded == Whose.NONE:
-            return NO_POLICIES
-        if recorded == Whose.TASK:
-            return task.policies
-        retry, timeout, cache, mode, amounts, conditions, otherwise, after = recorded
-        if cache is not None and not is_cache_policy(cache):
-            raise ValueError("a cache policy that is none")
-        return Policies(
-            None if retry is None else _retry(retry),
-            timeout,
-            cache,
-            None if mode is None else Mode(mode),
-            None if amounts is None else Constraints(tuple(self._amount(*amount) for amount in amounts)),
-            tuple(self._lazy(condition) for condition in conditions),
-            otherwise[0] if otherwise else MISSING,
-            tuple(self._lazy(other) for other in after),
-        )
-
-    def _amount(self, name: str, literal: object, row: int | None) -> tuple[str, object]:
-        return name, literal if row is None else self._lazy(row)
-
-
-def _retry(recorded: Decoded) -> RetryPolicy:
-    max_attempts, delay, backoff, jitter, max_delay, references, many = recorded
-    kinds = tuple(find_exception(reference) for reference in references)
-    return RetryPolicy(max_attempts, delay, backoff, jitter, max_delay, kinds if many else kinds[0])
 
 
 def _contract(recorded: Decoded) -> ParamContract | EnvContract:

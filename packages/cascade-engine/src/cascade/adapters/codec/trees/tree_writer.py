@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
+from cascade.adapters.codec.trees.recorded_policies import PolicyWriter, lazies_in
 from cascade.adapters.codec.trees.task_references import (
     Reference,
     may_convert,
-    reference_of_class,
     reference_of_function,
     reference_of_task,
 )
-from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row, Whose
+from cascade.adapters.codec.trees.tree_layout import MARK, VERSION, Contract, Fill, Row
 from cascade.adapters.codec.trees.types_of_inputs import classes_of, describe_type
 from cascade.adapters.codec.untyped import Decoded
 from cascade.graph.graph_errors import CycleError
@@ -30,8 +30,7 @@ from cascade.spec.lazy_types import (
     ParamLazyResult,
     SequenceLazyResult,
 )
-from cascade.spec.policies.declared import NO_POLICIES, Policies
-from cascade.spec.policies.retry import RetryPolicy
+from cascade.spec.policies.declared import NO_POLICIES, POLICIES
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
@@ -121,8 +120,9 @@ class _Recorder:
                         for key in found.marker.routes:
                             yield key, f"a router's keys in task '{task.name}'"
             if not isinstance(lazy, SequenceLazyResult) and lazy.policies is not NO_POLICIES:
-                yield lazy.policies.cache, f"the cache policy of task '{task.name}'"
-                yield lazy.policies.otherwise, f"`otherwise` of task '{task.name}'"
+                for policy, value in zip(POLICIES, lazy.policies, strict=True):
+                    if policy.form.holds and value is not policy.default:
+                        yield value, f"{policy.form.holds} of task '{task.name}'"
 
     def _below(self, lazy: Lazy) -> Iterator[Any]:
         """Give the lazy results that a row refers to."""
@@ -137,10 +137,7 @@ class _Recorder:
                 elif isinstance(marker, LazyResult):
                     below.append(marker)
         if isinstance(lazy, ConfiguredLazyResult):
-            policies = lazy.policies
-            amounts = policies.constraints.amounts if policies.constraints else ()
-            below += (*policies.conditions, *policies.after)
-            below += (amount for _, amount in amounts if isinstance(amount, LazyResult))
+            below += lazies_in(lazy.policies)
         return iter(below)
 
     def _number(self, lazy: object) -> int:
@@ -168,8 +165,17 @@ class _Recorder:
         if type(lazy) is ConfiguredLazyResult:
             return [Row.CONFIGURED.value, *call, self._policies(lazy)]
         if isinstance(lazy, MappedLazyResult):
-            return [Row.MAP.value, *call, self._policies(lazy), [*lazy.mapped], lazy.max_concurrency]
+            return [
+                Row.MAP.value,
+                *call,
+                self._policies(lazy),
+                [*lazy.mapped],
+                lazy.max_concurrency,
+            ]
         raise CodecError(name_of(type(lazy)), f"the call of task '{lazy.task.name}'", "use LazyResult itself")
+
+    def _policies(self, lazy: Lazy) -> object:
+        return PolicyWriter(lazy, self._numbers).written()
 
     def _fill(self, slot: Slot, marker: object) -> list[object]:
         slot_row: list[object] = [slot.argument, [*slot.steps]]
@@ -187,31 +193,6 @@ class _Recorder:
         if isinstance(marker, Task):
             return [*slot_row, Fill.TASK.value, self._task(marker)]
         return [*slot_row, Fill.FUNCTION.value, reference_of_function(marker)]
-
-    def _policies(self, lazy: Lazy) -> object:
-        policies = lazy.policies
-        if policies is NO_POLICIES:
-            return Whose.NONE.value
-        if policies is lazy.task.policies:
-            return Whose.TASK.value
-        return [
-            None if policies.retry is None else _retry(policies.retry, lazy.task),
-            policies.timeout,
-            policies.cache,
-            None if policies.mode is None else policies.mode.value,
-            self._amounts(policies),
-            [self._number(condition) for condition in policies.conditions],
-            [] if policies.otherwise is MISSING else [policies.otherwise],
-            [self._number(other) for other in policies.after],
-        ]
-
-    def _amounts(self, policies: Policies) -> object:
-        if policies.constraints is None:
-            return None
-        return [
-            [name, None, self._number(amount)] if isinstance(amount, LazyResult) else [name, amount, None]
-            for name, amount in policies.constraints.amounts
-        ]
 
 
 class _Partial(Lazy):
@@ -235,22 +216,6 @@ def _code(lazy: Lazy) -> Iterable[Found]:
             type(value) is FunctionType and reference_of_function(value) is not None
         ):
             yield Found(Slot(argument), value)
-
-
-def _retry(retry: RetryPolicy, task: AnyTask) -> list[object]:
-    kinds = retry.on if isinstance(retry.on, tuple) else (retry.on,)
-    references = []
-    for kind in kinds:
-        reference = reference_of_class(kind)
-        if reference is None:
-            raise CodecError(
-                name_of(kind),
-                f"an exception in the retry policy of task '{task.name}'",
-                "define the class at the top of a module, under its own name",
-            )
-        references.append(reference)
-    numbers = [retry.max_attempts, retry.delay, retry.backoff, retry.jitter, retry.max_delay]
-    return [*numbers, references, isinstance(retry.on, tuple)]
 
 
 def _contract(contract: ParamContract | EnvContract) -> list[object]:
