@@ -98,21 +98,23 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _from_wheel(name: str, module: str) -> Any:
+def _from_wheel(name: str, module: str) -> object:
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         # Only the portion itself may be missing: an import that fails inside it is another fault.
         if error.name != module:
             raise
-        missing = import_module("cascade.spec.errors").MissingWheelError
-        raise missing(name, _WHEELS[module]) from None
+        from cascade.spec.errors import MissingWheelError  # noqa: PLC0415 - the facade imports nothing before it is used
+
+        raise MissingWheelError(name, _WHEELS[module]) from None
 
 
-def _from_provider(name: str) -> Any:
+def _from_provider(name: str) -> object:
     if not name.startswith("_"):
         # Rarely wanted, and it would double the time that `import cascade` takes.
-        metadata = import_module("importlib.metadata")
-        for point in metadata.entry_points(group="cascade.providers", name=name):
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
+        for point in entry_points(group="cascade.providers", name=name):
             return point.load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
-from cascade.spec.calls.arguments import Arguments, Keywords
+from cascade.spec.calls.arguments import Arguments, Container, Keywords
 from cascade.spec.code import code_of
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.encoding.canonical import digest
@@ -84,7 +83,7 @@ def bound_arguments(task: TaskDefinition, args: Arguments, kwargs: Keywords) -> 
     return {name: _by_name(task, name, value) for name, value in bound.arguments.items()}
 
 
-def _by_name(task: TaskDefinition, name: str, value: Any) -> Any:
+def _by_name(task: TaskDefinition, name: str, value: Container) -> object:
     """Return the value of an argument; the keyword arguments of `**kwargs` in an order of their own."""
     parameter = task.signature.parameters[name]
     return tuple(sorted(value.items())) if parameter.kind is parameter.VAR_KEYWORD else value

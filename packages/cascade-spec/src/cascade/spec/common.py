@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from cascade.spec.calls.missing import MISSING, Missing
@@ -59,8 +58,10 @@ class SecretValue(Generic[T]):
         plain = other.reveal() if isinstance(other, SecretValue) else other
         if isinstance(self._value, str) and isinstance(plain, str):
             mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._value, plain))
-            # Loaded when secrets are compared: it brings OpenSSL, a fifth of the time that the package takes to import.
-            return bool(import_module("hmac").compare_digest(mine, theirs))
+            # It brings OpenSSL, a fifth of the time that the package takes to import.
+            from hmac import compare_digest  # noqa: PLC0415 - imported when secrets are compared
+
+            return compare_digest(mine, theirs)
         return bool(self._value == plain)
 
     def __hash__(self) -> int:
@@ -72,8 +73,8 @@ class ParamContract:
     """What is promised of a parameter: its name, type and default. Without a default it is required."""
 
     name: str
-    type: Any = str
-    default: Any = MISSING
+    type: object = str
+    default: object = MISSING
     description: str = ""
     secret: bool = False
 
@@ -124,8 +125,8 @@ class EnvContract:
     """
 
     name: str
-    type: Any = str
-    default: Any = MISSING
+    type: object = str
+    default: object = MISSING
     description: str = ""
     secret: bool = False
     identity: bool = True
@@ -184,9 +185,11 @@ def Param(
 @overload
 def Param(name: str, default: Missing = MISSING, *, description: str = "") -> ParamLazyResult[str]: ...
 @overload
-def Param(name: str, default: Any = MISSING, *, type: Any, description: str = "") -> ParamLazyResult[Any]: ...
+def Param(
+    name: str, default: object = MISSING, *, type: object, description: str = ""
+) -> ParamLazyResult[Any]: ...
 def Param(  # noqa: N802 - reads as the declaration that it is
-    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+    name: str, default: object = MISSING, *, type: object = None, description: str = ""
 ) -> ParamLazyResult[Any]:
     """Declare a parameter and return the lazy result of its value.
 
@@ -205,10 +208,10 @@ def Param(  # noqa: N802 - reads as the declaration that it is
 @overload
 def Env(
     name: str,
-    default: Any = MISSING,
+    default: object = MISSING,
     *,
     secret: Literal[True],
-    type: Any = None,
+    type: object = None,
     description: str = "",
     identity: bool = True,
 ) -> ParamLazyResult[SecretValue[Any]]: ...
@@ -227,18 +230,18 @@ def Env(
 @overload
 def Env(
     name: str,
-    default: Any = MISSING,
+    default: object = MISSING,
     *,
-    type: Any,
+    type: object,
     description: str = "",
     secret: bool = False,
     identity: bool = True,
 ) -> ParamLazyResult[Any]: ...
 def Env(  # noqa: N802 - reads as the declaration that it is
     name: str,
-    default: Any = MISSING,
+    default: object = MISSING,
     *,
-    type: Any = None,
+    type: object = None,
     description: str = "",
     secret: bool = False,
     identity: bool = True,
@@ -260,7 +263,7 @@ def Env(  # noqa: N802 - reads as the declaration that it is
 
 
 def Secret(  # noqa: N802 - reads as the declaration that it is
-    name: str, default: Any = MISSING, *, type: Any = None, description: str = ""
+    name: str, default: object = MISSING, *, type: object = None, description: str = ""
 ) -> ParamLazyResult[SecretValue[Any]]:
     """Declare a parameter whose value is a `SecretValue`: it prints as `***`, and `reveal()` gives it."""
     plain = _plain(default)
@@ -285,11 +288,11 @@ def _declared(contract: Contract) -> ParamLazyResult[Any]:
     return ParamLazyResult(READ_INPUT, (contract, Inject(INPUTS)), {}, NO_POLICIES)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.reveal() if isinstance(value, SecretValue) else value
 
 
-def _inferred_type(given: Any, default: object) -> Any:
+def _inferred_type(given: object, default: object) -> object:
     if given is not None:
         return get_args(given)[0] if get_origin(given) is Annotated else given
     return str if default is MISSING or default is None else type(default)

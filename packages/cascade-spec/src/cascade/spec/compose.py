@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from cascade.spec.calls.signatures import Function
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import CallError, NotLazyError, SpecError
 from cascade.spec.internal_tasks import CALL_FACTORY, COLLECT, UNPACK, check_lazy, name_of_factory
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
-from cascade.spec.routing import Router, as_value
+from cascade.spec.lazy_types import Lazy, LazyResult, MappedLazyResult, SequenceLazyResult
+from cascade.spec.routing import AnyRouter, Router, as_value
 from cascade.spec.targets import check_called, wrong_target
 from cascade.spec.task import ITEM, Task
 
@@ -47,8 +48,8 @@ def unpack(
 @overload
 def unpack(lazy: LazyResult[Iterable[R]], count: int) -> tuple[LazyResult[R], ...]: ...
 @overload
-def unpack(lazy: LazyResult[Any] | Router[Any], count: int) -> tuple[LazyResult[Any], ...]: ...
-def unpack(lazy: LazyResult[Any] | Router[Any], count: int) -> tuple[LazyResult[Any], ...]:
+def unpack(lazy: Lazy | AnyRouter, count: int) -> tuple[Lazy, ...]: ...
+def unpack(lazy: Lazy | AnyRouter, count: int) -> tuple[Lazy, ...]:
     """Return the lazy results of the parts of a value, as many as there are: `a, b = cs.unpack(f(), 2)`.
 
     The value may be any iterable; a run fails with `UnpackError` if it has more or fewer parts.
@@ -64,7 +65,7 @@ def unpack(lazy: LazyResult[Any] | Router[Any], count: int) -> tuple[LazyResult[
     return tuple(ITEM(parts, index) for index in range(count))
 
 
-def sequence(lazies: Iterable[LazyResult[Any] | Router[Any]]) -> SequenceLazyResult[Any]:
+def sequence(lazies: Iterable[Lazy | AnyRouter]) -> SequenceLazyResult[Any]:
     """Run these very lazy results one after another; the value is the last one's.
 
     It is no node itself: it only adds the order. A skipped member skips those after it.
@@ -75,7 +76,7 @@ def sequence(lazies: Iterable[LazyResult[Any] | Router[Any]]) -> SequenceLazyRes
     """
     if isinstance(lazies, StandsForValue):
         raise NotLazyError("cs.sequence got one lazy result", "give a list of them: cs.sequence([a, b])")
-    members: list[LazyResult[Any]] = []
+    members: list[Lazy] = []
     for each in lazies:
         check_lazy(each, "cs.sequence")
         lazy = each.as_lazy()
@@ -85,7 +86,7 @@ def sequence(lazies: Iterable[LazyResult[Any] | Router[Any]]) -> SequenceLazyRes
     return SequenceLazyResult(members)
 
 
-def pipeline(value: Any, steps: Sequence[Callable[[Any], Any]]) -> LazyResult[Any]:
+def pipeline(value: object, steps: Sequence[Function]) -> Lazy:
     """Give `value`, plain or lazy, to the first step, what that gives to the second, and so on: `g(f(value))`.
 
     A step is a task or a function that is called now; it may give a lazy result, a router or a plain value.
@@ -112,9 +113,9 @@ def pipeline(value: Any, steps: Sequence[Callable[[Any], Any]]) -> LazyResult[An
 def map(
     factory: Callable[..., LazyResult[R] | Router[R]],
     /,
-    *args: Any,
+    *args: object,
     max_concurrency: int | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> MappedLazyResult[R]:
     """Call `factory` once per item and run the lazy result that it returns; as `Task.map` otherwise.
 
@@ -137,7 +138,7 @@ def map(
     return CALL_FACTORY.partial(factory).map(*args, max_concurrency=max_concurrency, **kwargs)
 
 
-def as_target(target: object) -> LazyResult[Any]:
+def as_target(target: object) -> Lazy:
     """Return the lazy result that a run's target stands for: itself, or the gathering of a list, tuple or dict.
 
     Raises:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from cascade.spec.protocols import StateBackend
+from cascade.spec.protocols import FactFrame, FactKey, StateBackend
 
 if TYPE_CHECKING:
-    from cascade.spec.lazy_types import LazyResult
+    from cascade.spec.lazy_types import Lazy
 
 
 class Note(StrEnum):
@@ -47,7 +47,7 @@ class NextRound(NamedTuple):
     """The next round of a tail-call loop: its number, from 0, and the lazy result that it runs."""
 
     round: int
-    target: LazyResult[Any]
+    target: Lazy
 
 
 class CodeRecord(NamedTuple):
@@ -106,26 +106,32 @@ class DurableStateBackend(StateBackend, Protocol):
     def put_record(self, record: RunRecord) -> None:
         """Replace the record and keep the facts; the run goes on."""
 
-    def keep_result(self, key: Any, value: object, call: FactLabel, *, provisional: bool = False) -> None:
+    def keep_result(self, key: FactKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept as it is now.
 
         Raises:
             CodecError: If it can't be.
         """
 
-    def keep_skip(self, key: Any, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
+    def keep_skip(self, key: FactKey, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""
 
     def put_note(
-        self, key: Any, note: Note, numbers: tuple[int, ...], call: FactLabel, *, provisional: bool = False
+        self,
+        key: FactKey,
+        note: Note,
+        numbers: tuple[int, ...],
+        call: FactLabel,
+        *,
+        provisional: bool = False,
     ) -> None:
         """Note numbers beside a node's value."""
 
-    def get_note(self, key: Any, note: Note) -> tuple[int, ...] | None:
+    def get_note(self, key: FactKey, note: Note) -> tuple[int, ...] | None:
         """Return what was noted, if anything was."""
 
     def put_target(
-        self, key: Any | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
+        self, key: FactKey | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
     ) -> None:
         """Note what the loop in the place of a node goes on with; in that of the run itself if `key` is `None`.
 
@@ -134,19 +140,19 @@ class DurableStateBackend(StateBackend, Protocol):
             TaskReferenceError: If a task of the target can't be found by its reference.
         """
 
-    def get_target(self, key: Any | None) -> NextRound | None:
+    def get_target(self, key: FactKey | None) -> NextRound | None:
         """Return what the loop goes on with, if it was noted."""
 
-    def clear(self, frame: Any | None = None, *, provisional: bool = False) -> None:
+    def clear(self, frame: FactFrame | None = None, *, provisional: bool = False) -> None:
         """Forget what lies below `frame`, or everything.
 
         Provisionally only for this process, with all that is provisional there; in the store once that is made final.
         """
 
-    def discard(self, key: Any) -> None:
+    def discard(self, key: FactKey) -> None:
         """Forget all facts of a node, stored ones too, and those of the frames in its place."""
 
-    def holds(self, frame: Any) -> bool:
+    def holds(self, frame: FactFrame) -> bool:
         """Tell whether facts of a frame were loaded."""
 
     def finish(self, status: RunStatus, error: str) -> None:

@@ -7,7 +7,8 @@ exception disturb the run that it ends: all that tells of an error goes through 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, TypeGuard, TypeVar
+from types import TracebackType
+from typing import TypeGuard, TypeVar
 
 E = TypeVar("E", bound=BaseException)
 
@@ -33,7 +34,7 @@ def message_of(error: BaseException) -> str:
 def notes_of(error: BaseException) -> list[str]:
     """Return the notes of an exception; none if what it has in their place is no list of texts."""
     try:
-        notes: Any = getattr(error, "__notes__", ())
+        notes: object = getattr(error, "__notes__", ())
         return [str.__str__(note) for note in notes if isinstance(note, str)] if type(notes) is list else []
     except BaseException:  # noqa: BLE001 - the attribute may be the user's own code
         return []
@@ -50,12 +51,13 @@ def is_error(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> Type
     return issubclass(type(error), kinds)
 
 
-def traceback_of(error: BaseException) -> Any:
+def traceback_of(error: BaseException) -> TracebackType | None:
     """Return the traceback of an exception, also of one whose attributes can't be read."""
-    return vars(BaseException)["__traceback__"].__get__(error)
+    trace: TracebackType | None = vars(BaseException)["__traceback__"].__get__(error)
+    return trace
 
 
-def put_traceback(error: BaseException, trace: Any) -> None:
+def put_traceback(error: BaseException, trace: TracebackType | None) -> None:
     """Set the traceback of an exception, also of one that refuses attributes."""
     BaseException.with_traceback(error, trace)
 

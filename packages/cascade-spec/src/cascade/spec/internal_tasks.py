@@ -6,63 +6,72 @@ what they give is not stored, as it is made again from what is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Protocol
 
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import NotLazyError, UnpackError
-from cascade.spec.task import ITEM, Task, own_task
+from cascade.spec.task import ITEM, AnyTask, own_task
 
 
-def _hand_on(value: Any) -> Any:
+def _hand_on(value: object) -> Quoted:
     return Quoted(value)  # what is in it has been searched when it was given
 
 
-def _collect(values: Any) -> Any:
+def _collect(values: object) -> Quoted:
     return Quoted(values)
 
 
-COLLECT: Task[Any] = own_task(_collect, "gather", "COLLECT")
+COLLECT = own_task(_collect, "gather", "COLLECT")
 """Gives its argument, with the values of the lazy results inside it."""
 
-CHOOSE: Task[Any] = own_task(_hand_on, "router", "CHOOSE")
+CHOOSE = own_task(_hand_on, "router", "CHOOSE")
 """Hands on what its argument, a router, has chosen: what stands for a router where there is no call around it."""
 
-VALUE: Task[Any] = own_task(_hand_on, "value", "VALUE")
+VALUE = own_task(_hand_on, "value", "VALUE")
 """Hands on a plain value: what stands for one where a lazy result belongs, as a route or a pipeline's step."""
 
 
-def _unpack(values: Iterable[Any], count: int) -> Any:
+def _unpack(values: Iterable[object], count: int) -> Quoted:
     parts = tuple(islice(values, count + 1))
     if len(parts) != count:
         raise UnpackError(count, len(parts))
     return Quoted(parts)
 
 
-UNPACK: Task[Any] = own_task(_unpack, "unpack", "UNPACK")
+UNPACK = own_task(_unpack, "unpack", "UNPACK")
 """Gives the values of an iterable, which are as many as was said."""
 
 
-def _call_factory(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _call_factory(
+    factory: Callable[..., StandsForValue], /, *args: object, **kwargs: object
+) -> StandsForValue:
     made = factory(*args, **kwargs)
     check_lazy(made, f"{name_of_factory(factory)!r} in cs.map")
     return made.as_lazy()
 
 
-CALL_FACTORY: Task[Any] = own_task(_call_factory, "map", "CALL_FACTORY")
+CALL_FACTORY = own_task(_call_factory, "map", "CALL_FACTORY")
 """Makes one item of `cs.map`: it returns the item's lazy result."""
 
 
-def _read_input(contract: Any, inputs: Any) -> Any:
+class Contract(Protocol):
+    """What the task that reads an input needs of its contract."""
+
+    def read(self, inputs: Mapping[str, object]) -> object:
+        """Return the value; `inputs` are the parameters of the run by name."""
+
+
+def _read_input(contract: Contract, inputs: Mapping[str, object]) -> Quoted:
     return Quoted(contract.read(inputs))
 
 
-READ_INPUT: Task[Any] = own_task(_read_input, "input", "READ_INPUT")
+READ_INPUT = own_task(_read_input, "input", "READ_INPUT")
 """Reads the value of a `Param`, an `Env` or a `Secret`."""
 
-INTERNAL: dict[str, Task[Any]] = {
+INTERNAL: dict[str, AnyTask] = {
     task.name: task for task in (COLLECT, CHOOSE, VALUE, ITEM, UNPACK, CALL_FACTORY, READ_INPUT)
 }
 """All of them, by name."""

@@ -24,7 +24,7 @@ from typing import (
     overload,
 )
 
-from cascade.spec.calls.arguments import Arguments, Keywords, find_markers, marker
+from cascade.spec.calls.arguments import Arguments, Container, Keywords, find_markers, marker
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.signatures import Function
 from cascade.spec.errors import MapError, PolicyError, SpecError, TaskReferenceError
@@ -54,7 +54,7 @@ class LazyResult(TakesPolicies, Generic[R_co]):
     if TYPE_CHECKING:  # said here, as a task in a class body is taken for a method
 
         def __init__(self) -> None:
-            self.task: Task[Any]
+            self.task: AnyTask
             self.args: Arguments
             self.kwargs: Keywords
 
@@ -68,7 +68,7 @@ class LazyResult(TakesPolicies, Generic[R_co]):
         return self
 
     def _with(self, policies: Policies) -> Self:
-        changed: LazyResult[Any] = ConfiguredLazyResult(self.task, self.args, self.kwargs, policies)
+        changed: Lazy = ConfiguredLazyResult(self.task, self.args, self.kwargs, policies)
         return cast("Self", changed)  # subclasses have a `_with` of their own
 
     @overload
@@ -82,8 +82,8 @@ class LazyResult(TakesPolicies, Generic[R_co]):
     @overload
     def __getitem__(self: LazyResult[Sequence[V]], key: SupportsIndex, /) -> LazyResult[V]: ...
     @overload
-    def __getitem__(self, key: object, /) -> LazyResult[Any]: ...
-    def __getitem__(self, key: object, /) -> LazyResult[Any]:
+    def __getitem__(self, key: object, /) -> Lazy: ...
+    def __getitem__(self, key: object, /) -> Lazy:
         """Return the lazy result of an item of the value: `lazy["key"]`, `lazy[0]`; the key may be lazy too."""
         return ITEM(self, key)
 
@@ -102,7 +102,7 @@ class ConfiguredLazyResult(LazyResult[R_co]):
     __slots__ = ("policies",)
     policies: Policies
 
-    def __init__(self, task: Task[Any], args: Arguments, kwargs: Keywords, policies: Policies) -> None:
+    def __init__(self, task: AnyTask, args: Arguments, kwargs: Keywords, policies: Policies) -> None:
         self.task = task
         self.args = args
         self.kwargs = kwargs
@@ -121,7 +121,7 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
 
     def __init__(
         self,
-        task: Task[Any],
+        task: AnyTask,
         args: Arguments,
         kwargs: Keywords,
         policies: Policies,
@@ -167,7 +167,7 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
 
     __slots__ = ("members",)
 
-    def __init__(self, members: Sequence[LazyResult[Any]]) -> None:
+    def __init__(self, members: Sequence[Lazy]) -> None:
         last = members[-1]
         super().__init__(last.task, last.args, last.kwargs, last.policies)
         self.members = tuple(members)
@@ -203,7 +203,7 @@ class Task(TaskDefinition, Generic[R]):
         if has_lazy_defaults(self):
             self.__class__ = TaskWithLazyDefaults  # seen once per task, so that other calls look at nothing
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+    def __call__(self, /, *args: object, **kwargs: object) -> LazyResult[R]:
         lazy: LazyResult[R] = LazyResult()
         lazy.task = self
         lazy.args = args
@@ -214,7 +214,9 @@ class Task(TaskDefinition, Generic[R]):
         """Make a task in a class body work as a method: the instance is its first argument."""
         return self if instance is None or self._is_static else PartialTask(self, (instance,), {})
 
-    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+    def map(
+        self, /, *args: object, max_concurrency: int | None = None, **kwargs: object
+    ) -> MappedLazyResult[R]:
         """Call the task once per item; the values come in order.
 
         Each argument is an iterable of one value per item, taken once and now, or a lazy result of one.
@@ -226,7 +228,7 @@ class Task(TaskDefinition, Generic[R]):
         """
         return _map(PartialTask(self, (), {}), args, kwargs, max_concurrency)
 
-    def partial(self, /, *args: Any, **kwargs: Any) -> PartialTask[R]:
+    def partial(self, /, *args: object, **kwargs: object) -> PartialTask[R]:
         """Fix some arguments, the same for each call or item; a lazy one is computed once."""
         return PartialTask(self, args, kwargs)
 
@@ -234,7 +236,7 @@ class Task(TaskDefinition, Generic[R]):
         """Return the arguments of a call with the lazy defaults that it leaves out; there are none here."""
         return args, kwargs
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle by reference: module and qualified name.
 
         Raises:
@@ -253,7 +255,7 @@ AnyTask: TypeAlias = Task[Any]
 class TaskWithLazyDefaults(Task[R]):
     """A task with lazy results among its defaults: a call that leaves one out has it as an argument."""
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+    def __call__(self, /, *args: object, **kwargs: object) -> LazyResult[R]:
         lazy: LazyResult[R] = LazyResult()
         lazy.task = self
         lazy.args, lazy.kwargs = self.with_defaults(args, kwargs)
@@ -299,10 +301,12 @@ class PartialTask(Generic[R]):
         self.args = args
         self.kwargs = kwargs
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> LazyResult[R]:
+    def __call__(self, /, *args: object, **kwargs: object) -> LazyResult[R]:
         return self.task(*self.args, *args, **self.kwargs, **kwargs)
 
-    def map(self, /, *args: Any, max_concurrency: int | None = None, **kwargs: Any) -> MappedLazyResult[R]:
+    def map(
+        self, /, *args: object, max_concurrency: int | None = None, **kwargs: object
+    ) -> MappedLazyResult[R]:
         """Call the task once per item with the fixed arguments; as `Task.map`."""
         return _map(self, args, kwargs, max_concurrency)
 
@@ -333,7 +337,7 @@ def _map(
     return MappedLazyResult(task, positional, named, task.policies, mapped, max_concurrency)
 
 
-def _take_item(container: Any, key: object) -> Quoted:
+def _take_item(container: Container, key: object) -> Quoted:
     return Quoted(container[key])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from cascade.spec.calls.arguments import Arguments, Keywords
 from cascade.spec.digest_rules import DIGEST_RULES
@@ -169,6 +169,13 @@ class Codec(Protocol):
         """
 
 
+FactKey: TypeAlias = Any
+"""The key of a node's facts: hashable, equal for equal places, with a `frame`. A backend names its own class."""
+
+FactFrame: TypeAlias = Any
+"""What the keys below one place have in common: the `frame` of a key."""
+
+
 class StateBackend(Protocol):
     """The facts of one run: made once per run, called with `run_id=`.
 
@@ -176,24 +183,24 @@ class StateBackend(Protocol):
     both a skip and a result: a node that is skipped with `otherwise` has a value all the same.
     """
 
-    def put_result(self, key: Any, value: object) -> None:
+    def put_result(self, key: FactKey, value: object) -> None:
         """Note that the node gave `value`, which may be `None`."""
 
-    def get_result(self, key: Any) -> Any:
+    def get_result(self, key: FactKey) -> object:
         """Return the node's value.
 
         Raises:
             KeyError: If it has none.
         """
 
-    def has_result(self, key: Any) -> bool:
+    def has_result(self, key: FactKey) -> bool:
         """Tell whether the node has a value."""
 
-    def mark_skipped(self, key: Any, reason: str) -> None:
+    def mark_skipped(self, key: FactKey, reason: str) -> None:
         """Note that the node is not run, or has no value, for this reason."""
 
-    def get_skip_reason(self, key: Any) -> str | None:
+    def get_skip_reason(self, key: FactKey) -> str | None:
         """Return why the node was skipped; `None` if it was not."""
 
-    def clear(self, frame: Any | None = None) -> None:
+    def clear(self, frame: FactFrame | None = None) -> None:
         """Forget what lies below `frame`; everything, if none is given."""

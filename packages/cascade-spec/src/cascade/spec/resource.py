@@ -6,7 +6,7 @@ A resource is a generator function with one `yield`, sync or async. A task asks 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, overload
@@ -17,9 +17,7 @@ from cascade.spec.errors import SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.lazy_types import ParamLazyResult
 
-ResourceFunction: TypeAlias = Callable[
-    ..., Iterator[Any] | Generator[Any, Any, Any] | AsyncIterator[Any] | AsyncGenerator[Any, Any]
-]
+ResourceFunction: TypeAlias = Callable[..., Iterator[object] | AsyncIterator[object]]
 
 
 class Scope(StrEnum):

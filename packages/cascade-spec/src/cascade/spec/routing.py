@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from cascade.spec.calls.arguments import marker
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import NotLazyError, SpecError
 from cascade.spec.internal_tasks import CHOOSE, COLLECT, VALUE
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy, LazyResult
 from cascade.spec.task import PartialTask, Task
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Router(StandsForValue, Generic[R_co]):
         self.routes = {
             key: route if type(route) is LazyResult else _route(key, route) for key, route in routes.items()
         }
-        self._lazy: LazyResult[Any] | None = None
+        self._lazy: Lazy | None = None
 
     def as_lazy(self) -> LazyResult[R_co]:
         """Return the lazy result that stands for this router: one call, always the same, that hands on the choice."""
@@ -76,7 +76,7 @@ class Router(StandsForValue, Generic[R_co]):
             self._lazy = CHOOSE(Router(self.selector, self.routes))
         return self._lazy
 
-    def __getitem__(self, key: object, /) -> LazyResult[Any]:
+    def __getitem__(self, key: object, /) -> Lazy:
         """Return the lazy result of an item of what is chosen."""
         return self.as_lazy()[key]
 
@@ -94,7 +94,11 @@ class Router(StandsForValue, Generic[R_co]):
         return f"<Router on {self.selector!r} to {', '.join(map(repr, self.routes))}>"
 
 
-def _route(key: object, route: object) -> LazyResult[Any]:
+AnyRouter: TypeAlias = Router[Any]
+"""A router of which nobody asks what its value is."""
+
+
+def _route(key: object, route: object) -> Lazy:
     """Return the lazy result of a route; for a plain value that of the call that hands it on."""
     if isinstance(route, (LazyResult, Router)):
         return route.as_lazy()
@@ -103,6 +107,6 @@ def _route(key: object, route: object) -> LazyResult[Any]:
     return as_value(route)
 
 
-def as_value(value: object) -> LazyResult[Any]:
+def as_value(value: object) -> Lazy:
     """Return a lazy result of a plain value; of a container, the gathering of what is in it."""
     return COLLECT(value) if type(value) in (list, tuple, dict) else VALUE(value)

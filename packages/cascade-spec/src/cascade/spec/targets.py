@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from types import CoroutineType, FunctionType, GeneratorType
-from typing import Any
 
+from cascade.spec.calls.arguments import Container
+from cascade.spec.calls.signatures import Function
 from cascade.spec.errors import NotLazyError
 from cascade.spec.inputs.workflow import WorkflowSpec, collect
 from cascade.spec.resource import Resource
 from cascade.spec.task import Task
 
 
-def made_by(workflow: Callable[..., Any]) -> tuple[object, WorkflowSpec]:
+def made_by(workflow: Function) -> tuple[object, WorkflowSpec]:
     """Call a workflow function; return what it gave and the inputs that it declared.
 
     Raises:
@@ -40,7 +40,7 @@ def made_by(workflow: Callable[..., Any]) -> tuple[object, WorkflowSpec]:
     return made, spec
 
 
-def check_no_arguments(workflow: Callable[..., Any]) -> None:
+def check_no_arguments(workflow: Function) -> None:
     """Check that a workflow function can be called without arguments.
 
     Raises:
@@ -51,13 +51,13 @@ def check_no_arguments(workflow: Callable[..., Any]) -> None:
         raise _needs_arguments(workflow, needed)
 
 
-def check_called(target: Any) -> None:
+def check_called(target: Container) -> None:
     """Check that no task stands in a list, tuple or dict of targets where its call is meant.
 
     Raises:
         NotLazyError: If one does; it would be its own value.
     """
-    values: Any = target.values() if type(target) is dict else target
+    values: Container = target.values() if type(target) is dict else target
     if Task in map(type, values):
         index = [*map(type, values)].index(Task)
         where = [*target][index] if type(target) is dict else index
@@ -84,7 +84,7 @@ def wrong_target(given: object, what: str = "the target") -> NotLazyError:
     )
 
 
-def _needed_arguments(workflow: Callable[..., Any]) -> list[str]:
+def _needed_arguments(workflow: Function) -> list[str]:
     try:
         parameters = inspect.signature(workflow).parameters.values()
     except (TypeError, ValueError):
@@ -109,7 +109,7 @@ _OWN_FRAMES = 2
 """`made_by` and `collect`: a function that could be called has a frame of its own."""
 
 
-def _needs_arguments(workflow: Callable[..., Any], needed: list[str]) -> NotLazyError:
+def _needs_arguments(workflow: Function, needed: list[str]) -> NotLazyError:
     name, first = _name_of(workflow), needed[0]
     told = ", ".join(map(repr, needed))
     return NotLazyError(
@@ -118,5 +118,5 @@ def _needs_arguments(workflow: Callable[..., Any], needed: list[str]) -> NotLazy
     )
 
 
-def _name_of(workflow: Callable[..., Any]) -> str:
+def _name_of(workflow: Function) -> str:
     return str(getattr(workflow, "__name__", type(workflow).__name__))

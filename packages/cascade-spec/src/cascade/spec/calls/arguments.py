@@ -23,6 +23,9 @@ Arguments: TypeAlias = tuple[Any, ...]
 Keywords: TypeAlias = dict[str, Any]
 """The keyword arguments of a call."""
 
+Container: TypeAlias = Any
+"""A list, a tuple, a dict or a set, as its exact type says."""
+
 _markers: set[type] = set()
 _containers: frozenset[type] = frozenset({list, tuple, dict, set, frozenset})
 _SEQUENCES = frozenset({list, tuple})
@@ -64,9 +67,7 @@ class Found(NamedTuple):
     marker: object
 
 
-def find_markers(
-    args: tuple[Any, ...], kwargs: dict[str, Any], barren: set[int] | None = None
-) -> list[Found]:
+def find_markers(args: Arguments, kwargs: Keywords, barren: set[int] | None = None) -> list[Found]:
     """Return the markers in the arguments of one call, in the walker's order.
 
     `barren` are the ids of containers that are known to hold none; those that turn out to are added. It is for calls
@@ -94,7 +95,7 @@ def find_markers(
     return found
 
 
-def sorted_items(kwargs: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+def sorted_items(kwargs: Keywords) -> Iterable[tuple[str, object]]:
     """Return the keyword arguments in the order of their names: how they were written is no part of a structure."""
     return [(name, kwargs[name]) for name in sorted(kwargs)] if len(kwargs) > 1 else kwargs.items()
 
@@ -185,7 +186,7 @@ _FEW = 16
 _SHALLOW = 2
 
 
-def holds_inside(container: Any) -> bool:
+def holds_inside(container: Container) -> bool:
     """Tell whether a marker is inside a container, at any depth; as a dict key or the member of a set too.
 
     Goes level by level, so that the time of a value is that of looking at its type: watched by the observatory's
@@ -197,7 +198,7 @@ def holds_inside(container: Any) -> bool:
                 break
         else:
             return False
-    level: list[Any] = [container]
+    level: list[Container] = [container]
     seen: set[int] = set()
     depth = 0
     while level:
@@ -217,7 +218,7 @@ def holds_inside(container: Any) -> bool:
     return False
 
 
-def _members(level: list[Any]) -> Iterable[object]:
+def _members(level: list[Container]) -> Iterable[object]:
     """Give what is in some containers, the keys of dicts and their values too."""
     if len(level) == 1 and type(level[0]) is list:
         only: list[object] = level[0]
@@ -226,11 +227,11 @@ def _members(level: list[Any]) -> Iterable[object]:
     return chain(chain.from_iterable(level), chain.from_iterable(dicts))
 
 
-def _children(container: Any) -> Iterator[tuple[int, object]]:
+def _children(container: Container) -> Iterator[tuple[int, object]]:
     return enumerate(container.values() if type(container) is dict else container)
 
 
-def _may_hold_markers(container: Any) -> bool:
+def _may_hold_markers(container: Container) -> bool:
     if type(container) is dict:
         _refuse_markers(container, "a dict key", "use it as the value of an entry")
         return has_types(container.values(), _interesting)
@@ -253,13 +254,13 @@ def _refuse_markers(values: Collection[object], place: str, remedy: str) -> None
 
 
 def fill(
-    args: tuple[Any, ...], kwargs: dict[str, Any], slots: Sequence[Slot], values: Sequence[object]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args: Arguments, kwargs: Keywords, slots: Sequence[Slot], values: Sequence[object]
+) -> tuple[Arguments, Keywords]:
     """Return the arguments with `values[k]` at `slots[k]`.
 
     Containers on the way to a slot are copied, all other values are passed on as they are.
     """
-    new_args: list[Any] = list(args)
+    new_args: list[object] = list(args)
     new_kwargs = dict(kwargs)
     nested: dict[int | str, list[tuple[tuple[int, ...], object]]] = {}
     for slot, value in zip(slots, values, strict=True):
@@ -277,9 +278,9 @@ def fill(
     return tuple(new_args), new_kwargs
 
 
-def value_at(args: tuple[Any, ...], kwargs: dict[str, Any], slot: Slot) -> Any:
+def value_at(args: Arguments, kwargs: Keywords, slot: Slot) -> Any:
     """Return what stands at a slot of the arguments."""
-    value: Any = args[slot.argument] if isinstance(slot.argument, int) else kwargs[slot.argument]
+    value: Container = args[slot.argument] if isinstance(slot.argument, int) else kwargs[slot.argument]
     for step in slot.steps:
         value = [*value.values()][step] if type(value) is dict else value[step]
     return value
@@ -290,9 +291,9 @@ class _Copy:
 
     __slots__ = ("below", "items", "original")
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: Container) -> None:
         self.original = original
-        self.items: list[Any] = list(original.values() if type(original) is dict else original)
+        self.items: list[object] = list(original.values() if type(original) is dict else original)
         self.below: dict[int, _Copy] = {}
 
     def finished(self) -> object:

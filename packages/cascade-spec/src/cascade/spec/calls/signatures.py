@@ -24,7 +24,7 @@ POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR
 _CACHED = type(functools.lru_cache(lambda: None))
 
 
-def as_task_function(func: Any) -> Callable[..., Any]:
+def as_task_function(func: Any) -> Function:
     """Return what a task of `func` calls.
 
     Raises:
@@ -74,12 +74,12 @@ def innermost(func: Any) -> Any:
     return func
 
 
-def is_coroutine_function(func: Any) -> bool:
+def is_coroutine_function(func: Function) -> bool:
     """Tell whether a call gives a coroutine for sure; a wrapper's may do so all the same."""
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(innermost(func))
 
 
-def own_signature(func: Any) -> inspect.Signature:
+def own_signature(func: Function) -> inspect.Signature:
     """Return the signature of a callable itself, and not that of what it wraps.
 
     Raises:
@@ -95,7 +95,7 @@ def own_signature(func: Any) -> inspect.Signature:
         )  # one that is written in C hands on what it gets: `functools.lru_cache`
 
 
-def parameters_with_defaults(func: Any, signature: inspect.Signature) -> list[inspect.Parameter]:
+def parameters_with_defaults(func: Function | None, signature: inspect.Signature) -> list[inspect.Parameter]:
     """Return the parameters whose defaults a call is made with.
 
     A wrapper that takes any keyword is taken to hand them on: then the defaults of what it wraps count too.
@@ -120,7 +120,7 @@ def parameters_with_defaults(func: Any, signature: inspect.Signature) -> list[in
     return found
 
 
-def _check_function(function: Any, given: Any) -> None:
+def _check_function(function: object, given: object) -> None:
     if type(function) is not FunctionType:
         return
     code = function.__code__
@@ -149,7 +149,7 @@ def _check_function(function: Any, given: Any) -> None:
                 )
 
 
-def _name(func: Any) -> str:
+def _name(func: object) -> str:
     return str(
         getattr(func, "__qualname__", None) or getattr(innermost(func), "__qualname__", type(func).__name__)
     )

@@ -11,7 +11,6 @@ import ast
 import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
-from typing import Any
 
 from cascade.spec.code.fields import fields_of, is_generated, is_written_by_library
 from cascade.spec.code.functions import mangled, tell_names
@@ -60,7 +59,7 @@ def describe_class(reached: Reached, teller: Teller) -> Told:
     return (*told, *[tell(each) for each in bases], ("holds", *held))
 
 
-def _module_of(cls: type) -> tuple[dict[str, Any], str]:
+def _module_of(cls: type) -> tuple[dict[str, object], str]:
     """Return the names at the top of the module that a class is of, and its file."""
     module = sys.modules.get(cls.__module__)
     names = vars(module) if isinstance(module, ModuleType) else {}
@@ -85,7 +84,7 @@ def _names(place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
 
 def _members(
     cls: type, places: list[Place], text: ModuleNames | None, is_local: bool
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[str, object]]:
     """Give what the body of a class has bound and its text does not tell as well.
 
     That are constants and, of a class in a function, what its methods close over. Without a text it is all there is.
@@ -107,7 +106,7 @@ def _members(
             yield name, value
 
 
-def _member(value: Any, cls: type, tell: Tell) -> Told:
+def _member(value: object, cls: type, tell: Tell) -> Told:
     inner = function_in(value)
     is_function = isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package)
     return tell.teller.code(inner, cls) if is_function else tell(value)

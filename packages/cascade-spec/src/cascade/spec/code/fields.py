@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from cascade.spec.source.syntax import function_in
 
-Field = tuple[str, Any]
+Field = tuple[str, object]
 """A name, and what a field of that name holds if nothing is given: a value, or a function that makes one."""
+
+
+Fields: TypeAlias = Any
+"""What a class holds under the attribute of its row: each library has a form of its own."""
 
 
 class FieldKind(NamedTuple):
@@ -22,15 +26,15 @@ class FieldKind(NamedTuple):
 
     name: str
     attribute: str
-    fields: Callable[[Any, Any], Iterator[Field]]
+    fields: Callable[[type, Fields], Iterator[Field]]
 
 
-def _named_tuple(cls: Any, defaults: Any) -> Iterator[Field]:
+def _named_tuple(cls: type, defaults: Fields) -> Iterator[Field]:
     for name in vars(cls).get("_fields", ()):
         yield name, defaults.get(name)
 
 
-def _dataclass(cls: Any, fields: Any) -> Iterator[Field]:
+def _dataclass(cls: type, fields: Fields) -> Iterator[Field]:
     for name, each in fields.items():
         yield f"{name}{_AS}", each.type
         if each.default is not dataclasses.MISSING:
@@ -39,12 +43,12 @@ def _dataclass(cls: Any, fields: Any) -> Iterator[Field]:
             yield f"{name} by", each.default_factory
 
 
-def _enum(cls: Any, members: Any) -> Iterator[Field]:
+def _enum(cls: type, members: Mapping[str, enum.Enum]) -> Iterator[Field]:
     for name, each in members.items():
         yield name, each.value
 
 
-def _pydantic(cls: Any, fields: Any) -> Iterator[Field]:
+def _pydantic(cls: type, fields: Fields) -> Iterator[Field]:
     for name, each in fields.items():
         yield f"{name}{_AS}", each.annotation
         if type(each.default).__name__ != "PydanticUndefinedType":
@@ -53,7 +57,7 @@ def _pydantic(cls: Any, fields: Any) -> Iterator[Field]:
             yield f"{name} by", each.default_factory
 
 
-def _msgspec(cls: Any, fields: Any) -> Iterator[Field]:
+def _msgspec(cls: Fields, fields: Fields) -> Iterator[Field]:
     defaults = cls.__struct_defaults__
     for name in fields[: len(fields) - len(defaults)]:
         yield name, None
@@ -61,7 +65,7 @@ def _msgspec(cls: Any, fields: Any) -> Iterator[Field]:
         yield name, getattr(each, "factory", each)
 
 
-def _attrs(cls: Any, fields: Any) -> Iterator[Field]:
+def _attrs(cls: type, fields: Fields) -> Iterator[Field]:
     for each in fields:
         if getattr(each.default, "name", "") != "NOTHING":
             yield each.name, getattr(each.default, "factory", each.default)

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import FunctionType
-from typing import Any
 
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.names import Found, Known, Namespace, follow, look_up, member, namespace_of
@@ -167,7 +166,7 @@ def mangled(name: str, place: Place) -> str:
     return f"_{classes[-1].lstrip('_')}{name}" if classes and is_private and classes[-1].strip("_") else name
 
 
-def _content(function: FunctionType, name: str) -> Any:
+def _content(function: FunctionType, name: str) -> object:
     cell = (function.__closure__ or ())[function.__code__.co_freevars.index(name)]
     try:
         return cell.cell_contents

@@ -6,7 +6,7 @@ import builtins
 import inspect
 import sys
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.fields import is_generated
@@ -29,14 +29,14 @@ class Known(NamedTuple):
 class Found(NamedTuple):
     """The value that a name stands for, and the class that it is a member of, if it is one."""
 
-    value: Any
+    value: object
     owner: type | None = None
 
 
 class Namespace(NamedTuple):
     """The names at the top of a module, and what its text says of them, if there is one."""
 
-    names: dict[str, Any]
+    names: dict[str, object]
     text: ModuleNames | None
 
     @property
@@ -46,10 +46,10 @@ class Namespace(NamedTuple):
         return str(self.names.get("__package__") or module.rpartition(".")[0])
 
 
-def namespace_of(names: dict[str, Any], file: str | None = None) -> Namespace:
+def namespace_of(names: dict[str, object], file: str | None = None) -> Namespace:
     """Return the namespace of a module; `file` is where its text is, if the names don't say it."""
-    file = file or names.get("__file__")
-    parsed = file_of(file, names) if isinstance(file, str) else None
+    place = file or names.get("__file__")
+    parsed = file_of(place, names) if isinstance(place, str) else None
     return Namespace(names, None if parsed is None else names_in(parsed))
 
 
@@ -66,7 +66,7 @@ def look_up(space: Namespace, path: tuple[str, ...], package: str, depth: int = 
     if text is not None:
         imports = [each.absolute(space.package) for each in text.imports.get(name, ())]
         if imports and name not in text.assigned:
-            known = _imported(space, imports, value, attributes, package, depth)
+            known = _imported(imports, value, attributes, package, depth)
             if known is not None:
                 return known
         elif (name in text.changing or text.is_located(name)) and (values := text.values(name)):
@@ -94,7 +94,7 @@ _OF_EVERY_MODULE = {
 
 
 def _imported(
-    space: Namespace, imports: list[Import], value: Any, attributes: list[str], package: str, depth: int
+    imports: list[Import], value: object, attributes: list[str], package: str, depth: int
 ) -> Known | Found | None:
     """Return what an imported name stands for: of a library what the import says, of own code what is there."""
     own = [each for each in imports if is_own_module(each.module, package)]
@@ -112,14 +112,14 @@ _DEEPEST = 50
 """Modules that a name may be handed through; more are taken for a circle."""
 
 
-def _loaded(module: str) -> Any:
+def _loaded(module: str) -> object:
     return sys.modules.get("__main__" if known_as("__main__") == module else module) or sys.modules.get(
         module
     )
 
 
 def follow(
-    space: Namespace, value: Any, attributes: list[str], package: str, depth: int = 0
+    space: Namespace, value: object, attributes: list[str], package: str, depth: int = 0
 ) -> Known | Found | None:
     """Return what is reached from a value by attributes, as long as these are those of modules and classes."""
     if not attributes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType, ModuleType
-from typing import Any
 
 from cascade.spec.source.references import known_as, module_of
 from cascade.spec.source.texts import is_installed
@@ -65,7 +64,7 @@ def file_of_class(cls: type) -> str:
     return getattr(module, "__file__", None) or "" if isinstance(module, ModuleType) else ""
 
 
-def library_name(value: Any, home: str | None = None) -> str:
+def library_name(value: object, home: str | None = None) -> str:
     """Return how code of a library is named where no import says it: without the modules that it hides things in.
 
     `pathlib.Path` is `pathlib._local.Path` from Python 3.13 on, and `functools.partial` is made in `_functools`.

@@ -7,7 +7,7 @@ described where they stand, so that it does not matter which of them are one obj
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from cascade.spec.errors import SourceMissingError
 
@@ -15,10 +15,14 @@ Told = object
 """Plain data that stands for something: strings, numbers, bytes, `None`, and tuples of these."""
 
 
+Value: TypeAlias = Any
+"""A value whose kind has been found out already, so that its attributes are known."""
+
+
 class Reached(NamedTuple):
     """Code that was reached: itself, the class it is a member of, and whether text that is missing is excused."""
 
-    value: Any
+    value: Value
     owner: type | None
     is_excused: bool
 
@@ -39,7 +43,7 @@ class Teller:
         self.reached: list[Reached] = []
         self._numbers: dict[int, int] = {}
 
-    def code(self, value: Any, owner: type | None = None) -> Told:
+    def code(self, value: object, owner: type | None = None) -> Told:
         """Return what stands for a piece of code; it is described later."""
         number = self._numbers.get(id(value))
         if number is None:
@@ -53,7 +57,7 @@ class Teller:
         self.is_private = self.is_private or closed_over
         return ("not seen",)
 
-    def missing_text(self, value: Any) -> Told:
+    def missing_text(self, value: object) -> Told:
         """Return what stands for code whose text is not there.
 
         Raises:

@@ -18,23 +18,23 @@ import struct
 import types
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.code.ownership import is_own_class, library_name
-from cascade.spec.code.telling import Teller, Told
+from cascade.spec.code.telling import Teller, Told, Value
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.inputs.files import File
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy, LazyResult
 from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
 from cascade.spec.source.references import class_attribute, known_as, module_of
 from cascade.spec.source.syntax import vars_of
-from cascade.spec.task import PartialTask, Task
+from cascade.spec.task import AnyTask, PartialTask, Task
 
 
 class Kind(NamedTuple):
@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
     name: str
     types: tuple[type, ...]
-    tell: Callable[[Any, Tell], Told]
+    tell: Callable[[Value, Tell], Told]
 
 
 class Tell(NamedTuple):
@@ -51,9 +51,9 @@ class Tell(NamedTuple):
     teller: Teller
     closed_over: bool
     depth: int = 0
-    aliases: tuple[Any, ...] = ()  # the type aliases that are being told: they may name themselves
+    aliases: tuple[object, ...] = ()  # the type aliases that are being told: they may name themselves
 
-    def __call__(self, value: Any) -> Told:
+    def __call__(self, value: object) -> Told:
         """Return what stands for a value."""
         if self.depth > _DEEPEST:
             return self.teller.unknown(self.closed_over)
@@ -61,7 +61,7 @@ class Tell(NamedTuple):
         inner = self._replace(depth=self.depth + 1)
         return (row.name, row.tell(value, inner)) if row is not None else _object(value, inner)
 
-    def all(self, values: Any) -> tuple[Told, ...]:
+    def all(self, values: Iterable[object]) -> tuple[Told, ...]:
         """Return what stands for each of some values."""
         return tuple([self(each) for each in values])
 
@@ -70,22 +70,22 @@ _DEEPEST = 60
 """Values inside values that are told: deeper ones are not seen."""
 
 
-def _text(value: Any, tell: Tell) -> Told:
+def _text(value: object, tell: Tell) -> Told:
     return str(value)
 
 
-def _digest(value: Any, tell: Tell) -> Told:
+def _digest(value: object, tell: Tell) -> Told:
     try:
         return digest(value)
     except UncacheableError:  # a time in a zone of somebody's own
         return tell.teller.unknown(tell.closed_over)
 
 
-def _shown(value: Any, tell: Tell) -> Told:
+def _shown(value: object, tell: Tell) -> Told:
     return repr(value)
 
 
-def _function(value: Any, tell: Tell) -> Told:
+def _function(value: object, tell: Tell) -> Told:
     return tell.teller.code(value)
 
 
@@ -95,14 +95,14 @@ def _class(value: type, tell: Tell) -> Told:
     return ("library", library_name(value))
 
 
-def _builtin(value: Any, tell: Tell) -> Told:
+def _builtin(value: Value, tell: Tell) -> Told:
     holder = value.__self__
     if holder is None or isinstance(holder, ModuleType):
         return ("library", library_name(value))
     return ("method", value.__name__, tell(holder))
 
 
-def _of_builtin_class(value: Any, tell: Tell) -> Told:
+def _of_builtin_class(value: Value, tell: Tell) -> Told:
     return ("library", f"{library_name(value.__objclass__)}.{value.__name__}")
 
 
@@ -110,15 +110,15 @@ def _method(value: MethodType, tell: Tell) -> Told:
     return tell(value.__func__), tell(value.__self__)
 
 
-def _partial(value: functools.partial[Any], tell: Tell) -> Told:
+def _partial(value: functools.partial[object], tell: Tell) -> Told:
     return tell(value.func), tell.all(value.args), _named(value.keywords, tell)
 
 
-def _partial_task(value: PartialTask[Any], tell: Tell) -> Told:
+def _partial_task(value: PartialTask[object], tell: Tell) -> Told:
     return tell(value.task), tell.all(value.args), _named(value.kwargs, tell)
 
 
-def _named(values: dict[str, Any], tell: Tell) -> Told:
+def _named(values: Mapping[str, object], tell: Tell) -> Told:
     return tuple((name, tell(values[name])) for name in sorted(values))
 
 
@@ -126,19 +126,19 @@ def _property(value: property, tell: Tell) -> Told:
     return tell.all((value.fget, value.fset, value.fdel))
 
 
-def _inner(value: Any, tell: Tell) -> Told:
+def _inner(value: Value, tell: Tell) -> Told:
     return tell(value.__func__)
 
 
-def _wrapped(value: Any, tell: Tell) -> Told:
+def _wrapped(value: Value, tell: Tell) -> Told:
     return tell(value.__wrapped__)
 
 
-def _single_dispatch_method(value: Any, tell: Tell) -> Told:
+def _single_dispatch_method(value: Value, tell: Tell) -> Told:
     return tell(value.func), implementations(value.dispatcher, tell)
 
 
-def implementations(dispatcher: Any, tell: Tell) -> Told:
+def implementations(dispatcher: Value, tell: Tell) -> Told:
     """Return what stands for the functions that a generic one chooses from, those that stand in its own module."""
     registry = dispatcher.registry
     home = getattr(registry.get(object), "__module__", None)
@@ -147,11 +147,11 @@ def implementations(dispatcher: Any, tell: Tell) -> Told:
     return tuple((tell(kind), tell(each)) for kind, each in own)
 
 
-def _sequence(value: Any, tell: Tell) -> Told:
+def _sequence(value: Iterable[object], tell: Tell) -> Told:
     return tell.all(value)
 
 
-def _set(value: frozenset[Any], tell: Tell) -> Told:
+def _set(value: frozenset[object], tell: Tell) -> Told:
     return tuple(sorted(tell.all(value), key=digest))
 
 
@@ -159,11 +159,11 @@ def _path(value: pathlib.PurePath, tell: Tell) -> Told:
     return ("concrete" if isinstance(value, pathlib.Path) else type(value).__name__), value.as_posix()
 
 
-def _pattern(value: re.Pattern[Any], tell: Tell) -> Told:
+def _pattern(value: re.Pattern[str] | re.Pattern[bytes], tell: Tell) -> Told:
     return tell(value.pattern), value.flags
 
 
-def _by_parts(value: Any, tell: Tell) -> Told:
+def _by_parts(value: Value, tell: Tell) -> Told:
     """Tell by what copying it would be made from."""
     make, parts = value.__reduce__()[:2]
     return tell(make) if isinstance(make, functools.partial) else None, tell.all(parts)
@@ -177,13 +177,13 @@ def _struct(value: struct.Struct, tell: Tell) -> Told:
     return value.format
 
 
-def _alias(value: Any, tell: Tell) -> Told:
-    origin = typing.get_origin(value)
+def _alias(value: Value, tell: Tell) -> Told:
+    origin: object = typing.get_origin(value)
     if origin in (typing.Union, types.UnionType):
         return "union", tell.all(typing.get_args(value))
     parts = [tuple(each) if isinstance(each, list) else each for each in typing.get_args(value)]
     is_plain = _is_type_alias(origin) or (isinstance(origin, type) and origin.__module__ != "typing")
-    name: Any = (
+    name: object = (
         tell(origin) if is_plain else getattr(origin, "__name__", None) or getattr(origin, "_name", "")
     )
     return name, tell.all(parts)
@@ -195,7 +195,7 @@ def _is_type_alias(value: object) -> bool:
     return kind.__module__ == "typing" and kind.__name__ == "TypeAliasType"
 
 
-def _type_alias(value: Any, tell: Tell) -> Told:
+def _type_alias(value: Value, tell: Tell) -> Told:
     if any(each is value for each in tell.aliases):
         return value.__name__
     try:
@@ -205,15 +205,15 @@ def _type_alias(value: Any, tell: Tell) -> Told:
     return value.__name__, tell._replace(aliases=(*tell.aliases, value))(meant)
 
 
-def _variable(value: Any, tell: Tell) -> Told:
+def _variable(value: Value, tell: Tell) -> Told:
     return value.__name__
 
 
-def _new_type(value: Any, tell: Tell) -> Told:
+def _new_type(value: typing.NewType, tell: Tell) -> Told:
     return value.__name__, tell(value.__supertype__)
 
 
-def _forward(value: Any, tell: Tell) -> Told:
+def _forward(value: typing.ForwardRef, tell: Tell) -> Told:
     return value.__forward_arg__
 
 
@@ -221,7 +221,7 @@ def _module(value: ModuleType, tell: Tell) -> Told:
     return known_as(value.__name__)
 
 
-def _task(value: Task[Any], tell: Tell) -> Told:
+def _task(value: AnyTask, tell: Tell) -> Told:
     """Tell the versions that were given by hand, too: who calls the task may return its value."""
     versions = (value.version, getattr(value.policies.cache, "version", None) or "")
     before = tell.teller.is_excused
@@ -231,18 +231,18 @@ def _task(value: Task[Any], tell: Tell) -> Told:
     return told, versions
 
 
-def _lazy(value: LazyResult[Any], tell: Tell) -> Told:
+def _lazy(value: Lazy, tell: Tell) -> Told:
     cache = getattr(value.policies.cache, "version", None) or ""
     peculiar = (getattr(value, "mapped", ()), _arguments(getattr(value, "members", ()), tell))
     return tell(value.task), _arguments(value.args, tell), _arguments(value.kwargs, tell), cache, peculiar
 
 
-def _arguments(value: Any, tell: Tell) -> Told:
+def _arguments(value: object, tell: Tell) -> Told:
     """Tell what a lazy result holds, containers too: nobody changes them."""
     if tell.depth > _DEEPEST:
         return tell.teller.unknown(tell.closed_over)
     inner = tell._replace(depth=tell.depth + 1)
-    if type(value) in (list, tuple):
+    if type(value) is list or type(value) is tuple:
         return (type(value).__name__, *(_arguments(each, inner) for each in value))
     if type(value) is dict:
         pairs = ((tell(name), _arguments(each, inner)) for name, each in value.items())
@@ -254,7 +254,7 @@ def _router(value: Router, tell: Tell) -> Told:
     return _arguments([value.selector, value.routes], tell)
 
 
-def _contract(value: Any, tell: Tell) -> Told:
+def _contract(value: ParamContract | EnvContract, tell: Tell) -> Told:
     default = getattr(value, "default", None)
     return value.name, tell(value.type), tell(default)
 
@@ -332,14 +332,14 @@ BASES = (
 _BY_TYPE = {each: row for row in ROWS for each in row.types}
 
 
-def _by_base(value: Any) -> Kind | None:
+def _by_base(value: object) -> Kind | None:
     for row in BASES:
         if isinstance(value, row.types):
             return row
     return None
 
 
-def _object(value: Any, tell: Tell) -> Told:
+def _object(value: Value, tell: Tell) -> Told:
     """Tell a value that has no row of its own: one that can't change by its data, a wrapper by what it wraps."""
     kind = type(value)
     own = is_own_class(kind, tell.teller.package)
@@ -384,7 +384,7 @@ def is_plain(value: object) -> bool:
 _PLAIN = ROWS[0].types
 
 
-def _constant(value: Any) -> bytes | None:
+def _constant(value: object) -> bytes | None:
     """Return the digest of a value that can't change and has a form in cache keys; `None` for others."""
     if type(value).__hash__ is None:
         return None

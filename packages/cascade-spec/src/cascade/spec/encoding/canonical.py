@@ -17,7 +17,7 @@ import pathlib
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from cascade.spec.encoding import encoders
 from cascade.spec.error_text import error_text
@@ -27,6 +27,9 @@ from cascade.spec.resource import Inject
 from cascade.spec.source.references import find_loaded, reference_of
 
 T = TypeVar("T")
+
+Leaf: TypeAlias = Callable[[Any], bytes]
+"""Gives the bytes that stand for a value of one type."""
 
 
 def register_encoder(kind: type[T], encode: Callable[[T], object]) -> None:
@@ -45,10 +48,10 @@ def register_encoder(kind: type[T], encode: Callable[[T], object]) -> None:
     _registered[kind] = encode
 
 
-_registered: dict[type, Callable[[Any], object]] = {}
+_registered: dict[type, encoders.Encoder] = {}
 
 
-def digest(value: object, *, also: Mapping[type, Callable[[Any], bytes]] | None = None) -> bytes:
+def digest(value: object, *, also: Mapping[type, Leaf] | None = None) -> bytes:
     """Return the sha256 of a value; `also` gives bytes for more types that stand for themselves.
 
     Takes O(size), also for values that are shared or deeply nested.
@@ -117,7 +120,7 @@ class _Open(NamedTuple):
     sort: bool
 
 
-def _open(value: Any) -> _Open:
+def _open(value: object) -> _Open:
     kind = type(value)
     tag, parts = kind.__name__, _CONTAINERS.get(kind)
     if parts is not None:
@@ -145,7 +148,7 @@ def _is_found(kind: type) -> bool:
     return find_loaded(kind.__module__, kind.__qualname__) is kind
 
 
-def _encoded(encode: Callable[[Any], object], value: object, name: str) -> object:
+def _encoded(encode: encoders.Encoder, value: object, name: str) -> object:
     try:
         return encode(value)
     except UncacheableError:
@@ -192,7 +195,7 @@ def _path(value: pathlib.PurePath) -> bytes:
     return str(value).encode("utf-8", "surrogatepass")
 
 
-_LEAVES: dict[type, Callable[[Any], bytes]] = {
+_LEAVES: dict[type, Leaf] = {
     type(None): lambda _: b"",
     bool: lambda value: b"1" if value else b"0",
     int: lambda value: value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True),

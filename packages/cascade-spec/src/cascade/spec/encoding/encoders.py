@@ -8,15 +8,21 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import UncacheableError
 from cascade.spec.source.references import find_loaded
 
+LibraryValue: TypeAlias = Any
+"""A value of a library that is not imported here, so its type can't be written."""
 
-def find(kind: type) -> Callable[[Any], object] | None:
+Encoder: TypeAlias = Callable[[Any], object]
+"""Gives what stands for a value of one type."""
+
+
+def find(kind: type) -> Encoder | None:
     """Return what encodes a type of another package, if that is known here."""
     if kind in _COLLECTIONS:
         return _COLLECTIONS[kind]
@@ -33,7 +39,7 @@ def find(kind: type) -> Callable[[Any], object] | None:
     return None
 
 
-def fields_of(value: Any) -> list[object] | None:
+def fields_of(value: LibraryValue) -> list[object] | None:
     """Return name and value of each field of an instance of attrs, pydantic or msgspec; `None` of any other.
 
     Raises:
@@ -60,7 +66,7 @@ def _is_a(value: object, module: str, name: str) -> bool:
     return base is not MISSING and base in type(value).__mro__
 
 
-def _named(value: Any, names: list[str], kind: type) -> list[object]:
+def _named(value: object, names: list[str], kind: type) -> list[object]:
     _check_bare(kind, getattr(value, "__dict__", {}).keys() - set(names) - {"_attrs_cached_hash"})
     try:
         return [part for name in names for part in (name, getattr(value, name))]
@@ -78,24 +84,24 @@ def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _bare(value: Any) -> None:
+def _bare(value: object) -> None:
     if getattr(value, "__dict__", None):
         raise UncacheableError(f"{_name(type(value))} that holds more than its content")
 
 
-def _mapping(value: Any) -> object:
+def _mapping(value: Mapping[object, object]) -> object:
     _bare(value)
     return dict(value)
 
 
-def _default(value: defaultdict[Any, Any]) -> object:
-    factory: Any = value.default_factory
+def _default(value: defaultdict[object, object]) -> object:
+    factory: LibraryValue = value.default_factory
     if factory is not None and getattr(factory, "__module__", "") not in ("builtins", "collections"):
         raise UncacheableError("collections.defaultdict with a factory of its own")
     return None if factory is None else factory.__qualname__, dict(value)
 
 
-def _array(value: Any) -> object:
+def _array(value: LibraryValue) -> object:
     """Return type, shape and bytes of an array or a NumPy number; elements one by one where these are objects."""
     kind = value.dtype
     if kind.kind in "biufcmMSU":
@@ -107,20 +113,20 @@ def _array(value: Any) -> object:
     raise UncacheableError(f"{type(value).__name__} of {kind}")
 
 
-def _frame(value: Any) -> object:
+def _frame(value: LibraryValue) -> object:
     columns = [_extension(value.iloc[:, number].array) for number in range(value.shape[1])]
     return _attributes(value), _stand_in(value.columns), _stand_in(value.index), columns
 
 
-def _series(value: Any) -> object:
+def _series(value: LibraryValue) -> object:
     return _attributes(value), value.name, _stand_in(value.index), _extension(value.array)
 
 
-def _attributes(value: Any) -> object:
+def _attributes(value: LibraryValue) -> object:
     return dict(value.attrs)
 
 
-def _stand_in(index: Any) -> object:
+def _stand_in(index: LibraryValue) -> object:
     """Return what stands for an index, whatever its class."""
     names = list(index.names)
     pandas = sys.modules["pandas"]
@@ -133,11 +139,11 @@ def _stand_in(index: Any) -> object:
     return names, type(index).__name__, _extension(index.array)
 
 
-def _plain(codes: Any) -> Any:
+def _plain(codes: object) -> LibraryValue:
     return sys.modules["numpy"].asarray(codes)
 
 
-def _extension(array: Any) -> object:
+def _extension(array: LibraryValue) -> object:
     """Return what stands for one column: its type, and its values as NumPy holds them or one by one."""
     kind = array.dtype
     if hasattr(kind, "categories"):
@@ -149,21 +155,21 @@ def _extension(array: Any) -> object:
     return str(kind), array.tolist()
 
 
-def _timestamp(value: Any) -> object:
+def _timestamp(value: LibraryValue) -> object:
     number = (
         value.to_datetime64().astype("int64").item()
     )  # `value.value` is in nanoseconds, and not for every year
     return value.isoformat(), number, value.unit, value.fold, str(value.tzinfo)
 
 
-_COLLECTIONS: dict[type, Callable[[Any], object]] = {
+_COLLECTIONS: dict[type, Encoder] = {
     Counter: _mapping,
     OrderedDict: _mapping,
     defaultdict: _default,
     deque: lambda value: (value.maxlen, list(value)),
 }
 
-_BY_NAME: dict[tuple[str, str], Callable[[Any], object]] = {
+_BY_NAME: dict[tuple[str, str], Encoder] = {
     ("numpy", "ndarray"): _array,
     ("pandas", "DataFrame"): _frame,
     ("pandas", "Series"): _series,

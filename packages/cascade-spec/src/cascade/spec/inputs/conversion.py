@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
@@ -21,7 +21,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _MANY: tuple[type, ...] = (list, set, frozenset, tuple)
 
 
-def type_name(kind: Any) -> str:
+def type_name(kind: object) -> str:
     """Return how a type is written for people: a `PosixPath` is a path."""
     if isinstance(kind, type) and not get_args(kind):
         return "path" if _is_path(kind) else kind.__name__
@@ -40,7 +40,7 @@ def _is_path(kind: type) -> bool:
     return any(base.__name__ == "PurePath" and base.__module__.startswith("pathlib") for base in kind.__mro__)
 
 
-def is_type(kind: Any) -> bool:
+def is_type(kind: object) -> bool:
     """Tell whether values can be checked against `kind`."""
     origin = get_origin(kind)
     if kind is Any or kind is None or kind is Ellipsis or origin is Literal:
@@ -52,13 +52,13 @@ def is_type(kind: Any) -> bool:
     return isinstance(origin, type)
 
 
-def many(kind: Any) -> type | None:
+def many(kind: object) -> type | None:
     """Return the container that a type is of: `list`, `set`, `frozenset` or `tuple`; `None` for one of another kind."""
     found = get_origin(kind) or kind
     return found if found in _MANY else None
 
 
-def without_none(kind: Any) -> Any:
+def without_none(kind: object) -> object:
     """Return `X` for `X | None`, and any other type as it is."""
     if get_origin(kind) in (Union, types.UnionType):
         others = [choice for choice in get_args(kind) if choice is not types.NoneType]
@@ -66,7 +66,7 @@ def without_none(kind: Any) -> Any:
     return kind
 
 
-def item_types(kind: Any) -> tuple[Any, ...] | Any:
+def item_types(kind: object) -> object:
     """Return the type of a container's items; for a tuple of fixed length the types, as a tuple."""
     choices = get_args(kind)
     if many(kind) is tuple and choices and choices[-1] is not Ellipsis:
@@ -74,7 +74,7 @@ def item_types(kind: Any) -> tuple[Any, ...] | Any:
     return next(iter(choices), object)
 
 
-def told_by(kind: Any, example: object) -> Any:
+def told_by(kind: object, example: object) -> object:
     """Return the type of a container with that of its items, where only an example tells: `[1, 2]` is a `list[int]`."""
     if kind in _MANY and type(example) is kind and example:
         found = {type(item) for item in example}  # type: ignore[attr-defined]  # a container
@@ -106,7 +106,7 @@ def check_type(value: object, kind: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _check_items(value: Any, kind: Any) -> bool:
+def _check_items(value: Collection[object], kind: object) -> bool:
     items = item_types(kind)
     if isinstance(items, tuple):
         return len(value) == len(items) and all(map(check_type, value, items))
@@ -141,7 +141,7 @@ def _file(text: str) -> File:
     return File(text)
 
 
-def collect_items(texts: Iterable[str], kind: Any) -> Any:
+def collect_items(texts: Iterable[str], kind: object) -> object:
     """Read a container of that type from the texts of its items.
 
     Raises:
@@ -173,7 +173,7 @@ def _parse_json_object(text: str) -> object:
     return found
 
 
-_PARSERS: dict[Any, Callable[[str], object]] = {
+_PARSERS: dict[type, Callable[[str], object]] = {
     date: date.fromisoformat,
     datetime: datetime.fromisoformat,
     dict: _parse_json_object,
@@ -182,13 +182,13 @@ _PARSERS: dict[Any, Callable[[str], object]] = {
 }
 
 
-def _choose(text: str, choices: dict[str, Any]) -> object:
+def _choose(text: str, choices: Mapping[str, object]) -> object:
     if text in choices:
         return choices[text]
     raise ValueError(f"use one of {', '.join(choices)}")
 
 
-def _first_that_fits(text: str, kinds: list[Any]) -> object:
+def _first_that_fits(text: str, kinds: list[object]) -> object:
     problems = []
     for kind in kinds:
         try:

@@ -85,7 +85,7 @@ class File:
     def __repr__(self) -> str:
         return f"File({self._name!r})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return File, (self._name,)
 
 

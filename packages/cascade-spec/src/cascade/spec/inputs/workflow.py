@@ -25,7 +25,7 @@ class WorkflowSpec:
     """The inputs that one workflow function declares while it is called, in their order."""
 
     def __init__(self) -> None:
-        self._contracts: dict[tuple[type, str], Any] = {}
+        self._contracts: dict[tuple[type, str], Declared] = {}
 
     @property
     def contracts(self) -> tuple[Any, ...]:
@@ -52,7 +52,7 @@ class WorkflowSpec:
             _active.reset(token)
 
 
-def collect(workflow: Callable[[], Any]) -> tuple[Any, WorkflowSpec]:
+def collect(workflow: Callable[[], object]) -> tuple[object, WorkflowSpec]:
     """Call a workflow function; return what it gave and the inputs that it declared."""
     with WorkflowSpec().active() as spec:
         return workflow(), spec

@@ -13,15 +13,18 @@ import os
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from cascade.spec.calls.missing import MISSING
 
-_DICT_OF_MODULE: Any = vars(ModuleType)["__dict__"]
-_DICT_OF_CLASS: Any = vars(type)["__dict__"]
-_ORDER_OF_CLASS: Any = vars(type)["__mro__"]
-_MODULE_OF_CLASS: Any = vars(type)["__module__"]
-_QUALNAME_OF_CLASS: Any = vars(type)["__qualname__"]
+Descriptor: TypeAlias = Any
+"""What gives an attribute of a module or a class when it is asked with `__get__`."""
+
+_DICT_OF_MODULE: Descriptor = vars(ModuleType)["__dict__"]
+_DICT_OF_CLASS: Descriptor = vars(type)["__dict__"]
+_ORDER_OF_CLASS: Descriptor = vars(type)["__mro__"]
+_MODULE_OF_CLASS: Descriptor = vars(type)["__module__"]
+_QUALNAME_OF_CLASS: Descriptor = vars(type)["__qualname__"]
 
 
 def main_name() -> str:
@@ -76,7 +79,7 @@ def known_as(module: str) -> str:
     return main_name() if module in _MAINS else _STORED_NAMES.get(module, module)
 
 
-def module_of(value: Any) -> str:
+def module_of(value: object) -> str:
     """Return the name that the module of a function, a class or a task is known by."""
     return known_as(str(getattr(value, "__module__", None) or ""))
 
@@ -155,9 +158,9 @@ def class_order(cls: object) -> tuple[type, ...]:
     return order
 
 
-def own_attributes(cls: object) -> Mapping[str, Any]:
+def own_attributes(cls: object) -> Mapping[str, object]:
     """Return what a class's own body holds, as it stands there."""
-    attributes: Mapping[str, Any] = _DICT_OF_CLASS.__get__(cls)
+    attributes: Mapping[str, object] = _DICT_OF_CLASS.__get__(cls)
     return attributes
 
 

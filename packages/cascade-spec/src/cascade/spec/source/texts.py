@@ -55,7 +55,7 @@ def take(function: Any) -> None:
         _take_modules()
 
 
-def _is_old(text: Text, names: dict[str, Any]) -> bool:
+def _is_old(text: Text, names: dict[str, object]) -> bool:
     """Tell whether a module was loaded again since its text was read."""
     loaded = names.get("__spec__")
     return text.loaded is not loaded or (loaded is None and text.stamp != _stamp(text.file))
@@ -74,7 +74,7 @@ def _take_modules() -> None:
                 read(file, vars(module))
 
 
-def read(file: str, names: dict[str, Any]) -> Text | None:
+def read(file: str, names: dict[str, object]) -> Text | None:
     """Read a file as it is now and keep the text; `None` if there is none. `names` are those of its module."""
     stamp = _stamp(file)
     try:
@@ -89,7 +89,7 @@ def read(file: str, names: dict[str, Any]) -> Text | None:
     return text
 
 
-def texts_of(file: str, names: dict[str, Any]) -> list[Text]:
+def texts_of(file: str, names: dict[str, object]) -> list[Text]:
     """Return the texts that a module may have been made from: first the one that was taken when it was loaded."""
     taken = _taken.get(file)
     if taken is not None and _is_old(taken, names):
