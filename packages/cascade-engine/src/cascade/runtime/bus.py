@@ -7,13 +7,16 @@ import logging
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from cascade.runtime.events import Event
 from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError
 
 E = TypeVar("E", bound=Event)
+_Handler: TypeAlias = Callable[[Any], object]
+"""Takes an event of the type that it subscribed to."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -21,8 +24,8 @@ class MessageBus:
     """Subscribers by event type; a subscriber to a base class hears all below it."""
 
     def __init__(self) -> None:
-        self._handlers: dict[type[Event], list[Callable[[Any], object]]] = {}
-        self._listening: dict[type[Event], tuple[Callable[[Any], object], ...]] = {}
+        self._handlers: dict[type[Event], list[_Handler]] = {}
+        self._listening: dict[type[Event], tuple[_Handler, ...]] = {}
 
     def subscribe(self, event_type: type[E], handler: Callable[[E], object]) -> Callable[[], None]:
         """Call `handler` with each event of that type; return a function that ends this.
@@ -80,7 +83,7 @@ class MessageBus:
                 log_failure(_logger, f"a subscriber failed on {type(event).__name__}", error)
         return interrupt
 
-    def _handlers_of(self, event_type: type[Event]) -> tuple[Callable[[Any], object], ...]:
+    def _handlers_of(self, event_type: type[Event]) -> tuple[_Handler, ...]:
         wanted = (self._handlers.get(cls, ()) for cls in event_type.__mro__)
         found = self._listening[event_type] = tuple(handler for each in wanted for handler in each)
         return found
@@ -96,7 +99,7 @@ def log_failure(logger: logging.Logger, message: str, error: BaseException) -> N
         logger.error(message, exc_info=error)
 
 
-def _is_async(handler: Any) -> bool:
+def _is_async(handler: object) -> bool:
     """Tell whether calling the handler gives something to be awaited: also for partials, wrappers and objects."""
     while isinstance(handler, partial):
         handler = handler.func

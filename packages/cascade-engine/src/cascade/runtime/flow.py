@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import Choice
@@ -33,7 +32,7 @@ class FlowManager:
     def _key(self, node: int) -> NodeKey:
         return NodeKey(self._frame, self._program.paths[node])
 
-    def value(self, node: int) -> Any:
+    def value(self, node: int) -> object:
         """Return a node's value."""
         return self._state.get_result(self._key(node))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
@@ -36,7 +36,7 @@ class Solver(Protocol):
 class Executor(Protocol):
     """Makes one call somewhere. It knows nothing of the graph, and `args` and `kwargs` hold values only."""
 
-    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Call `node.callable_obj` and return its value, or raise what it raises.
 
         When cancelled it returns only after the call has really ended.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from cascade.graph.tree import Call, Choice, Injected, Quotation
 from cascade.runtime.exceptions import RequirementError, RouteNotFoundError
@@ -11,13 +10,16 @@ from cascade.runtime.sharing.capacity import Amount, Name
 from cascade.spec.calls.arguments import Slot, fill, is_marker, value_at
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy
 
-Values = Callable[[int], Any]
+Arguments = tuple[tuple[object, ...], dict[str, object]]
+"""The positional and the keyword arguments of a call."""
+
+Values = Callable[[int], object]
 """Gives the recorded value of the node at a position."""
 
 
-def choose_route(choice: Choice, key: Any) -> int | None:
+def choose_route(choice: Choice, key: object) -> int | None:
     """Return the node of the route for a key; `None` if the router has no such route."""
     try:
         return dict(zip(choice.keys, choice.routes, strict=True)).get(key)
@@ -26,8 +28,8 @@ def choose_route(choice: Choice, key: Any) -> int | None:
 
 
 def resolve_arguments(
-    lazy: LazyResult[Any], call: Call, values: Values, resources: Mapping[str, Any] | None
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    lazy: Lazy, call: Call, values: Values, resources: Mapping[str, object] | None
+) -> Arguments:
     """Return the arguments of a call with every marker replaced by its value.
 
     With `resources=None` injections stay as they are, for a call whose resources are not open yet.
@@ -57,7 +59,7 @@ def resolve_arguments(
     return args, kwargs
 
 
-def _route(lazy: LazyResult[Any], slot: Slot, choice: Choice, key: Any) -> int:
+def _route(lazy: Lazy, slot: Slot, choice: Choice, key: object) -> int:
     route = choose_route(choice, key)
     if route is None:
         raise RouteNotFoundError(lazy.task.name, lazy.task.describe_slot(slot), key, choice.keys)
@@ -65,7 +67,7 @@ def _route(lazy: LazyResult[Any], slot: Slot, choice: Choice, key: Any) -> int:
 
 
 def resolve_needs(
-    lazy: LazyResult[Any], call: Call, values: Values | None, totals: Mapping[Name, Amount]
+    lazy: Lazy, call: Call, values: Values | None, totals: Mapping[Name, Amount]
 ) -> dict[Name, Amount]:
     """Return the amounts that a call needs; lazy ones are left out where `values` is `None`.
 
@@ -97,7 +99,7 @@ def resolve_needs(
     return needs
 
 
-def _check_declared(lazy: LazyResult[Any], name: str, totals: Mapping[Name, Amount]) -> None:
+def _check_declared(lazy: Lazy, name: str, totals: Mapping[Name, Amount]) -> None:
     if name not in totals:
         known = ", ".join(str(each) for each in totals if isinstance(each, str)) or "nothing"
         raise RequirementError(

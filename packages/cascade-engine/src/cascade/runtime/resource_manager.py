@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from cascade.adapters.spawning import spawn
 from cascade.runtime.exceptions import (
@@ -20,13 +20,17 @@ from cascade.runtime.exceptions import (
     ResourceScopeError,
     ResourceYieldError,
 )
-from cascade.spec.common import GIVEN, INPUTS
+from cascade.spec.common import GIVEN, INPUTS, Contract
 from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback, traceback_of
 from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Resource, Scope
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
 """Told of each resource opened (`True`) or released (`False`, with what the release raised)."""
+
+
+_Generator: TypeAlias = Any
+"""A provider that has begun: a generator, or an asynchronous one if its resource `is_async`."""
 
 
 class ResourceRegistry:
@@ -62,7 +66,7 @@ class ResourceRegistry:
             raise ResourceNotFoundError(name, wanted_by, tuple(sorted(self._providers)))
         return found
 
-    def contracts(self, names: Iterable[str] | None = None) -> list[Any]:
+    def contracts(self, names: Iterable[str] | None = None) -> list[Contract]:
         """Return the inputs of all providers, or of those that these names open; the latter are known to be there."""
         if names is None:
             return [each for provider in self._providers.values() for each in provider.inputs.values()]
@@ -137,13 +141,13 @@ def _renamed(provider: Resource, name: str) -> Resource:
 class ResourceStack:
     """Open resources, the last one on top. Opened and closed in one asyncio task."""
 
-    def __init__(self, values: dict[str, Any], announce: Announce) -> None:
+    def __init__(self, values: dict[str, object], announce: Announce) -> None:
         self.values = values
         self._announce = announce
-        self._open: list[tuple[Resource, Any]] = []
+        self._open: list[tuple[Resource, _Generator]] = []
         self.unsettled = 0  # atomic ones that were opened, and not released without an error
 
-    async def open(self, resource: Resource) -> Any:
+    async def open(self, resource: Resource) -> object:
         """Enter a provider and return its value; what it requires is open.
 
         Raises:
@@ -152,7 +156,7 @@ class ResourceStack:
         injected = {parameter: self.values[name] for parameter, name in resource.requires.items()}
         for parameter, contract in resource.inputs.items():
             injected[parameter] = contract.read(self.values[INPUTS])
-        generator: Any = resource.func(**injected)
+        generator: _Generator = resource.func(**injected)
         try:
             value = await anext(generator) if resource.is_async else next(generator)
         except (StopIteration, StopAsyncIteration):
@@ -183,7 +187,9 @@ class ResourceStack:
         return errors
 
 
-async def _release(resource: Resource, generator: Any, failure: BaseException | None) -> BaseException | None:
+async def _release(
+    resource: Resource, generator: _Generator, failure: BaseException | None
+) -> BaseException | None:
     """Let a provider finish; return what it raised of its own."""
     try:
         if resource.is_async:
@@ -234,10 +240,10 @@ class RunResources:
             None  # what the keeper was cancelled with while it held the resources
         )
         self._held: tuple[str, ...] = ()  # at that moment
-        self.values: dict[str, Any] = {INPUTS: inputs}
+        self.values: dict[str, object] = {INPUTS: inputs}
         self._registry = registry
-        self._wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None] | None = None
-        self._opening: dict[str, asyncio.Future[Any]] = {}
+        self._wanted: asyncio.Queue[tuple[Resource, asyncio.Future[object]] | None] | None = None
+        self._opening: dict[str, asyncio.Future[object]] = {}
         self.keeper: asyncio.Task[list[BaseException]] | None = None
         self._failure: BaseException | None = None
         self._stack = ResourceStack(self.values, announce)
@@ -299,7 +305,7 @@ class RunResources:
             self._held = tuple(name for name in self.values if name not in GIVEN)
             self._fail(cancelled)
 
-    async def _shared(self, resource: Resource, context: Context) -> Any:
+    async def _shared(self, resource: Resource, context: Context) -> object:
         if resource.name in self.values:
             return self.values[resource.name]
         opening = self._opening.get(resource.name)
@@ -308,14 +314,14 @@ class RunResources:
             self._want(resource, opening, context)
         return await asyncio.shield(opening)
 
-    def _want(self, resource: Resource, opening: asyncio.Future[Any], context: Context) -> None:
+    def _want(self, resource: Resource, opening: asyncio.Future[object], context: Context) -> None:
         if self._wanted is None:
             self._wanted = asyncio.Queue()
             self.keeper = spawn(self._keep(self._wanted), context)
         self._wanted.put_nowait((resource, opening))
 
     async def _keep(
-        self, wanted: asyncio.Queue[tuple[Resource, asyncio.Future[Any]] | None]
+        self, wanted: asyncio.Queue[tuple[Resource, asyncio.Future[object]] | None]
     ) -> list[BaseException]:
         """Open what is wanted until told to close; all of it in this one asyncio task."""
         stack = self._stack

@@ -18,7 +18,7 @@ from cascade.spec.errors import UnknownSettingError
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Resource
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class OnFailure(StrEnum):
@@ -147,7 +147,7 @@ class Row:
     """One row of the table: a setting's name, its type, what it means, and how a command line takes it, if it does."""
 
     name: str
-    type: Any
+    type: object
     meaning: str
     flag: Flag | None
 
@@ -196,7 +196,7 @@ def refuse(call: str, name: str, known: tuple[str, ...]) -> NoReturn:
 _HOMES = {"Engine(...)": ENGINE_SETTINGS, "engine.run(...)": ENGINE_RUN_SETTINGS}
 
 
-def part_of(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def part_of(settings: Mapping[str, object], names: Iterable[str]) -> dict[str, Any]:
     """Return those of the settings that have one of these names."""
     return {name: settings[name] for name in names if name in settings}
 

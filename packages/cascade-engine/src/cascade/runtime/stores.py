@@ -20,7 +20,7 @@ STATE_OPTIONS = tuple(StoreSettings.__annotations__)
 """The settings that only a state of a URL takes; the codec serves the cache too."""
 
 
-def state_of(settings: Mapping[str, Any]) -> StateBackendFactory | None:
+def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
     """Return what makes the state backend of a run with these settings; `None` for the one in memory.
 
     Raises:
@@ -46,7 +46,7 @@ def state_of(settings: Mapping[str, Any]) -> StateBackendFactory | None:
     return made
 
 
-def cache_maker(settings: Mapping[str, Any]) -> Callable[[], tuple[CacheBackend, bool]]:
+def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBackend, bool]]:
     """Return what gives the cache, and whether it was opened for these settings and is to be closed with them.
 
     Nothing is opened before that is called.
@@ -65,13 +65,13 @@ def cache_maker(settings: Mapping[str, Any]) -> Callable[[], tuple[CacheBackend,
     return lambda: (cache, False)
 
 
-def codec_of(settings: Mapping[str, Any]) -> Codec | None:
+def codec_of(settings: Mapping[str, object]) -> Codec | None:
     """Return the codec that settings ask for; `None` for that of each store.
 
     Raises:
         SpecError: If it is none.
     """
-    given = settings.get(CODEC)
+    given: Any = settings.get(CODEC)
     if isinstance(given, str):
         from cascade.adapters.codec.codec_words import codec_from_word  # noqa: PLC0415 - who keeps nothing needs none
 
@@ -79,12 +79,12 @@ def codec_of(settings: Mapping[str, Any]) -> Codec | None:
     return None if given is None else checked_part(CODEC, given, "encode", "decode")
 
 
-def _codec_option(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _codec_option(settings: Mapping[str, object]) -> dict[str, Any]:
     codec = codec_of(settings)
     return {} if codec is None else {CODEC: codec}
 
 
-def _cache_in_memory(settings: Mapping[str, Any]) -> tuple[CacheBackend, bool]:
+def _cache_in_memory(settings: Mapping[str, object]) -> tuple[CacheBackend, bool]:
     """Return the cache of an engine that is given none.
 
     That of recorded runs hands each caller an object of its own: what a run that goes on reads from its store is such
@@ -113,7 +113,7 @@ def checked_part(setting: str, given: Part, *methods: str) -> Part:
 _FORMS = "a URL as text (sqlite:///file.db, redis://host:6379/0), or a backend"
 
 
-def _either(settings: Mapping[str, Any], name: str, older: str) -> Any:
+def _either(settings: Mapping[str, object], name: str, older: str) -> Any:
     value, old = settings.get(name), settings.get(older)
     if value is not None and old is not None:
         raise SpecError(f"both {name}= and {older}=", f"give {name}= alone: {older} is its older spelling")

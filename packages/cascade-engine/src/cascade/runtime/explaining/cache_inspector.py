@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from cascade.runtime.explaining.key_differences import Change, KeyDifference, closest, key_differences
 from cascade.runtime.explaining.verdicts import Answer, ItemCount, Verdict, failure
@@ -12,7 +11,7 @@ from cascade.runtime.frames.map_runs import Items
 from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheEntry, CacheKey, CachePolicy, Hit
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 ENTRIES = 1000
 """The last entries of a task that a call is compared with."""
@@ -39,7 +38,7 @@ class CacheInspector:
         return await self._dated(answer, key, policy.ttl), hit
 
     async def items(
-        self, policy: CachePolicy, task: Task[Any], items: Items
+        self, policy: CachePolicy, task: AnyTask, items: Items
     ) -> tuple[Answer, ItemCount, Hit | None]:
         """Return what there is for the items of a map: the list of all values, if each is there.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.adapters.state.memory_state import InMemoryStateBackend
@@ -22,7 +21,7 @@ from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import Lazy, MappedLazyResult, ParamLazyResult
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8
@@ -158,7 +157,7 @@ class Explanation:
         return found
 
     async def _answer(
-        self, node: int, lazy: LazyResult[Any], is_blind: bool, is_gated: bool
+        self, node: int, lazy: Lazy, is_blind: bool, is_gated: bool
     ) -> tuple[Answer, Hit | None]:
         """Return the answer for a node that is not skipped, and its value if that is known."""
         policy = lazy.policies.cache

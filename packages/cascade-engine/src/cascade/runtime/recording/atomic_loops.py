@@ -6,7 +6,6 @@ No round of such a loop would count as done before the run ends, so nothing of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.runtime.exceptions import AtomicLoopError
@@ -14,9 +13,9 @@ from cascade.runtime.frames.atomic_dependencies import waited_for
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.spec.internal_tasks import INTERNAL
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy
 from cascade.spec.resource import Inject
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 _OWN = frozenset(INTERNAL.values())
 """Cascade's own tasks, which may be handed over many times without a loop."""
@@ -27,11 +26,11 @@ class AtomicLoops:
 
     def __init__(self, registry: ResourceRegistry) -> None:
         self._registry = registry
-        self._reached: dict[Task[Any], tuple[Task[Any], ...]] = {}
-        self._loops: dict[Task[Any], Task[Any] | None] = {}
-        self._checked: set[Task[Any]] = set()
+        self._reached: dict[AnyTask, tuple[AnyTask, ...]] = {}
+        self._loops: dict[AnyTask, AnyTask | None] = {}
+        self._checked: set[AnyTask] = set()
 
-    def check(self, program: Program, lazies: list[LazyResult[Any]], atomic: str = "") -> None:
+    def check(self, program: Program, lazies: list[Lazy], atomic: str = "") -> None:
         """Check that no loop which the source of these tasks shows depends on an atomic resource.
 
         `atomic` is the resource that all of the tree depends on; empty for none.
@@ -57,7 +56,7 @@ class AtomicLoops:
                         self._refuse(each, taken)
                 self._checked.add(task)
 
-    def _refuse(self, task: Task[Any], resource: str) -> None:
+    def _refuse(self, task: AnyTask, resource: str) -> None:
         """Refuse a call that depends on a resource if it leads to a loop by tail calls."""
         if task not in self._loops:
             self._loops[task] = next((each for each in self._reachable(task) if self._is_in_loop(each)), None)
@@ -65,10 +64,10 @@ class AtomicLoops:
         if loop is not None:
             raise AtomicLoopError(resource, loop.name)
 
-    def _is_in_loop(self, task: Task[Any]) -> bool:
+    def _is_in_loop(self, task: AnyTask) -> bool:
         return any(task in self._reachable(each) for each in tail_calls(task))
 
-    def _reachable(self, task: Task[Any]) -> tuple[Task[Any], ...]:
+    def _reachable(self, task: AnyTask) -> tuple[AnyTask, ...]:
         """Return the task and all that it leads to by tail calls."""
         known = self._reached.get(task)
         if known is None:
@@ -83,13 +82,13 @@ class AtomicLoops:
         return known
 
 
-def _injected(task: Task[Any]) -> Iterator[str]:
+def _injected(task: AnyTask) -> Iterator[str]:
     """Give the names of the resources that a task takes by default."""
     for parameter in task.signature.parameters.values():
         if isinstance(parameter.default, Inject):
             yield parameter.default.name
 
 
-def goes_round(task: Task[Any], met: Iterable[Task[Any]]) -> bool:
+def goes_round(task: AnyTask, met: Iterable[AnyTask]) -> bool:
     """Tell whether a task that is handed over as the next target was there before."""
     return task not in _OWN and task in met

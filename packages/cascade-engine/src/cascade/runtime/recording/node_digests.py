@@ -19,17 +19,15 @@ from cascade.spec.calls.missing import MISSING
 from cascade.spec.code import code_version
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import MapError, UncacheableError
-from cascade.spec.lazy_types import ConfiguredLazyResult, LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.source.references import module_of
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask, Task
 
 _NODE_BYTES = 8
 _EMPTY = blake2b(digest_size=_NODE_BYTES)
 
 
-def node_shape(
-    rows: StructureRows, lazy: LazyResult[object], call: Call, hidden: Mapping[Task[object], str]
-) -> bytes:
+def node_shape(rows: StructureRows, lazy: Lazy, call: Call, hidden: Mapping[AnyTask, str]) -> bytes:
     """Return what is the same for a node in all trees of its structure. `hidden` has the code of nameless tasks."""
     shape = rows.call(lazy)  # without policies: they say how a call is made, not what it gives
     if lazy.task in hidden:  # inside functions many tasks may have one reference
@@ -39,7 +37,7 @@ def node_shape(
     return shape + repr((call.slots, call.defaults)).encode("utf-8", "surrogatepass")
 
 
-def node_digest(shape: bytes, lazy: LazyResult[object], call: Call, paths: list[bytes]) -> bytes:
+def node_digest(shape: bytes, lazy: Lazy, call: Call, paths: list[bytes]) -> bytes:
     """Return a digest of what a node is. `paths` has the digest of each node's path, by position."""
     is_leaf = call is NO_CALL or not (call.slots or call.defaults or call.conditions)
     is_common = is_leaf and type(lazy) in _COMMON and lazy.policies.otherwise is MISSING

@@ -19,7 +19,7 @@ from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
 from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
 from cascade.spec.error_text import is_error
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy, LazyResult
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice
@@ -131,7 +131,7 @@ class Recorder:
         self.state.keep_result(key, value, label)
         self.commits.note_ended()
 
-    def keep_target(self, job: Job, target: LazyResult[object]) -> None:
+    def keep_target(self, job: Job, target: Lazy) -> None:
         """Note that the call has returned the target that its loop goes on with.
 
         Raises:

@@ -19,7 +19,7 @@ from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.run_differences import Differences, compare, merged
 from cascade.runtime.recording.run_record import NEVER_STORED, code_of, make_record
 from cascade.spec.calls.missing import MISSING
-from cascade.spec.common import EnvContract, ParamContract
+from cascade.spec.common import Contract
 from cascade.spec.digest_rules import made_by
 from cascade.spec.durable import DurableStateBackend, NextRound, RunRecord
 from cascade.spec.errors import RunRulesError
@@ -87,7 +87,7 @@ class Resumption:
         self._go_on(merged(known, now) if self._changed.texts else known)
         return later
 
-    def _contracts(self, tree: Tree) -> list[ParamContract | EnvContract]:
+    def _contracts(self, tree: Tree) -> list[Contract]:
         """Return the inputs of the resources that a tree takes."""
         names = dict.fromkeys(name for call in tree.structure.calls for name in call.resources())
         return self._registry.contracts(names)

@@ -17,20 +17,19 @@ from cascade.graph.structure_digests import StructureRows, structure_digest
 from cascade.graph.tree import Structure, Tree
 from cascade.runtime.recording.node_digests import literal_digest, node_digest, node_shape
 from cascade.spec.code import code_version
-from cascade.spec.common import EnvContract, ParamContract, SecretValue
+from cascade.spec.common import Contract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
-from cascade.spec.lazy_types import LazyResult, ParamLazyResult
-from cascade.spec.task import Task, TaskReference
+from cascade.spec.lazy_types import Lazy, ParamLazyResult
+from cascade.spec.task import AnyTask, TaskReference
 
 _INTERNAL = frozenset(INTERNAL.values())
 
 NEVER_STORED = _INTERNAL - {CALL_FACTORY}
 """Cascade's own tasks whose values are never stored: inputs, and what only hands on or gathers other values."""
 
-_Contract = ParamContract | EnvContract
 _SALT_BYTES = 16
 
 
@@ -38,7 +37,7 @@ def make_record(
     tree: Tree,
     inputs: Mapping[str, object],
     salt: bytes | None,
-    of_resources: Iterable[_Contract] = (),
+    of_resources: Iterable[Contract] = (),
 ) -> RunRecord:
     """Return the record of a run whose first target has this tree; the salt is that of an earlier record, if any.
 
@@ -95,7 +94,7 @@ def _outline(tree: Tree) -> _Outline:
     return known
 
 
-def code_of(lazies: Iterable[LazyResult[object]]) -> set[CodeRecord]:
+def code_of(lazies: Iterable[Lazy]) -> set[CodeRecord]:
     """Return the code of the tasks that are called, but Cascade's own. Tasks of one name have one record together."""
     versions: dict[TaskReference, set[str]] = {}
     for task in _tasks(lazies):
@@ -106,16 +105,16 @@ def code_of(lazies: Iterable[LazyResult[object]]) -> set[CodeRecord]:
     }
 
 
-def _tasks(lazies: Iterable[LazyResult[object]]) -> set[Task[object]]:
+def _tasks(lazies: Iterable[Lazy]) -> set[AnyTask]:
     return {lazy.task for lazy in lazies} - _INTERNAL
 
 
-def _contracts_in(lazies: Iterable[LazyResult[object]]) -> list[_Contract]:
+def _contracts_in(lazies: Iterable[Lazy]) -> list[Contract]:
     return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
 
 
 def _inputs(
-    contracts: Iterable[_Contract], inputs: Mapping[str, object], salt: bytes
+    contracts: Iterable[Contract], inputs: Mapping[str, object], salt: bytes
 ) -> Iterator[tuple[str, bytes]]:
     """Give a digest of each input that is given or that a tree reads, but for secrets and `identity=False`.
 
@@ -130,7 +129,7 @@ def _inputs(
         yield name, scrypt(literal_digest(value), salt=salt, n=1 << 12, r=8, p=1, dklen=16)
 
 
-def _is_compared(contract: _Contract) -> bool:
+def _is_compared(contract: Contract) -> bool:
     """Tell whether a run that goes on must have the value that it began with. A password may be a new one."""
     return not contract.secret and (isinstance(contract, ParamContract) or contract.identity)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
 
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
@@ -12,9 +11,9 @@ from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import Executor
 from cascade.spec.errors import SpecError
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import Lazy
 from cascade.spec.policies.mode import Mode
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 
 class Placement:
@@ -45,7 +44,7 @@ class Placement:
             )
         return given
 
-    def executor_of(self, task: Task[Any]) -> Executor:
+    def executor_of(self, task: AnyTask) -> Executor:
         """Return where the calls of a task are made."""
         return self.default if task.on is None else self._named[task.on]
 
@@ -55,7 +54,7 @@ class Placement:
         made: AbstractAsyncContextManager[object] = nullcontext() if admission is None else admission(node)
         return made
 
-    def check(self, task: Task[Any]) -> None:
+    def check(self, task: AnyTask) -> None:
         """Check that there is an executor of the name that a task gives.
 
         Raises:
@@ -64,16 +63,16 @@ class Placement:
         if task.on is not None and task.on not in self._named:
             raise UnknownExecutorError(task.name, task.on, tuple(self._named))
 
-    def mode_of(self, lazy: LazyResult[Any]) -> Mode | None:
+    def mode_of(self, lazy: Lazy) -> Mode | None:
         """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
         local = self._local if lazy.task.on is None else self._local_named(lazy.task.on)
         return None if local is None else local.mode_of(lazy.task, lazy.policies.mode)
 
-    def is_inline(self, lazy: LazyResult[Any]) -> bool:
+    def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
         return self.is_local and self.mode_of(lazy) is Mode.INLINE
 
-    def runs_on_loop(self, lazy: LazyResult[Any]) -> bool:
+    def runs_on_loop(self, lazy: Lazy) -> bool:
         """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
         if lazy.task.on is not None and self._local_named(lazy.task.on) is None:
             return False
