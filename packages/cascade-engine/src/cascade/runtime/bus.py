@@ -1,4 +1,8 @@
-"""The message bus: hands events to those who subscribed to their type."""
+"""The message bus: hands events to those who subscribed to their type.
+
+Handlers are plain functions. They are called at once, in the thread of the event loop, and so hold up the run for as
+long as they take. No event is made that nobody hears.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +25,20 @@ _logger = logging.getLogger(__name__)
 
 
 class MessageBus:
-    """Subscribers by event type; a subscriber to a base class hears all below it."""
+    """The handlers of events, by the type of event that they subscribed to.
+
+    Who subscribes to a base class hears all classes below it; `Event` is the base of all. One bus may serve many
+    engines.
+    """
 
     def __init__(self) -> None:
         self._handlers: dict[type[Event], list[_Handler]] = {}
         self._listening: dict[type[Event], tuple[_Handler, ...]] = {}
 
     def subscribe(self, event_type: type[E], handler: Callable[[E], object]) -> Callable[[], None]:
-        """Call `handler` with each event of that type; return a function that ends this.
+        """Call `handler` with each event of that type, or a type below it; return a function that ends this.
 
-        Handlers are called in the order of their subscription, at once and in the loop's thread.
+        Handlers of one type are called in the order of their subscription, those of a base class after them.
 
         Raises:
             SpecError: If the type is no event, or the handler a coroutine function.
@@ -53,14 +61,14 @@ class MessageBus:
         return unsubscribe
 
     def hears(self, event_type: type[Event]) -> bool:
-        """Tell whether somebody listens to that type, so that no event is built for nobody."""
+        """Tell whether somebody listens to that type, so that no event is made for nobody."""
         if not self._handlers:
             return False
         found = self._listening.get(event_type)
         return bool(self._handlers_of(event_type) if found is None else found)
 
     def publish(self, event: Event) -> None:
-        """Hand over an event. What a handler raises is logged, and neither stops the run nor the other handlers.
+        """Hand over an event. What a handler raises is logged; it stops neither the run nor the other handlers.
 
         Raises:
             KeyboardInterrupt, SystemExit: If a handler raised it; when all handlers have been called.
@@ -90,7 +98,7 @@ class MessageBus:
 
 
 def log_failure(logger: logging.Logger, message: str, error: BaseException) -> None:
-    """Log what code of the user's raised beside a run, with its traceback if that can be had."""
+    """Log what the user's own code raised beside a run, with its traceback if that can be had."""
     try:
         traceback.format_exception(error)
     except BaseException:  # noqa: BLE001 - the attributes of an exception may be the user's own code

@@ -1,4 +1,8 @@
-"""Events: what a run tells those who listen. Values never appear in them, unless previews are asked for."""
+"""Events: what a run tells those who subscribe to its message bus.
+
+Events never change. No value of a task or parameter stands in them, but the text that `Engine(preview=...)` makes of a
+result. Times are durations in seconds; an event has no time of its own. Errors are given as text.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,15 @@ from enum import StrEnum
 
 
 class SkipReason(StrEnum):
-    """Why a node never started."""
+    """Why a node never started. Each such node is told once, by one `TaskSkipped`.
+
+    `CONDITION_FALSE`: its own condition is false. `UPSTREAM_...`: something that it waits for has no value: a task that
+    it comes after (sequence), its condition, an amount of its constraints, an argument (data), or the route that its
+    router chose. `PRUNED`: it belongs to a route that was not chosen. `NOT_NEEDED`: only skipped nodes wanted it.
+    `UPSTREAM_FAILED`: something that it waits for has failed, and the run goes on with the rest
+    (`on_failure="finish"`). `RUN_STOPPED`: the run ended before its turn. `CACHE_HIT` and `RECOVERED`: its value was
+    there, in the cache or in the record of the run.
+    """
 
     CONDITION_FALSE = "ConditionFalse"
     UPSTREAM_SEQUENCE = "UpstreamSkipped_Sequence"
@@ -25,7 +37,7 @@ class SkipReason(StrEnum):
 
 
 class Status(StrEnum):
-    """How a run or a task ended."""
+    """How a run or a call has ended."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -34,14 +46,21 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base of all events; whoever subscribes to it hears every one."""
+    """The base of all events. Who subscribes to it hears every event.
+
+    `run_id` is the name of the run: the one that it was given, or a random one of 32 hex digits.
+    """
 
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A run begins. `params` holds names only."""
+    """A run begins, before its first call.
+
+    `target_tasks` names the tasks of the target, those of each item if it is a list or a dict; `params` names the
+    parameters that were given.
+    """
 
     target_tasks: tuple[str, ...]
     params: tuple[str, ...]
@@ -49,7 +68,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
-    """A run has ended, its resources are released. `duration` is in seconds."""
+    """A run has ended, and its resources are released. The last event of a run.
+
+    `duration` is in seconds, from the beginning to the end of the run. `error` is the text of what it raises.
+    """
 
     status: Status
     duration: float
@@ -58,7 +80,11 @@ class RunFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent(Event):
-    """The base of events about one call. In a run's first graph `task_id` is the id of the node."""
+    """The base of events about one call.
+
+    `task_id` is the id of the node, `n3` say, with the number of its tree behind it (`n3@2`) unless that is the run's
+    first, and the index for an item of a map (`n3[0]`). `task_name` is the name of the task, or of the input.
+    """
 
     task_id: str
     task_name: str
@@ -66,7 +92,7 @@ class TaskEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskExecutionStarted(TaskEvent):
-    """A call begins."""
+    """A call begins: its resources are open, and its first attempt is made. Retries have no event of this kind."""
 
     def __init__(self, run_id: str, task_id: str, task_name: str) -> None:
         # This and the next are made once per node. The `__init__` that a frozen dataclass is given looks each slot up
@@ -110,7 +136,7 @@ class TaskExecutionFinished(TaskEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskSkipped(TaskEvent):
-    """A call is not made."""
+    """A call is not made, and why."""
 
     reason: SkipReason
 
@@ -127,21 +153,24 @@ class TaskRetrying(TaskEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskBlocked(TaskEvent):
-    """A call waits until others give back what it needs."""
+    """A call waits until others give back capacity that it needs; `reason` says what it waits for."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBypassed(TaskEvent):
-    """A call is made, or its value kept, without the cache. Comes once in a run for each task and kind of problem."""
+    """A cached call is made, or its value kept, without the cache; `reason` says why.
+
+    Comes once in a run for each task and kind of problem.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceAcquired(Event):
-    """A resource is open."""
+    """A resource is open. `scope` is `"run"` or `"task"`."""
 
     name: str
     scope: str
@@ -149,7 +178,7 @@ class ResourceAcquired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ResourceReleased(Event):
-    """A resource is closed; `error` tells what its release raised."""
+    """A resource is closed. `scope` is `"run"` or `"task"`, `error` the text of what its release raised."""
 
     name: str
     scope: str

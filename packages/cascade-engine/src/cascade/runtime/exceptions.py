@@ -1,4 +1,8 @@
-"""Errors of the engine: what goes wrong when a graph is prepared or run. A task's own exception is never wrapped."""
+"""Errors of the engine: what goes wrong when a graph is prepared or run.
+
+Each derives from `CascadeRuntimeError` and, where one fits, from a builtin error. The facts are attributes, the text
+says what to do next. What a task raises itself is never wrapped. All can be pickled.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from cascade.spec.errors import CascadeError
 
 
 class CascadeRuntimeError(CascadeError, RuntimeError):
-    """The root of the engine's errors."""
+    """The root of the engine's errors. Also a `CascadeError`, which is the root of all of Cascade's."""
 
 
 @dataclass(eq=False)
@@ -34,9 +38,9 @@ class DependencyMissingError(CascadeRuntimeError, LookupError):
 
 @dataclass(eq=False)
 class ProvisionalValueError(CascadeRuntimeError):
-    """A value that a cache does not take: an atomic resource that is still open may undo what it stands for.
+    """A value is not put into the cache, because an atomic resource that is still open may undo what the call did.
 
-    It comes in `CacheBypassed` events and is not raised.
+    It is the reason in a `CacheBypassed` event and is not raised.
     """
 
     task: str
@@ -51,7 +55,10 @@ class ProvisionalValueError(CascadeRuntimeError):
 
 @dataclass(eq=False)
 class RouteNotFoundError(CascadeRuntimeError, LookupError):
-    """A selector gave a key that its router has no route for."""
+    """A selector gave a key that its router has no route for.
+
+    `argument` says where the router stands in the call of `task`; `known` are the keys of its routes.
+    """
 
     task: str
     argument: str
@@ -67,7 +74,7 @@ class RouteNotFoundError(CascadeRuntimeError, LookupError):
 
 @dataclass(eq=False)
 class AtomicLoopError(CascadeRuntimeError, ValueError):
-    """A loop of a recorded run rests on an atomic resource that is open for the whole run.
+    """A loop of a recorded run depends on an atomic resource that is open for the whole run.
 
     No round of it could count as done before the run ends, so nothing of the loop would be recorded.
     """
@@ -85,7 +92,7 @@ class AtomicLoopError(CascadeRuntimeError, ValueError):
 
 @dataclass(eq=False)
 class IdempotencyKeyError(CascadeRuntimeError, TypeError):
-    """A task asks for its idempotency key, and one of its arguments has no form that could go into the key."""
+    """A task asks for its idempotency key, and one of its arguments can't be a part of it; `kind` is its type."""
 
     task: str
     argument: str
@@ -101,7 +108,7 @@ class IdempotencyKeyError(CascadeRuntimeError, TypeError):
 
 @dataclass(eq=False)
 class MapItemSkippedError(CascadeRuntimeError, LookupError):
-    """An item of a map has no value, because what it called was skipped."""
+    """An item of a map has no value, because what it called was skipped. `index` begins at 0."""
 
     task: str
     index: int
@@ -127,7 +134,7 @@ class TaskTimeoutError(CascadeRuntimeError, TimeoutError):
 
 @dataclass(eq=False)
 class TaskCancelledError(CascadeRuntimeError):
-    """A call ended in a cancellation that nobody had asked the run for: that is a failure of its task.
+    """A call was cancelled, though nobody had cancelled its run: that counts as a failure of its task.
 
     The `CancelledError` is the `__cause__`.
     """
@@ -143,7 +150,10 @@ class TaskCancelledError(CascadeRuntimeError):
 
 @dataclass(eq=False)
 class ResourceCancelledError(CascadeRuntimeError):
-    """The asyncio task that holds the shared resources of a run was cancelled by somebody else."""
+    """The asyncio task that holds the shared resources of a run was cancelled, and not by the run.
+
+    `resources` names those that were open; the `CancelledError` is the `__cause__`.
+    """
 
     resources: tuple[str, ...]
 
@@ -154,7 +164,7 @@ class ResourceCancelledError(CascadeRuntimeError):
 
 @dataclass(eq=False)
 class InlineTimeoutError(CascadeRuntimeError, ValueError):
-    """A timeout on a plain function in the loop's own thread, where it could never fire."""
+    """A plain function that runs in the event loop's own thread has a timeout, which could never fire there."""
 
     task: str
 
@@ -167,7 +177,7 @@ class InlineTimeoutError(CascadeRuntimeError, ValueError):
 
 @dataclass(eq=False)
 class ResourceNotFoundError(CascadeRuntimeError, LookupError):
-    """A resource is injected that nobody registered."""
+    """A resource is injected that nobody registered. `wanted_by` says who takes it, `known` what is registered."""
 
     resource: str
     wanted_by: str
@@ -183,7 +193,7 @@ class ResourceNotFoundError(CascadeRuntimeError, LookupError):
 
 @dataclass(eq=False)
 class ResourceCycleError(CascadeRuntimeError, ValueError):
-    """Resources that need each other; `names` are those of the cycle, in its order."""
+    """Resources need each other. `names` are those of the cycle, each before the one that it needs."""
 
     names: tuple[str, ...]
 
@@ -195,7 +205,7 @@ class ResourceCycleError(CascadeRuntimeError, ValueError):
 
 @dataclass(eq=False)
 class ResourceScopeError(CascadeRuntimeError, ValueError):
-    """A resource that is to outlive one that it needs, or that a place can't take."""
+    """A resource of scope `task` is taken by what lives longer than a call, `user`."""
 
     user: str
     resource: str
@@ -207,7 +217,7 @@ class ResourceScopeError(CascadeRuntimeError, ValueError):
 
 @dataclass(eq=False)
 class ResourceYieldError(CascadeRuntimeError):
-    """A provider that yields never or more than once."""
+    """A provider yields never, or more than once."""
 
     resource: str
     problem: str
@@ -218,7 +228,7 @@ class ResourceYieldError(CascadeRuntimeError):
 
 @dataclass(eq=False)
 class RequirementError(CascadeRuntimeError, ValueError):
-    """A constraint that the engine can never meet."""
+    """A constraint asks for more than the engine has, for what it does not declare, or for no amount at all."""
 
     task: str
     resource: str
@@ -230,7 +240,7 @@ class RequirementError(CascadeRuntimeError, ValueError):
 
 @dataclass(eq=False)
 class UnknownParamError(CascadeRuntimeError, LookupError):
-    """A value is given for a parameter that the workflow does not declare."""
+    """A value is given for a parameter that the workflow does not declare. `known` are those that it does."""
 
     name: str
     known: tuple[str, ...]
@@ -242,7 +252,7 @@ class UnknownParamError(CascadeRuntimeError, LookupError):
 
 @dataclass(eq=False)
 class UnknownExecutorError(CascadeRuntimeError, LookupError):
-    """A task is to run on an executor that the engine does not have."""
+    """A task is to run on an executor that the engine does not have. `known` are the names of those that it has."""
 
     task: str
     executor: str
@@ -282,7 +292,7 @@ class EngineClosedError(CascadeRuntimeError):
 
 @dataclass(eq=False)
 class RunChangedError(CascadeRuntimeError, ValueError):
-    """A recorded run is asked to go on as another one than it began as; `changes` names what differs."""
+    """A recorded run is asked to go on, and is another one than it began as; `changes` tells each difference."""
 
     run_id: str
     changes: tuple[str, ...]
@@ -290,9 +300,9 @@ class RunChangedError(CascadeRuntimeError, ValueError):
     def __str__(self) -> str:
         shown = self.changes[:_CHANGES_SHOWN]
         more = len(self.changes) - len(shown)
-        told = "; ".join(shown) + (f"; and {more} more" if more else "")
+        changes = "; ".join(shown) + (f"; and {more} more" if more else "")
         return (
-            f"run '{self.run_id}' began otherwise: {told}. Give resume=\"compatible\" to keep what did not change, "
+            f"run '{self.run_id}' began otherwise: {changes}. Give resume=\"compatible\" to keep what did not change, "
             f"restart=True to begin anew, or another run_id"
         )
 
@@ -301,4 +311,4 @@ _CHANGES_SHOWN = 10
 
 
 class BlockedLoopWarning(UserWarning):
-    """A task held the event loop for long while others waited."""
+    """A task has held the event loop for long while others waited for it."""

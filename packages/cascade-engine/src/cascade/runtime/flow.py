@@ -1,4 +1,8 @@
-"""Flow: decides from recorded facts alone what is skipped, pruned or ready."""
+"""Flow decides skips: from the facts of a run alone, which nodes are ready, which are skipped and why.
+
+So a run that goes on after an interruption decides as it would have done without one, and an explanation, which runs
+nothing, as a run would.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,13 @@ from cascade.spec.protocols import StateBackend
 
 
 class FlowManager:
-    """Judges the nodes of one frame by the facts in a state backend.
+    """Decides what becomes of the nodes of one frame, by the facts in a state backend.
 
-    A settled node with neither a value nor a skip has failed.
+    Nodes are told by their position in the program. A node is settled when its call has ended or it was skipped; one
+    that is settled and has neither a value nor a skip has failed. A falsy value is a value.
     """
 
-    # What was judged once counts from then on, and the value that it was judged by may be gone.
+    # Decisions are remembered: the value that one was made by may have been freed since.
     __slots__ = ("_frame", "_program", "_routes", "_state", "_truths")
 
     def __init__(self, program: Program, state: StateBackend, frame: FrameKey) -> None:
@@ -33,15 +38,19 @@ class FlowManager:
         return NodeKey(self._frame, self._program.paths[node])
 
     def value(self, node: int) -> object:
-        """Return a node's value."""
+        """Return the value of a node.
+
+        Raises:
+            KeyError: If it has none.
+        """
         return self._state.get_result(self._key(node))
 
     def has_value(self, node: int) -> bool:
-        """Tell whether a node has a value; one with `otherwise` has, though it is skipped."""
+        """Tell whether a node has a value. One that was skipped has, if `otherwise` takes the place of its value."""
         return self._state.has_result(self._key(node))
 
     def conditions_hold(self, node: int) -> bool:
-        """Tell whether all conditions of a node have come true."""
+        """Tell whether all conditions of a node have come true; one without a value has not."""
         return all(
             self.has_value(condition) and self._is_true(condition)
             for condition in self._program.calls[node].conditions
@@ -62,7 +71,10 @@ class FlowManager:
         return self._routes[id(choice)]
 
     def verdict(self, node: int) -> SkipReason | None:
-        """Return why a node is skipped, now that all it demanded has settled; `None` if it is ready."""
+        """Return why a node is skipped, now that all it demanded has settled; `None` if it is ready.
+
+        Of several reasons the first counts: a failure, then sequence, condition, constraint, data, route.
+        """
         call = self._program.calls[node]
         gates = self._program.predecessors[node]
         only_inputs = not gates and not call.conditions and not call.choices()
@@ -88,7 +100,7 @@ class FlowManager:
         return None
 
     def missing(self, node: int, reason: SkipReason) -> int | None:
-        """Return the first node whose missing value is the reason of a skip."""
+        """Return the first node whose missing value is the reason of a skip; `None` if the node's own condition is."""
         call = self._program.calls[node]
         candidates: dict[SkipReason, list[int] | tuple[int, ...]] = {
             SkipReason.UPSTREAM_SEQUENCE: self._program.predecessors[node],
@@ -100,7 +112,7 @@ class FlowManager:
         return next((each for each in candidates.get(reason, ()) if not self.has_value(each)), None)
 
     def left_out(self, demanded: Callable[[int], bool]) -> Iterator[tuple[int, SkipReason]]:
-        """Give each node that was never demanded, in the plan's order, and why."""
+        """Give each node that was never demanded, in the plan's order, and why: pruned, or not needed."""
         pruned = self._pruned(demanded)
         for node in self._program.order:
             if not demanded(node):
@@ -124,9 +136,9 @@ class FlowManager:
         return pruned
 
     def _has_routed(self, node: int) -> bool:
-        """Tell whether the routers of a node have chosen before the run was interrupted.
+        """Tell whether the routers of a node have chosen, in this run or before it was interrupted.
 
-        Of a router that stands by itself nothing else is recorded, and nobody asks it again for what is.
+        Nothing else is recorded of a router that stands by itself, and a run that goes on does not demand it again.
         """
         if not isinstance(self._state, DurableStateBackend):
             return False
@@ -141,7 +153,7 @@ class FlowManager:
             yield from choice.routes
 
     def routes(self, node: int) -> list[int]:
-        """Return the routes that the routers of a node have taken."""
+        """Return the routes that the routers of a node have chosen, in the order of the routers."""
         chosen = map(self.chosen_route, self._program.calls[node].choices())
         return [route for route in chosen if route is not None]
 

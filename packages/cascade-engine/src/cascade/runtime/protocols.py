@@ -1,4 +1,8 @@
-"""Protocols: what the engine asks of a solver and an executor. Defaults are in `cascade.adapters`."""
+"""Protocols: what the engine asks of a solver and an executor.
+
+The defaults are in `cascade.adapters.solvers.native` and `cascade.adapters.executors.local`. What it asks of stores and
+caches stands in `cascade.spec.protocols` and is shown here too.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ __all__ = [
 
 
 class Solver(Protocol):
-    """Finds an order for a graph. The same graph must give the same plan."""
+    """Finds an order for a graph. Equal graphs must give equal plans."""
 
     def resolve(self, graph: Graph) -> Plan:
         """Return a plan that holds each node once, after all that it may wait for.
@@ -34,24 +38,28 @@ class Solver(Protocol):
 
 
 class Executor(Protocol):
-    """Makes one call somewhere. It knows nothing of the graph, and `args` and `kwargs` hold values only."""
+    """Makes one call somewhere.
+
+    It knows nothing of the graph: `args` and `kwargs` hold values, never lazy results. Called by many runs at once, in
+    the event loop of the engine.
+    """
 
     async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Call `node.callable_obj` and return its value, or raise what it raises.
 
-        When cancelled it returns only after the call has really ended.
+        When it is cancelled, it returns only after the call has really ended: what the call holds is given back then.
         """
 
 
 class AdmittingExecutor(Executor, Protocol):
-    """An executor whose calls may have to wait for a worker. A call, its duration and its timeout begin after that."""
+    """An executor whose calls may have to wait for a worker: a call, its duration and its timeout begin after that."""
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
-        """Wait until a worker is free for a call, and keep it; the next `execute` in the same context has it.
+        """Wait until a worker is free for a call, and keep it for the next `execute` in the same context.
 
-        `execute` must also work without: for a call that is made by other means, or by a class that builds on this one.
+        `execute` must also work without this: a class that builds on this one may call it alone.
         """
 
 
 StateBackendFactory = Callable[..., StateBackend]
-"""Makes the state backend of one run; called with `run_id=`."""
+"""Makes the state backend of one run; called with `run_id=` once for each run, before anything of it begins."""

@@ -1,4 +1,7 @@
-"""Resolvers: from recorded values to the arguments of a call: injection, routing, amounts."""
+"""Resolvers: the arguments and the amounts that a recorded call is made with, from the values of other nodes.
+
+Nothing of a lazy result is changed: arguments with markers in them are copied.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,24 @@ Arguments = tuple[tuple[object, ...], dict[str, object]]
 """The positional and the keyword arguments of a call."""
 
 Values = Callable[[int], object]
-"""Gives the recorded value of the node at a position."""
+"""Gives the value of the node at a position."""
 
 
 def choose_route(choice: Choice, key: object) -> int | None:
-    """Return the node of the route for a key; `None` if the router has no such route."""
+    """Return the node of the route for a key; `None` if the router has no such route, or the key can't be hashed."""
     try:
         return dict(zip(choice.keys, choice.routes, strict=True)).get(key)
-    except TypeError:  # no key at all: not hashable
+    except TypeError:  # not hashable, so no key
         return None
 
 
 def resolve_arguments(
     lazy: Lazy, call: Call, values: Values, resources: Mapping[str, object] | None
 ) -> Arguments:
-    """Return the arguments of a call with every marker replaced by its value.
+    """Return the arguments of a call: each lazy result, router and injection in them is replaced by its value.
 
-    With `resources=None` injections stay as they are, for a call whose resources are not open yet.
+    `resources` has the values of open resources by name. With `None` injections stay as they are, for a call whose
+    resources are not open yet: a cache key has no resources in it.
 
     Raises:
         RouteNotFoundError: If a selector's value has no route.
@@ -69,10 +73,12 @@ def _route(lazy: Lazy, slot: Slot, choice: Choice, key: object) -> int:
 def resolve_needs(
     lazy: Lazy, call: Call, values: Values | None, totals: Mapping[Name, Amount]
 ) -> dict[Name, Amount]:
-    """Return the amounts that a call needs; lazy ones are left out where `values` is `None`.
+    """Return the amounts that a call needs, by name; lazy ones are left out where `values` is `None`.
+
+    `totals` are the amounts that the engine has. Amounts are exact numbers, and may be fractions.
 
     Raises:
-        RequirementError: If an amount makes no sense, or the engine has less or nothing of it.
+        RequirementError: If an amount is no number from 0, or the engine has less of it, or does not declare it.
     """
     declared = lazy.policies.constraints
     needs: dict[Name, Amount] = {}
