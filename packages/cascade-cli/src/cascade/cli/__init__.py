@@ -2,7 +2,6 @@
 
 import sys
 from types import ModuleType
-from typing import Any
 
 from cascade.cli.app import cli
 from cascade.cli.commands.main import main
@@ -12,13 +11,13 @@ __all__ = ["TargetNotFoundError", "cli", "main"]
 
 
 class _CallableModule(ModuleType):
-    """This module, called as the function of its name.
+    """This module, which can be called as the function `cli` can.
 
-    Importing `cascade.cli` binds the module itself to `cascade.cli`, where users expect the function: `cs.cli(...)`.
+    An import of `cascade.cli` binds the module to the name `cli` of the facade, where users expect the function: they
+    write `cs.cli(...)`. A test holds both spellings.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return cli(*args, **kwargs)
+    __call__ = staticmethod(cli)
 
 
 sys.modules[__name__].__class__ = _CallableModule

@@ -1,21 +1,21 @@
-"""`cs.cli`: a Typer app made from the inputs that a workflow declares."""
+"""`cs.cli`: a Typer app whose options are the inputs that a workflow declares."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, Unpack
+from typing import Unpack
 
 import typer
 
-from cascade.cli.common_options import SETTINGS, Setting
+from cascade.cli.common_options import COMMON_OPTIONS, CommonOption
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute
 from cascade.cli.failures import reported
-from cascade.cli.option_help import environment, verbatim
+from cascade.cli.option_help import environment_help, verbatim
 from cascade.cli.output import ResultFormat
 from cascade.cli.typer_app import app_of
-from cascade.cli.workflow_options import options
+from cascade.cli.workflow_options import input_options
 from cascade.graph import build_graph
 from cascade.runtime.settings import RUN_SETTINGS, RunSettings, check_known, documented
 from cascade.spec import LazyResult, ParamLazyResult, Resource, WorkflowSpec
@@ -24,11 +24,11 @@ from cascade.spec.compose import as_target
 from cascade.spec.lazy_types import Lazy
 from cascade.spec.targets import check_no_arguments, made_by
 
-_OWN_FLAGS = ("-h", "--help", *(setting.flag for setting in SETTINGS))
+_RESERVED_FLAGS = ("-h", "--help", *(option.flag for option in COMMON_OPTIONS))
 
 
 @documented(RUN_SETTINGS)
-def cli(target: Any, **settings: Unpack[RunSettings]) -> typer.Typer:
+def cli(target: object, **settings: Unpack[RunSettings]) -> typer.Typer:
     """Make a Typer app of a workflow function, or of a ready lazy result; calling it parses `sys.argv` and runs.
 
     Each `Param` that the workflow declares is an option. `params` sets some of them beforehand: their options may
@@ -45,43 +45,53 @@ def cli(target: Any, **settings: Unpack[RunSettings]) -> typer.Typer:
 
 
 def make_app(
-    target: Any,
+    target: object,
     settings: RunSettings,
-    shown: Iterable[Setting] = SETTINGS,
+    common: Iterable[CommonOption] = COMMON_OPTIONS,
     check: Callable[[RunSettings], None] | None = None,
 ) -> typer.Typer:
-    """Make the app that `cli` describes, with options for the settings that are `shown`.
+    """Make the app that `cli` describes, with these of the common options.
 
-    `check` is called with the settings before the run.
+    `check` is called with the settings of the run before it begins, and may raise.
     """
     presets = dict(settings.get("params") or {})
-    workflow, spec = declared(target)
+    workflow, spec = declared_inputs(target)
+    # Resources that tasks have injected may have inputs too, which no workflow function declares.
     for resource in (resources := tuple(settings.get("resources") or ())):
         for contract in resource.inputs.values() if isinstance(resource, Resource) else ():
             spec.add(contract)
     if resources:
         settings = {**settings, "resources": resources}
     invocation = Invocation(workflow, spec, settings)
-    found = options(spec.contracts, presets, reserved=_OWN_FLAGS)
 
     def act(
-        known: dict[str, object],
+        params: dict[str, object],
         log_level: LogLevel,
         log_format: LogFormat,
         result: ResultFormat,
         **given: object,
     ) -> None:
         with reported(log_format):
-            complete = invocation.given(known, given)
+            complete = invocation.given(params, given)
             if check is not None:
                 check(complete.settings)
         execute(complete, log_level, log_format, result)
 
-    return app_of(verbatim(_purpose(target)), environment(spec.contracts), found, shown, act)
+    return app_of(
+        verbatim(_purpose(target)),
+        environment_help(spec.contracts),
+        input_options(spec.contracts, presets, reserved=_RESERVED_FLAGS),
+        common,
+        act,
+    )
 
 
-def declared(target: Any) -> tuple[Lazy, WorkflowSpec]:
-    """Return the lazy result that `target` is or gives, and the inputs that it declares."""
+def declared_inputs(target: object) -> tuple[Lazy, WorkflowSpec]:
+    """Return the lazy result that `target` is, or gives if it is a function, and the inputs that it declares.
+
+    Raises:
+        NotLazyError: If the function needs arguments, or gives no lazy result.
+    """
     if callable(target) and not isinstance(target, StandsForValue):
         check_no_arguments(target)
         made, spec = made_by(target)
@@ -95,7 +105,8 @@ def declared(target: Any) -> tuple[Lazy, WorkflowSpec]:
     return lazy, spec
 
 
-def _purpose(target: Any) -> str:
+def _purpose(target: object) -> str:
+    """Return the first part of the help: the docstring of a workflow function, or what is run."""
     if callable(target) and not isinstance(target, StandsForValue):
         return inspect.getdoc(target) or f"Run {getattr(target, '__name__', 'the workflow')}."
     return f"Run {target.task.name}." if isinstance(target, LazyResult) else "Run the workflow."

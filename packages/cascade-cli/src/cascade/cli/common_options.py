@@ -1,6 +1,7 @@
-"""Settings: the options that every workflow's command has beside those of its parameters.
+"""Common options: those that the command of every workflow has, beside the options of its parameters.
 
-What is not given on the command line is as the workflow's own script has it, or else as `cs.run` has it.
+Most of them are settings of a run, and are made from the engine's table of settings: a setting whose row has a `Flag`
+there is an option here. An option that is not given leaves what the script has set, or else the default of `cs.run`.
 """
 
 from __future__ import annotations
@@ -21,108 +22,143 @@ from cascade.runtime.stores import CODEC, STATE_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., None])
+Check = Callable[[Any], object]
+"""A callback of Typer's: gets the value of an option and returns it, or raises `typer.BadParameter`."""
 
-_LOG = "Log"
-_STORE = "Store"
-_RUN = "Run"
+_LOG_PANEL = "Log"
+_STORE_PANEL = "Store"
+_RUN_PANEL = "Run"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One such option: what it is called in Python, its type, and what the help tells of it."""
+class CommonOption:
+    """One option of every command.
+
+    Attributes:
+        name: The name in Python; `max_concurrency` is written `--max-concurrency`.
+        kind: The type that Typer reads the value as. A `bool` takes no value.
+        help: What `--help` says of it.
+        panel: The part of the help that it stands in.
+        default: What it is where it is not given; `None` leaves that to the script or to `cs.run`.
+        check: Checks the value, or `None`.
+        metavar: What stands for the value in the help; empty for the name of the type.
+        variable: The environment variable that stands for the option, or empty.
+    """
 
     name: str
     kind: type
-    told: str
+    help: str
     panel: str
     default: object = None
-    check: Callable[[Any], object] | None = None
+    check: Check | None = None
     metavar: str = ""
     variable: str = ""
 
     @property
     def flag(self) -> str:
-        """How it is written, with dashes for underscores."""
-        return "--" + self.name.replace("_", "-")
+        """How the option is written: two dashes, and dashes for underscores."""
+        return flag_of(self.name)
 
     def parameter(self, *, default: object = None) -> inspect.Parameter:
         """Return the parameter of a command's function from which Typer makes the option."""
         info = typer.Option(
             default,
             self.flag,
-            help=self.told,
+            help=self.help,
             envvar=self.variable or None,
             rich_help_panel=self.panel,
             callback=self.check,
-            min=1 if self.kind is int else None,
+            min=1 if self.kind is int else None,  # all of them count something
             metavar=self.metavar or None,
             show_default=default is not None,
         )
-        kind: Any = self.kind | None
+        kind = self.kind | None
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kind)
 
     def words(self, value: object) -> list[str]:
-        """Return the words on a command line that give a value; none where there is none."""
+        """Return the words of a command line that give this value; none for `None` or `False`."""
         if value is None or value is False:
             return []
-        return [self.flag] if value is True else [self.flag, _text(value)]
+        return [self.flag] if value is True else [self.flag, str(_plain(value))]
 
 
-def with_settings(shown: Iterable[Setting]) -> Callable[[Command], Command]:
-    """Return a decorator for commands that take settings before the workflow's file, as `**given`."""
+def flag_of(name: str) -> str:
+    """Return how the option of a setting is written."""
+    return "--" + name.replace("_", "-")
+
+
+def with_options(options: Iterable[CommonOption]) -> Callable[[Command], Command]:
+    """Return a decorator for a command that takes these options before the workflow's file, as `**given`."""
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        parameters = [*own, *(setting.parameter() for setting in shown)]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        show_parameters(command, [*own, *(option.parameter() for option in options)])
         return command
 
     return decorate
 
 
-def before_target(shown: Iterable[Setting], given: Mapping[str, object]) -> list[str]:
-    """Return the settings that were given before the target as they are written after it."""
-    return [word for setting in shown for word in setting.words(given.get(setting.name))]
+def show_parameters(command: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
+    """Give a function the signature from which Typer makes options: one for each of these parameters."""
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
-def _text(value: object) -> str:
-    return str(value.value) if isinstance(value, Enum) else str(value)
+def as_words(options: Iterable[CommonOption], given: Mapping[str, object]) -> list[str]:
+    """Return the words of a command line that give these values, by name, to these options."""
+    return [word for option in options for word in option.words(given.get(option.name))]
 
 
-def _id(given: str | None) -> str | None:
-    """Check an id: text that can be stored and be read on a screen."""
+def _check_id(given: str | None) -> str | None:
+    """Check the id of a run: it has to be a text that can be stored and be read on a screen."""
     if given is not None and not (given and given.isprintable()):
         raise typer.BadParameter("give a text of characters that can be printed")
     return given
 
 
-RESULT_SETTINGS = (
-    Setting("result", ResultFormat, "Print the result as text, or as JSON.", _RUN, ResultFormat.TEXT),
+RESULT_OPTIONS = (
+    CommonOption(
+        "result", ResultFormat, "Print the result as text, or as JSON.", _RUN_PANEL, ResultFormat.TEXT
+    ),
 )
 
-LOG_SETTINGS = (
-    Setting("log_level", LogLevel, "How much to tell on stderr while it runs.", _LOG, LogLevel.WARNING),
-    Setting("log_format", LogFormat, "Sentences, or a JSON object per line.", _LOG, LogFormat.HUMAN),
+LOG_OPTIONS = (
+    CommonOption(
+        "log_level", LogLevel, "How much to tell on stderr while it runs.", _LOG_PANEL, LogLevel.WARNING
+    ),
+    CommonOption(
+        "log_format", LogFormat, "Sentences, or a JSON object per line.", _LOG_PANEL, LogFormat.HUMAN
+    ),
 )
 
+VARIABLES = {"state": "CASCADE_STATE", "cache": "CASCADE_CACHE"}
+"""The environment variables that stand for options which are not given."""
 
-def _from_table(name: str, flag: Flag, kind: Any) -> Setting:
+_NEEDS_STATE = ("run_id", "resume", "restart", *STATE_OPTIONS, "max_uncommitted")
+"""The settings that make no sense without a store for the run."""
+
+_OF_STORES = ("state", *_NEEDS_STATE, "cache")
+"""The settings of the help's panel for stores, in its order."""
+
+_CHECKS: dict[str, Check] = {"run_id": _check_id}
+
+
+def _from_table(name: str, flag: Flag, annotation: object) -> CommonOption:
     """Return the option of a row of the table of settings."""
-    return Setting(
+    return CommonOption(
         name,
-        _kind(name, kind),
+        _option_type(name, annotation),
         flag.told,
-        _STORE if name in _OF_STORES else _RUN,
+        _STORE_PANEL if name in _OF_STORES else _RUN_PANEL,
         check=_CHECKS.get(name),
         metavar=flag.value,
         variable=VARIABLES.get(name, ""),
     )
 
 
-def _kind(name: str, annotation: Any) -> type:
-    """Return the type that Typer reads an option as: the words of a literal as an enum, a URL as text."""
+def _option_type(name: str, annotation: object) -> type:
+    """Return the type that Typer reads a setting as: the words of a `Literal` as an enum, a URL as text."""
     choices = get_args(annotation) or (annotation,)
     for choice in choices:
         if get_origin(choice) is Literal:
@@ -131,46 +167,36 @@ def _kind(name: str, annotation: Any) -> type:
     return next((kind for kind in (int, bool) if kind in choices), str)
 
 
-VARIABLES = {"state": "CASCADE_STATE", "cache": "CASCADE_CACHE"}
-"""Environment variables that stand for options which are not given."""
-
-_OF_STORES = ("state", "run_id", "resume", "restart", *STATE_OPTIONS, "max_uncommitted", "cache")
-_CHECKS: dict[str, Callable[[Any], object]] = {"run_id": _id}
-
 ENGINE_OPTIONS = tuple(
     _from_table(name, row.flag, row.type)
     for name, row in ((name, row_of(name)) for name in dict.fromkeys((*_OF_STORES, *RUN_SETTINGS)))
     if row.flag is not None
 )
-"""The options for the settings of a run that a command line takes."""
+"""The options for settings of a run: those that stores need first, then all others of the table."""
 
-SETTINGS = (*RESULT_SETTINGS, *LOG_SETTINGS, *ENGINE_OPTIONS)
-"""All options that every workflow's command has."""
+COMMON_OPTIONS = (*RESULT_OPTIONS, *LOG_OPTIONS, *ENGINE_OPTIONS)
+"""All options that the command of every workflow has."""
 
-RUN_ID = next(each for each in SETTINGS if each.name == "run_id")
-RESTART = next(each for each in SETTINGS if each.name == "restart")
+RUN_ID = next(each for each in COMMON_OPTIONS if each.name == "run_id")
+RESTART = next(each for each in COMMON_OPTIONS if each.name == "restart")
 
 
-def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
-    """Return the settings with those that were given on the command line over them, and checked.
+def merged_settings(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
+    """Return the settings of a script, with those of the command line over them.
 
     Raises:
-        SpecError: If they don't go together, or need a store and have none.
+        SpecError: If they do not go together, need a store and have none, or can't mean anything.
     """
     told = {name: _plain(value) for name, value in given.items() if value is not None and value is not False}
     if "resume" in told and "restart" in told:
         raise SpecError("both --resume and --restart", "give one of the two")
     merged: Any = {**settings, **told}
     if "resume" in told:
-        merged["restart"] = False
+        merged["restart"] = False  # the command line wins over a script that begins anew
     if merged.get("state") is None:
-        needing = _NEED_STATE if merged.get("cache") is None else _NEED_STATE - {CODEC}
-        lonely = [f"--{name.replace('_', '-')}" for name in told if name in needing]
-        if lonely:
-            raise SpecError(
-                f"{' and '.join(lonely)} without a store", "give its URL, --state sqlite:///runs.db"
-            )
+        _check_need_no_state(told, has_cache=merged.get("cache") is not None)
     checked: RunSettings = merged
+    # What is made of words and URLs is made once here and dropped: a wrong one ends the command before anything runs.
     state_of(checked)
     cache_maker(checked)
     executor = checked.get("executor")
@@ -179,8 +205,13 @@ def chosen(settings: RunSettings, given: Mapping[str, object]) -> RunSettings:
     return checked
 
 
-_NEED_STATE = frozenset({"run_id", "resume", "restart", "max_uncommitted", *STATE_OPTIONS})
+def _check_need_no_state(told: Iterable[str], *, has_cache: bool) -> None:
+    """Check that none of these settings needs a store for the run. The codec serves a cache too."""
+    lonely = [flag_of(name) for name in told if name in _NEEDS_STATE and not (has_cache and name == CODEC)]
+    if lonely:
+        raise SpecError(f"{' and '.join(lonely)} without a store", "give its URL, --state sqlite:///runs.db")
 
 
 def _plain(value: object) -> object:
+    """Return the word of a member of an enum, and any other value as it is."""
     return value.value if isinstance(value, Enum) else value

@@ -1,9 +1,9 @@
-"""The event log: a run's events on stderr, one line each, for people or for programs."""
+"""The event log: the events of a run on stderr, one line each, for people or for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -32,7 +32,7 @@ from cascade.runtime import (
 
 
 class LogLevel(StrEnum):
-    """How much is told: at `info` what starts, ends and is skipped, at `debug` everything."""
+    """From which level on events are logged: at `info` what starts, ends and is skipped, at `debug` all."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -41,14 +41,14 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """What a line is: a sentence, or a JSON object."""
+    """What a line of the log is: a sentence, or a JSON object."""
 
     HUMAN = "human"
     JSON = "json"
 
 
 class _Rank(IntEnum):
-    """The levels in their order."""
+    """The levels by importance."""
 
     DEBUG = 0
     INFO = 1
@@ -65,19 +65,19 @@ _RANKS: dict[type[Event], _Rank] = {
     TaskRetrying: _Rank.WARNING,
     CacheBypassed: _Rank.WARNING,
 }
-"""The levels at which a type of event is subscribed to; all others at `debug`.
+"""The level of each type of event; all others have `debug`.
 
-A failed task is subscribed to at `info` only: its traceback follows anyway, and a run whose tasks nobody listens to is
-faster.
+The end of a task has `info` even if the task failed, which is shown as an error: at the default level, `warning`,
+nobody listens to tasks then, and the run is faster. The command reports the error at its end anyway.
 """
 
 _STYLES = {_Rank.DEBUG: "dim", _Rank.INFO: "green", _Rank.WARNING: "yellow", _Rank.ERROR: "red"}
 
 
 def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> Callable[[], None]:
-    """Write what `bus` tells to stderr, from `level` on; return a function that ends this."""
+    """Log the events of `bus` to stderr, from `level` on; return a function that ends this."""
     lowest = _Rank[level.name]
-    write = _write_json if form is LogFormat.JSON else _human_writer()
+    write = _write_event if form is LogFormat.JSON else _human_writer()
     kinds = [kind for kind, rank in _RANKS.items() if rank >= lowest]
     ends = [bus.subscribe(kind, write) for kind in ([Event] if lowest is _Rank.DEBUG else kinds)]
 
@@ -88,18 +88,27 @@ def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> Callable[[]
     return stop
 
 
-def write_json(record: dict[str, object]) -> None:
-    """Write one JSON object to stderr as a line of its own, with the time in front."""
+def write_message(form: LogFormat, text: str, record: Mapping[str, object]) -> None:
+    """Write a message of the command itself to stderr: as `text` for people, or as `record` for programs."""
+    if form is LogFormat.JSON:
+        _write_json(record)
+    else:
+        typer.echo(text, err=True)
+
+
+def _write_json(record: Mapping[str, object]) -> None:
+    """Write one JSON object to stderr, on a line of its own and with the time in front."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     typer.echo(json.dumps({"time": now, **record}, default=str), err=True)
 
 
-def _write_json(event: Event) -> None:
+def _write_event(event: Event) -> None:
     facts = {field.name: getattr(event, field.name) for field in fields(event)}
-    write_json({"level": _rank(event).name.lower(), "event": type(event).__name__, **facts})
+    _write_json({"level": _rank(event).name.lower(), "event": type(event).__name__, **facts})
 
 
 def _human_writer() -> Callable[[Event], None]:
+    """Return a function that writes an event as one coloured line."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def write(event: Event) -> None:
@@ -114,12 +123,14 @@ def _human_writer() -> Callable[[Event], None]:
 
 
 def _rank(event: Event) -> _Rank:
+    """Return the level that an event is shown at."""
     if getattr(event, "status", None) == Status.FAILED:
         return _Rank.ERROR
     return _RANKS.get(type(event), _Rank.DEBUG)
 
 
 def _sentence(event: Event) -> str:
+    """Return what an event says in words; for a type that has no sentence here, its fields."""
     tell = _SENTENCES.get(type(event))
     if tell is not None:
         return tell(event)

@@ -1,4 +1,4 @@
-"""Running one command: the target through an engine, its result to stdout, its failure to stderr and the exit code."""
+"""Execution: one run of a command. The result goes to stdout, all else to stderr; the exit code says how it ended."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 import typer
 
 from cascade.adapters.addresses import address_of
-from cascade.cli.common_options import chosen
-from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_json
+from cascade.cli.common_options import merged_settings
+from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_message
 from cascade.cli.failures import ExitCode, is_wrong_input, report
 from cascade.cli.interrupts import Interrupts
 from cascade.cli.output import ResultError, ResultFormat, print_result
@@ -26,7 +25,7 @@ from cascade.spec.lazy_types import Lazy
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a command runs, and with what settings, as `cs.run` takes them."""
+    """What a command runs: the target, the inputs that it declares, and the settings as `cs.run` takes them."""
 
     target: Lazy
     spec: WorkflowSpec
@@ -36,14 +35,14 @@ class Invocation:
         """Return the invocation with these parameters and settings over those that it has.
 
         Raises:
-            SpecError: If the settings don't go together.
+            SpecError: If the settings do not go together.
         """
-        merged = chosen(self.settings, settings)
+        merged = merged_settings(self.settings, settings)
         merged["params"] = {**(self.settings.get("params") or {}), **params}
         return replace(self, settings=merged)
 
     async def run(self, bus: MessageBus, interrupts: Interrupts) -> object:
-        """Run the target in an engine of its own, which tells `bus` of it, and return its value."""
+        """Run the target in an engine of its own, whose events go to `bus`, and return its value."""
         settings: RunSettings = {**self.settings, "bus": bus}
         async with engine_for(settings) as engine:
             interrupts.watch(engine.under_way)
@@ -53,33 +52,18 @@ class Invocation:
 def execute(
     invocation: Invocation, level: LogLevel, form: LogFormat, result: ResultFormat = ResultFormat.TEXT
 ) -> None:
-    """Run `invocation` and print its result.
+    """Run `invocation` and print its result; what happens meanwhile is logged from `level` on.
 
     Raises:
         typer.Exit: If it fails or is interrupted, with the exit code; stderr then says why.
     """
     bus = invocation.settings.get("bus") or MessageBus()
     stop_logging = log_events(bus, level, form)
-    invocation, stop_telling = _named(invocation, bus, form)
-    interrupts = Interrupts(_how_to_go_on(invocation), partial(_say_interrupted, form))
+    invocation, stop_announcing = _with_run_id(invocation, bus, form)
     try:
-        with interrupts:
-            value = asyncio.run(invocation.run(bus, interrupts))
-        if interrupts.received is not None:
-            raise typer.Exit(interrupts.exit_code)
-    except KeyboardInterrupt:
-        raise typer.Exit(interrupts.exit_code) from None
-    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:
-        if isinstance(error, typer.Exit):
-            raise
-        if interrupts.received is not None:
-            if not isinstance(error, asyncio.CancelledError):
-                report(error, form)
-            raise typer.Exit(interrupts.exit_code) from None
-        report(error, form)
-        raise typer.Exit(ExitCode.USAGE if is_wrong_input(error) else ExitCode.FAILED) from None
+        value = _value(invocation, bus, form)
     finally:
-        stop_telling()
+        stop_announcing()
         stop_logging()
     try:
         print_result(value, result)
@@ -88,42 +72,66 @@ def execute(
         raise typer.Exit(ExitCode.FAILED) from None
 
 
+def _value(invocation: Invocation, bus: MessageBus, form: LogFormat) -> object:
+    """Run `invocation` in an event loop of its own, while signals interrupt it, and return its value.
+
+    Raises:
+        typer.Exit: If it fails or is interrupted.
+    """
+
+    def say(line: str) -> None:
+        write_message(form, line, {"level": "warning", "event": "CommandInterrupted", "text": line})
+
+    interrupts = Interrupts(_how_to_go_on(invocation), say)
+    try:
+        with interrupts:
+            value = asyncio.run(invocation.run(bus, interrupts))
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        raise typer.Exit(interrupts.exit_code) from None
+    except (Exception, BaseExceptionGroup, asyncio.CancelledError) as error:  # noqa: BLE001 - of the workflow
+        if interrupts.received is None:
+            report(error, form)
+            raise typer.Exit(ExitCode.USAGE if is_wrong_input(error) else ExitCode.FAILED) from None
+        if not isinstance(error, asyncio.CancelledError):  # that is how an interrupted run ends in order
+            report(error, form)
+        raise typer.Exit(interrupts.exit_code) from None
+    if interrupts.received is not None:  # it came when the run had its value already
+        raise typer.Exit(interrupts.exit_code)
+    return value
+
+
 def _how_to_go_on(invocation: Invocation) -> str:
-    """Return what to tell somebody who interrupts a run."""
+    """Return what to tell somebody who interrupts a run about going on with it."""
     run_id = invocation.settings.get("run_id")
     if run_id is None or invocation.settings.get("state") is None:
         return "nothing of the run is recorded"
     return f"to go on later give --run-id {run_id} again"
 
 
-def _say_interrupted(form: LogFormat, line: str) -> None:
-    if form is LogFormat.JSON:
-        write_json({"level": "warning", "event": "CommandInterrupted", "text": line})
-    else:
-        typer.echo(line, err=True)
+def _with_run_id(
+    invocation: Invocation, bus: MessageBus, form: LogFormat
+) -> tuple[Invocation, Callable[[], None]]:
+    """Return the invocation with a run id, if its run is recorded and has none, and announce the id on stderr.
 
-
-def _named(invocation: Invocation, bus: MessageBus, form: LogFormat) -> tuple[Invocation, Callable[[], None]]:
-    """Give a run that is recorded and has no id one, and tell it when it begins: so that somebody can go on with it.
-
-    Returns the invocation, and a function that ends the listening.
+    Without it nobody could go on with the run. It is announced when the run begins; the function that comes with the
+    invocation ends the listening for that.
     """
     state = invocation.settings.get("state")
     if not isinstance(state, str) or invocation.settings.get("run_id") is not None:
         return invocation, lambda: None
-    run_id, store = _new_id(), address_of(state)
+    run_id, store = _new_run_id(), address_of(state)
 
-    def tell(event: RunStarted) -> None:
-        if event.run_id == run_id:
-            if form is LogFormat.JSON:
-                write_json({"level": "info", "event": "RunRecorded", "run_id": run_id, "store": store})
-            else:
-                typer.echo(f"run {run_id} is recorded in {store}", err=True)
+    def announce(event: RunStarted) -> None:
+        if event.run_id == run_id:  # the bus may be the script's own, and tell of other runs too
+            record = {"level": "info", "event": "RunRecorded", "run_id": run_id, "store": store}
+            write_message(form, f"run {run_id} is recorded in {store}", record)
 
     named = replace(invocation, settings={**invocation.settings, "run_id": run_id})
-    return named, bus.subscribe(RunStarted, tell)
+    return named, bus.subscribe(RunStarted, announce)
 
 
-def _new_id() -> str:
-    """Return an id for a run that says when it began, and is short enough to be typed."""
+def _new_run_id() -> str:
+    """Return a run id that says when the run began, is short enough to be typed, and is taken by no other run."""
     return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import typer
 
-from cascade.cli.event_log import LogFormat, write_json
+from cascade.cli.event_log import LogFormat, write_message
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import UnknownParamError
 from cascade.spec import CascadeError, InputError, SpecError
@@ -17,7 +17,10 @@ from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell."""
+    """What a command tells the shell when it has not succeeded.
+
+    A run that a signal interrupts ends with 128 and the number of the signal instead.
+    """
 
     FAILED = 1
     USAGE = 2
@@ -26,11 +29,11 @@ class ExitCode(IntEnum):
 
 @contextmanager
 def reported(form: LogFormat = LogFormat.HUMAN) -> Iterator[None]:
-    """Turn what goes wrong outside a run into a message and an exit code.
+    """Turn an error of the `with` block into a message and an exit code; for all that a command does outside a run.
 
     Raises:
-        typer.Exit: With 2 if something was asked for that is not there or makes no sense; with 1 if it is there and
-            can't be had, or if the file's own code failed.
+        typer.Exit: With `USAGE` if something was asked for that is not there or makes no sense; with `FAILED` if it is
+            there and can't be had, or if code of the user's file failed.
     """
     try:
         yield
@@ -43,29 +46,34 @@ def reported(form: LogFormat = LogFormat.HUMAN) -> Iterator[None]:
         raise typer.Exit(ExitCode.USAGE if _is_asked_wrong(error) else ExitCode.FAILED) from None
 
 
-def is_wrong_input(error: BaseException) -> bool:
-    """Tell whether a run failed because of what it was given, before it began: a `SpecError` of a task has notes."""
-    if isinstance(error, SpecError):
-        return is_plain(error) and not notes_of(error)
-    return isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
-
-
 def _is_asked_wrong(error: Exception) -> bool:
+    """Tell whether the command line asked for something that is not there: a store that is there may still fail."""
     if isinstance(error, (StoreError, RunActiveError)) and not isinstance(error, StoreNotFoundError):
         return False
     return is_plain(error)
 
 
+def is_wrong_input(error: BaseException) -> bool:
+    """Tell whether a run failed for what it was given, before it began.
+
+    A `SpecError` that comes from a task is the fault of the workflow; it has a note that names the task.
+    """
+    if isinstance(error, SpecError):
+        return is_plain(error) and not notes_of(error)
+    return isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
+
+
 def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:
-    """Write to stderr why the command failed: a line and its notes for a plain error, a traceback for any other."""
+    """Write to stderr why the command failed: a plain error as a line and its notes, any other as a traceback."""
     trim(error)
     text = "\n".join([f"Error: {message_of(error)}", *notes_of(error)]) if is_plain(error) else render(error)
-    if form is LogFormat.JSON:
-        write_json({"level": "error", "event": "CommandFailed", "error": message_of(error), "text": text})
-    else:
-        typer.echo(text.rstrip("\n"), err=True)
+    record = {"level": "error", "event": "CommandFailed", "error": message_of(error), "text": text}
+    write_message(form, text.rstrip("\n"), record)
 
 
 def is_plain(error: BaseException) -> bool:
-    """Tell whether a trimmed error is Cascade's own, with no code of the user's behind it: its text says it all."""
+    """Tell whether an error, once trimmed, is Cascade's own with no code of the user behind it.
+
+    Then its text says all that there is to say, and a traceback would only hide it.
+    """
     return is_error(error, CascadeError) and error.__traceback__ is None

@@ -1,7 +1,7 @@
 """Interrupts: what Ctrl-C and SIGTERM do to a command.
 
-The first one cancels the run, which ends in order, and says on one line what that waits for. The second one ends the
-program at once. Only commands do so: `cs.run` leaves the signals of its program alone.
+The first signal cancels the run, which then ends in order; a line says which calls that waits for. The second one
+ends the program at once. Only commands do so: `cs.run` leaves the signals of its program alone.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from typing import Any, Self
 _WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
 _SHOWN = 3
-"""Names of calls that the line has room for."""
+"""The most names of calls in that line."""
 
 Names = Callable[[], list[str]]
 """Gives the names of the calls that are under way."""
 
 
 class Interrupts:
-    """Has the signals in a `with` block; puts the old handlers back at its end.
+    """Handles the signals during a `with` block, and puts the old handlers back at its end.
 
-    `going_on` says how to go on with the run later, `say` writes a line. `received` is the signal that came.
+    `going_on` says how to go on with the run later, `say` writes a line. `received` is the signal that came first, or
+    `None`.
     """
 
     def __init__(self, going_on: str, say: Callable[[str], None]) -> None:
@@ -44,20 +45,21 @@ class Interrupts:
 
     @property
     def exit_code(self) -> int:
-        """What a program ends with that a signal has ended: 128 and its number."""
+        """The exit code of a program that a signal has ended: 128 and the number of the signal."""
         return 128 + (self.received or signal.SIGINT)
 
     def watch(self, names: Names) -> None:
-        """Let the first signal cancel the running asyncio task."""
+        """Let the first signal cancel the asyncio task that calls this; `names` gives the calls that are under way."""
         self._loop, self._work, self._names = asyncio.get_running_loop(), asyncio.current_task(), names
-        if self._before and sys.platform != "win32":  # there the loop sees to it
+        if self._before and sys.platform != "win32":  # on Windows asyncio's own loop does this
             self._let_signals_wake(self._loop)
 
     def _let_signals_wake(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let a signal wake the loop.
 
-        Python calls a handler between two steps of the main thread. A signal that comes when that is about to wait for
-        events, or that another thread is interrupted by, would not be seen before the next event.
+        Python calls a handler between two steps of the main thread. If the main thread is about to wait for events, or
+        another thread gets the signal, the handler would not be called before the next event. So Python also writes a
+        byte to a socket that the loop reads.
         """
         reading, writing = self._waking = socket.socketpair()
         for each in self._waking:
@@ -83,13 +85,15 @@ class Interrupts:
             signal.signal(number, before)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal. Called by Python between two steps of whatever the main thread does."""
+        """Handle a signal. Python calls this between two steps of whatever the main thread does."""
         if self.received is not None:
             _end_now(128 + number)
         self.received = signal.Signals(number)
         try:
             self._say(self._line())
-        except RuntimeError:  # the main thread is in the middle of writing
+        except (
+            RuntimeError
+        ):  # the main thread was in the middle of writing to the same stream, which is not reentrant
             os.write(2, self._line().encode("utf-8", "replace") + b"\n")
         if self._loop is None or self._work is None or self._work.done():
             raise KeyboardInterrupt
@@ -104,7 +108,7 @@ class Interrupts:
 
 
 def _end_now(code: int) -> None:
-    """End the program without waiting for anything; worker processes see that it is gone."""
+    """End the program without waiting for anything; its worker processes notice that it is gone, and end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

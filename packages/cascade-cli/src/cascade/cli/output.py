@@ -1,4 +1,4 @@
-"""Output: what a command writes to stdout, whatever the result is and whatever the terminal's encoding can show."""
+"""Output: writes the result of a run to stdout, whatever the result is and whatever the terminal can show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ResultFormat(StrEnum):
 
 @dataclasses.dataclass(eq=False)
 class ResultError(CascadeError, ValueError):
-    """A result that can't be printed; the run itself has succeeded."""
+    """A result that can't be printed; the run itself has succeeded. `kind` is the type of the result."""
 
     kind: str
     problem: str
@@ -36,10 +36,10 @@ class ResultError(CascadeError, ValueError):
 
 
 def print_result(value: object, form: ResultFormat) -> None:
-    """Print a result. As text: strings as they are, containers laid out, `None` not at all.
+    """Print a result. As text: strings as they are, containers over several lines, `None` not at all.
 
     Raises:
-        ResultError: If its own code fails, or it has no form in JSON.
+        ResultError: If code of the result fails, or it has no form in JSON.
     """
     if form is ResultFormat.TEXT and value is None:
         return
@@ -60,7 +60,7 @@ def _text(value: object) -> str:
 
 @contextmanager
 def forgiving_output() -> Iterator[None]:
-    """Let stdout spell out the characters that its encoding does not have: a command never fails for them."""
+    """Let stdout spell out characters that its encoding does not have, during a `with` block."""
     stream = sys.stdout
     reconfigure = getattr(stream, "reconfigure", None)
     before = getattr(stream, "errors", None)
@@ -75,7 +75,7 @@ def forgiving_output() -> Iterator[None]:
 
 
 def _bytes_or_spelt(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write the bytes of a file name that could not be decoded as they were; spell all else out."""
+    """Write the bytes of a file name that could not be decoded as they were, and spell all else out."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:

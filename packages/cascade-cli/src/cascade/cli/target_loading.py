@@ -1,4 +1,4 @@
-"""Loading: what `FILE_OR_MODULE[:NAME]` stands for."""
+"""Target loading: finds the workflow that `FILE_OR_MODULE[:NAME]` on a command line names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
 
 from cascade.spec import CascadeError, ParamLazyResult, Resource
 from cascade.spec.calls.standing import StandsForValue
@@ -20,12 +19,12 @@ from cascade.spec.source.references import file_name
 _DEFAULT_NAME = "workflow"
 
 _SHOWN = 8
-"""File names that an error lists."""
+"""The most file names that an error lists."""
 
 
 @dataclass(eq=False)
 class TargetNotFoundError(CascadeError, LookupError):
-    """A workflow that the command line names and that is not there; `problem` says what there is."""
+    """The command line names a workflow, `target`, that is not there. `problem` says what there is instead."""
 
     target: str
     problem: str
@@ -36,16 +35,16 @@ class TargetNotFoundError(CascadeError, LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A workflow, as a function or a lazy result, and the resources that stand beside it in its module."""
+    """A workflow, which is a function or a target of `cs.run`, and the resources beside it in its module."""
 
-    workflow: Any
+    workflow: object
     resources: tuple[Resource, ...]
 
 
 def load(target: str) -> Loaded:
     """Import a file or module and find the workflow in it.
 
-    Without a name that is `workflow`, or else the only lazy result or function without arguments there is.
+    Without a name that is what is called `workflow`, or else the only lazy result or function without arguments.
 
     Raises:
         TargetNotFoundError: If there is no such file, module or name, or it is not clear which is meant.
@@ -57,7 +56,7 @@ def load(target: str) -> Loaded:
 
 
 def _split(target: str) -> tuple[str, str]:
-    """Split at the last colon, unless that belongs to the path of a file."""
+    """Split a target into where and name, at the last colon; that may also belong to the path of a file."""
     where, colon, name = target.rpartition(":")
     if not colon or Path(target).is_file() or os.sep in name:
         return target, ""
@@ -65,6 +64,7 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def _is_file(where: str) -> bool:
+    """Tell whether a file is meant, which need not be there, and not a module."""
     return where.endswith(".py") or os.sep in where or Path(where).is_file()
 
 
@@ -79,7 +79,7 @@ def _import_file(path: Path, target: str) -> ModuleType:
     spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None  # a loader is given
     module = module_from_spec(spec)
-    sys.modules[name] = module  # tasks are found by module and name: by pickle, for one
+    sys.modules[name] = module  # pickle and worker processes find tasks by module and name
     try:
         loader.exec_module(module)
     except BaseException:
@@ -89,7 +89,7 @@ def _import_file(path: Path, target: str) -> ModuleType:
 
 
 def _import_module(name: str, target: str) -> ModuleType:
-    """Import a module as `python -m` would: the current folder comes first."""
+    """Import a module as `python -m` would, with the current folder first on the path."""
     if name.startswith("-"):  # `cascade run` leaves options that it does not know to the workflow
         problem = (
             "before the target there is no such option; `cascade run -h` shows those that may stand there"
@@ -109,6 +109,7 @@ def _import_module(name: str, target: str) -> ModuleType:
 
 
 def _files_beside(path: Path) -> str:
+    """Return the end of an error that lists the Python files in the same folder; empty if there are none."""
     found = sorted(each.name for each in path.parent.glob("*.py")) if path.parent.is_dir() else []
     if not found:
         return ""
@@ -116,7 +117,8 @@ def _files_beside(path: Path) -> str:
     return f"; {path.parent} has {', '.join(found[:_SHOWN])}{more}"
 
 
-def _find(module: ModuleType, name: str, where: str) -> Any:
+def _find(module: ModuleType, name: str, where: str) -> object:
+    """Return the workflow of this name in a module, or the one that is meant without a name."""
     candidates = {each: value for each, value in vars(module).items() if _is_candidate(each, value, module)}
     told = f"; it has {', '.join(candidates)}" if candidates else ", and nothing that could be run"
     if name:

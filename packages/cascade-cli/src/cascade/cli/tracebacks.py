@@ -1,4 +1,4 @@
-"""Tracebacks that show the user's code: the frames that Cascade puts around it are left out."""
+"""Tracebacks that show the code of the user: the frames that Cascade puts around it are left out."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OURS = (
     "contextlib",
     "importlib",
 )
-"""Modules whose frames say nothing about a workflow, with all that is below them."""
+"""Modules whose frames say nothing about a workflow, with all modules below them."""
 
 
 def trim(error: BaseException) -> None:
-    """Take our frames out of the traceback of `error`, of its causes and contexts, and of the errors it groups."""
+    """Take our frames out of the traceback of `error`, of its causes and contexts, and of the errors that it groups."""
     pending: list[BaseException | None] = [error]
     seen: set[int] = set()
     while pending:

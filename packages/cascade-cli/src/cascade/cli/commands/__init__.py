@@ -1,1 +1,1 @@
-"""The commands of `cascade`."""
+"""The commands of `cascade`: each builds its options here and prints what `tables` makes."""

@@ -1,4 +1,4 @@
-"""Ages: what `--since 2h`, `--older-than 7d` or `--since 2026-11-01` say."""
+"""Ages: what `--since 2h`, `--older-than 7d` and `--since 2026-11-01` mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def moment(text: str) -> float:
-    """Return the seconds since the epoch of a time that is so long ago, or of a date and time, local unless it tells.
+    """Return a time as seconds since the epoch.
+
+    The text is an age, a number with one of the units `s`, `m`, `h`, `d`, `w`; or a date in ISO 8601, with or without a
+    time, which is local unless it names a zone.
 
     Raises:
         typer.BadParameter: If the text is neither.

@@ -1,28 +1,27 @@
-"""`cascade why`: a workflow held against a cache. The options are those of its parameters, as for `cascade run`."""
+"""`cascade why`: compares a workflow with a cache. It takes the options of its parameters, as `cascade run` does."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import typer
 
-from cascade.cli.app import declared
-from cascade.cli.common_options import VARIABLES, Setting
+from cascade.cli.app import declared_inputs
+from cascade.cli.common_options import VARIABLES, CommonOption
 from cascade.cli.failures import reported
-from cascade.cli.option_help import environment
+from cascade.cli.option_help import environment_help
 from cascade.cli.tables.run_tables import ListFormat
 from cascade.cli.tables.why_table import why_json, why_table
 from cascade.cli.typer_app import app_of
-from cascade.cli.workflow_options import options
+from cascade.cli.workflow_options import input_options
 from cascade.runtime.why import explain
 from cascade.spec import SpecError
 
 _PANEL = "Cache"
 
-WHY_SETTINGS = (
-    Setting(
+WHY_OPTIONS = (
+    CommonOption(
         "cache",
         str,
         "The cache to look into: sqlite:///cache.db, redis://localhost.",
@@ -30,29 +29,29 @@ WHY_SETTINGS = (
         metavar="URL",
         variable=VARIABLES["cache"],
     ),
-    Setting(
+    CommonOption(
         "codec",
         str,
         "The codec of its values, if it is not data: pickle, module:name.",
         _PANEL,
         metavar="CODEC",
     ),
-    Setting("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
+    CommonOption("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
 
 
-def why_app(target: Any, before: Mapping[str, object]) -> typer.Typer:
-    """Make the app that explains a workflow; `before` are the settings that were given before the target.
+def why_app(target: object, before: Mapping[str, object]) -> typer.Typer:
+    """Make the app that explains a workflow; `before` are the values of the options before the target.
 
-    A parameter may have the name of a setting: behind the target its option is the parameter's.
+    A parameter may have the name of one of these options: behind the target the option is the parameter's then.
 
     Raises:
         NotLazyError: If the workflow needs arguments, or gives no lazy result.
     """
-    lazy, spec = declared(target)
-    found = options(spec.contracts, {}, reserved=("--help",))
+    lazy, spec = declared_inputs(target)
+    found = input_options(spec.contracts, {}, reserved=("--help",))
     taken = {flag for option in found for flag in option.flags}
-    shown = [setting for setting in WHY_SETTINGS if setting.flag not in taken]
+    shown = [setting for setting in WHY_OPTIONS if setting.flag not in taken]
 
     def act(params: dict[str, object], **given: object) -> None:
         settings = {**before, **{name: value for name, value in given.items() if value is not None}}
@@ -72,4 +71,4 @@ def why_app(target: Any, before: Mapping[str, object]) -> typer.Typer:
     purpose = (
         "Show, for each task, whether its value is in the cache, and if not, what has changed. Runs nothing."
     )
-    return app_of(purpose, environment(spec.contracts), found, shown, act)
+    return app_of(purpose, environment_help(spec.contracts), found, shown, act)

@@ -1,11 +1,10 @@
-"""`cascade doctor`: whether what Cascade stands on is sound here, and a store with it."""
+"""`cascade doctor`: checks the installation, what Cascade needs from Python and its libraries, and a store."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
 from contextlib import closing
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -20,7 +19,11 @@ _WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")
 
 
 def diagnose(state: str | None) -> Iterator[Finding]:
-    """Look at the installation, and at the store that a URL names; one finding for each thing looked at."""
+    """Look at the installation, and at the store of a URL if there is one; give a finding for each thing looked at.
+
+    Raises:
+        SpecError: If the URL names no store.
+    """
     yield Finding("python", f"{platform.python_version()} ({platform.python_implementation()})")
     yield Finding("platform", platform.platform())
     yield wheels(installed(*_WHEELS))
@@ -32,7 +35,7 @@ def diagnose(state: str | None) -> Iterator[Finding]:
 
 
 def installed(*names: str) -> dict[str, str]:
-    """Return the versions of distributions by name; empty for one that is not installed."""
+    """Return the versions of distributions, by name; empty for one that is not installed."""
     found = {}
     for name in names:
         try:
@@ -43,7 +46,7 @@ def installed(*names: str) -> dict[str, str]:
 
 
 def wheels(versions: dict[str, str]) -> Finding:
-    """Tell of the versions of Cascade's wheels, which have to agree."""
+    """Return a finding about the versions of Cascade's wheels, which have to be equal."""
     told = ", ".join(f"{name} {number or 'not installed'}" for name, number in versions.items())
     if len(set(versions.values())) == 1:
         return Finding(
@@ -55,10 +58,12 @@ def wheels(versions: dict[str, str]) -> Finding:
 
 
 def _library() -> list[Finding]:
+    """Return findings about SQLite: whether this Python has it, and whether it is new enough."""
     if find_spec("_sqlite3") is None:
         return [Finding("sqlite", "this Python has none", "use a Python that was built with SQLite")]
-    found: list[Finding] = import_module("cascade.adapters.state.sqlite.sqlite_library").inspect_library()
-    return found
+    from cascade.adapters.state.sqlite.sqlite_library import inspect_library  # noqa: PLC0415 - needs sqlite3
+
+    return inspect_library()
 
 
 def _package(name: str, without: str, remedy: str) -> Finding:
@@ -67,10 +72,10 @@ def _package(name: str, without: str, remedy: str) -> Finding:
 
 
 def _store(url: str) -> Iterator[Finding]:
-    """Look at a store.
+    """Give findings about a store.
 
     Raises:
-        SpecError: If the URL names none: that is no state of the installation but a wrong word.
+        SpecError: If the URL names none: that says nothing about the installation, the word is wrong.
     """
     try:
         with closing(catalog_from_url(url)) as catalog:
@@ -90,6 +95,7 @@ def _store(url: str) -> Iterator[Finding]:
 
 
 def _contents(catalog: Catalog) -> Iterator[Finding]:
+    """Give findings about the runs in a store: how many there are, those of other versions, and damaged ones."""
     if isinstance(catalog, Inspectable):
         yield from catalog.inspect()
     runs = catalog.runs()

@@ -1,4 +1,4 @@
-"""The `cascade` command: runs, draws and plans the workflow in a file or module."""
+"""The `cascade` command: runs, draws, plans and explains the workflow in a file or module."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from cascade.cli.app import cli, declared
-from cascade.cli.commands.cache_why import WHY_SETTINGS, why_app
+from cascade.cli.app import cli, declared_inputs
+from cascade.cli.commands.cache_why import WHY_OPTIONS, why_app
 from cascade.cli.commands.doctor import diagnose
 from cascade.cli.commands.stored_runs import runs_app
-from cascade.cli.common_options import SETTINGS, VARIABLES, before_target, with_settings
+from cascade.cli.common_options import COMMON_OPTIONS, VARIABLES, as_words, with_options
 from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.plan_table import plan_table
 from cascade.cli.tables.run_tables import ListFormat, findings_json, findings_table
 from cascade.cli.target_loading import load
-from cascade.cli.typer_app import HELP_FLAGS, App
+from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND, App
 from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
 
 _app = App(
@@ -31,7 +31,7 @@ _app.add_typer(runs_app, name="runs")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the `cascade` command with these arguments, or those of the process; ends in `SystemExit`."""
+    """Run the `cascade` command with these arguments, or with those of the process; it ends in `SystemExit`."""
     _app(args=args, prog_name="cascade")
 
 
@@ -77,12 +77,11 @@ def _cascade(
     """Take the options that stand before a command."""
 
 
-# What follows the target is the workflow's own business: `--help` too.
 @_app.command(
-    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings=WORKFLOW_BEHIND,
     options_metavar="",
 )
-@with_settings(SETTINGS)
+@with_options(COMMON_OPTIONS)
 def run(
     target: Target,
     arguments: Annotated[
@@ -99,7 +98,7 @@ def run(
     with reported():
         loaded = load(target)
         app = cli(loaded.workflow, resources=loaded.resources)
-    app(args=[*before_target(SETTINGS, given), *(arguments or ())], prog_name=f"cascade run {target}")
+    app(args=[*as_words(COMMON_OPTIONS, given), *(arguments or ())], prog_name=f"cascade run {target}")
 
 
 @_app.command(context_settings=HELP_FLAGS)
@@ -109,7 +108,7 @@ def graph(
 ) -> None:
     """Draw the graph of a workflow, with the tail calls that its source shows; runs nothing."""
     with reported():
-        lazy, _ = declared(load(target).workflow)
+        lazy, _ = declared_inputs(load(target).workflow)
         text = _WRITERS[form](with_tail_calls(build_graph(lazy)))
     typer.echo(text.rstrip("\n"))
 
@@ -118,16 +117,16 @@ def graph(
 def plan(target: Target) -> None:
     """Show what would run and in which order; runs nothing."""
     with reported():
-        lazy, _ = declared(load(target).workflow)
+        lazy, _ = declared_inputs(load(target).workflow)
         text = plan_table(stages(build_graph(lazy)))
     typer.echo(text)
 
 
 @_app.command(
-    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings=WORKFLOW_BEHIND,
     options_metavar="",
 )
-@with_settings(WHY_SETTINGS)
+@with_options(WHY_OPTIONS)
 def why(
     target: Target,
     arguments: Annotated[

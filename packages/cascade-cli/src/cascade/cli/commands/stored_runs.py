@@ -1,4 +1,7 @@
-"""`cascade runs`: what a store has of its runs. Only `resume` loads a workflow; the others look at no value."""
+"""`cascade runs`: lists, shows, resumes and deletes what a store has of runs.
+
+Only `resume` loads a workflow. The others read no value, so they need neither the code nor the codec of a run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.cli.app import make_app
 from cascade.cli.commands.ages import moment
-from cascade.cli.common_options import RESTART, RUN_ID, SETTINGS, VARIABLES, before_target, with_settings
+from cascade.cli.common_options import COMMON_OPTIONS, RESTART, RUN_ID, VARIABLES, as_words, with_options
 from cascade.cli.failures import reported
 from cascade.cli.tables.run_tables import (
     ListFormat,
@@ -27,7 +30,7 @@ from cascade.cli.tables.run_tables import (
 )
 from cascade.cli.tables.text_table import shown
 from cascade.cli.target_loading import load
-from cascade.cli.typer_app import HELP_FLAGS
+from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND
 from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
@@ -154,12 +157,11 @@ def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
     typer.echo(f"deleted {deleted} runs")
 
 
-# What follows the target is the workflow's own business: `--help` too.
 @runs_app.command(
-    context_settings={**HELP_FLAGS, "allow_interspersed_args": False, "ignore_unknown_options": True},
+    context_settings=WORKFLOW_BEHIND,
     options_metavar="[OPTIONS]",
 )
-@with_settings(_RESUMING := tuple(each for each in SETTINGS if each not in (RUN_ID, RESTART)))
+@with_options(_RESUMING := tuple(each for each in COMMON_OPTIONS if each not in (RUN_ID, RESTART)))
 def resume(
     run_id: RunId,
     target: Annotated[
@@ -185,18 +187,24 @@ def resume(
         loaded = load(target)
         app = make_app(loaded.workflow, {"run_id": run_id, "resources": loaded.resources}, _RESUMING, check)
     app(
-        args=[*before_target(_RESUMING, given), *(arguments or ())],
+        args=[*as_words(_RESUMING, given), *(arguments or ())],
         prog_name=f"cascade runs resume {run_id} {target}",
     )
 
 
 @contextmanager
 def _catalog(url: str) -> Iterator[Catalog]:
+    """Open the catalog of a store for a `with` block; what goes wrong there ends the command."""
     with reported(), closing(catalog_from_url(url)) as catalog:
         yield catalog
 
 
 def _find(catalog: Catalog, run_id: str, url: str) -> RunSummary:
+    """Return the run of this id.
+
+    Raises:
+        RunNotFoundError: If the store does not have it.
+    """
     for run in catalog.runs():
         if run.run_id == run_id:
             return run

@@ -1,1 +1,1 @@
-"""What commands print: tables and JSON."""
+"""Tables: what commands print about plans, runs, findings and caches, as text and as JSON."""
