@@ -89,6 +89,9 @@ def _run_tests(root: Path, files: Sequence[str], plugins: Sequence[object]) -> N
     code = 3
     try:
         os.setsid()
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # ignored where a shell began this in the background
         os.chdir(root)
         with Path(os.devnull).open("r+b") as nothing:
             for number in (0, 1, 2):

@@ -20,8 +20,11 @@ class _Dropping(Operator):  # type: ignore[misc]  # cosmic-ray has no types
                 yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
-        shorter = node.get_first_leaf().prefix + [*self.shorter(node)][index].strip()
-        return parso.parse(shorter).children[0]  # type: ignore[no-untyped-call, unused-ignore]  # it has half its types
+        shorter = [*self.shorter(node)][index].strip()
+        made: Any = parso.parse(shorter).children[0]  # type: ignore[no-untyped-call, unused-ignore]  # half its types
+        # Parsed without the space before it, which would be an indentation.
+        made.get_first_leaf().prefix = node.get_first_leaf().prefix
+        return made
 
     def shorter(self, node: Any) -> Iterator[str]:
         """Give the texts that may stand in a node's place."""

@@ -21,6 +21,8 @@ outlive them."""
 GRACE, TIMES = 20.0, 10.0
 """A test that takes this many seconds and this many times as long as without the change is taken for one without end:
 a machine may be busy."""
+SLOW = 1.0
+"""Tests that take so many seconds are run last."""
 NO_TESTS = 5
 """Exit code of pytest when it found none: tells nothing of the change."""
 
@@ -105,22 +107,24 @@ class Bench:
 
 
 def in_order(tests: Sequence[Test], path: Path, budget: float) -> list[Test]:
-    """Return the tests of a mutant as they are run: some of each file in turn, the quickest first.
+    """Return the tests of a mutant as they are run: of each file in turn, the quickest first; slow ones at the end.
 
     The files come first of which most tests reach the line, and those of the same wheel. Tests that go beyond the
     budget, in seconds without the change, are not run.
     """
     of_file: dict[str, list[Test]] = defaultdict(list)
-    for each in sorted(tests, key=lambda test: (test.seconds, test.name)):
-        of_file[each.file].append(each)
+    by_time = sorted(tests, key=lambda test: (test.seconds, test.name))
+    for each in by_time:
+        if each.seconds < SLOW:
+            of_file[each.file].append(each)
     wheel = path.parts[:2]
     files = sorted(of_file, key=lambda file: (Path(file).parts[:2] != wheel, -len(of_file[file]), file))
+    quick = filter(None, chain.from_iterable(zip_longest(*(of_file[file] for file in files))))
     found: list[Test] = []
-    for each in filter(None, chain.from_iterable(zip_longest(*(of_file[file] for file in files)))):
-        budget -= each.seconds
-        if budget < 0 and found:
-            break
-        found.append(each)
+    for each in (*quick, *(test for test in by_time if test.seconds >= SLOW)):
+        if each.seconds <= budget or not found:
+            budget -= each.seconds
+            found.append(each)
     return found
 
 
