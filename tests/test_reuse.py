@@ -171,6 +171,8 @@ def test_trees_that_differ_are_told_apart() -> None:
         (lambda: show(cs.Router(leaf(1), {1: leaf(7), 2: leaf(8)})), "(7,) {}"),
         (lambda: show(cs.Router(leaf(2), {1: leaf(7), 2: leaf(8)})), "(8,) {}"),
         (lambda: show(cs.Router(leaf(2), {2: leaf(7), 1: leaf(8)})), "(7,) {}"),
+        (lambda: show(cs.Router(leaf(-1), {-1: leaf(7)})), "(7,) {}"),
+        (lambda: show(cs.Router(leaf(-2), {-2: leaf(7)})), "(7,) {}"),  # -1 and -2 have the same hash
         (lambda: show(leaf(4).run_if(leaf(0), otherwise="no")), "('no',) {}"),
         (lambda: show(leaf(4).run_if(leaf(1), otherwise="no")), "(4,) {}"),
         (lambda: show(leaf.map([1, 2])), "([1, 2],) {}"),
@@ -184,6 +186,43 @@ def test_trees_that_differ_are_told_apart() -> None:
                     assert await engine.run(make()) == expected
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("policy", ["cache", "constraint", "condition", "retry", "otherwise"])
+async def test_a_policy_more_is_told_apart(policy: str) -> None:
+    """A call with one policy more than a known tree, for which code is written already, follows it."""
+    called: list[int] = []
+
+    @cs.task
+    def work(value: int) -> int:
+        called.append(value)
+        if value > len(called):
+            raise ValueError(value)
+        return value
+
+    def base(value: int = 0) -> cs.LazyResult[int]:
+        return work(value).with_retry(max_attempts=2).run_if(leaf(1))
+
+    async with cs.Engine(system_resources={"gpu": 1}) as engine:
+        for _ in range(5):
+            await engine.run(base())
+        called.clear()
+        match policy:
+            case "cache":
+                assert [await engine.run(base().with_cache(cs.ByInputs())) for _ in range(3)] == [0] * 3
+                assert called == [0]
+            case "constraint":
+                with pytest.raises(cs.CascadeError, match="gpu"):
+                    await engine.run(base().with_constraints(gpu=2))
+            case "condition":
+                with pytest.raises(cs.DependencyMissingError):
+                    await engine.run(base().run_if(leaf(0)))
+            case "otherwise":
+                lazy = work(0).with_retry(max_attempts=2).run_if(leaf(0), otherwise=5)
+                assert await engine.run(lazy) == 5
+            case "retry":
+                lazy = work(3).with_retry(max_attempts=3).run_if(leaf(1))
+                assert await engine.run(lazy) == 3
 
 
 def test_the_table_of_structures_is_bounded() -> None:

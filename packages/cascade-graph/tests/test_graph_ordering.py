@@ -132,3 +132,9 @@ def _chain(length: int) -> cs.LazyResult[int]:
     for _ in range(length):
         lazy = make(lazy)
     return lazy
+
+
+def test_a_node_that_is_taken_twice_is_waited_for_once() -> None:
+    """A plan lists each node that another one waits for once, also where its value goes to two arguments."""
+    part = make()
+    assert [row[4] for row in plan(make(part, part)).rows()] == ["", "n1"]
