@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_ar
 
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.spec.calls.signatures import show_keywords
 from cascade.spec.errors import UnknownSettingError
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Resource
@@ -209,15 +210,11 @@ def documented(names: tuple[str, ...]) -> Callable[[Function], Function]:
         told = f"\n\n    Settings:{lines}\n"
         before, raises, after = (function.__doc__ or "").partition("\n\n    Raises:")
         function.__doc__ = before.rstrip() + told + ("\n    Raises:" + after if raises else "    ")
-        signature = inspect.signature(function)
-        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        shown = [_parameter(name) for name in names]
-        function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]  # what `help` reads
+        show_keywords(function, [(name, inspect.Parameter.empty, _DEFAULTS.get(name)) for name in names])
         return function
 
     return decorate
 
 
-def _parameter(name: str) -> inspect.Parameter:
-    default = OnFailure.STOP.value if name == "on_failure" else None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+_DEFAULTS = {"on_failure": OnFailure.STOP.value}
+"""What stands for a setting that is not given, where that is not `None`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
-from cascade.spec.calls.signatures import Function
+from cascade.spec.calls.signatures import Function, show_keywords
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.lazy_types import ITEM as ITEM
 from cascade.spec.lazy_types import AnyTask as AnyTask
@@ -14,11 +14,7 @@ from cascade.spec.lazy_types import PartialTask as PartialTask
 from cascade.spec.lazy_types import Task as Task
 from cascade.spec.lazy_types import _import_task as _import_task  # where pickles of Cascade 0.1 look for it
 from cascade.spec.lazy_types import own_task as own_task
-from cascade.spec.policies.checks import check_cache, check_timeout
-from cascade.spec.policies.declared import NO_POLICIES, Policies
-from cascade.spec.policies.mode import Mode, parse_mode
-from cascade.spec.policies.retry import RetryPolicy, as_retry
-from cascade.spec.protocols import CachePolicy
+from cascade.spec.policies.declared import Policies, PolicyKeywords, policies_of
 from cascade.spec.tasks.definition import TaskReference as TaskReference
 from cascade.spec.tasks.map_inputs import as_items as as_items
 from cascade.spec.tasks.map_inputs import check_lengths as check_lengths
@@ -38,30 +34,28 @@ def task(func: Callable[..., R | LazyResult[R]], /) -> Task[R]: ...
 def task(
     *,
     name: str | None = None,
-    retry: RetryPolicy | int | None = None,
-    timeout: float | None = None,
-    cache: CachePolicy | None = None,
-    mode: Literal["inline", "thread", "process"] | Mode | None = None,
     on: str | None = None,
     version: str = "",
+    **policies: Unpack[PolicyKeywords],
 ) -> _TaskDecorator: ...
 def task(
     func: Function | None = None,
     /,
     *,
     name: str | None = None,
-    retry: RetryPolicy | int | None = None,
-    timeout: float | None = None,
-    cache: CachePolicy | None = None,
-    mode: Literal["inline", "thread", "process"] | Mode | None = None,
     on: str | None = None,
     version: str = "",
+    **policies: Unpack[PolicyKeywords],
 ) -> Any:
     """Make a task of a function, sync or async; the policies are those that each of its calls starts with.
 
     `retry` is a number of retries or a `RetryPolicy`, `timeout` seconds, `mode` where a plain `def` runs, `on` the
     name of one of the engine's `executors`, which then makes the calls. `version` is part of the task's code version:
     change it by hand where the code does not show a change.
+
+    Raises:
+        PolicyError: If a policy makes no sense.
+        SpecError: If `name` or `on` is no text.
     """
     if name is not None and not (isinstance(name, str) and name):
         raise SpecError(f"@cs.task(name={name!r})", "give a text that is not empty")
@@ -69,14 +63,11 @@ def task(
         raise SpecError(f"@cs.task(on={on!r})", "give the name of one of the engine's executors")
     if not isinstance(version, str):
         raise PolicyError(f"@cs.task(version={version!r})", "give a text, such as '2'")
-    policies = Policies(
-        retry=None if retry is None else as_retry(retry),
-        timeout=None if timeout is None else check_timeout(timeout),
-        cache=None if cache is None else check_cache(cache),
-        mode=None if mode is None else parse_mode(mode),
-    )
-    decorator = _TaskDecorator(name, NO_POLICIES if policies == NO_POLICIES else policies, on, version)
+    decorator = _TaskDecorator(name, policies_of(policies), on, version)
     return decorator if func is None else decorator(func)
+
+
+show_keywords(task, ((name, kind, None) for name, kind in PolicyKeywords.__annotations__.items()))
 
 
 class _TaskDecorator:

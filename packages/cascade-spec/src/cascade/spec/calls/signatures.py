@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
 from typing import Any, TypeAlias
 
@@ -159,3 +159,17 @@ _DEPTH = 100
 """So many layers are looked through; an object may be its own."""
 
 _UNNAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+
+
+def show_keywords(function: Function, keywords: Iterable[tuple[str, object, object]]) -> None:
+    """Let the signature of a function show these keywords in place of its `**keywords`, for `help` and editors.
+
+    A keyword is a name, a type and a default.
+    """
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    shown = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, kind, default in keywords
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]

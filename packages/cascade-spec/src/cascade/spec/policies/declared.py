@@ -153,11 +153,15 @@ class NodePolicies:
 
 
 def policies_of(keywords: PolicyKeywords) -> Policies:
-    """Return the policies that the keywords of a task mean.
+    """Return the policies that the keywords of `@cs.task(...)` mean.
 
     Raises:
         PolicyError: If one of them makes no sense.
+        TypeError: If there is no such keyword.
     """
+    for name in keywords:
+        if name not in PolicyKeywords.__annotations__:
+            raise TypeError(f"task() got an unexpected keyword argument {name!r}")
     given: dict[str, Any] = {
         row.name: row.keyword(keywords[row.name])  # type: ignore[literal-required]  # the rows are the keywords
         for row in POLICIES
