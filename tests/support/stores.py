@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from cascade.adapters.addresses import sqlite_path
-from cascade.adapters.state.durable.durable_state import RecordedState
 from cascade.adapters.state.journal import Durability, Journal
+from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.adapters.state.sqlite.sqlite_journal import SqliteJournal
 from cascade.adapters.store_urls import STATE_FORMS

@@ -9,8 +9,8 @@ from cascade.adapters.state.memory_state import InMemoryStateBackend
 
 if TYPE_CHECKING:
     from cascade.adapters.state.catalog import Catalog, FactSummary, Finding, Inspectable, RunSummary
-    from cascade.adapters.state.durable.durable_state import RecordedState
     from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Journal, Kind, Loaded
+    from cascade.adapters.state.recorded.durable_state import RecordedState
     from cascade.adapters.state.redis.redis_catalog import RedisCatalog
     from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
     from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog
@@ -44,7 +44,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
     **dict.fromkeys(("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded"), "journal"),
-    "RecordedState": "durable.durable_state",
+    "RecordedState": "recorded.durable_state",
     "RedisCatalog": "redis.redis_catalog",
     **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis.redis_journal"),
     "SqliteCatalog": "sqlite.sqlite_catalog",

@@ -18,9 +18,9 @@ from cascade.adapters.spawning import spawn
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import FrameDigest
-from cascade.adapters.state.durable.durable_state import RecordedState
 from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
 from cascade.adapters.state.lease import this_process
+from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_layout import (
     ABOVE,
     FORMAT,

@@ -27,9 +27,9 @@ from cascade.adapters.sqlite_files import (
 )
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
-from cascade.adapters.state.durable.durable_state import RecordedState
 from cascade.adapters.state.journal import Changes, Durability, Fact, Loaded
 from cascade.adapters.state.lease import FileLease, this_process
+from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.adapters.values.value_files import FileValueStore
 from cascade.adapters.write_lock import lock_for

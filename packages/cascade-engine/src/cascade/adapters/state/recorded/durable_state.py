@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.digests import frame_digest, node_digest
-from cascade.adapters.state.durable.fact_codec import OF_RUN, FactCodec
-from cascade.adapters.state.durable.fact_table import Encoded, FactTable
-from cascade.adapters.state.durable.timed_journal import TimedJournal
-from cascade.adapters.state.durable.write_buffer import WriteBuffer
 from cascade.adapters.state.journal import Fact, Head, Journal, Kind, Loaded
+from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
+from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
+from cascade.adapters.state.recorded.timed_journal import TimedJournal
+from cascade.adapters.state.recorded.write_buffer import WriteBuffer
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
 from cascade.spec.errors import PolicyError, RunRulesError

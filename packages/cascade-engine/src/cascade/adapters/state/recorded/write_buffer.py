@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest, frame_digest
-from cascade.adapters.state.durable.provisional import Facts, Provisional, drop_rounds
 from cascade.adapters.state.journal import Changes, Fact, Head, Kind
+from cascade.adapters.state.recorded.provisional import Facts, Provisional, drop_rounds
 from cascade.spec.durable import FactLabel
 
 if TYPE_CHECKING:
