@@ -161,7 +161,7 @@ import asyncio, sys
 from cascade.adapters.state import RedisStateBackend
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import FactLabel, RunRecord
-from cascade.testing.sample_keys import node_at
+from cascade.testing.conformance.sample_keys import node_at
 
 async def main():
     state = RedisStateBackend(sys.argv[1], run_id="run", lease_seconds=1.0)
@@ -179,7 +179,7 @@ asyncio.run(main())
 
 async def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
     """A run whose process was killed can be taken over once its lease ends; what was committed is there."""
-    from cascade.testing.sample_keys import node_at
+    from cascade.testing.conformance.sample_keys import node_at
 
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, text=True)
     with holder:

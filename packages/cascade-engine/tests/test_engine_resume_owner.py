@@ -23,7 +23,7 @@ from cascade.adapters.state.sqlite.sqlite_journal import lock_path
 from cascade.spec import RunActiveError, RunLostError, StoreError
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import FactLabel, RunRecord
-from cascade.testing.sample_keys import node_at
+from cascade.testing.conformance.sample_keys import node_at
 
 pytestmark = pytest.mark.usefixtures("story")
 

@@ -25,8 +25,8 @@ from cascade.adapters.state import InMemoryStateBackend, RedisStateBackend, Sqli
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.spec import StateBackend
 from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunRecord
-from cascade.testing.executor_conformance import give
-from cascade.testing.sample_keys import item_of, path_of, round_at, round_of_run
+from cascade.testing.conformance.sample_keys import item_of, path_of, round_at, round_of_run
+from cascade.testing.conformance.sample_tasks import give
 
 LABEL = FactLabel("task", "root")
 RECORD = RunRecord("task", "", (), {}, {}, b"", 2)

@@ -8,11 +8,11 @@ of plain tests: subclass it, say how to make the thing, and let pytest collect t
             return MyStateBackend(run_id="run")
 """
 
-from cascade.testing.cache_conformance import CacheBackendConformance
-from cascade.testing.durable_conformance import DurableStateBackendConformance
-from cascade.testing.executor_conformance import ExecutorConformance
+from cascade.testing.conformance.cache_conformance import CacheBackendConformance
+from cascade.testing.conformance.durable_conformance import DurableStateBackendConformance
+from cascade.testing.conformance.executor_conformance import ExecutorConformance
+from cascade.testing.conformance.state_conformance import StateBackendConformance
 from cascade.testing.failing import FailingCache, Failure, failing_state
-from cascade.testing.state_conformance import StateBackendConformance
 from cascade.testing.virtual_time import VirtualTimeError, VirtualTimeLoop, run_in_virtual_time
 
 __all__ = [

@@ -35,7 +35,7 @@ class VirtualTimeError(CascadeError, RuntimeError):
 _REAL = "virtual time has no threads, processes and sockets: use a real event loop for them"
 
 
-def run_in_virtual_time(work: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:
+def run_in_virtual_time(work: Coroutine[object, object, T], *, seed: int | None = None) -> T:
     """Run a coroutine in a `VirtualTimeLoop` of its own and return its value, as `asyncio.run` does.
 
     Raises:
@@ -52,7 +52,7 @@ def _refusal(what: str) -> Any:  # stands for methods of many types
     return refuse
 
 
-_Callback = tuple[asyncio.Handle, Context, Callable[..., object], tuple[Any, ...]]
+_Callback = tuple[asyncio.Handle, Context, Callable[..., object], tuple[object, ...]]
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -72,8 +72,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now
 
-    def call_soon(  # type: ignore[override]  # the stubs type the arguments by the callback
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
         if self._order is None:
             return super().call_soon(callback, *args, context=context)

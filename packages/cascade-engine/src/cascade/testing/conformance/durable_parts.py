@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
 
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.path import ROOT
@@ -17,13 +16,13 @@ from cascade.spec.durable import (
     RunRecord,
 )
 from cascade.spec.errors import CascadeError, StoreError
-from cascade.testing.sample_keys import item_of, node_at, round_at
-from cascade.testing.state_conformance import StateBackendConformance
+from cascade.testing.conformance.sample_keys import item_of, node_at, round_at
+from cascade.testing.conformance.state_conformance import StateBackendConformance
 
-Check = Callable[[], Coroutine[Any, Any, None]]
+Check = Callable[[], Coroutine[object, object, None]]
 
 LABEL = FactLabel("task", "root.args.0")
-"""What facts are told to be of."""
+"""The label of every fact."""
 
 
 class DurableParts(StateBackendConformance):
@@ -142,7 +141,7 @@ def run_check(check: Check) -> None:
     asyncio.run(check())
 
 
-async def check_refused(doing: Coroutine[Any, Any, object], error: type[CascadeError]) -> CascadeError:
+async def check_refused(doing: Awaitable[object], error: type[CascadeError]) -> CascadeError:
     """Return the error that something is refused with."""
     try:
         await doing

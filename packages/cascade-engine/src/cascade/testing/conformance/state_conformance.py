@@ -5,7 +5,7 @@ from __future__ import annotations
 from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
 from cascade.spec.protocols import StateBackend
-from cascade.testing.sample_keys import (
+from cascade.testing.conformance.sample_keys import (
     VALUES,
     different_keys,
     item_of,

@@ -10,10 +10,11 @@ from cascade.spec.durable import (
     DurableStateBackend,
 )
 from cascade.spec.errors import RunActiveError, StoreError
-from cascade.testing.durable_facts import DurableFacts
-from cascade.testing.durable_parts import LABEL, check_refused, record, run_check
-from cascade.testing.durable_provisional import DurableProvisional
-from cascade.testing.sample_keys import item_of, node_at, round_of_run
+from cascade.testing.conformance.durable_facts import DurableFacts
+from cascade.testing.conformance.durable_forgetting import DurableForgetting
+from cascade.testing.conformance.durable_parts import LABEL, check_refused, record, run_check
+from cascade.testing.conformance.durable_provisional import DurableProvisional
+from cascade.testing.conformance.sample_keys import item_of, node_at, round_of_run
 
 _MANY = 10_000
 _RUN_IDS = [
@@ -37,7 +38,7 @@ _RUN_IDS = [
 ]
 
 
-class DurableStateBackendConformance(DurableFacts, DurableProvisional):
+class DurableStateBackendConformance(DurableFacts, DurableForgetting, DurableProvisional):
     """Tests for a `DurableStateBackend`, those for a `StateBackend` among them.
 
     Subclass it and say in `make_backend` how to make a backend. Within one test all of them are on the same store,

@@ -6,17 +6,22 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from cascade.graph.build import build_graph
 from cascade.runtime.protocols import Executor
-from cascade.spec.lazy_types import LazyResult
-from cascade.spec.task import task
-
-_PATIENCE = 30.0
-"""Seconds after which something that should have happened counts as never happening."""
+from cascade.spec.lazy_types import Lazy, LazyResult
+from cascade.testing.conformance.sample_tasks import (
+    PATIENCE,
+    fail,
+    fail_later,
+    give,
+    give_later,
+    linger,
+    linger_later,
+    show,
+)
 
 
 class ExecutorConformance:
@@ -98,7 +103,7 @@ class ExecutorConformance:
         if self.runs_beside_the_loop:
             self._run(lambda executor: _cancel(executor, linger))
 
-    def _run(self, check: Callable[[Executor], Coroutine[Any, Any, None]]) -> None:
+    def _run(self, check: Callable[[Executor], Awaitable[None]]) -> None:
         async def main() -> None:
             executor = self.make_executor()
             try:
@@ -109,7 +114,7 @@ class ExecutorConformance:
         asyncio.run(main())
 
 
-async def _execute(executor: Executor, call: LazyResult[Any]) -> Any:
+async def _execute(executor: Executor, call: Lazy) -> object:
     return await executor.execute(build_graph(call).nodes[0], call.args, call.kwargs)
 
 
@@ -117,7 +122,7 @@ async def _cancel(executor: Executor, call: Callable[[str], LazyResult[None]]) -
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         executing = asyncio.ensure_future(_execute(executor, call(name)))
-        ends = time.monotonic() + _PATIENCE
+        ends = time.monotonic() + PATIENCE
         while not (folder / "began").exists():
             assert time.monotonic() < ends, "the call does not begin"
             await asyncio.sleep(0.001)
@@ -137,76 +142,3 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-@task
-def give(value: Any) -> Any:
-    """Return the value."""
-    return value
-
-
-@task
-async def give_later(value: Any) -> Any:
-    """Return the value after a turn of the loop."""
-    await asyncio.sleep(0)
-    return value
-
-
-@task
-def show(*args: Any, **kwargs: Any) -> Any:
-    """Return all arguments."""
-    return args, kwargs
-
-
-@task
-def fail(text: str) -> None:
-    """Raise an exception that no machinery raises by itself."""
-    raise ZeroDivisionError(text)
-
-
-@task
-async def fail_later(text: str) -> None:
-    """Raise it after a turn of the loop."""
-    await asyncio.sleep(0)
-    raise ZeroDivisionError(text)
-
-
-@task
-def linger(folder: str) -> None:
-    """Run until the file `go` is there, which no cancellation brings about."""
-    waiting = _Waiting(Path(folder))
-    while waiting.goes_on():
-        time.sleep(0.001)
-    waiting.end()
-
-
-@task
-async def linger_later(folder: str) -> None:
-    """Run until cancelled or until the file `go` is there, and take a turn of the loop to end."""
-    waiting = _Waiting(Path(folder))
-    try:
-        while waiting.goes_on():  # noqa: ASYNC110 - a file is seen from any process, an event is not
-            await asyncio.sleep(0.001)
-    finally:
-        await asyncio.sleep(0)
-        waiting.end()
-
-
-class _Waiting:
-    """A call that shows in a folder that it has begun and ended, and waits there for the file `go`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._ends = time.monotonic() + _PATIENCE
-        (folder / "beginning").write_text(str(os.getpid()))
-        (folder / "beginning").rename(folder / "began")  # with the process in it from the start
-
-    def goes_on(self) -> bool:
-        """Tell whether to wait on; a folder that is gone means that nobody waits for the call any more."""
-        told = (self._folder / "go").exists() or not self._folder.exists()
-        return not told and time.monotonic() < self._ends
-
-    def end(self) -> None:
-        """Show that the call is over."""
-        if self._folder.exists():
-            (self._folder / "ended").touch()

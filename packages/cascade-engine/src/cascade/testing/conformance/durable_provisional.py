@@ -8,9 +8,9 @@ from cascade.adapters.state.keys import NodeKey
 from cascade.graph.path import ROOT
 from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
 from cascade.spec.errors import CodecError
-from cascade.testing.durable_parts import LABEL, DurableParts, frames_below, record, run_check
-from cascade.testing.executor_conformance import give
-from cascade.testing.sample_keys import item_of, node_at, path_of, round_of_run
+from cascade.testing.conformance.durable_parts import LABEL, DurableParts, frames_below, record, run_check
+from cascade.testing.conformance.sample_keys import item_of, node_at, path_of, round_of_run
+from cascade.testing.conformance.sample_tasks import give
 
 Step = Callable[[DurableStateBackend], None]
 
