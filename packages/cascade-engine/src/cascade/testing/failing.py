@@ -47,7 +47,7 @@ def failing_state(
     """Return a state for `cs.run(state=...)` that fails at the Nth call to its store; see `Failure`.
 
     `state` is the URL of a store, or a function that makes the backend of a run, given `run_id=`. Calls are `open`,
-    each `commit`, and `close`. A `close` that fails gives up the run all the same: nobody could take it again otherwise.
+    each `commit`, and `close`. A `close` that fails gives up the run all the same: nobody could take it otherwise.
     """
     make = state_from_url(state) if isinstance(state, str) else state
     failure = Failure(at, after=after, stays=stays)
