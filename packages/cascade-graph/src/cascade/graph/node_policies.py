@@ -1,4 +1,4 @@
-"""The policies of a node as a picture shows them, made from those of a lazy result.
+"""Node policies: the policies of a node as plain data, for drawings and JSON.
 
 What links nodes to each other is no part of them: conditions, order and lazy amounts are edges.
 """
@@ -16,7 +16,7 @@ _SHOWN = frozenset(field.name for field in fields(NodePolicies))
 
 
 def node_policies(policies: Policies, max_concurrency: int | None = None) -> NodePolicies:
-    """Return the picture of a lazy result's policies; `max_concurrency` is that of a map."""
+    """Return the policies of a lazy result as plain data; `max_concurrency` is that of a map."""
     if policies is NO_POLICIES and max_concurrency is None:
         return NO_NODE_POLICIES
     pairs = zip(POLICIES, policies, strict=True)

@@ -1,13 +1,18 @@
-"""Digests of structures: equal for trees that differ in literal values only, in every interpreter."""
+"""Structure digests: equal for trees that differ in literal values only, in every process and on every machine.
+
+A recorded run is found again by them. All that they cover has to be written in one way only: names, numbers and
+digests, and nothing that depends on a process, such as the order of a set or the address of an object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from cascade.graph.build import build_graph
+from cascade.graph.structure_keys import kind_of
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.common import EnvContract, ParamContract
@@ -20,19 +25,21 @@ from cascade.spec.policies.declared import ALWAYS_WRITTEN, NO_POLICIES, POLICIES
 from cascade.spec.source.references import module_of
 from cascade.spec.task import AnyTask, Task
 
+T = TypeVar("T")
+
 _VERSION = b"cascade structure 1"
 
 
 def structure_digest(target: object) -> str:
     """Return the sha256, in hex, of all in a lazy tree but its literal values.
 
-    Covers, node by node in the builder's order: the task's module and qualified name, what kind of call it is,
-    arity and argument names, where other nodes, routers and resources go in, policies, conditions and order. Nodes are
-    told by their positions, so that `f(a, a)` differs from `f(a1, a2)`. Amounts and `otherwise` are literals, the
-    contract of an input is not, apart from its default. Takes O(size of the tree).
+    Covers, for each node in the order of the builder: module and qualified name of the task, the kind of call, the
+    number and the names of arguments, where other nodes, routers and resources go in, policies, conditions and order.
+    Nodes are referred to by position, so `f(a, a)` differs from `f(a1, a2)`. Amounts, `otherwise` and the default of
+    an input are literals; the rest of an input's contract is not. Takes O(size of the tree).
 
     Raises:
-        CascadeError: If the tree is none, as `build_graph` does.
+        CascadeError: As `build_graph` does, if the target is no lazy tree or has a wrong call.
     """
     tree = build_graph(target).tree
     assert tree is not None
@@ -44,7 +51,7 @@ def structure_digest(target: object) -> str:
 
 
 class StructureRows:
-    """Makes the digest of each node; what many nodes share is made once."""
+    """Makes the digests of nodes, one by one; what many nodes share, such as their task, is digested once."""
 
     def __init__(self) -> None:
         self._known: dict[int, bytes] = {}  # by id: tasks and policies, which the tree keeps alive
@@ -52,7 +59,7 @@ class StructureRows:
         self._shapes: dict[tuple[bytes, int], bytes] = {}
 
     def row(self, tree: Tree, position: int) -> bytes:
-        """Return the digest of a node, in which other nodes are told by their positions."""
+        """Return the digest of a node and of what it waits for, where other nodes are referred to by position."""
         lazy, structure = tree.lazies[position], tree.structure
         call = structure.calls[position]
         shape = self.shape(lazy)
@@ -64,7 +71,7 @@ class StructureRows:
         return sha256(shape + plain + b"".join(map(digest, _peculiar(lazy)))).digest()
 
     def shape(self, lazy: Lazy) -> bytes:
-        """Return the digest of what a node is by itself: what is called, and its policies."""
+        """Return the digest of what a node is by itself: what is called, and its policies but conditions and order."""
         policies, call = lazy.policies, self.call(lazy)
         if policies is NO_POLICIES:
             return call
@@ -75,32 +82,30 @@ class StructureRows:
         return known
 
     def call(self, lazy: Lazy) -> bytes:
-        """Return the digest of what is called: the task, the kind of call, arity and argument names."""
+        """Return the digest of what is called: the task, the kind of call, the number and the names of arguments."""
         key = (id(lazy.task), type(lazy), len(lazy.args), *lazy.kwargs)
         known = self._calls.get(key)
         if known is None:
             shape = (len(lazy.args), tuple(sorted(lazy.kwargs)))
-            known = self._calls[key] = digest((self._shared(lazy.task, _task), _kind(lazy), shape))
+            known = self._calls[key] = digest((self._shared(lazy.task, _task), kind_of(lazy).__name__, shape))
         return known
 
-    def _shared(self, value: Any, describe: Any) -> object:
+    def _shared(self, value: T, describe: Callable[[T], object]) -> bytes:
+        """Return the digest of what `describe` makes of a value, once for each object."""
         if id(value) not in self._known:
             self._known[id(value)] = digest(describe(value))
         return self._known[id(value)]
 
 
 _COMMON = (LazyResult, ConfiguredLazyResult)
-"""The kinds of lazy results that have nothing of their own beside their policies."""
-
-
-def _kind(lazy: Lazy) -> str:
-    """Return the kind of call. Where the policies are kept is none: they are told by value."""
-    kind = LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
-    return kind.__name__
+"""The kinds of lazy results that have nothing beside their call and policies."""
 
 
 def _task(task: AnyTask) -> object:
-    if INTERNAL.get(task.name) is task:  # some share one function, and it may move
+    """Return what a task is referred to by, in every process."""
+    if (
+        INTERNAL.get(task.name) is task
+    ):  # by name alone: some share one function, and it may move to another module
         return "internal", task.name
     return tuple(task.reference)
 
@@ -122,17 +127,19 @@ def _policies(policies: Policies) -> object:
 
 
 def _inputs(lazy: Lazy, call: Call) -> Iterable[object]:
+    """Give each slot of a call, the containers around it, and what fills it."""
     entries: Entries = {}
     for slot, source in zip(call.slots, call.sources, strict=True):
         yield slot.argument, slot.steps, _containers(lazy, slot, entries), _source(source)
 
 
 def _containers(lazy: Lazy, slot: Slot, entries: Entries) -> tuple[str, ...]:
-    """Return the kinds of containers on the way to a slot, by name."""
+    """Return the names of the types of the containers around a slot."""
     return tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
 
 
 def _source(source: Source) -> object:
+    """Return what fills a slot, as plain data."""
     if isinstance(source, Choice):
         return "router", source.selector, [_description(key) for key in source.keys], source.routes
     if isinstance(source, Injected):
@@ -141,7 +148,7 @@ def _source(source: Source) -> object:
 
 
 def _peculiar(lazy: Lazy) -> Iterable[object]:
-    """Give what only one kind of lazy result has."""
+    """Give what only some kinds of lazy results have."""
     if isinstance(lazy, MappedLazyResult):
         yield "map", lazy.mapped, lazy.max_concurrency
     if isinstance(lazy, ParamLazyResult):
@@ -151,14 +158,15 @@ def _peculiar(lazy: Lazy) -> Iterable[object]:
 
 
 def _contract(contract: ParamContract | EnvContract) -> object:
+    """Return the contract of an input without its default, as plain data."""
     kind = _reference(contract.type) if isinstance(contract.type, type) else type_name(contract.type)
     return type(contract).__name__, contract.name, kind, contract.required, contract.secret
 
 
 def _description(value: Any) -> object:
-    """Return a value as plain data.
+    """Return a value as plain data: code by its module and name, a dataclass by its fields.
 
-    Code is told by its reference, a dataclass by its fields, and what has no canonical form by its type.
+    All else is given by its digest, or by its type if it has no canonical form.
     """
     if isinstance(value, Task) or hasattr(value, "__qualname__"):
         return "code", _reference(value)
@@ -175,4 +183,5 @@ def _description(value: Any) -> object:
 
 
 def _reference(value: Any) -> tuple[str, str]:
+    """Return the module and the qualified name of a task, function or class."""
     return module_of(value), value.__qualname__

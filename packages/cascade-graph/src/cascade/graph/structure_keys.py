@@ -1,7 +1,8 @@
-"""Structure keys: what tells structures apart within one process.
+"""Structure keys: equal for trees of one structure, within one process.
 
-Two trees with equal keys run alike but for their literal values. A key holds no task, only serial numbers of tasks,
-so that it keeps none alive.
+Trees with equal keys differ in literal values only, so the engine runs them by the same plan. A key has the serial
+numbers of tasks and no task, so that a table of keys keeps none alive. Digests, which hold in other processes too, are
+made by `structure_digests`; they take longer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cascade.spec.policies.generated import policy_key
 
 
 def structure_key(tree: Tree) -> Hashable:
-    """Return the key of a tree's structure: all but its literal values. Takes O(size of the tree)."""
+    """Return the key of the structure of a tree: all of it but literal values. Takes O(size of the tree)."""
     structure = tree.structure
     if isinstance(structure, PlainStructure):
         return _Key((structure.forms, structure.kinds, structure.links))
@@ -26,7 +27,7 @@ def structure_key(tree: Tree) -> Hashable:
 
 
 class _Key:
-    """A structure by value. Its hash, which takes as long as the tree is large, is kept."""
+    """A structure, compared by value. The hash is kept, since making it takes as long as the tree is large."""
 
     __slots__ = ("_hash", "_parts")
 
@@ -42,6 +43,7 @@ class _Key:
 
 
 def _row(lazy: Lazy, call: Call) -> Hashable:
+    """Return the part of the key that one node makes."""
     policies = lazy.policies
     entries: Entries = {}
     return (
@@ -57,5 +59,5 @@ def _row(lazy: Lazy, call: Call) -> Hashable:
 
 
 def kind_of(lazy: Lazy) -> type:
-    """Return what kind of call a lazy result is, whether or not it has policies of its own."""
+    """Return the class of a lazy result as one that keeps no policies has it: they are compared by value elsewhere."""
     return LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
