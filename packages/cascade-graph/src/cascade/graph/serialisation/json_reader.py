@@ -1,54 +1,22 @@
-"""Serialisation: the picture of a graph as JSON, and back.
-
-The picture has names, kinds, structure paths, policies, and edges with their labels; labels have the keys of routes.
-It has no function, no argument, no amount, and no value or default of an input. Structure paths are one table in which
-each row continues an earlier one, so that a deep chain takes one row per node. Reading imports and calls nothing.
-"""
+"""JSON reader: a graph from what `to_json` wrote. Imports and calls nothing, whatever the text says."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cascade.graph.graph_errors import GraphError
-from cascade.graph.json_fields import json_field, json_texts, json_word
 from cascade.graph.model import Graph
 from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
-from cascade.graph.path import PathTable, Place, Segment, StructurePath
+from cascade.graph.path import Place, Segment, StructurePath
+from cascade.graph.serialisation.json_fields import json_field, json_texts, json_word
+from cascade.graph.serialisation.json_schema import LATER_POLICIES, VERSION
 from cascade.spec.policies.declared import NodePolicies
 from cascade.spec.policies.mode import Mode
 from cascade.spec.policies.retry import NodeRetry
 
-VERSION = 2
-"""The version of the schema; `from_json` reads no other."""
-
 _Fields = TypeVar("_Fields")
-
-
-def to_json(graph: Graph) -> str:
-    """Return the picture of a graph as JSON. Equal pictures give equal texts. Takes O(nodes + edges)."""
-    table = PathTable()
-    nodes = [
-        {
-            "id": node.id,
-            "name": node.name,
-            "type": node.node_type.value,
-            "path": table.row_of(node.structure_path),
-            "mode": None if node.mode is None else node.mode.value,
-            "tco_cycle_id": node.tco_cycle_id,
-            "policies": _policies(node.policies),
-        }
-        for node in graph.nodes
-    ]
-    edges = [
-        {"source": edge.source, "target": edge.target, "type": edge.edge_type.value, "label": edge.label}
-        for edge in graph.edges
-    ]
-    target = graph.target.id if nodes else None
-    paths = [_path_row(parent, segment) for parent, segment in table.rows]
-    return json.dumps({"version": VERSION, "target": target, "paths": paths, "nodes": nodes, "edges": edges})
 
 
 def from_json(text: str) -> Graph:
@@ -70,15 +38,6 @@ def from_json(text: str) -> Graph:
     nodes = [_read_node(row, f"nodes[{at}]", paths) for at, row in _rows(read, "nodes")]
     edges = [_read_edge(row, f"edges[{at}]") for at, row in _rows(read, "edges")]
     return Graph(nodes, edges, json_field(read, "target", "the graph", str, type(None)))
-
-
-def _path_row(parent: int | None, segment: Segment | None) -> dict[str, Any]:
-    if segment is None:
-        return {"parent": parent, "segment": None}
-    return {
-        "parent": parent,
-        "segment": {"place": segment.place.value, "at": segment.at, "steps": segment.steps},
-    }
 
 
 def _read_paths(rows: list[Any]) -> list[StructurePath]:
@@ -116,20 +75,8 @@ def _read_node(row: object, where: str, paths: list[StructurePath]) -> Node:
     )
 
 
-def _policies(policies: NodePolicies) -> dict[str, object] | None:
-    """Return the fields of policies; those that came after the first release only where something is given."""
-    if policies == NO_NODE_POLICIES:
-        return None
-    without = {name for name, default in _LATER.items() if getattr(policies, name) == default}
-    return {name: value for name, value in asdict(policies).items() if name not in without}
-
-
-_LATER = {field.name: field.default for field in fields(NodePolicies)[6:]}
-"""The defaults of those fields that an older text does not have."""
-
-
 def _read_policies(row: dict[str, Any] | None, where: str) -> NodePolicies:
-    return NO_NODE_POLICIES if row is None else _read_fields({**_LATER, **row}, NodePolicies, where)
+    return NO_NODE_POLICIES if row is None else _read_fields({**LATER_POLICIES, **row}, NodePolicies, where)
 
 
 def _read_fields(row: dict[str, Any], cls: type[_Fields], where: str) -> _Fields:

@@ -1,0 +1,85 @@
+"""Staging: splits a graph into stages, by Kahn's algorithm, and names a cycle where there is no order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cascade.graph.build import build_graph
+from cascade.graph.graph_errors import CycleError
+from cascade.graph.model import Graph
+from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.planning.ordering import HANDFUL, saving_order
+from cascade.graph.planning.plans import Plan
+
+
+def plan(target: object) -> Plan:
+    """Return what a run of `target` would do and in which order; nothing runs. Takes O(size of the tree).
+
+    Raises:
+        NotLazyError: If the target is no lazy result.
+        CycleError: If there is no order.
+    """
+    return stages(build_graph(target))
+
+
+def stages(graph: Graph) -> Plan:
+    """Split `graph` into stages whose nodes may run at the same time.
+
+    A node stands in the earliest stage after all that it may wait for. Potential nodes stand in none. Equal graphs
+    give equal plans. Where wide stages follow each other, the order of the plan may be depth first, so that fewer
+    values are held at a time: see `ordering`. Takes O(nodes + edges).
+
+    Raises:
+        CycleError: If no order exists; it names the tasks on one cycle.
+
+    Source: A. B. Kahn, "Topological sorting of large networks", CACM 5(11), 1962.
+    """
+    waits = graph.dependencies()
+    dependents: list[list[int]] = [[] for _ in waits]
+    missing = []
+    for position, sources in enumerate(waits):
+        missing.append(len(sources))
+        for source in sources:
+            dependents[source].append(position)
+    potential = graph.potential
+    stage = [position for position, count in enumerate(missing) if not count and position not in potential]
+    found = []
+    wide = False
+    while stage:
+        found.append(stage)
+        following = []
+        for source in stage:
+            for position in dependents[source]:
+                left = missing[position] - 1
+                missing[position] = left
+                if not left:
+                    following.append(position)
+        if len(following) > 1:
+            following.sort()
+            if len(following) > HANDFUL < len(stage):
+                wide = True
+        stage = following
+    if sum(map(len, found)) < len(missing) - len(potential):
+        raise CycleError(_one_cycle(graph, waits, missing))
+    saving = _saving_order(graph, waits, dependents, found) if wide else None
+    return Plan(graph, found) if saving is None else Plan(graph, found, *saving)
+
+
+def _saving_order(
+    graph: Graph, waits: Sequence[Sequence[int]], dependents: list[list[int]], found: list[list[int]]
+) -> tuple[tuple[int, ...], int] | None:
+    is_plain = graph.tree is not None and isinstance(graph.tree.structure, PlainStructure)
+    return saving_order(waits, dependents, found, is_plain)
+
+
+def _one_cycle(graph: Graph, waits: Sequence[Sequence[int]], missing: list[int]) -> tuple[str, ...]:
+    """Return the names of the tasks on one cycle, in the direction of its edges."""
+    # Each node that never became ready waits for another such node. So a walk against the edges among them goes on
+    # until it comes to a node for the second time; what lies between is a cycle.
+    position = next(position for position, count in enumerate(missing) if count)
+    way: dict[int, None] = {}
+    while position not in way:
+        way[position] = None
+        position = next(source for source in waits[position] if missing[source])
+    cycle = list(way)[list(way).index(position) :]
+    return tuple(graph.nodes[each].name for each in reversed(cycle))
