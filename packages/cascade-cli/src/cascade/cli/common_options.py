@@ -149,7 +149,7 @@ def _from_table(name: str, flag: Flag, annotation: object) -> CommonOption:
     return CommonOption(
         name,
         _option_type(name, annotation),
-        flag.told,
+        flag.help,
         _STORE_PANEL if name in _OF_STORES else _RUN_PANEL,
         check=_CHECKS.get(name),
         metavar=flag.value,

@@ -1,7 +1,8 @@
-"""Resources at run time: who provides what, opening in order of need, closing in reverse.
+"""Resources at run time: which provider gives what, and when each is opened and released.
 
-Providers of scope `run` are entered and left in one asyncio task of the run, which shares the context of the run's
-inline tasks; those of scope `task` in the asyncio task of the call that they serve.
+What a resource requires is opened before it, and released after it. Providers of scope `run` are opened when the first
+call wants them and released at the end of the run, all in one asyncio task, the keeper, which shares the context of the
+run's inline tasks. Those of scope `task` are opened and released in the asyncio task of the call that they serve.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Resource, Scope
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
-"""Told of each resource opened (`True`) or released (`False`, with what the release raised)."""
+"""Called with each resource that was opened (`True`), or released (`False`, with what the release raised)."""
 
 
 _Generator: TypeAlias = Any
@@ -34,18 +35,21 @@ _Generator: TypeAlias = Any
 
 
 class ResourceRegistry:
-    """The providers of an engine by name. Checks of what a name needs are remembered until the next change."""
+    """The providers of an engine by name. What a name needs is checked once, until the next change.
+
+    `has_atomic` says that there is an atomic provider of scope `run`, which stays open beyond the calls that take it.
+    """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._providers: dict[str, Resource] = {}
         self._checked: dict[str, tuple[Resource, ...]] = {}
         self._atomic: dict[str, str] = {}
-        self.has_atomic = False  # of scope `run`: one that stays open beyond the calls that take it
+        self.has_atomic = False
         for resource in resources:
             self.register(resource)
 
     def register(self, resource: Resource, name: str | None = None) -> None:
-        """Add a provider, or replace the one of that name."""
+        """Add a provider under a name, its own by default; it replaces the one of that name."""
         self._providers[name or resource.name] = resource
         self._checked.clear()
         self._atomic.clear()
@@ -67,7 +71,11 @@ class ResourceRegistry:
         return found
 
     def contracts(self, names: Iterable[str] | None = None) -> list[Contract]:
-        """Return the inputs of all providers, or of those that these names open; the latter are known to be there."""
+        """Return the inputs that all providers read, or those that are opened for these names.
+
+        Raises:
+            CascadeError: As `opening_order`, for names.
+        """
         if names is None:
             return [each for provider in self._providers.values() for each in provider.inputs.values()]
         opened = (
@@ -76,7 +84,7 @@ class ResourceRegistry:
         return [contract for provider in opened for contract in provider.inputs.values()]
 
     def opening_order(self, name: str, wanted_by: str) -> tuple[Resource, ...]:
-        """Return all that has to be open for a name, in the order of opening, itself last.
+        """Return all that has to be open for a name, in the order of opening: itself last.
 
         Raises:
             ResourceNotFoundError: If one is not registered.
@@ -100,7 +108,7 @@ class ResourceRegistry:
             try:
                 needed = self.opening_order(name, "a task")
             except CascadeError:
-                return ""  # told where it is opened
+                return ""  # raised again where it is opened
             open_for_run = (each.name for each in needed if each.atomic and each.scope is Scope.RUN)
             known = self._atomic[name] = next(open_for_run, "")
         return known
@@ -139,16 +147,20 @@ def _renamed(provider: Resource, name: str) -> Resource:
 
 
 class ResourceStack:
-    """Open resources, the last one on top. Opened and closed in one asyncio task."""
+    """Open resources in the order of opening. They are opened and closed in one asyncio task.
+
+    `values` gets the value of each by its name. `unsettled` counts the atomic ones whose work may be
+    undone: they are not released yet, or were with an error.
+    """
 
     def __init__(self, values: dict[str, object], announce: Announce) -> None:
         self.values = values
         self._announce = announce
         self._open: list[tuple[Resource, _Generator]] = []
-        self.unsettled = 0  # atomic ones that were opened, and not released without an error
+        self.unsettled = 0
 
     async def open(self, resource: Resource) -> object:
-        """Enter a provider and return its value; what it requires is open.
+        """Open a resource and return its value. What it requires must be open.
 
         Raises:
             ResourceYieldError: If it yields nothing.
@@ -168,14 +180,17 @@ class ResourceStack:
         return value
 
     async def close(self, failure: BaseException | None) -> list[BaseException]:
-        """Release all, the last one first; a failure is thrown into each. Return what the releases raised."""
+        """Release all, the last one first; return what the releases raised.
+
+        A `failure` is thrown into each provider, and so is the first error of a release into those after it.
+        """
         errors: list[BaseException] = []
         while self._open:
             resource, generator = self._open.pop()
             trace = None if failure is None else traceback_of(failure)
             error = await _release(resource, generator, failure)
             if failure is not None:
-                put_traceback(failure, trace)  # the way through the provider is no part of the failure
+                put_traceback(failure, trace)  # its way through the provider is no part of it
             self.values.pop(resource.name, None)
             self._announce(resource, error, False)
             if failure is None and error is None:
@@ -190,7 +205,7 @@ class ResourceStack:
 async def _release(
     resource: Resource, generator: _Generator, failure: BaseException | None
 ) -> BaseException | None:
-    """Let a provider finish; return what it raised of its own."""
+    """Let a provider finish; return what it raised itself, or that it yields again."""
     try:
         if resource.is_async:
             await (anext(generator) if failure is None else generator.athrow(failure))
@@ -208,25 +223,29 @@ async def _release(
 
 
 def _is_wrapped(failure: BaseException | None, error: BaseException) -> bool:
-    """Tell whether `error` is what Python makes of a `StopIteration` that a generator lets out."""
+    """Tell whether `error` is the `RuntimeError` that Python makes of a `StopIteration` which leaves a generator."""
     stops = failure is not None and is_error(failure, (StopIteration, StopAsyncIteration))
     return stops and type(error) is RuntimeError and error.__cause__ is failure
 
 
 def note_others(error: BaseException, others: Iterable[BaseException]) -> None:
-    """Note on an error what releases raised after it."""
+    """Add to an error, as notes, what releases raised after it."""
     for other in others:
         add_note(error, " ".join([f"and then: {error_text(other)}", *notes_of(other)]))
 
 
 def _is_cancelled() -> bool:
-    """Tell whether somebody has cancelled the asyncio task that we are in."""
+    """Tell whether the current asyncio task was asked to end by a cancellation."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 class RunResources:
-    """The resources of one run: its inputs, and what is shared by all its tasks."""
+    """The resources of one run: the values of its inputs, and the open resources of scope `run` by name.
+
+    `keeper` is the asyncio task that opens and releases them; `lost` is what it was cancelled with while it held them,
+    by the task group of a resource say. `fail` is called then, to end the run.
+    """
 
     def __init__(
         self,
@@ -236,10 +255,8 @@ class RunResources:
         fail: Callable[[BaseException], None],
     ) -> None:
         self._fail = fail
-        self.lost: BaseException | None = (
-            None  # what the keeper was cancelled with while it held the resources
-        )
-        self._held: tuple[str, ...] = ()  # at that moment
+        self.lost: BaseException | None = None
+        self._held: tuple[str, ...] = ()  # the names of what was open when it was lost
         self.values: dict[str, object] = {INPUTS: inputs}
         self._registry = registry
         self._wanted: asyncio.Queue[tuple[Resource, asyncio.Future[object]] | None] | None = None
@@ -252,7 +269,7 @@ class RunResources:
 
     @property
     def is_undone(self) -> bool:
-        """Whether an atomic resource was not released without an error, so that what was done with it may be undone."""
+        """Whether what was done with an atomic resource may be undone: it is not released, or was with an error."""
         return self._stack.unsettled > 0
 
     def are_open(self, names: Iterable[str]) -> bool:
@@ -260,7 +277,12 @@ class RunResources:
         return all(name in self.values for name in names)
 
     async def provide(self, names: Iterable[str], stack: ResourceStack, context: Context) -> None:
-        """Open what the names need: shared ones for the run, the others on the call's own stack."""
+        """Open what a call needs for these names: those of scope `run` for the whole run, others on its own `stack`.
+
+        Raises:
+            CascadeError: If a name has no provider, or one can't be opened.
+            BaseException: Whatever a provider raises.
+        """
         for name in names:
             if name in GIVEN:
                 continue
@@ -271,7 +293,7 @@ class RunResources:
                     await stack.open(resource)
 
     async def close(self, failure: BaseException | None) -> list[BaseException]:
-        """Release what the run shares; return what the releases raised."""
+        """Release all, at the end of the run; return what the releases raised. A cancellation meanwhile comes last."""
         if self.keeper is None or self._wanted is None:
             return []
         self._failure = failure
@@ -291,7 +313,7 @@ class RunResources:
         return errors
 
     def loss(self) -> BaseException | None:
-        """Return the error for a keeper that was cancelled, where no resource says more about it."""
+        """Return the error for a keeper that was cancelled; used where no resource has raised one of its own."""
         if self.lost is None:
             return None
         loss = ResourceCancelledError(self._held)
@@ -299,7 +321,7 @@ class RunResources:
         return loss
 
     def _lose(self, cancelled: BaseException) -> None:
-        """Let the run fail: a cancellation was aimed at the keeper, by the task group of a resource say."""
+        """Note that the keeper was cancelled, and not by this run, which fails now."""
         if self.lost is None and not self._closing:
             self.lost = cancelled
             self._held = tuple(name for name in self.values if name not in GIVEN)

@@ -1,7 +1,7 @@
-"""Settings: the one table of what may be said about a run and about an engine.
+"""Settings: the one table of what may be set for a run and for an engine.
 
 `run`, `arun`, `cs.cli`, `Engine` and the command line all read it. A new setting is a new row: its name, its type and
-what it means. What none of them knows is refused, with the nearest name that they know.
+what it means. An unknown keyword is refused, with the nearest known one.
 """
 
 # Annotations are evaluated here, unlike elsewhere: the rows are read at run time.
@@ -23,14 +23,14 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class OnFailure(StrEnum):
-    """What a run does at the first failure: stop, or finish what does not depend on it."""
+    """What a run does after the first failure: stop, or finish what does not depend on it."""
 
     STOP = "stop"
     FINISH = "finish"
 
 
 class Resume(StrEnum):
-    """How a recorded run goes on: as exactly what it began as, or with as much as has not changed since."""
+    """How a recorded run goes on: only if it is exactly what it began as, or with all that has not changed since."""
 
     EXACT = "exact"
     COMPATIBLE = "compatible"
@@ -38,14 +38,14 @@ class Resume(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a setting is given on a command line: what its help says, and what stands there for the value."""
+    """How a setting is given on a command line: the text of its help, and what stands there for the value."""
 
-    told: str
+    help: str
     value: str = ""
 
 
 class StoreSettings(TypedDict, total=False):
-    """What belongs to stores that are given by their URLs; a backend that is handed in has its own."""
+    """What is set for stores that are given by their URLs. A backend that is handed in has settings of its own."""
 
     durability: Annotated[
         Literal["sync", "async"] | StrEnum | None,
@@ -145,7 +145,7 @@ class RunSettings(EngineRunSettings, EngineSettings, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table: a setting's name, its type, what it means, and how a command line takes it, if it does."""
+    """One row of the table: the name of a setting, its type, what it means, and its form on a command line, if any."""
 
     name: str
     type: object
@@ -198,7 +198,7 @@ _HOMES = {"Engine(...)": ENGINE_SETTINGS, "engine.run(...)": ENGINE_RUN_SETTINGS
 
 
 def part_of(settings: Mapping[str, object], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the settings that have one of these names."""
+    """Return the settings of these names, as far as they are given."""
     return {name: settings[name] for name in names if name in settings}
 
 
@@ -207,9 +207,9 @@ def documented(names: tuple[str, ...]) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         lines = "".join(f"\n        {name}: {row_of(name).meaning}" for name in names)
-        told = f"\n\n    Settings:{lines}\n"
+        listed = f"\n\n    Settings:{lines}\n"
         before, raises, after = (function.__doc__ or "").partition("\n\n    Raises:")
-        function.__doc__ = before.rstrip() + told + ("\n    Raises:" + after if raises else "    ")
+        function.__doc__ = before.rstrip() + listed + ("\n    Raises:" + after if raises else "    ")
         show_keywords(function, [(name, inspect.Parameter.empty, _DEFAULTS.get(name)) for name in names])
         return function
 

@@ -1,4 +1,4 @@
-"""Stores: the state and the cache that settings ask for, by URL or as backends."""
+"""Stores: the state, the cache and the codec that settings ask for, by URL, by word or as objects."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ STATE_OPTIONS = tuple(StoreSettings.__annotations__)
 
 
 def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
-    """Return what makes the state backend of a run with these settings; `None` for the one in memory.
+    """Return what makes the state backend of a run; `None` for the one in memory.
 
     Raises:
-        SpecError: If the state's URL is none, or is given what only a state of a URL takes.
+        SpecError: If the URL is wrong, or a setting is given that only a state of a URL takes.
     """
     state = _either(settings, "state", "state_backend_cls")
     options = {name: value for name, value in part_of(settings, STATE_OPTIONS).items() if value is not None}
@@ -36,9 +36,9 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
     if isinstance(settings.get("cache"), str):
         options.pop(CODEC, None)
     if options:
-        told = " and ".join(options)
+        names = " and ".join(options)
         raise SpecError(
-            f"{told} without the URL of a store", "give state= as a URL, or hand it to the backend"
+            f"{names} without the URL of a store", "give state= as a URL, or hand it to the backend"
         )
     if state is not None and not callable(state):
         raise SpecError(f"a state of type {type(state).__name__}", f"give {_FORMS} that is made with run_id=")
@@ -47,12 +47,12 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
 
 
 def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBackend, bool]]:
-    """Return what gives the cache, and whether it was opened for these settings and is to be closed with them.
+    """Return a function that opens the cache; it returns the cache, and whether it is to be closed with the engine.
 
-    Nothing is opened before that is called.
+    Nothing is opened before it is called.
 
     Raises:
-        SpecError: If the cache's URL is none.
+        SpecError: If the URL is wrong, or what is given is no cache.
     """
     cache = _either(settings, "cache", "cache_backend")
     if cache is None:
@@ -66,10 +66,10 @@ def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBacke
 
 
 def codec_of(settings: Mapping[str, object]) -> Codec | None:
-    """Return the codec that settings ask for; `None` for that of each store.
+    """Return the codec that settings ask for; `None` where each store has its own.
 
     Raises:
-        SpecError: If it is none.
+        SpecError: If what is given is no codec.
     """
     given: Any = settings.get(CODEC)
     if isinstance(given, str):
@@ -85,10 +85,10 @@ def _codec_option(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _cache_in_memory(settings: Mapping[str, object]) -> tuple[CacheBackend, bool]:
-    """Return the cache of an engine that is given none.
+    """Return the cache of an engine that is given none, and True: it is closed with the engine.
 
-    That of recorded runs hands each caller an object of its own: what a run that goes on reads from its store is such
-    a one too, so the run gives what it would have given without an interruption.
+    Where runs are recorded it hands each caller an object of its own. A run that goes on reads such objects from its
+    store, too: so it gives what it would have given without an interruption.
     """
     if not isinstance(_either(settings, "state", "state_backend_cls"), str):
         return InMemoryCacheBackend(), True
@@ -98,10 +98,10 @@ def _cache_in_memory(settings: Mapping[str, object]) -> tuple[CacheBackend, bool
 
 
 def checked_part(setting: str, given: Part, *methods: str) -> Part:
-    """Return what was given for a setting, if it has the methods that are called.
+    """Return what was given for a setting; it must have these methods.
 
     Raises:
-        SpecError: If it has not: a class in place of an object, for one.
+        SpecError: If it has not, or is a class in place of an object.
     """
     if isinstance(given, type) or not all(hasattr(given, name) for name in methods):
         what = f"the class {given.__name__}" if isinstance(given, type) else f"{type(given).__name__}"

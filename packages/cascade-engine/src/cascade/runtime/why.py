@@ -1,7 +1,7 @@
-"""Why a workflow would compute what it would: each node held against a cache, and nothing run.
+"""Why: for each node of a workflow, whether a run would find its value in a cache, and why not. No task is called.
 
-What is known is followed as a run would: inputs are read, the values of hits make the keys of what comes next, known
-selectors and conditions decide. No task is called; where a value is missing, what hangs on it is unknown.
+What is known is followed as a run would: inputs are read, the values of hits make the keys of what takes them, known
+selectors and conditions decide. Where a value is missing, what depends on it is unknown.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def explain(
     codec: Codec | str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Judgement]:
-    """Tell of each node of a target what a run would find in `cache` and why not, in the plan's order; run nothing.
+    """Return for each node of a target what a run would find in `cache`, and why not, in the plan's order; run nothing.
 
     `target`, `params` and `spec` are as for `Engine.run`. A cache given by its URL is opened, not made if it is not
     there, and closed; `codec` is that with which its values were put. `clock` is that of the cache. Cached values are

@@ -1,4 +1,4 @@
-"""The cache inspector: what a cache has for one call, and why it has nothing. It computes nothing and puts nothing."""
+"""The cache inspector: what a cache has for a call, and why it has nothing. It calls no task and stores nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cascade.spec.protocols import CacheBackend, CachedCall, CacheEntry, CacheKe
 from cascade.spec.task import AnyTask
 
 ENTRIES = 1000
-"""The last entries of a task that a call is compared with."""
+"""The number of latest entries of a task that a call is compared with."""
 
 
 class CacheInspector:
@@ -40,7 +40,7 @@ class CacheInspector:
     async def items(
         self, policy: CachePolicy, task: AnyTask, items: Items
     ) -> tuple[Answer, ItemCount, Hit | None]:
-        """Return what there is for the items of a map: the list of all values, if each is there.
+        """Return what there is for the items of a map, and the list of all values if each is there.
 
         Raises:
             StoreError: If the cache can't be read.
@@ -83,7 +83,7 @@ class CacheInspector:
         return Answer(Verdict.MISS if hit is None else Verdict.HIT), key, hit
 
     async def _dated(self, answer: Answer, key: CacheKey | None, ttl: float | None) -> Answer:
-        """Return the answer with the entry that it rests on, and the time that it is good for under this `ttl`."""
+        """Return the answer with the times of its entry, no longer than `ttl` allows, and with what differs."""
         if key is None:
             return answer
         now = self._clock()

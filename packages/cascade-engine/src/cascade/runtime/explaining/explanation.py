@@ -1,4 +1,4 @@
-"""Explanations: the nodes of one tree, each held against a cache, by the rules that a run goes by."""
+"""Explanations: what would become of each node of one tree, with the cache as it is; no task is called."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from cascade.spec.lazy_types import Lazy, MappedLazyResult, ParamLazyResult
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8
-"""Tasks that a judgement names as having to run first."""
+"""The number of tasks that a judgement names as having to run first."""
 
 
 _GATHERING = frozenset(INTERNAL.values()) - {CALL_FACTORY}
-"""Cascade's own tasks that hand on values, or parts of them."""
+"""Cascade's own tasks that only hand on values, or parts of them."""
 
 
 class _Unknown:
-    """Stands for a value that a task has to give first. It is true, so that what hangs on it is looked at."""
+    """Stands for a value that a task has to give first. It is true, so that what depends on it is looked at."""
 
 
 _UNKNOWN = _Unknown()
 
 
 class Explanation:
-    """The nodes of one tree, judged by demand from the target.
+    """Judges the nodes of one tree, in the order in which a run would demand them.
 
-    The facts lie in a state as those of a run do, so that skips are decided by the same rules. An unknown value counts
-    as a value there: what is skipped all the same is skipped whatever it turns out to be.
+    Known values go into a state as those of a run do, so that `flow` decides skips by the rules of a run. An unknown
+    value counts as a value there: what is skipped nevertheless is skipped whatever the value turns out to be.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Explanation:
         self._answers: dict[int, Answer] = {}
         self._counts: dict[int, ItemCount] = {}
         self._first: dict[int, tuple[int, ...]] = {}  # by node without a value: what has to run first
-        self._broken: set[int] = set()  # what they demand is not known, as judging a value raised
+        self._broken: set[int] = set()  # nodes that fail before it is known what they demand
 
     async def judgements(self) -> list[Judgement]:
-        """Return a judgement of each node, in the plan's order; asked for once.
+        """Return a judgement of each node, in the plan's order. Called once.
 
         Raises:
             StoreError: If the cache can't be read.
@@ -125,7 +125,7 @@ class Explanation:
         return () if route is None else (route,)
 
     async def _settle(self, node: int) -> Answer:
-        """Judge a node all of whose demands are judged, and note the fact that it leaves."""
+        """Judge a node whose demands are all judged, and put its value or its skip into the state."""
         lazy, key = self._lazies[node], NodeKey(self._frame, self._program.paths[node])
         reason = self._flow.verdict(node)
         gates = self._first_of(self._gates(node))
@@ -149,7 +149,7 @@ class Explanation:
         return answer
 
     def _inputs_of(self, node: int) -> list[int]:
-        """Return the nodes whose values a node takes; selectors for the routes that they have not chosen yet."""
+        """Return the nodes whose values a node takes; in place of a route that is not chosen yet, its selector."""
         found = list(self._program.inputs[node])
         for choice in self._program.calls[node].choices():
             if not self._is_unknown(choice.selector):

@@ -1,4 +1,4 @@
-"""Differences of cache keys: why a value that lies in a cache is no hit for a call."""
+"""Key differences: why a value that lies in a cache is no hit for a call."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from cascade.spec.protocols import CacheEntry, CacheKey, KeyPart, PartKind
 
 
 class Change(StrEnum):
-    """What is other than it was when an entry was made.
+    """What has changed since a cache entry was made.
 
-    `PROCESS`: the task closes over what a key can't tell, so that its values are good in one process only.
-    `PLACE`: the task is of a script that lies elsewhere, and reads what a key can't tell.
-    `KEY`: the keys differ in what their parts don't tell, those of a policy of one's own say. `CLOCK`: the entry was
-    made later than now, before the clock was set back. `RULES`: another version of Cascade made it, by other rules for
-    digests. `VALUE`: nothing of the key, but the value can't be read.
+    `CODE`, `VERSION` and `ARGUMENT`: the code of the task, the version that it declares, an argument. `PROCESS`: the
+    task closes over something that has no place in a key, so that its values are good in one process only. `PLACE`: the
+    same, of a task of a script that lies elsewhere now. `KEY`: the keys differ, but no part of them does, as may happen
+    with a policy of the user's own. `EXPIRED`: the entry is too old. `CLOCK`: it was made later than now, so the clock
+    was set back. `RULES`: another version of Cascade made it, by other rules for digests. `VALUE`: nothing of the key,
+    but the value can't be read.
     """
 
     CODE = "code"
@@ -36,8 +37,7 @@ class Change(StrEnum):
 class KeyDifference:
     """One reason why an entry is no hit.
 
-    `name` is the parameter where an argument is the reason, the version that made the entry where its rules are, else
-    empty.
+    `name` is the parameter for `ARGUMENT`, the version of Cascade that made the entry for `RULES`, and else empty.
     """
 
     change: Change
@@ -45,10 +45,10 @@ class KeyDifference:
 
 
 def key_differences(entry: CacheEntry, key: CacheKey, now: float) -> list[KeyDifference]:
-    """Return why `entry` is no hit for `key` at the time `now`; nothing, if it is one.
+    """Return why `entry` is no hit for `key` at the time `now`, in seconds of the cache's clock; empty if it is one.
 
-    Code and version come first, then the arguments by name. An argument that only one of the two has counts. Digests of
-    other rules tell nothing of what has changed.
+    Code and version come first, then the arguments by name. An argument that only one of the two has counts too. An
+    entry of other rules has that one difference alone, since its digests can't be compared.
     """
     if entry.rules != DIGEST_RULES:
         return [KeyDifference(Change.RULES, made_by(entry.rules))]
@@ -68,8 +68,8 @@ def key_differences(entry: CacheEntry, key: CacheKey, now: float) -> list[KeyDif
 def closest(entries: Iterable[CacheEntry], key: CacheKey, now: float) -> CacheEntry | None:
     """Return the entry that differs from `key` in the fewest ways, the first of several; `None` if there is none.
 
-    A task that was mapped has an entry for each item; the one to compare with is that of the nearest call. One of the
-    very key is the closest, expired or not; one of other rules for digests is farther than any.
+    A task that was mapped has an entry for each item: the most similar call is the one to compare with. An entry with
+    the very key is the closest, expired or not; one of other rules comes last.
     """
 
     def distance(entry: CacheEntry) -> tuple[bool, bool, int]:

@@ -14,10 +14,11 @@ from cascade.runtime.explaining.key_differences import KeyDifference
 class Verdict(StrEnum):
     """What would become of a node if the workflow ran now.
 
-    `EXISTS` and `MISSING`: its policy knows the value without the cache, as `FileExists` does of a file that is there,
-    or knows that it is not there. `UNCACHEABLE`: an argument can't be part of a key. `INPUT` and `GATHERED` are the
-    nodes of inputs and of `gather`, of routers and of items: their values are always at hand. `UNKNOWN`: a task has to
-    run first. `FAILS`: code of the workflow's own raises before the call, a key without a route for one.
+    `HIT` and `MISS`: its value is in the cache, or is not. `EXISTS` and `MISSING`: its policy knows that without the
+    cache, as `FileExists` does of a file. `UNCACHEABLE`: an argument can't be a part of a key. `NOT_CACHED`: it has no
+    cache policy. `INPUT` and `GATHERED`: inputs, and what `gather`, routers and `lazy[key]` hand on, have their values
+    at hand. `UNKNOWN`: another task has to run before it can be said. `SKIPPED`: it would be skipped. `FAILS`: the
+    workflow's own code raises before the call, or a router has no route for its key.
     """
 
     HIT = "hit"
@@ -35,11 +36,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict and what it rests on. Times are in seconds of the cache's clock.
+    """A verdict and the reasons for it. Times are in seconds of the cache's clock.
 
-    `stored_at` and `expires_at` are those of the hit or, for a miss, of the entry that `differences` compares with; no
-    entry means that the task has never been seen. `argument` can't be in a key because it is of type `kind`; `kind` is
-    the error's where the verdict is `FAILS`. `reason` is that of a skip.
+    `stored_at` and `expires_at` are those of the hit or, for a miss, of the entry that `differences` compares with;
+    both are `None` if the cache has no entry of the task. For `UNCACHEABLE`, `argument` can't be in a key because it is
+    of the type `kind`; for `FAILS`, `kind` is the type of the error; for `SKIPPED`, `reason` says why.
     """
 
     verdict: Verdict
@@ -52,7 +53,7 @@ class Answer:
 
 
 class Before(NamedTuple):
-    """A task that has to run before something can be known: its node and its name."""
+    """A task that has to run first: the id of its node, and its name."""
 
     node: str
     task: str
@@ -60,7 +61,7 @@ class Before(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ItemCount:
-    """How many items a map has, and of how many the value is there; `first` is the first index where it is not."""
+    """How many items a map has, of how many the value is there, and the `first` index where it is not."""
 
     total: int
     hits: int
@@ -69,12 +70,11 @@ class ItemCount:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What would become of one node, by its id, its task's name and its place.
+    """What would become of one node: its id, the name of its task, its path in the tree, and the answer.
 
-    The answer of a map is that of its first item without a value. `until` names tasks that have to run first, the
-    first ones if there are many: of an `UNKNOWN` node before there is an answer, of any other before it is known
-    whether the node is wanted at all, being behind a condition or a router. A task that has to run may yet be skipped
-    where what it waits for is.
+    The answer of a map is that of its first item without a value. `until` names tasks that have to run first, at most
+    the first eight: for an `UNKNOWN` node before there is an answer, for any other before it is known whether the node
+    is wanted at all, as it lies behind a condition or a router. Such a task may yet be skipped itself.
     """
 
     node: str
@@ -86,10 +86,10 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """The answer in a word."""
+        """The verdict of the answer."""
         return self.answer.verdict
 
 
 def failure(error: Exception) -> Answer:
-    """Return the answer for a node that fails before its call; of the error only the kind is told, not the values."""
+    """Return the answer for a node that fails before its call. It has the type of the error only, no values."""
     return Answer(Verdict.FAILS, kind=type(error).__name__)

@@ -1,4 +1,7 @@
-"""Commits: what a run puts into its store is written batch by batch, and what depends on it waits for that."""
+"""Commits: what a run puts into its store is written batch by batch, and what depends on it waits for that.
+
+A run goes on with other calls while a commit is under way. What it puts meanwhile goes into the next one.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,18 @@ from cascade.spec.durable import DurableStateBackend
 Resumed = Callable[[], None]
 
 MAX_UNCOMMITTED = 10_000
-"""So many calls may have ended without being committed, unless a run is told otherwise.
+"""The number of calls that may have ended without being committed, unless a run is given `max_uncommitted`.
 
-With a tenth of that a run of short calls waits for its disk half of the time.
+With a tenth of it a run of short calls waits for its disk half of the time.
 """
 
 
 class Commits:
-    """The commits of one run, one at a time: the next one has all that was put while one was under way."""
+    """The commits of one run, one at a time.
+
+    `wake_up` is called when something has come about that the run has to look at. `error` is what a commit raised:
+    nothing is asked of a store that has failed.
+    """
 
     def __init__(
         self, state: DurableStateBackend, wake_up: Callable[[], None], max_uncommitted: int | None
@@ -27,25 +34,25 @@ class Commits:
         self._state = state
         self._wake_up = wake_up
         self._max_uncommitted = MAX_UNCOMMITTED if max_uncommitted is None else max_uncommitted
-        self._held: list[Resumed] = []  # until the next commit has returned
+        self._held: list[Resumed] = []  # what waits for the next commit
         self._released: deque[Resumed] = deque()
         self._committing: asyncio.Task[None] | None = None
         self._dirty = False
-        self._waiting: deque[asyncio.Future[None]] = deque()  # calls under way that wait for room
-        self._ended = 0  # calls that have ended, and no commit that has them has returned
+        self._waiting: deque[asyncio.Future[None]] = deque()  # calls that wait for room before they are made
+        self._ended = 0  # calls that have ended and are not committed
         self.error: BaseException | None = None
 
     def note_change(self) -> None:
-        """Note that there is something to be committed."""
+        """Note that there is something to commit."""
         self._dirty = True
 
     def note_ended(self) -> None:
-        """Note that a call has ended, with something to be committed."""
+        """Note that a call has ended, and with it something to commit."""
         self._dirty = True
         self._ended += 1
 
     async def first(self) -> None:
-        """Commit how the run begins.
+        """Commit the record of the run, before its first call.
 
         Raises:
             StoreError: If that fails.
@@ -54,16 +61,16 @@ class Commits:
         try:
             await self._state.commit()
         except BaseException as error:
-            self.error = error  # nothing more is asked of a store that has failed
+            self.error = error
             raise
 
     @property
     def under_way(self) -> asyncio.Task[None] | None:
-        """The commit that is under way, if one is."""
+        """The commit that is under way, if there is one."""
         return self._committing
 
     def take_released(self) -> Resumed | None:
-        """Return the next of what was held back and may go on now.
+        """Return the next of what was held back and is committed now, to be called by the run.
 
         Raises:
             StoreError: If a commit has failed.
@@ -74,11 +81,11 @@ class Commits:
 
     @property
     def room(self) -> int:
-        """How many more calls may end before a commit has to return."""
+        """How many more calls may end before a commit must have returned."""
         return self._max_uncommitted - self._ended
 
     async def make_room(self) -> None:
-        """Wait, before a call that is under way is made, until so few have ended that one more may."""
+        """Wait, before a call is made, until there is room for it."""
         while self.room <= 0 and self.error is None:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
@@ -86,7 +93,7 @@ class Commits:
             await waiting
 
     def let_in(self) -> None:
-        """Let as many calls that wait for room look again as there is room for."""
+        """Wake as many calls that wait for room as there is room for; all of them if a commit has failed."""
         for _ in range(min(len(self._waiting), self.room if self.error is None else len(self._waiting))):
             waiting = self._waiting.popleft()
             if not waiting.done():
@@ -97,7 +104,7 @@ class Commits:
         self._held.append(resumed)
 
     def begin_commit(self) -> None:
-        """Commit what was put, unless that is under way: then the next commit has it."""
+        """Begin a commit of what was put, unless one is under way: then the next one has it."""
         if self._committing is None and self.error is None and (self._held or self._dirty):
             held, self._held = self._held, []
             self._dirty = False
@@ -117,7 +124,7 @@ class Commits:
             self._wake_up()
 
     async def settle(self) -> None:
-        """Wait for the commit that is under way, if one is; it is never left half done."""
+        """Wait for the commit that is under way, if one is, also if this is cancelled meanwhile."""
         cancelled: asyncio.CancelledError | None = None
         while self._committing is not None:
             try:

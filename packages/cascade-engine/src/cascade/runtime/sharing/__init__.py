@@ -1,1 +1,1 @@
-"""What the runs of one engine share: capacity, computations, places to run at."""
+"""What the runs of one engine share: its capacity, the computations of cached values, its executors."""

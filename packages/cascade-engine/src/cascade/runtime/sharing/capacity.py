@@ -1,9 +1,12 @@
-"""Capacity: what an engine shares among its calls, taken all or nothing, first come first served.
+"""Capacity: the amounts that an engine shares among its calls, taken all or nothing, first come first served.
 
-A call of a run that itself runs inside a task borrows: it may use what that task holds, and comes before others for the
-rest. What fits for a borrower is granted whoever else waits: one before it may be waiting for just what this one's
-lenders hold, and they end only after it. A large borrower can be overtaken so, but not for ever: only tasks that hold
-something already start borrowers, and nobody else gets what it waits for.
+A call takes all its amounts at once, so that two calls never hold one half each and wait for the other. A large request
+does not starve: later ones for the same thing don't overtake it.
+
+A run that is started inside a task borrows: its calls may use what that task holds, and come before others for what
+else they need. What fits for a borrower is granted whoever else waits, since one before it may be waiting for just what
+its lenders hold, and they end only after it. So a large borrower may be overtaken, but not for ever: only tasks that
+hold something already start borrowers, and nobody else gets what it waits for.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ Amount = int | Fraction
 
 
 class Slots(Enum):
-    """The names of capacity that are the engine's own, apart from all that a user may declare."""
+    """The names of the engine's own amounts, which no name that a user declares can equal."""
 
     CONCURRENCY = "max_concurrency"
 
@@ -33,9 +36,9 @@ Needs = Mapping[Name, Amount]
 
 
 class Lease:
-    """Amounts of a capacity that are held, and lent on to runs inside the holder; released once.
+    """Amounts of a capacity that a call holds, and lends to runs that are started inside it. Released once.
 
-    What is lent on when it is released goes back as soon as the borrower is done with it.
+    `free` is what of it is not lent. What is lent when it is released goes back as soon as the borrower releases it.
     """
 
     __slots__ = ("_released", "_taken", "capacity", "free", "parent")
@@ -55,7 +58,7 @@ class Lease:
             self.capacity.serve()
 
     def take(self, needs: Needs, pool: dict[Name, Amount]) -> None:
-        """Fill this lease from its holders' leases first and from the pool then; the caller knows that it fits."""
+        """Take the amounts, from its lenders first and then from the pool. They must fit."""
         for name, amount in needs.items():
             left = amount
             for lender in (*_lenders(self.parent, name, self.capacity), None):
@@ -67,13 +70,13 @@ class Lease:
                     left -= part
 
     def take_back(self, name: Name, amount: Amount) -> None:
-        """Have what was lent on back; it goes further back if this lease is released itself."""
+        """Get back what was lent; it goes on to where it came from if this lease is released already."""
         self.free[name] += amount
         if self._released:
             self._give_back()
 
     def _give_back(self) -> None:
-        """Return what is free to where it was taken from."""
+        """Return what is free to where it was taken from; remember what is still lent."""
         kept = []
         for lender, name, amount in self._taken:
             part = min(amount, self.free[name])
@@ -88,10 +91,12 @@ class Lease:
 
 
 held: ContextVar[Lease | None] = ContextVar("cascade_held", default=None)
-"""What the task holds in whose context we are; a run begun here borrows from it."""
+"""What the task that runs in this context holds; a run that is started here borrows from it."""
 
 
 class _Request:
+    """Amounts that somebody waits for, the lease to borrow from, and what to call with the lease."""
+
     __slots__ = ("grant", "needs", "parent")
 
     def __init__(self, needs: Needs, parent: Lease | None, grant: Callable[[Lease], None]) -> None:
@@ -101,24 +106,30 @@ class _Request:
 
 
 _Line = tuple[Lease | None, frozenset[Name]]
-"""Requests for amounts of the same names: of all who borrow from one lease, or (`None`) of all who don't borrow."""
+"""What the requests of one line have in common: the lease that they borrow from, if any, and the names."""
 
 
 class Capacity:
-    """The totals of one engine and who waits for a part of them."""
+    """The amounts of one engine, and who waits for a part of them. `totals` are the amounts by name.
+
+    Used from the thread of the event loop only.
+    """
 
     def __init__(self, totals: Needs) -> None:
         self.totals = dict(totals)
         self._pool: dict[Name, Amount] = dict(totals)
         self._tickets = itertools.count()
-        # By the order of coming. Where the first of a line can't be served, none behind it can: its lenders are the
-        # same, and so are the names. So only the first ones are looked at.
+        # In the order of coming. Where the first of a line can't be served, none behind it may be: they have the same
+        # lenders and want the same. So only the first ones are looked at, however many wait.
         self._lines: dict[_Line, OrderedDict[int, _Request]] = {}
 
     def request(
         self, needs: Needs, parent: Lease | None, grant: Callable[[Lease], None]
     ) -> Callable[[], None]:
-        """Call `grant` with a lease as soon as there is one, perhaps at once; return what withdraws the request."""
+        """Call `grant` with a lease as soon as the amounts are there, maybe at once; return what withdraws the request.
+
+        `parent` is the lease to borrow from. `needs` must not be more than `totals`.
+        """
         ticket = next(self._tickets)
         kind = (self._lender(parent), frozenset(needs))
         self._lines.setdefault(kind, OrderedDict())[ticket] = _Request(needs, parent, grant)
@@ -134,17 +145,20 @@ class Capacity:
         return withdraw
 
     def _lender(self, lease: Lease | None) -> Lease | None:
-        """Return the nearest holder's lease of this capacity, with other engines' in between or not."""
+        """Return the nearest lease of this capacity; those of other engines may lie between."""
         while lease is not None and lease.capacity is not self:
             lease = lease.parent
         return lease
 
     def take_back(self, name: Name, amount: Amount) -> None:
-        """Put into the pool what a lease held; `serve` hands it on."""
+        """Put back into the pool what a lease held. `serve` then grants it to those who wait."""
         self._pool[name] += amount
 
     async def acquire(self, needs: Needs, parent: Lease | None, blocked: Callable[[], None]) -> Lease:
-        """Wait for a lease; `blocked` is called if it is not there at once."""
+        """Wait for a lease; `blocked` is called if it is not there at once.
+
+        Who is cancelled meanwhile holds nothing, and is not in anybody's way.
+        """
         granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         withdraw = self.request(needs, parent, granted.set_result)
         if not granted.done():
@@ -160,12 +174,11 @@ class Capacity:
             raise
 
     def serve(self) -> None:
-        """Grant what fits. Takes O(lines + grants).
+        """Grant what fits, to borrowers first. Takes O(lines + grants).
 
-        Borrowers come first, and each that fits is served. Of the others nobody overtakes one who came before for the
-        same thing, borrower or not.
+        Of those who don't borrow, nobody overtakes one who came before and waits for the same thing, borrower or not.
         """
-        contended: set[Name] = set()  # names that somebody waits for
+        contended: set[Name] = set()  # names of amounts that somebody before waits for
         first = [(line[0] is None, next(iter(requests)), line) for line, requests in self._lines.items()]
         heapq.heapify(first)  # no two tickets are equal
         while first:

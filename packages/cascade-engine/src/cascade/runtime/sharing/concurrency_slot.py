@@ -1,4 +1,7 @@
-"""The slot of `max_concurrency` that a run holds for its next call."""
+"""The concurrency slot: the part of `max_concurrency` that a run holds for its next call.
+
+A run asks for it before it begins a call, and hands it over to that call, which releases it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity, Lease
 
 
 class ConcurrencySlot:
-    """At most one slot, asked for when a call is ready, and given back when none is."""
+    """At most one slot of a run: asked for when a call is ready, given back when none is.
+
+    `wake_up` is called when a slot comes that the run has waited for.
+    """
 
     __slots__ = ("_capacity", "_lease", "_lender", "_wake_up", "_withdraw")
 
@@ -21,18 +27,18 @@ class ConcurrencySlot:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a slot is asked for and not there."""
+        """Whether the run waits for a slot."""
         return self._withdraw is not None
 
     def is_there(self) -> bool:
-        """Tell whether there is a slot; ask for one if not, which wakes the run when it comes."""
+        """Tell whether the run has a slot; if not, ask for one, which wakes the run when it comes."""
         if self._lease is None and self._withdraw is None:
             withdraw = self._capacity.request({CONCURRENCY: 1}, self._lender, self._granted)
             self._withdraw = None if self._lease is not None else withdraw
         return self._lease is not None
 
     def take(self) -> Lease | None:
-        """Hand over the slot, if there is one."""
+        """Hand the slot over to a call, if there is one."""
         lease, self._lease = self._lease, None
         return lease
 
@@ -43,7 +49,7 @@ class ConcurrencySlot:
             lease.release()
 
     def close(self) -> None:
-        """Release the slot, and ask for none any more."""
+        """Release the slot, and wait for none any more: the run ends."""
         self.give_back()
         if self._withdraw is not None:
             self._withdraw()

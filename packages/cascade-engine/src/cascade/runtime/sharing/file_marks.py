@@ -1,6 +1,7 @@
-"""Marks of files that are being made: while a call makes a file, a mark says that the file is not finished.
+"""File marks: while a call makes a file, a mark beside the file says that it is not finished.
 
-The mark is a locked file. One that is there and not locked belongs to a call that failed or was killed.
+The mark is a locked file. A mark that is not locked was left by a call that failed or was killed: the file, if there is
+one, may be written in part and is made again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class FileMark:
         self._lease: FileLease | None = None
 
     async def take(self) -> None:
-        """Mark the file as unfinished; waits for another process that makes it.
+        """Mark the file as unfinished; wait as long as another process makes it.
 
         Raises:
             OSError: If no mark can be made.
@@ -40,17 +41,17 @@ class FileMark:
         return self._lease is not None and self._lease.was_left
 
     def remove(self) -> None:
-        """Say that the file is finished."""
+        """Remove the mark: the file is finished."""
         if self._lease is not None:
             self._lease.release()
             self._lease = None
-            for mark in filter(os.path.lexists, marks_of(self._path)):  # left in a folder that stands higher
+            for mark in filter(os.path.lexists, marks_of(self._path)):  # left in a folder further up
                 other = FileLease(mark)
                 if other.try_take() is None:
                     other.release()
 
     def leave(self) -> None:
-        """Say that nobody makes the file any more; what there is of it stays marked."""
+        """Release the mark without a finished file; what there is of the file stays marked."""
         if self._lease is None:
             return
         if os.path.lexists(self._path):

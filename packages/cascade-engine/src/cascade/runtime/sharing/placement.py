@@ -1,4 +1,7 @@
-"""Placement: on which executor a call is made, and whether the engine may make it without one."""
+"""Placement: on which executor a call is made, where it runs there, and whether the engine may make it by itself.
+
+It is decided from the lazy result and the engine alone, and so may be decided once for a structure.
+"""
 
 from __future__ import annotations
 
@@ -45,17 +48,17 @@ class Placement:
         return given
 
     def executor_of(self, task: AnyTask) -> Executor:
-        """Return where the calls of a task are made."""
+        """Return the executor that makes the calls of a task."""
         return self.default if task.on is None else self._named[task.on]
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
-        """Wait for the worker that a call needs, where the executor tells of that apart from the call."""
+        """Wait for the worker that a call needs, where its executor says so apart from the call."""
         admission = self._admissions[None if node.task is None else node.task.on]
         made: AbstractAsyncContextManager[object] = nullcontext() if admission is None else admission(node)
         return made
 
     def check(self, task: AnyTask) -> None:
-        """Check that there is an executor of the name that a task gives.
+        """Check that the engine has the executor that a task names with `on=`.
 
         Raises:
             UnknownExecutorError: If there is none; it lists those that there are.
@@ -64,23 +67,23 @@ class Placement:
             raise UnknownExecutorError(task.name, task.on, tuple(self._named))
 
     def mode_of(self, lazy: Lazy) -> Mode | None:
-        """Return where a call runs; `None` on the event loop itself, or where only the executor knows."""
+        """Return where a call runs. `None` means as a coroutine on the event loop, or where only the executor knows."""
         local = self._local if lazy.task.on is None else self._local_named(lazy.task.on)
         return None if local is None else local.mode_of(lazy.task, lazy.policies.mode)
 
     def is_inline(self, lazy: Lazy) -> bool:
-        """Tell whether a call runs in the loop's own thread, at once, and may be made without the executor."""
+        """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
         return self.is_local and self.mode_of(lazy) is Mode.INLINE
 
     def runs_on_loop(self, lazy: Lazy) -> bool:
-        """Tell whether a call runs inline or is a coroutine, and may be made without the executor."""
+        """Tell whether a call runs inline or is a coroutine, and may be made without its executor."""
         if lazy.task.on is not None and self._local_named(lazy.task.on) is None:
             return False
         return self.is_local and self.mode_of(lazy) in (None, Mode.INLINE)
 
     @property
     def needs_references(self) -> bool:
-        """Whether plain functions without a policy may go to another process, and so have to be found there."""
+        """Whether plain functions without a policy may be sent to another process, where they are found by name."""
         return any(
             isinstance(each, LocalExecutor) and each.default_mode is Mode.PROCESS
             for each in (self._local, *self._named.values())
