@@ -65,7 +65,7 @@ class Recorder:
         if self.resumption.record is None:
             return  # the run has never become this process's own
         if self.commits.error is not None:
-            raise self.commits.error  # the store has failed before: what it holds is whole, and what came later is lost
+            raise self.commits.error  # what the store has is whole, and what came after the failure is lost
         if not undone:
             self.state.keep_provisional()
         if error is None:
@@ -78,13 +78,15 @@ class Recorder:
 
     @property
     def identity(self) -> str:
-        """The run's id, with what tells it from a run of that id that was begun anew."""
+        """The run's id and its salt, which differs from that of a run of the same id that was begun anew."""
         record = self.resumption.record
         salt = b"" if record is None else record.salt
         return f"{self._run_id}/{salt.hex()}"
 
     async def confirm(self) -> None:
-        """Make sure that the run is this process's own, where a claim on it may end by itself; before calls are made.
+        """Make sure, before calls are made, that the run is still this process's own.
+
+        Only some stores have claims that end by themselves: Redis, for one. Others are not asked.
 
         Raises:
             RunLostError: If somebody else has taken the run.
@@ -132,7 +134,7 @@ class Recorder:
         self.commits.note_ended()
 
     def keep_target(self, job: Job, target: Lazy) -> None:
-        """Note that the call has returned the target that its loop goes on with.
+        """Note that a call has returned the next target of its loop.
 
         Raises:
             AtomicLoopError: If the loop depends on an atomic resource, and goes round.
@@ -152,7 +154,7 @@ class Recorder:
             self.commits.note_ended()
 
     def keep_late(self, job: Job, value: object) -> None:
-        """Note what a call gave when the run was stopping already: for a run that goes on, as it stands there.
+        """Note what a call gave while the run was already stopping, so that a run that goes on has it.
 
         Raises:
             CascadeError: If it can't be kept.
@@ -177,14 +179,14 @@ class Recorder:
         self.commits.note_change()
 
     def keep_skipped_place(self, job: Job, reason: str) -> None:
-        """Note that what stands in the place of a call was skipped, and so the call has no value."""
+        """Note that the tree in the place of a call was skipped, and so the call has no value."""
         provisional = bool(self.atomic_of(job))
         self.state.keep_skip(job.key, reason, label_of(job), provisional=provisional)
         if not provisional:
             self.commits.note_change()
 
     def keep_route(self, job: Job, choice: Choice, route: int | None) -> None:
-        """Note which route a router took.
+        """Note which route a router has chosen, `None` if none.
 
         Raises:
             RunChangedError: If it took another one before.
@@ -280,5 +282,5 @@ class Recorder:
 
 
 def _is_passed_on(job: Job) -> bool:
-    """Tell whether a call's value is not kept itself: it is made anew, or kept as that of the place it stands in."""
+    """Tell whether the value of a call needs no record: it is made anew, or recorded for the call in whose place it is."""
     return (job.is_target and job.frame.loop.job is not None) or job.task in NEVER_STORED
