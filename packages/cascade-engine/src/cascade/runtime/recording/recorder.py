@@ -282,5 +282,5 @@ class Recorder:
 
 
 def _is_passed_on(job: Job) -> bool:
-    """Tell whether the value of a call needs no record: it is made anew, or recorded for the call in whose place it is."""
+    """Tell whether the value of a call needs no record: it is made anew, or kept for another call."""
     return (job.is_target and job.frame.loop.job is not None) or job.task in NEVER_STORED
