@@ -140,20 +140,16 @@ class Seen:
         assert not self.events or isinstance(self.events[-1], RunFinished)
 
 
-def play(url: str, target: object, *, make: Any = None, engine: Any = None, **options: Any) -> Seen:
+async def play(url: str, target: object, *, make: Any = None, engine: Any = None, **options: Any) -> Seen:
     """Run a target that is recorded, whatever comes of it."""
     seen = Seen()
     CALLS.clear()
-
-    async def main() -> None:
-        bus = MessageBus()
-        bus.subscribe(Event, seen.events.append)
-        state = recorded(url) if make is None else make
+    bus = MessageBus()
+    bus.subscribe(Event, seen.events.append)
+    state = recorded(url) if make is None else make
+    try:
         async with Engine(bus=bus, state_backend_cls=state, **(engine or {})) as made:
             seen.value = await made.run(target, run_id=options.pop("run_id", "r"), **options)
-
-    try:
-        asyncio.run(main())
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - is looked at
         seen.error = error
     seen.calls = list(CALLS)
@@ -161,10 +157,10 @@ def play(url: str, target: object, *, make: Any = None, engine: Any = None, **op
     return seen
 
 
-def stopped(url: str, target: object, *names: str, **options: Any) -> Seen:
+async def stopped(url: str, target: object, *names: str, **options: Any) -> Seen:
     """Run a target, some of whose calls fail; the next time they don't."""
     TROUBLE.update((name, ValueError(name)) for name in names)
-    seen = play(url, target, **options)
+    seen = await play(url, target, **options)
     assert seen.error is not None
     TROUBLE.clear()
     return seen

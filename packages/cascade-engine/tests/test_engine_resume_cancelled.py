@@ -48,25 +48,22 @@ def next_in_thread(value: Any) -> Any:
     ],
     ids=["alone", "retry", "timeout", "cache", "returns a call"],
 )
-def test_what_a_call_gives_while_a_run_is_cancelled_is_kept(call: Any, url: str) -> None:
+async def test_what_a_call_gives_while_a_run_is_cancelled_is_kept(call: Any, url: str) -> None:
     """A call in a thread that ends after its run was cancelled is not made again: its value is recorded."""
     GATES.update(began=threading.Event(), ends=threading.Event())
     target = give("target", call())
 
-    async def first() -> None:
-        async with Engine(state_backend_cls=recorded(url)) as engine:
-            running = asyncio.create_task(engine.run(target, run_id="r"))
-            await asyncio.to_thread(GATES["began"].wait)
-            running.cancel("enough")
-            await asyncio.sleep(0)
-            GATES["ends"].set()
-            with pytest.raises(asyncio.CancelledError, match="enough"):
-                await running
-
-    asyncio.run(first())
+    async with Engine(state_backend_cls=recorded(url)) as engine:
+        running = asyncio.create_task(engine.run(target, run_id="r"))
+        await asyncio.to_thread(GATES["began"].wait)
+        running.cancel("enough")
+        await asyncio.sleep(0)
+        GATES["ends"].set()
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await running
     with closing(catalog_from_url(url)) as catalog:
         assert [each.status for each in catalog.runs()] == [RunStatus.CANCELLED]
-    seen = play(url, target)
+    seen = await play(url, target)
     assert seen.value == "kept"
     assert seen.calls in (["target"], ["next", "target"])
 
@@ -79,18 +76,15 @@ def test_a_status_of_the_version_before_is_known() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 5, 10, 20, 40])
-def test_a_recorded_run_may_be_cancelled_at_any_time(turns: int, url: str) -> None:
+async def test_a_recorded_run_may_be_cancelled_at_any_time(turns: int, url: str) -> None:
     """Whenever a recorded run is cancelled, its own cancellation comes out, and another run of that id goes on."""
     target = give("target", [give("part", 1), give("other", 2).with_retry(1)])
 
-    async def first() -> None:
-        async with Engine(state_backend_cls=recorded(url)) as engine:
-            running = asyncio.create_task(engine.run(target, run_id="r"))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            if running.cancel("enough"):
-                with pytest.raises(asyncio.CancelledError, match="enough"):
-                    await running
-
-    asyncio.run(first())
-    assert play(url, target).value == [1, 2]
+    async with Engine(state_backend_cls=recorded(url)) as engine:
+        running = asyncio.create_task(engine.run(target, run_id="r"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if running.cancel("enough"):
+            with pytest.raises(asyncio.CancelledError, match="enough"):
+                await running
+    assert (await play(url, target)).value == [1, 2]

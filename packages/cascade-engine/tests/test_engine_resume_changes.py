@@ -32,10 +32,10 @@ def reads(name: str, value: Any) -> int:
     return 1
 
 
-def refused(url: str, target: object, *told: str, **options: Any) -> None:
+async def refused(url: str, target: object, *told: str, **options: Any) -> None:
     """Check that a run is refused, that the text names what differs, and that nothing has run or been lost."""
     rows = rows_of(url)
-    again = play(url, target, **options)
+    again = await play(url, target, **options)
     assert isinstance(again.error, RunChangedError), again.error
     for each in told:
         assert each in str(again.error)
@@ -60,40 +60,40 @@ def made_with(number: int) -> cs.Task[int]:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_one_of_several_tasks_of_one_name_that_has_changed_is_refused(url: str, number: int) -> None:
+async def test_one_of_several_tasks_of_one_name_that_has_changed_is_refused(url: str, number: int) -> None:
     """Tasks that a function makes have one name; each is told by its own code, whatever the others are."""
-    stopped(url, add("sum", made_with(7)("a"), made_with(8)("b")), "sum")
+    await stopped(url, add("sum", made_with(7)("a"), made_with(8)("b")), "sum")
     other = add("sum", made_with(number)("a"), made_with(8)("b"))
-    refused(url, other, "task 'made' at root.args.1")
-    again = play(url, other, resume="compatible")
+    await refused(url, other, "task 'made' at root.args.1")
+    again = await play(url, other, resume="compatible")
     assert again.value == number + 8
 
 
-def test_tasks_of_one_name_that_have_changed_places_are_refused(url: str) -> None:
+async def test_tasks_of_one_name_that_have_changed_places_are_refused(url: str) -> None:
     """Tasks that a function makes are not taken for each other where their code is the same as before in all."""
-    stopped(url, add("sum", made_with(7)("a"), made_with(8)("a")), "sum")
-    refused(url, add("sum", made_with(8)("a"), made_with(7)("a")), "root.args.1", "root.args.2")
+    await stopped(url, add("sum", made_with(7)("a"), made_with(8)("a")), "sum")
+    await refused(url, add("sum", made_with(8)("a"), made_with(7)("a")), "root.args.1", "root.args.2")
 
 
-def test_other_literals_are_refused_by_place(url: str) -> None:
+async def test_other_literals_are_refused_by_place(url: str) -> None:
     """An argument that is another than the run began with is refused, and its task and place are told."""
-    stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
-    refused(url, add("sum", give("a", 1), give("b", 3)), "'give' at root.args.2 has other arguments")
-    refused(url, add("sum", give("a", True), give("b", 2)), "root.args.1")
-    assert play(url, add("sum", give("a", 1), give("b", 2))).calls == ["sum"]
+    await stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
+    await refused(url, add("sum", give("a", 1), give("b", 3)), "'give' at root.args.2 has other arguments")
+    await refused(url, add("sum", give("a", True), give("b", 2)), "root.args.1")
+    assert (await play(url, add("sum", give("a", 1), give("b", 2)))).calls == ["sum"]
 
 
-def test_other_keyword_arguments_are_refused_by_place(url: str) -> None:
+async def test_other_keyword_arguments_are_refused_by_place(url: str) -> None:
     """A run of `pay(order=7)` is not gone on with as one of `pay(order=8)`, and gives no answer of the other order."""
 
     def target(order: int) -> Any:
         return add("sum", pay(order=order))
 
-    assert stopped(url, target(7), "sum").calls == ["pay", "sum"]
-    refused(url, target(8), "'pay' at root.args.1 has other arguments")
-    again = play(url, target(8), resume="compatible")
+    assert (await stopped(url, target(7), "sum")).calls == ["pay", "sum"]
+    await refused(url, target(8), "'pay' at root.args.1 has other arguments")
+    again = await play(url, target(8), resume="compatible")
     assert (again.value, again.calls) == (8, ["pay", "sum"])
-    refused(url, target(7), "'pay' at root.args.1 has other arguments")
+    await refused(url, target(7), "'pay' at root.args.1 has other arguments")
 
 
 @pytest.mark.parametrize(
@@ -108,26 +108,26 @@ def test_other_keyword_arguments_are_refused_by_place(url: str) -> None:
     ],
     ids=["fewer", "another task", "nesting", "a condition", "a policy", "an order"],
 )
-def test_another_structure_is_refused(url: str, other: Any) -> None:
+async def test_another_structure_is_refused(url: str, other: Any) -> None:
     """A structure that is another than the run began with is refused."""
-    stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
-    refused(url, other, "structure of the workflow has changed")
+    await stopped(url, add("sum", give("a", 1), give("b", 2)), "sum")
+    await refused(url, other, "structure of the workflow has changed")
 
 
 @pytest.mark.parametrize("where", ["map", "otherwise", "late round"])
-def test_other_data_is_refused_wherever_it_stands(url: str, where: str) -> None:
+async def test_other_data_is_refused_wherever_it_stands(url: str, where: str) -> None:
     """Items of a map and `otherwise` are data like arguments, whatever round the run is in."""
     one, other = {
         "map": (item.map(x=[1, 2]), item.map(x=[1, 3])),
         "otherwise": tuple(give("a").run_if(give("item 2", 0), otherwise=each) for each in (1, 2)),
         "late round": (count(5, "item"), count(6, "item")),
     }[where]
-    stopped(url, one, "item 2")
-    refused(url, other, "other arguments")
+    await stopped(url, one, "item 2")
+    await refused(url, other, "other arguments")
 
 
 @pytest.mark.parametrize("kind", ["param", "env", "default"])
-def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parameter or variable with another value is refused by name, and its value is not told."""
 
     def target() -> Any:
@@ -144,17 +144,17 @@ def test_another_input_is_refused_by_name(url: str, kind: str, monkeypatch: pyte
             return {}
         return {} if kind == "default" and value == 1 else {"params": {"size": value}}
 
-    stopped(url, target(), "sum", **options(1))
-    refused(url, target(), "input 'size' has another value", **options(4711))
-    assert "4711" not in str(play(url, target(), **options(4711)).error)
-    again = play(url, target(), **options(1))
+    await stopped(url, target(), "sum", **options(1))
+    await refused(url, target(), "input 'size' has another value", **options(4711))
+    assert "4711" not in str((await play(url, target(), **options(4711))).error)
+    again = await play(url, target(), **options(1))
     assert again.calls == ["sum"]
 
 
 @pytest.mark.parametrize(
     "kind", ["secret", "secret given as one", "secret variable", "variable without identity"]
 )
-def test_a_secret_may_be_a_new_one(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secret_may_be_a_new_one(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run goes on with another password, and with another value of a variable that is said not to matter."""
 
     def target() -> Any:
@@ -172,63 +172,63 @@ def test_a_secret_may_be_a_new_one(url: str, kind: str, monkeypatch: pytest.Monk
             return {}
         return {"params": {"size": SecretValue(value) if "one" in kind else value}}
 
-    stopped(url, target(), "sum", **options(1))
-    again = play(url, target(), **options(4711))
+    await stopped(url, target(), "sum", **options(1))
+    again = await play(url, target(), **options(4711))
     assert again.calls == ["sum"]
     assert again.error is None
 
 
-def test_an_input_of_a_later_tree_is_refused_too(url: str) -> None:
+async def test_an_input_of_a_later_tree_is_refused_too(url: str) -> None:
     """A parameter that only a tree returned by a task declares is part of what the run began with."""
 
     def flow() -> Any:
         cs.Param("late", default=0)
         return add("sum", asks("asks"))
 
-    stopped(url, flow, "slow", params={"late": 1})
-    refused(url, flow, "input 'late' has another value", params={"late": 2})
-    again = play(url, flow, params={"late": 1})
+    await stopped(url, flow, "slow", params={"late": 1})
+    await refused(url, flow, "input 'late' has another value", params={"late": 2})
+    again = await play(url, flow, params={"late": 1})
     assert (again.value, again.calls) == (2, ["slow", "asked", "sum"])
 
 
-def test_compatible_runs_what_changed_and_what_depends_on_it(url: str) -> None:
+async def test_compatible_runs_what_changed_and_what_depends_on_it(url: str) -> None:
     """With `resume="compatible"`, other arguments run that call and its dependents; the rest is read."""
 
     def target(b: int) -> Any:
         return add("sum", add("a2", give("a", 1)), add("b2", give("b", b)))
 
-    stopped(url, target(2), "sum")
-    again = play(url, target(5), resume="compatible")
+    await stopped(url, target(2), "sum")
+    again = await play(url, target(5), resume="compatible")
     assert again.value == 6
     assert sorted(again.calls) == ["b", "b2", "sum"]
-    assert play(url, target(5)).calls == []
-    refused(url, target(2), "other arguments")
+    assert (await play(url, target(5))).calls == []
+    await refused(url, target(2), "other arguments")
 
 
-def test_compatible_takes_other_inputs(url: str) -> None:
+async def test_compatible_takes_other_inputs(url: str) -> None:
     """With `resume="compatible"`, what reads an input that has changed runs again."""
 
     def target() -> Any:
         return add("sum", give("a", cs.Param("p", type=int)), give("b", 1), give("last", 0))
 
-    stopped(url, target(), "last", params={"p": 1})
-    again = play(url, target(), params={"p": 2}, resume="compatible")
+    await stopped(url, target(), "last", params={"p": 1})
+    again = await play(url, target(), params={"p": 2}, resume="compatible")
     assert (again.value, sorted(again.calls)) == (3, ["a", "last", "sum"])
 
 
-def test_compatible_decides_skips_anew(url: str) -> None:
+async def test_compatible_decides_skips_anew(url: str) -> None:
     """With `resume="compatible"`, what was skipped because of something that has changed may run."""
 
     def target(on: int) -> Any:
         return add("sum", give("maybe", 1).run_if(give("on", on), otherwise=0), give("last", 0))
 
-    stopped(url, target(0), "last")
-    again = play(url, target(1), resume="compatible")
+    await stopped(url, target(0), "last")
+    again = await play(url, target(1), resume="compatible")
     assert (again.value, sorted(again.calls)) == (1, ["last", "maybe", "on", "sum"])
 
 
 @pytest.mark.parametrize("how", ["an argument", "an input"])
-def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, how: str) -> None:
+async def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, how: str) -> None:
     """With `resume="compatible"`, what ran on a condition that is false now is skipped, its old value not used."""
 
     def target(on: bool) -> Any:
@@ -238,46 +238,48 @@ def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, ho
     def params(on: bool) -> dict[str, bool]:
         return {} if how == "an argument" else {"wanted": on}
 
-    first = stopped(url, target(True), "sum", params=params(True))
+    first = await stopped(url, target(True), "sum", params=params(True))
     assert first.calls == ["on", "maybe", "sum"]
-    again = play(url, target(False), params=params(False), resume="compatible")
+    again = await play(url, target(False), params=params(False), resume="compatible")
     assert (again.value, again.calls) == (5, ["on", "sum"])
     assert len(again.skips("ConditionFalse")) == 1
 
 
 @pytest.mark.parametrize("more", [{}, {"otherwise": 5}], ids=["no otherwise", "otherwise"])
-def test_compatible_keeps_no_value_that_another_condition_would_skip(url: str, more: dict[str, int]) -> None:
+async def test_compatible_keeps_no_value_that_another_condition_would_skip(
+    url: str, more: dict[str, int]
+) -> None:
     """With `resume="compatible"`, a call whose condition is another node now is decided by that one's value."""
 
     def target(condition: int) -> Any:
         gates = [give("yes", True), give("no", False)]
         return add("sum", *gates, give("maybe", 1).run_if(gates[condition], **more))
 
-    assert stopped(url, target(0), "sum").calls == ["yes", "no", "maybe", "sum"]
-    refused(url, target(1), "structure of the workflow has changed")
-    again = play(url, target(1), resume="compatible")
+    assert (await stopped(url, target(0), "sum")).calls == ["yes", "no", "maybe", "sum"]
+    await refused(url, target(1), "structure of the workflow has changed")
+    again = await play(url, target(1), resume="compatible")
     assert [each.task_name for each in again.skips("ConditionFalse")] == ["give"]
     assert (again.value, again.calls) == ((6, ["sum"]) if more else (None, []))
 
 
-def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
+async def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) -> None:
     """With `resume="compatible"`, rounds that came of another beginning are not gone on with."""
-    stopped(url, count(5), "round 2")
-    again = play(url, count(3), resume="compatible")
+    await stopped(url, count(5), "round 2")
+    again = await play(url, count(3), resume="compatible")
     assert again.calls == [f"round {left}" for left in (3, 2, 1, 0)]
 
 
 @pytest.mark.parametrize("state", ["stopped", "finished"])
-def test_restart_begins_anew(url: str, state: str) -> None:
+async def test_restart_begins_anew(url: str, state: str) -> None:
     """With `restart=True` all runs again, as whatever it is now; the facts of before are gone."""
     target = add("sum", give("a", 1), give("b", 2))
     if state == "stopped":
-        stopped(url, target, "sum")
+        await stopped(url, target, "sum")
     else:
-        play(url, target)
-    again = play(url, add("sum", give("a", 5)), restart=True)
+        await play(url, target)
+    again = await play(url, add("sum", give("a", 5)), restart=True)
     assert (again.value, again.calls) == (5, ["a", "sum"])
-    assert play(url, add("sum", give("a", 5))).calls == []
+    assert (await play(url, add("sum", give("a", 5)))).calls == []
     assert rows_of(url) == 2
 
 

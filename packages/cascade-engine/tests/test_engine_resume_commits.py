@@ -22,20 +22,22 @@ from cascade.spec import PolicyError, SpecError, StoreError
 pytestmark = pytest.mark.usefixtures("story")
 
 
-def test_concurrent_nodes_share_commits(url: str) -> None:
+async def test_concurrent_nodes_share_commits(url: str) -> None:
     """A thousand concurrent nodes are a few commits and not a thousand."""
     writes: list[int] = []
     make = recorded(
         url, lambda journal: WatchedJournal(journal, lambda changes: writes.append(len(changes.facts)))
     )
-    seen = play(url, cs.gather(*[give_later(f"{number}", number) for number in range(1_000)]), make=make)
+    seen = await play(
+        url, cs.gather(*[give_later(f"{number}", number) for number in range(1_000)]), make=make
+    )
     assert seen.value == list(range(1_000))
     assert sum(writes) == 1_000
     assert len(writes) < 200
 
 
 @pytest.mark.parametrize("gives", [give, give_later])
-def test_a_result_is_committed_before_what_depends_on_it(url: str, gives: Any) -> None:
+async def test_a_result_is_committed_before_what_depends_on_it(url: str, gives: Any) -> None:
     """When a call begins, the batches with the results that it takes have been written."""
     order: list[str] = []
 
@@ -47,7 +49,7 @@ def test_a_result_is_committed_before_what_depends_on_it(url: str, gives: Any) -
     target: Any = gives("0", 0)
     for number in range(1, 6):
         target = give(f"{number}", target)
-    assert play(url, target, make=make).value == 0
+    assert (await play(url, target, make=make)).value == 0
     paths = ["root" + ".args.1" * (5 - number) for number in range(6)]
     for number in range(5):
         assert order.index(f"{number}") < order.index(f"written {paths[number]}")
@@ -55,9 +57,9 @@ def test_a_result_is_committed_before_what_depends_on_it(url: str, gives: Any) -
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["in its place", "after it"])
-def test_an_error_at_any_call_of_the_store(url: str, after: bool, tmp_path: Path) -> None:
+async def test_an_error_at_any_call_of_the_store(url: str, after: bool, tmp_path: Path) -> None:
     """Whichever call of the store fails: a typed error, nothing lost or left running, and the run goes on."""
-    alone = play(url, sixty(), run_id="alone")
+    alone = await play(url, sixty(), run_id="alone")
     assert alone.value == WANTED
     at, failed = 0, True
     while failed:
@@ -68,34 +70,31 @@ def test_an_error_at_any_call_of_the_store(url: str, after: bool, tmp_path: Path
             return FailingJournal(journal, at, after=after, stays=at % 2 == 0)
 
         began = time.monotonic()
-        first = play(url, sixty(), make=recorded(url, wrap), run_id=run_id)
+        first = await play(url, sixty(), make=recorded(url, wrap), run_id=run_id)
         assert time.monotonic() - began < 5 + 5
         failed = first.error is not None
         assert not failed or isinstance(first.error, StoreError)
-        again = play(url, sixty(), run_id=run_id)
+        again = await play(url, sixty(), run_id=run_id)
         assert again.value == WANTED
         assert set(first.calls) | set(again.calls) == set(alone.calls)
     assert at > 12
 
 
-def test_many_runs_write_one_file_at_once(url: str) -> None:
+async def test_many_runs_write_one_file_at_once(url: str) -> None:
     """A hundred runs of one process, safe from loss of power, share a file: each gets its turn."""
-
-    async def main() -> list[Any]:
-        async with cs.Engine(state_backend_cls=state_from_url(url)) as engine:
-            targets = [add("sum", add("b", give_later("a", number))) for number in range(100)]
-            runs = [engine.run(each, run_id=f"{at}") for at, each in enumerate(targets)]
-            return list(await asyncio.gather(*runs))
-
-    assert asyncio.run(main()) == list(range(100))
+    async with cs.Engine(state_backend_cls=state_from_url(url)) as engine:
+        targets = [add("sum", add("b", give_later("a", number))) for number in range(100)]
+        runs = [engine.run(each, run_id=f"{at}") for at, each in enumerate(targets)]
+        value = list(await asyncio.gather(*runs))
+    assert value == list(range(100))
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])
-def test_both_durabilities_resume(url: str, durability: str) -> None:
+async def test_both_durabilities_resume(url: str, durability: str) -> None:
     """A run goes on whichever durability it is given, another than before as well."""
     target = add("sum", add("b", give("a", 1)))
-    stopped(url, target, "sum", make=state_from_url(url, durability=durability))
-    again = play(url, target, make=state_from_url(url, durability="sync"))
+    await stopped(url, target, "sum", make=state_from_url(url, durability=durability))
+    again = await play(url, target, make=state_from_url(url, durability="sync"))
     assert (again.value, again.calls) == (1, ["sum"])
 
 
@@ -107,7 +106,7 @@ def test_what_a_state_is_asked_for_is_checked(url: str) -> None:
         cs.run(give("a"), state=url, run_id="\ud800")
 
 
-def most_uncommitted(url: str, target: Any, limit: int, heard: bool, concurrency: int = 1) -> int:
+async def most_uncommitted(url: str, target: Any, limit: int, heard: bool, concurrency: int = 1) -> int:
     """Run a target; return how many calls had ended at most before a commit that has them returned."""
     most = committed = 0
 
@@ -120,16 +119,13 @@ def most_uncommitted(url: str, target: Any, limit: int, heard: bool, concurrency
         look(changes)
         committed += len([fact for fact in changes.facts if fact.kind in (Kind.RESULT, Kind.TARGET)])
 
-    async def main() -> None:
-        make = recorded(url, lambda journal: WatchedJournal(journal, begins=look, ends=note))
-        bounds: Any = {"max_concurrency": concurrency} if concurrency > 1 else {}
-        async with cs.Engine(state=make, **bounds) as engine:
-            if heard:
-                engine.bus.subscribe(TaskExecutionFinished, lambda event: None)
-            await engine.run(target, run_id="r", max_uncommitted=limit)
-
     CALLS.clear()
-    asyncio.run(main())
+    make = recorded(url, lambda journal: WatchedJournal(journal, begins=look, ends=note))
+    bounds: Any = {"max_concurrency": concurrency} if concurrency > 1 else {}
+    async with cs.Engine(state=make, **bounds) as engine:
+        if heard:
+            engine.bus.subscribe(TaskExecutionFinished, lambda event: None)
+        await engine.run(target, run_id="r", max_uncommitted=limit)
     return most
 
 
@@ -144,24 +140,24 @@ FANS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("fan", FANS)
 @pytest.mark.parametrize("limit", [1, 7, 100])
 @pytest.mark.parametrize("heard", [False, True])
-def test_only_so_many_calls_have_ended_and_are_not_committed(
+async def test_only_so_many_calls_have_ended_and_are_not_committed(
     url: str, fan: str, limit: int, heard: bool
 ) -> None:
     """With `max_uncommitted=N`, N calls at most have ended at any moment without being committed."""
-    assert 0 < most_uncommitted(url, FANS[fan](), limit, heard) <= limit
+    assert 0 < await most_uncommitted(url, FANS[fan](), limit, heard) <= limit
 
 
-def test_coroutines_under_way_come_to_those_that_have_ended(url: str) -> None:
+async def test_coroutines_under_way_come_to_those_that_have_ended(url: str) -> None:
     """Those that had begun when the bound was reached may end as well: the two bounds add up."""
     target = cs.gather(*[give_later(f"{number}", number) for number in range(300)])
-    assert most_uncommitted(url, target, 20, False, concurrency=5) <= 25
+    assert await most_uncommitted(url, target, 20, False, concurrency=5) <= 25
 
 
-def test_a_loop_goes_on_under_the_smallest_bound(url: str) -> None:
+async def test_a_loop_goes_on_under_the_smallest_bound(url: str) -> None:
     """Rounds, maps in them and trees in places end under `max_uncommitted=1` as without it."""
-    bounded = play(url, sixty(), run_id="bounded", max_uncommitted=1)
+    bounded = await play(url, sixty(), run_id="bounded", max_uncommitted=1)
     assert bounded.value == WANTED
-    assert sorted(bounded.calls) == sorted(play(url, sixty(), run_id="free").calls)
+    assert sorted(bounded.calls) == sorted((await play(url, sixty(), run_id="free")).calls)
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, "10"])

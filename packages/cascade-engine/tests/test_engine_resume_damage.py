@@ -40,13 +40,13 @@ COLUMNS = {
 }
 
 
-def check_healed(url: str) -> None:
+async def check_healed(url: str) -> None:
     """Check that a run begins anew, whole, and is then like any other."""
-    again = play(url, sixty(), restart=True)
+    again = await play(url, sixty(), restart=True)
     assert (again.error, again.value, again.recovered) == (None, WANTED, [])
     calls = len(again.calls)
-    stopped(url, sixty(), "end", restart=True)
-    last = play(url, sixty())
+    await stopped(url, sixty(), "end", restart=True)
+    last = await play(url, sixty())
     assert (last.value, last.calls) == (WANTED, ["end"])
     with closing(catalog_from_url(url)) as catalog:
         (run,) = (run for run in catalog.runs() if run.run_id == "r")
@@ -64,9 +64,9 @@ def damages() -> Iterator[tuple[str, str, object]]:
 
 
 @pytest.mark.parametrize("rows", ["one", "all"])
-def test_a_damaged_row_is_told_and_locks_nobody_out(file_url: str, rows: str) -> None:
+async def test_a_damaged_row_is_told_and_locks_nobody_out(file_url: str, rows: str) -> None:
     """An odd value in any column is a typed error or does not matter; while the error is held, others are written."""
-    stopped(file_url, sixty(), "end")
+    await stopped(file_url, sixty(), "end")
     with closing(sqlite3.connect(path_of(file_url), isolation_level=None)) as connection:
         whole = connection.serialize()
         for table, column, value in damages():
@@ -77,17 +77,17 @@ def test_a_damaged_row_is_told_and_locks_nobody_out(file_url: str, rows: str) ->
                 connection.execute(f"UPDATE {table} SET {column} = ?{one}", (value,))
             except sqlite3.IntegrityError:  # two rows of one place
                 continue
-            held = play(file_url, sixty())
+            held = await play(file_url, sixty())
             where = (table, column, value)
             assert held.error is None or isinstance(held.error, cs.CascadeError), where
             assert held.value in (None, WANTED), where
-            other = play(file_url, sixty(), run_id="other", restart=True)
+            other = await play(file_url, sixty(), run_id="other", restart=True)
             assert (other.error, other.value) == (None, WANTED), where
             assert {run.run_id for run in SqliteCatalog(path_of(file_url)).runs()} == {"r", "other"}
-            again = play(file_url, sixty(), restart=True)
+            again = await play(file_url, sixty(), restart=True)
             assert (again.error, again.value) == (None, WANTED), where
             restore(connection, whole)
-    check_healed(file_url)
+    await check_healed(file_url)
 
 
 def restore(connection: sqlite3.Connection, whole: bytes) -> None:
@@ -98,27 +98,27 @@ def restore(connection: sqlite3.Connection, whole: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"", -1, 1.5, "x", "\x00"])
-def test_a_damaged_owner_does_not_stop_a_restart(file_url: str, value: object) -> None:
+async def test_a_damaged_owner_does_not_stop_a_restart(file_url: str, value: object) -> None:
     """Whatever stands in a store for who drives a run, a restart begins anew."""
-    stopped(file_url, sixty(), "end")
+    await stopped(file_url, sixty(), "end")
     with closing(sqlite3.connect(path_of(file_url))) as connection, connection:
         connection.execute("UPDATE runs SET owner = ?", (value,))
-    held = play(file_url, sixty())
+    held = await play(file_url, sixty())
     assert held.error is None or isinstance(held.error, cs.CascadeError)
-    check_healed(file_url)
+    await check_healed(file_url)
 
 
-def test_a_damaged_run_is_an_error_of_its_own(file_url: str) -> None:
+async def test_a_damaged_run_is_an_error_of_its_own(file_url: str) -> None:
     """What can't be read of a run is a `RunDamagedError`, which names the store, the run and the remedy."""
-    stopped(file_url, sixty(), "end")
+    await stopped(file_url, sixty(), "end")
     with closing(sqlite3.connect(path_of(file_url))) as connection, connection:
         connection.execute("UPDATE facts SET kind = 99 WHERE rowid = 1")
-    error = play(file_url, sixty()).error
+    error = (await play(file_url, sixty())).error
     assert isinstance(error, RunDamagedError)
     assert error.run_id == "r"
     assert error.store == path_of(file_url)
     assert "restart=True" in str(error)
-    check_healed(file_url)
+    await check_healed(file_url)
 
 
 STOP = "loop 3"
@@ -142,73 +142,73 @@ def keys_of(client: Any) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", OTHER_TYPES)
-def test_a_run_in_redis_begins_anew_whatever_is_there(redis_url: str, kind: str) -> None:
+async def test_a_run_in_redis_begins_anew_whatever_is_there(redis_url: str, kind: str) -> None:
     """A key that is gone, or of another type, is a typed error; with `restart=True` the run begins anew."""
-    stopped(redis_url, sixty(), STOP)
+    await stopped(redis_url, sixty(), STOP)
     with closing(redis.Redis.from_url(redis_url)) as client:
         keys = keys_of(client)
         assert len(keys) == 5
         for key in keys:
             client.delete(key)
             OTHER_TYPES[kind](client, key)
-            seen = play(redis_url, sixty())
+            seen = await play(redis_url, sixty())
             assert seen.value == WANTED or isinstance(seen.error, StoreError), (key, seen.error)
             assert {run.run_id for run in catalog_from_url(redis_url).runs()} == {"r"}
-            check_healed(redis_url)
-            stopped(redis_url, sixty(), STOP, restart=True)
+            await check_healed(redis_url)
+            await stopped(redis_url, sixty(), STOP, restart=True)
 
 
-def test_a_lease_that_is_none_keeps_nobody_out(redis_url: str) -> None:
+async def test_a_lease_that_is_none_keeps_nobody_out(redis_url: str) -> None:
     """What stands in the place of a lease and is none does not keep a run from going on or being deleted."""
-    stopped(redis_url, sixty(), STOP)
+    await stopped(redis_url, sixty(), STOP)
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.hset("cascade:state:lease:r", "x", "y")
-        assert play(redis_url, sixty()).value == WANTED
+        assert (await play(redis_url, sixty())).value == WANTED
         client.hset("cascade:state:lease:r", "x", "y")
         catalog_from_url(redis_url).delete("r")
         assert client.keys("*:r") == []
 
 
-def test_what_an_evicted_run_has_left_is_no_fact_of_the_next(redis_url: str) -> None:
+async def test_what_an_evicted_run_has_left_is_no_fact_of_the_next(redis_url: str) -> None:
     """Facts whose run was evicted around them are gone when the run begins anew, with the same places."""
-    stopped(redis_url, sixty(), STOP)
+    await stopped(redis_url, sixty(), STOP)
     with closing(redis.Redis.from_url(redis_url)) as client:
         for restart in (False, True):
             client.delete("cascade:state:frames:r", "cascade:state:head:r")
             if not restart:
                 client.delete("cascade:state:runs")  # nothing says that it was there
             assert len(client.keys("cascade:state:frame:*")) > 1
-            stopped(redis_url, sixty(), "chain 3", restart=restart)
+            await stopped(redis_url, sixty(), "chain 3", restart=restart)
             known = len(catalog_from_url(redis_url).facts("r"))
-            last = play(redis_url, sixty())
+            last = await play(redis_url, sixty())
             assert last.value == WANTED
             assert "chain 3" in last.calls
             assert "chain 11" in last.calls
             assert 0 < known < 40
-            stopped(redis_url, sixty(), STOP, restart=True)
+            await stopped(redis_url, sixty(), STOP, restart=True)
 
 
 @pytest.mark.parametrize(
     "field", ["status", "round", "record", "target", "rules", "frames", "facts", "began"]
 )
-def test_an_odd_field_in_redis_is_told(redis_url: str, field: str) -> None:
+async def test_an_odd_field_in_redis_is_told(redis_url: str, field: str) -> None:
     """An odd value in a field of a run's own is a typed error or does not matter; a restart heals it."""
-    stopped(redis_url, sixty(), STOP)
+    await stopped(redis_url, sixty(), STOP)
     with closing(redis.Redis.from_url(redis_url)) as client:
         key = "cascade:state:head:r"
         before = client.hget(key, field)
         for value in (b"", b"x", b"-1", b"1e400", b"9" * 30, b"\xff"):
             client.hset(key, field, value)
-            seen = play(redis_url, sixty())
+            seen = await play(redis_url, sixty())
             assert seen.error is None or isinstance(seen.error, cs.CascadeError), (value, seen.error)
             assert [run.run_id for run in catalog_from_url(redis_url).runs()] == ["r"]
-            stopped(redis_url, sixty(), STOP, restart=True)
+            await stopped(redis_url, sixty(), STOP, restart=True)
     assert before is not None
-    check_healed(redis_url)
+    await check_healed(redis_url)
 
 
 @pytest.mark.parametrize("url_of", ["file_url", "redis_url"])
-def test_restarting_reads_nothing(url_of: str, request: pytest.FixtureRequest) -> None:
+async def test_restarting_reads_nothing(url_of: str, request: pytest.FixtureRequest) -> None:
     """With `restart=True` a run begins anew under another codec too, which could read nothing of it."""
     url: str = request.getfixturevalue(url_of)
 
@@ -219,6 +219,6 @@ def test_restarting_reads_nothing(url_of: str, request: pytest.FixtureRequest) -
         def decode(self, data: bytes, *, key: bytes) -> object:
             raise OSError("not to be read")
 
-    stopped(url, sixty(), "end")
-    seen = play(url, sixty(), make=recorded(url, codec=Refusing()), restart=True)
+    await stopped(url, sixty(), "end")
+    seen = await play(url, sixty(), make=recorded(url, codec=Refusing()), restart=True)
     assert (seen.error, seen.value) == (None, WANTED)

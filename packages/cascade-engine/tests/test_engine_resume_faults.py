@@ -103,37 +103,29 @@ async def check_fault(url: str, at: int, fault: Fault, stays: bool, calls: set[s
 
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
 @pytest.mark.parametrize("fault", [Fault.UNSENT, Fault.UNTOLD])
-def test_a_connection_that_is_lost_at_any_call(redis_url: str, fault: Fault, stays: bool) -> None:
+async def test_a_connection_that_is_lost_at_any_call(redis_url: str, fault: Fault, stays: bool) -> None:
     """Whichever call loses its connection: the run ends, well or with a typed error; nothing is lost; it goes on."""
-
-    async def main() -> int:
-        alone = await attempt(redis_url, "alone")
-        assert alone.value == WANTED
-        at = 1
-        while await check_fault(redis_url, at, fault, stays, alone.begun):
-            at += 1
-        return at
-
-    assert asyncio.run(main()) > 12
+    alone = await attempt(redis_url, "alone")
+    assert alone.value == WANTED
+    at = 1
+    while await check_fault(redis_url, at, fault, stays, alone.begun):
+        at += 1
+    assert at > 12
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
-def test_a_server_that_falls_silent_at_any_call(redis_url: str, stays: bool) -> None:
+async def test_a_server_that_falls_silent_at_any_call(redis_url: str, stays: bool) -> None:
     """Whichever call gets no answer: a typed error within 5 seconds, what was written stands, and the run goes on."""
-
-    async def main() -> list[bool]:
-        alone = await attempt(redis_url, "alone")
-        every = range(1, alone.calls_of_store + 4)
-        checks = [check_fault(redis_url, at, Fault.SILENT, stays, alone.begun) for at in every]
-        return list(await asyncio.gather(*checks))
-
-    met = asyncio.run(main())
+    alone = await attempt(redis_url, "alone")
+    every = range(1, alone.calls_of_store + 4)
+    checks = [check_fault(redis_url, at, Fault.SILENT, stays, alone.begun) for at in every]
+    met = list(await asyncio.gather(*checks))
     assert met.count(True) > 12
 
 
-def test_a_server_without_room_at_any_size(redis_url: str) -> None:
+async def test_a_server_without_room_at_any_size(redis_url: str) -> None:
     """A server that can take no more is a typed error, and with room again the run goes on from what fitted."""
-    alone = play(redis_url, sixty(), run_id="alone")
+    alone = await play(redis_url, sixty(), run_id="alone")
     seen = set()
     with closing(redis.Redis.from_url(redis_url)) as client:
         for more in range(0, 40_000, 2_000):
@@ -141,22 +133,22 @@ def test_a_server_without_room_at_any_size(redis_url: str) -> None:
             client.memory_purge()
             client.config_set("maxmemory", int(client.info("memory")["used_memory"]) + 60_000 + more)
             try:
-                first = play(redis_url, sixty())
+                first = await play(redis_url, sixty())
             finally:
                 client.config_set("maxmemory", 0)
             seen.add(type(first.error))
             assert first.error is None or isinstance(first.error, StoreError)
-            again = play(redis_url, sixty())
+            again = await play(redis_url, sixty())
             assert again.value == WANTED
             assert set(first.calls) | set(again.calls) == set(alone.calls)
     assert StoreError in seen
 
 
 @pytest.mark.server
-def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
+async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     """A server that is killed at any batch of a run, and started again on its file, has lost nothing of the run."""
     with RedisProcess(tmp_path, persistent=True) as server:
-        alone = play(server.url, sixty(), run_id="alone")
+        alone = await play(server.url, sixty(), run_id="alone")
         for at in range(1, 12, 3):
             batches: list[Changes] = []
 
@@ -166,15 +158,15 @@ def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
                     server.stop(kill=True)
 
             make = recorded(server.url, lambda journal: WatchedJournal(journal, ends=note), lease_seconds=0.3)
-            first = play(server.url, sixty(), make=make, run_id=f"{at}")
+            first = await play(server.url, sixty(), make=make, run_id=f"{at}")
             assert isinstance(first.error, StoreError)
             server.start()
-            again = play(server.url, sixty(), run_id=f"{at}")
+            again = await play(server.url, sixty(), run_id=f"{at}")
             assert again.value == WANTED
             assert set(first.calls) | set(again.calls) == set(alone.calls)
 
 
-def test_a_journal_that_never_returns_ends_the_run_in_time(file_url: str) -> None:
+async def test_a_journal_that_never_returns_ends_the_run_in_time(file_url: str) -> None:
     """A call of a journal that never returns is a typed error within 5 seconds; one that is seen through counts."""
 
     async def ends(at: int, stays: float = 0.0) -> object:
@@ -187,30 +179,23 @@ def test_a_journal_that_never_returns_ends_the_run_in_time(file_url: str) -> Non
                 assert time.monotonic() - began < WITHIN
                 return str(error)
 
-    async def main() -> list[object]:
-        return list(await asyncio.gather(ends(1), ends(3), ends(3, stays=4.8)))
-
     told = "store SilentJournal: the store does not answer in time"
-    assert asyncio.run(main()) == [told, told, WANTED]
-    assert play(file_url, sixty(), run_id="1 0.0").value == WANTED
-    assert play(file_url, sixty(), run_id="3 0.0").value == WANTED
-    assert play(file_url, sixty(), run_id="3 4.8").calls == []
+    assert list(await asyncio.gather(ends(1), ends(3), ends(3, stays=4.8))) == [told, told, WANTED]
+    assert (await play(file_url, sixty(), run_id="1 0.0")).value == WANTED
+    assert (await play(file_url, sixty(), run_id="3 0.0")).value == WANTED
+    assert (await play(file_url, sixty(), run_id="3 4.8")).calls == []
 
 
-def test_a_cancelled_commit_is_seen_through_and_ends(file_url: str) -> None:
+async def test_a_cancelled_commit_is_seen_through_and_ends(file_url: str) -> None:
     """Who is cancelled while a store commits ends when that is done, cancelled, and the facts are there."""
-
-    async def main() -> None:
-        state = SqliteStateBackend(path_of(file_url), run_id="r")
-        assert await state.open() is None
-        state.begin(RunRecord("task", "", (), {}, {}, b"", 2))
-        committing = asyncio.ensure_future(state.commit())
-        await asyncio.sleep(0)
-        committing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await committing
-        await state.close()
-        assert await state.open() is not None
-        await state.close()
-
-    asyncio.run(main())
+    state = SqliteStateBackend(path_of(file_url), run_id="r")
+    assert await state.open() is None
+    state.begin(RunRecord("task", "", (), {}, {}, b"", 2))
+    committing = asyncio.ensure_future(state.commit())
+    await asyncio.sleep(0)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    await state.close()
+    assert await state.open() is not None
+    await state.close()

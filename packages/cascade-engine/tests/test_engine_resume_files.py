@@ -31,17 +31,17 @@ def url(file_url: str) -> str:
     return file_url
 
 
-def check_goes_on(url: str, target: Any, first: list[str], alone: list[str]) -> None:
+async def check_goes_on(url: str, target: Any, first: list[str], alone: list[str]) -> None:
     """Check that a run that was broken off ends as it should, and calls at most again what was not recorded."""
-    again = play(url, target)
+    again = await play(url, target)
     assert again.value == WANTED
     assert set(first) | set(again.calls) == set(alone)
-    assert play(url, target).calls == []
+    assert (await play(url, target)).calls == []
 
 
-def test_a_full_disk_at_any_size(url: str) -> None:
+async def test_a_full_disk_at_any_size(url: str) -> None:
     """A store that can take no more is a typed error, and with room again the run goes on from what fitted."""
-    alone = play(url, sixty(), run_id="alone")
+    alone = await play(url, sixty(), run_id="alone")
     path = Path(path_of(url))
     template = path.with_name("empty.db")
     shutil.copy(path, template)
@@ -56,10 +56,10 @@ def test_a_full_disk_at_any_size(url: str) -> None:
     for pages in range(least, least + 12):
         shutil.copy(template, path)
         with limited(path, pages):
-            first = play(url, sixty())
+            first = await play(url, sixty())
         seen.add(type(first.error))
         assert first.error is None or isinstance(first.error, StoreError)
-        check_goes_on(url, sixty(), first.calls, alone.calls)
+        await check_goes_on(url, sixty(), first.calls, alone.calls)
     assert StoreError in seen
 
 
@@ -81,9 +81,9 @@ def limited(path: Path, pages: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("lock", "when"), [("IMMEDIATE", "midway"), ("EXCLUSIVE", "before")])
-def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, when: str) -> None:
+async def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, when: str) -> None:
     """If somebody else keeps the file locked, the run ends with a typed error within 5 seconds, and can go on."""
-    play(url, give("first"), run_id="other")
+    await play(url, give("first"), run_id="other")
     with closing(sqlite3.connect(path_of(url), isolation_level=None, check_same_thread=False)) as other:
 
         def take(changes: Changes | None = None) -> None:
@@ -95,33 +95,31 @@ def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, when: st
         make = recorded(url, lambda journal: WatchedJournal(journal, ends=take))
         target = add("sum", add("b", give("a", 1)), give_later("c", 2))
         began = time.monotonic()
-        first = play(url, target, make=make)
+        first = await play(url, target, make=make)
         assert isinstance(first.error, StoreError)
         assert "locked" in str(first.error)
         assert BUSY_SECONDS / 2 < time.monotonic() - began < 5.5
         other.rollback()
-    assert play(url, target).value == 3
+    assert (await play(url, target)).value == 3
 
 
-def test_a_lock_that_is_let_go_of_is_waited_for(url: str) -> None:
+async def test_a_lock_that_is_let_go_of_is_waited_for(url: str) -> None:
     """A file that somebody else writes for a moment is waited for."""
-    play(url, give("first"), run_id="other")
+    await play(url, give("first"), run_id="other")
 
-    async def main() -> Any:
-        with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            async with cs.Engine(state_backend_cls=recorded(url)) as engine:
-                running = asyncio.ensure_future(engine.run(give("a", 1), run_id="r"))
-                await asyncio.sleep(0.05)
-                other.rollback()
-                return await running
-
-    assert asyncio.run(main()) == 1
+    with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with cs.Engine(state_backend_cls=recorded(url)) as engine:
+            running = asyncio.ensure_future(engine.run(give("a", 1), run_id="r"))
+            await asyncio.sleep(0.05)
+            other.rollback()
+            value = await running
+    assert value == 1
 
 
-def test_many_runs_are_told_in_time_that_a_file_is_locked(url: str) -> None:
+async def test_many_runs_are_told_in_time_that_a_file_is_locked(url: str) -> None:
     """Runs that wait for each other, and all for a file that stays locked, end within 5 seconds together."""
-    play(url, give("first"), run_id="other")
+    await play(url, give("first"), run_id="other")
 
     async def main() -> list[Any]:
         async with cs.Engine(state_backend_cls=recorded(url)) as engine:
@@ -131,36 +129,36 @@ def test_many_runs_are_told_in_time_that_a_file_is_locked(url: str) -> None:
     with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        errors = asyncio.run(main())
+        errors = await main()
         assert time.monotonic() - began < 5.5
         assert all(isinstance(each, StoreError) and "locked" in str(each) for each in errors)
         other.rollback()
-    assert asyncio.run(main()) == [1] * 10
+    assert await main() == [1] * 10
 
 
-def test_a_run_that_can_not_be_read_here_stays_as_it_was(url: str) -> None:
+async def test_a_run_that_can_not_be_read_here_stays_as_it_was(url: str) -> None:
     """What a run goes on with is read before anything is written: an error leaves the store as it was."""
-    stopped(url, count_with_parts(3, "loop"), "loop 1")
+    await stopped(url, count_with_parts(3, "loop"), "loop 1")
     with closing(sqlite3.connect(path_of(url))) as connection, connection:
         connection.execute("UPDATE runs SET target = ?, status = 'running'", (b"damaged",))
-    assert isinstance(play(url, count_with_parts(3, "loop")).error, StoreError)
+    assert isinstance((await play(url, count_with_parts(3, "loop"))).error, StoreError)
     with closing(sqlite3.connect(path_of(url))) as connection:
         assert connection.execute("SELECT status FROM runs").fetchone() == ("running",)
 
 
-def test_a_file_that_is_removed_is_told(url: str) -> None:
+async def test_a_file_that_is_removed_is_told(url: str) -> None:
     """A run whose file is taken away ends with a typed error: what it would write would be nowhere."""
     path = Path(path_of(url))
     make = recorded(
         url, lambda journal: WatchedJournal(journal, ends=lambda changes: path.unlink(missing_ok=True))
     )
-    first = play(url, add("sum", add("b", give("a", 1))), make=make)
+    first = await play(url, add("sum", add("b", give("a", 1))), make=make)
     assert isinstance(first.error, StoreError)
-    assert play(url, add("sum", add("b", give("a", 1)))).value == 1
+    assert (await play(url, add("sum", add("b", give("a", 1))))).value == 1
 
 
 @pytest.mark.parametrize("trouble", ["folder is missing", "is a folder", "no database", "of something else"])
-def test_a_store_that_is_none_is_told(tmp_path: Path, trouble: str) -> None:
+async def test_a_store_that_is_none_is_told(tmp_path: Path, trouble: str) -> None:
     """A path that can't be a store is a typed error that names it, and nothing runs."""
     path = tmp_path / "runs.db"
     if trouble == "folder is missing":
@@ -172,13 +170,13 @@ def test_a_store_that_is_none_is_told(tmp_path: Path, trouble: str) -> None:
     else:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE others (x)")
-    seen = play(f"sqlite:///{path}", give("a"))
+    seen = await play(f"sqlite:///{path}", give("a"))
     assert isinstance(seen.error, cs.CascadeError)
     assert "runs.db" in str(seen.error)
     assert seen.calls == []
 
 
-def test_damaged_facts_are_a_typed_error(url: str) -> None:
+async def test_damaged_facts_are_a_typed_error(url: str) -> None:
     """Bytes of a fact that have changed are an error and never another value, whichever they are and wherever."""
     off = give("off", False)
     target = add(
@@ -189,7 +187,7 @@ def test_damaged_facts_are_a_typed_error(url: str) -> None:
         add_items(item.map(x=[1, 2, 3])),
         give("last", 5),
     )
-    stopped(url, target, "part of loop 1")
+    await stopped(url, target, "part of loop 1")
     with closing(sqlite3.connect(path_of(url))) as connection:
         stored = connection.execute("SELECT round, frame, node, kind, value FROM facts").fetchall()
     assert {kind for *_, kind, _ in stored} == {0, 1, 2, 3, 4}
@@ -205,10 +203,10 @@ def test_damaged_facts_are_a_typed_error(url: str) -> None:
                     "UPDATE facts SET value = ? WHERE (round, frame, node, kind) = (?, ?, ?, ?)",
                     (bytes(flipped), *place),
                 )
-            seen = play(url, target)
+            seen = await play(url, target)
             assert isinstance(seen.error, cs.CascadeError) or seen.value == 76
     shutil.copy(path_of(url) + ".whole", path_of(url))
-    assert play(url, target).value == 76
+    assert (await play(url, target)).value == 76
 
 
 @cs.task
@@ -217,9 +215,9 @@ def add_items(items: list[int]) -> int:
 
 
 @pytest.mark.parametrize("column", ["record", "target"])
-def test_a_damaged_record_is_a_typed_error(url: str, column: str) -> None:
+async def test_a_damaged_record_is_a_typed_error(url: str, column: str) -> None:
     """A run's own record, and what its loop goes on with, are told to be damaged whichever bit has changed."""
-    stopped(url, count_with_parts(3, "loop"), "loop 1")
+    await stopped(url, count_with_parts(3, "loop"), "loop 1")
     shutil.copy(path_of(url), path_of(url) + ".whole")
     with closing(sqlite3.connect(path_of(url))) as connection:
         (data,) = connection.execute(f"SELECT {column} FROM runs").fetchone()
@@ -228,18 +226,18 @@ def test_a_damaged_record_is_a_typed_error(url: str, column: str) -> None:
         flipped[at // 8] ^= 1 << at % 8
         with closing(sqlite3.connect(path_of(url))) as connection, connection:
             connection.execute(f"UPDATE runs SET {column} = ?", (bytes(flipped),))
-        seen = play(url, count_with_parts(3, "loop"))
+        seen = await play(url, count_with_parts(3, "loop"))
         assert isinstance(seen.error, StoreError)
         assert seen.calls == []
         shutil.copy(path_of(url) + ".whole", path_of(url))
-    assert play(url, count_with_parts(3, "loop")).value == 7
+    assert (await play(url, count_with_parts(3, "loop"))).value == 7
 
 
 @pytest.mark.parametrize("bits", [25, pytest.param(1_000, marks=pytest.mark.soak)])
-def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: int) -> None:
+async def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: int) -> None:
     """Whichever byte of the file has changed, the run ends with a typed error or with its own value."""
     target = add("sum", give("a", 1), add("b", give("c", 2)), count_with_parts(2, "loop"))
-    stopped(url, target, "sum")
+    await stopped(url, target, "sum")
     whole = Path(path_of(url)).read_bytes()
     chance = random.Random(6)
     filled = [at for at, byte in enumerate(whole) if byte]
@@ -247,20 +245,20 @@ def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: int) -> 
         damaged = bytearray(whole)
         damaged[at] ^= 1 << chance.randrange(8)
         Path(path_of(url)).write_bytes(damaged)
-        seen = play(url, target)
+        seen = await play(url, target)
         assert isinstance(seen.error, cs.CascadeError) or seen.value == 10, (at, seen.error)
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_path: Path) -> None:
+async def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_path: Path) -> None:
     """A copy of the file with its journal, cut anywhere, holds what was committed, and the run goes on from it."""
-    alone = play(url, sixty(), run_id="alone")
+    alone = await play(url, sixty(), run_id="alone")
     chance = random.Random(7)
     folder = tmp_path / "torn"
     folder.mkdir()
     path, copy = Path(path_of(url)), folder / "runs.db"
     for number in range(3, 15, 2):
-        play(
+        await play(
             url,
             sixty(),
             make=recorded(url, partial(FailingJournal, at=number, stays=True)),
@@ -272,7 +270,7 @@ def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_path: Pat
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             found = connection.execute("SELECT node, value FROM facts ORDER BY node, kind").fetchall()
         assert found in facts
-        again = play(f"sqlite:///{copy}", sixty())
+        again = await play(f"sqlite:///{copy}", sixty())
         assert again.value == WANTED
         assert set(again.calls) <= set(alone.calls)
 

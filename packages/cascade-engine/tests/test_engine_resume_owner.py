@@ -55,81 +55,72 @@ HOWS = ["removed", "replaced", "another name of the file"]
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("anew", [False, True])
-def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, anew: bool) -> None:
+async def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, anew: bool) -> None:
     """When a second driver has taken a run of a file, the first one's next commit is refused and changes nothing."""
     path = Path(path_of(file_url))
 
-    async def main() -> None:
-        first = SqliteStateBackend(path, run_id="r", durability="async")
-        assert await first.open() is None
-        first.begin(record())
-        first.keep_result(node_at(0), "first", LABEL)
+    first = SqliteStateBackend(path, run_id="r", durability="async")
+    assert await first.open() is None
+    first.begin(record())
+    first.keep_result(node_at(0), "first", LABEL)
+    await first.commit()
+    second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
+    assert (await second.open(anew=anew) is None) == anew
+    second.begin(record()) if anew else second.put_record(record())
+    await second.commit()
+    first.keep_result(node_at(1), "lost", LABEL)
+    with pytest.raises(RunLostError, match=rf"taken over by process {os.getpid()} on "):
         await first.commit()
-        second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
-        assert (await second.open(anew=anew) is None) == anew
-        second.begin(record()) if anew else second.put_record(record())
-        await second.commit()
-        first.keep_result(node_at(1), "lost", LABEL)
-        with pytest.raises(RunLostError, match=rf"taken over by process {os.getpid()} on "):
-            await first.commit()
-        second.keep_result(node_at(2), "second", LABEL)
-        await second.commit()
-        await first.close()
-        third = SqliteStateBackend(path, run_id="r", durability="async")
-        if how != "another name of the file":
-            with pytest.raises(RunActiveError):  # who has lost a run takes nobody's lock away
-                await third.open()
-        await second.close()
-        assert await third.open() == record()
-        assert [third.has_result(node_at(number)) for number in range(3)] == [not anew, False, True]
-        await third.close()
-
-    asyncio.run(main())
+    second.keep_result(node_at(2), "second", LABEL)
+    await second.commit()
+    await first.close()
+    third = SqliteStateBackend(path, run_id="r", durability="async")
+    if how != "another name of the file":
+        with pytest.raises(RunActiveError):  # who has lost a run takes nobody's lock away
+            await third.open()
+    await second.close()
+    assert await third.open() == record()
+    assert [third.has_result(node_at(number)) for number in range(3)] == [not anew, False, True]
+    await third.close()
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_of_two_who_open_a_run_at_once_one_writes(file_url: str, how: str) -> None:
+async def test_of_two_who_open_a_run_at_once_one_writes(file_url: str, how: str) -> None:
     """Of two drivers that have opened a run before either has written, the first to write has it."""
     path = Path(path_of(file_url))
 
-    async def main() -> None:
-        first = SqliteStateBackend(path, run_id="r", durability="async")
-        await first.open()
-        second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
-        await second.open()
-        for backend in (second, first):
-            backend.begin(record())
-            backend.keep_result(node_at(), "value", LABEL)
-        await second.commit()
-        for _ in range(2):
-            with pytest.raises(RunLostError):
-                await first.commit()
-            first.begin(record())
-        await first.close()
-        await second.commit()
-        await second.close()
-
-    asyncio.run(main())
+    first = SqliteStateBackend(path, run_id="r", durability="async")
+    await first.open()
+    second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
+    await second.open()
+    for backend in (second, first):
+        backend.begin(record())
+        backend.keep_result(node_at(), "value", LABEL)
+    await second.commit()
+    for _ in range(2):
+        with pytest.raises(RunLostError):
+            await first.commit()
+        first.begin(record())
+    await first.close()
+    await second.commit()
+    await second.close()
 
 
-def test_a_run_that_was_deleted_is_not_written(file_url: str) -> None:
+async def test_a_run_that_was_deleted_is_not_written(file_url: str) -> None:
     """A driver whose run was deleted, past a lock that was removed, is told that it is gone; nothing comes back."""
     path = Path(path_of(file_url))
 
-    async def main() -> None:
-        first = SqliteStateBackend(path, run_id="r", durability="async")
-        await first.open()
-        first.begin(record())
+    first = SqliteStateBackend(path, run_id="r", durability="async")
+    await first.open()
+    first.begin(record())
+    await first.commit()
+    lock_path(path, "r").unlink()
+    await asyncio.to_thread(SqliteCatalog(path).delete, "r")
+    first.keep_result(node_at(), "lost", LABEL)
+    with pytest.raises(StoreError, match="does not know any more who drives the run 'r'"):
         await first.commit()
-        lock_path(path, "r").unlink()
-        await asyncio.to_thread(SqliteCatalog(path).delete, "r")
-        first.keep_result(node_at(), "lost", LABEL)
-        with pytest.raises(StoreError, match="does not know any more who drives the run 'r'"):
-            await first.commit()
-        await first.close()
-        assert SqliteCatalog(path).runs() == []
-
-    asyncio.run(main())
+    await first.close()
+    assert SqliteCatalog(path).runs() == []
 
 
 @cs.task(mode="thread")
@@ -153,7 +144,7 @@ def link(number: int, before: int) -> int:
 STOLEN: list[bool] = []
 
 
-def test_two_drivers_of_a_run_repeat_only_what_was_in_flight(file_url: str) -> None:
+async def test_two_drivers_of_a_run_repeat_only_what_was_in_flight(file_url: str) -> None:
     """A run whose lock was removed and that another driver has taken stops at its next commit: no call is begun."""
 
     def chain() -> Any:
@@ -163,17 +154,19 @@ def test_two_drivers_of_a_run_repeat_only_what_was_in_flight(file_url: str) -> N
         return add("end", last)
 
     STOLEN.clear()
-    seen = play(file_url, chain())
+    seen = await play(file_url, chain())
     assert isinstance(seen.error, RunLostError)
     assert "not recorded" in str(seen.error)
     twice = {name for name in seen.calls if seen.calls.count(name) > 1}
     assert len(twice) <= 2
-    assert play(file_url, chain()).value == 119
+    assert (await play(file_url, chain())).value == 119
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("kind", ["inline", "later", "thread", "loop"])
-def test_who_wakes_after_its_lease_begins_no_more_calls(redis_url: str, kind: str, tmp_path: Path) -> None:
+async def test_who_wakes_after_its_lease_begins_no_more_calls(
+    redis_url: str, kind: str, tmp_path: Path
+) -> None:
     """A driver that was suspended for longer than its lease, and whose run another has taken, begins no call."""
     log = tmp_path / "calls"
     program = "import sys; from support.suspended import main; main(*sys.argv[1:])"
@@ -187,12 +180,12 @@ def test_who_wakes_after_its_lease_begins_no_more_calls(redis_url: str, kind: st
         try:
             while len(calls_of(log)) < 20:
                 assert first.poll() is None
-                time.sleep(0.005)
+                await asyncio.sleep(0.005)
             first.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)  # it goes on for a moment otherwise
             begun = len(calls_of(log))
-            value = play(redis_url, target(kind, log), make=recorded(redis_url, lease_seconds=1.0)).value
-            assert value == CALLS == len({call.split()[0] for call in calls_of(log)})
+            seen = await play(redis_url, target(kind, log), make=recorded(redis_url, lease_seconds=1.0))
+            assert seen.value == CALLS == len({call.split()[0] for call in calls_of(log)})
             before = [call for call in calls_of(log) if call.endswith(f" {first.pid}")]
             assert len(before) == begun
             first.send_signal(signal.SIGCONT)
@@ -205,7 +198,7 @@ def test_who_wakes_after_its_lease_begins_no_more_calls(redis_url: str, kind: st
 
 
 @pytest.mark.filterwarnings("ignore::cascade.runtime.exceptions.BlockedLoopWarning")
-def test_a_lease_that_has_ended_is_renewed(redis_url: str) -> None:
+async def test_a_lease_that_has_ended_is_renewed(redis_url: str) -> None:
     """A driver that holds the loop for longer than its lease goes on, if nobody has taken the run."""
 
     @cs.task
@@ -218,6 +211,6 @@ def test_a_lease_that_has_ended_is_renewed(redis_url: str) -> None:
         return x
 
     held = add("end", *(later(hold(number)) for number in range(3)))
-    seen = play(redis_url, held, make=recorded(redis_url, lease_seconds=0.2))
+    seen = await play(redis_url, held, make=recorded(redis_url, lease_seconds=0.2))
     assert (seen.error, seen.value) == (None, 3)
-    assert play(redis_url, sixty(), run_id="other").value == WANTED
+    assert (await play(redis_url, sixty(), run_id="other")).value == WANTED

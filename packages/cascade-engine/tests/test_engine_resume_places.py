@@ -20,16 +20,16 @@ TESTS = Path(__file__).parents[3] / "tests"
 
 NOBODY = 65534
 AS_NOBODY = """
-import os, sys
+import asyncio, os, sys
 sys.path.insert(0, sys.argv[1])
 from support.resuming import play, sixty
 from cascade.adapters.store_urls import catalog_from_url
-play(sys.argv[2], sixty(), run_id="to import all that it takes")
+asyncio.run(play(sys.argv[2], sixty(), run_id="to import all that it takes"))
 if os.geteuid() == 0:  # whom no mode keeps out
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-seen = play(sys.argv[3], sixty())
+seen = asyncio.run(play(sys.argv[3], sixty()))
 print(type(seen.error).__name__, len(seen.calls), seen.error)
 try:
     print(len(catalog_from_url(sys.argv[3]).runs()))
@@ -49,12 +49,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("what", ["folder", "folder with a store", "file"])
-def test_a_place_that_is_read_only_is_told(what: str, folder: Path, tmp_path: Path) -> None:
+async def test_a_place_that_is_read_only_is_told(what: str, folder: Path, tmp_path: Path) -> None:
     """Where nothing may be written, a run ends with a typed error before any call; what is there stays as it was."""
     path = folder / "runs.db"
     url = f"sqlite:///{path}"
     if what != "folder":
-        stopped(url, sixty(), "chain 5")
+        await stopped(url, sixty(), "chain 5")
         path.chmod(0o444)
     before = path.read_bytes() if path.exists() else b""
     folder.chmod(0o777 if what == "file" else 0o555)
@@ -72,7 +72,7 @@ def test_a_place_that_is_read_only_is_told(what: str, folder: Path, tmp_path: Pa
     assert (path.read_bytes() if path.exists() else b"") == before
     if what != "folder":
         path.chmod(0o600)
-    assert play(url, sixty()).value == WANTED
+    assert (await play(url, sixty())).value == WANTED
 
 
 @pytest.fixture
@@ -89,20 +89,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def test_a_disk_that_is_full_at_any_size(small_disk: Path) -> None:
+async def test_a_disk_that_is_full_at_any_size(small_disk: Path) -> None:
     """On a disk with any room left, a run ends with a typed error or its value; with more room it goes on."""
     url, filler = f"sqlite:///{small_disk / 'runs.db'}", small_disk / "filler"
-    alone = play(url, sixty())
+    alone = await play(url, sixty())
     assert alone.value == WANTED
     seen: set[type[BaseException] | None] = set()
     for pages in range(14, 40, 2):
         for each in small_disk.iterdir():
             each.unlink()
         filler.write_bytes(bytes(4096 * pages))
-        first = play(url, sixty())
+        first = await play(url, sixty())
         seen.add(None if first.error is None else type(first.error))
         filler.unlink()
-        again = play(url, sixty())
+        again = await play(url, sixty())
         assert again.value == WANTED
         assert set(first.calls) | set(again.calls) == set(alone.calls)
     assert seen == {None, StoreError}

@@ -23,31 +23,31 @@ def use(*values: Any) -> int:
     return len(values)
 
 
-def test_a_store_does_not_grow_with_the_rounds(url: str) -> None:
+async def test_a_store_does_not_grow_with_the_rounds(url: str) -> None:
     """After thousands of rounds the file and its rows are what they were after a few."""
-    assert play(url, count(20)).value == 7
+    assert (await play(url, count(20))).value == 7
     size, rows = size_of(url), rows_of(url)
-    assert play(url, count(3_000), restart=True).value == 7
+    assert (await play(url, count(3_000), restart=True)).value == 7
     assert (size_of(url), rows_of(url)) == (size, rows)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("loop", ["own", "inner"])
-def test_a_store_does_not_grow_with_very_many_rounds(url: str, loop: str) -> None:
+async def test_a_store_does_not_grow_with_very_many_rounds(url: str, loop: str) -> None:
     """After 10,000 rounds the file and its rows are what they were after a few, whatever the loop stands for."""
 
     def target(rounds: int) -> Any:
         made = count_with_parts(rounds, "loop")
         return made if loop == "own" else add("sum", made)
 
-    assert play(url, target(20)).value == 7
+    assert (await play(url, target(20))).value == 7
     size, rows = size_of(url), rows_of(url)
-    assert play(url, target(10_000), restart=True).value == 7
+    assert (await play(url, target(10_000), restart=True)).value == 7
     assert rows_of(url) == rows
     assert size_of(url) <= size + 8192
 
 
-def test_a_loop_in_the_place_of_a_call_leaves_nothing_behind(url: str) -> None:
+async def test_a_loop_in_the_place_of_a_call_leaves_nothing_behind(url: str) -> None:
     """Of a loop that has ended, in a call or an item, there is its value: as many rows for more rounds."""
 
     def target(rounds: int) -> Any:
@@ -55,20 +55,20 @@ def test_a_loop_in_the_place_of_a_call_leaves_nothing_behind(url: str) -> None:
             left=[rounds, rounds], name=["c", "d"]
         )
 
-    play(url, list(target(3)))
+    await play(url, list(target(3)))
     rows = rows_of(url)
-    play(url, list(target(40)), restart=True)
+    await play(url, list(target(40)), restart=True)
     assert rows_of(url) == rows
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_the_last_rounds_are_kept(url: str, keep: int) -> None:
+async def test_the_last_rounds_are_kept(url: str, keep: int) -> None:
     """`keep_rounds` says of how many rounds the facts stay, the current one among them; so does a run that goes on."""
     target = count_with_parts(20, "loop")
     make = recorded(url, keep_rounds=keep)
-    stopped(url, target, "loop 5", make=make)
+    await stopped(url, target, "loop 5", make=make)
     assert rows_of(url) == keep
-    assert play(url, target, make=make).value == 7
+    assert (await play(url, target, make=make)).value == 7
     assert rows_of(url) == keep + 1
 
 
@@ -79,7 +79,7 @@ def test_the_number_of_rounds_kept_is_checked(keep: Any) -> None:
         cs.run(give("a"), state="sqlite:///never.db", keep_rounds=keep)
 
 
-def test_values_from_outside_are_not_stored(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_values_from_outside_are_not_stored(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Params, variables and secrets are in no byte of the store, in no encoding, neither midway nor at the end."""
     monkeypatch.setenv("TOKEN", VALUES[1])
     monkeypatch.setenv("HIDDEN", VALUES[4])
@@ -96,9 +96,9 @@ def test_values_from_outside_are_not_stored(url: str, monkeypatch: pytest.Monkey
     )
     params = {"given": VALUES[0], "secret": VALUES[2]}
     for fails in ("use", "loop 2", "sum"):
-        stopped(url, target, fails, params=params)
+        await stopped(url, target, fails, params=params)
         check_confidence(url)
-    assert play(url, target, params=params).value == 12
+    assert (await play(url, target, params=params)).value == 12
     check_confidence(url)
 
 
@@ -117,9 +117,9 @@ def check_confidence(url: str) -> None:
     assert os.environ["TOKEN"].encode() not in stored
 
 
-def test_errors_are_stored_without_their_texts(url: str) -> None:
+async def test_errors_are_stored_without_their_texts(url: str) -> None:
     """Of an error there is its kind: its text may tell what is nobody's business."""
-    first = stopped(url, give("hunter2"), "hunter2")
+    first = await stopped(url, give("hunter2"), "hunter2")
     assert "hunter2" in str(first.error)
     assert b"ValueError" in bytes_of(url)
     assert b"ValueError: hunter2" not in bytes_of(url)

@@ -67,10 +67,10 @@ class Shy:
 
 
 @pytest.mark.usefixtures("story")
-def test_a_set_without_an_order_that_lasts_is_refused_by_name(url: str) -> None:
+async def test_a_set_without_an_order_that_lasts_is_refused_by_name(url: str) -> None:
     """A set of what has no canonical form, as an input given in code, is no input of a recorded map."""
     shy = frozenset({Shy()})
     target = give.map(name=cs.Param("shy", type=frozenset), value=[1])
-    again = play(url, target, params={"shy": shy})
+    again = await play(url, target, params={"shy": shy})
     assert isinstance(again.error, MapError)
     assert "Shy" in str(again.error)

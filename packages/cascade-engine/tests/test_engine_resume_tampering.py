@@ -178,18 +178,18 @@ TARGETS: dict[str, tuple[Callable[[], Any], str, int]] = {
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("blobs", [60, pytest.param(4_000, marks=pytest.mark.soak)])
-def test_tampered_data_is_a_typed_error(file_url: str, name: str, blobs: int) -> None:
+async def test_tampered_data_is_a_typed_error(file_url: str, name: str, blobs: int) -> None:
     """Whatever is put into a store, with checksums that fit, the run has a value or ends with a typed error."""
     make, stop, value = TARGETS[name]
-    stopped(file_url, make(), stop)
+    await stopped(file_url, make(), stop)
     path = Path(path_of(file_url))
     whole = path.read_bytes()
     for number in range(blobs):
         chance = random.Random(f"{name} {number}")
-        seen = play(file_url, make(), make=recorded(file_url, partial(TamperedJournal, chance=chance)))
+        seen = await play(file_url, make(), make=recorded(file_url, partial(TamperedJournal, chance=chance)))
         assert seen.error is None or is_told(seen.error), (number, seen.error)
         path.write_bytes(whole)
-    assert play(file_url, make()).value == value
+    assert (await play(file_url, make())).value == value
 
 
 def is_told(error: BaseException) -> bool:
