@@ -78,6 +78,7 @@ async def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, a
     if how != "another name of the file":
         with pytest.raises(RunActiveError):  # who has lost a run takes nobody's lock away
             await third.open()
+        await third.close()
     await second.close()
     assert await third.open() == record()
     assert [third.has_result(node_at(number)) for number in range(3)] == [not anew, False, True]
