@@ -1,4 +1,7 @@
-"""Results as JSON: plain data, dates, paths, enums, models, arrays and tables; all else is refused by its place."""
+"""Results as JSON: plain data, dates, paths, enums, models, arrays and data frames.
+
+Anything else is refused, with the place where it stands: a program that reads JSON should not get a `repr`.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,25 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from cascade.spec import CascadeError, SecretValue
 
+Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
+"""What `json` writes as it is."""
+
 
 @dataclass(eq=False)
 class NoJsonError(CascadeError, TypeError):
-    """A part of a result that has no form in JSON; `place` is the way to it."""
+    """A part of a result has no form in JSON. `kind` is its type, `place` the way to it: `the result['a'][0]`."""
 
     kind: str
     place: str
@@ -31,10 +37,10 @@ class NoJsonError(CascadeError, TypeError):
 
 
 def result_json(value: object) -> str:
-    """Return a result as a JSON text; numbers that JSON does not have, such as `nan`, are `null`.
+    """Return a result as a JSON text. Numbers that JSON does not have, such as `nan`, become `null`.
 
     Raises:
-        NoJsonError: If a part of it has no such form.
+        NoJsonError: If a part of it has no form in JSON, or it holds itself.
     """
     try:
         plain = _plain(value, "the result")
@@ -43,19 +49,23 @@ def result_json(value: object) -> str:
     text = json.dumps(plain, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # JSON's own escapes give the same text back; those of the stream would not
         text = json.dumps(plain, indent=2)
     return text
 
 
-def _plain(value: Any, place: str) -> Any:
+def _plain(value: object, place: str) -> Json:
+    """Return a value as what `json` can write; `place` is the way to it, for the error."""
     if value is None or (isinstance(value, (bool, str)) and not isinstance(value, Enum)):
         return str(value) if isinstance(value, str) else value
     if isinstance(value, (int, float)) and not isinstance(value, Enum):
         return _number(value)
-    for kinds, make in _MADE:
-        if isinstance(value, kinds):
-            return make(value)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (PurePath, UUID, Decimal, Fraction, SecretValue)):
+        return str(value)
     if isinstance(value, Enum):
         return _plain(value.value, place)
     data = _data(value)
@@ -76,8 +86,9 @@ def _number(value: float) -> float | int | None:
     return int(value)
 
 
-def _object(data: Mapping[Any, Any], place: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _object(data: Mapping[object, object], place: str) -> dict[str, Json]:
+    """Return a mapping as an object. Keys that are no texts are written as JSON; no two may be written alike."""
+    found: dict[str, Json] = {}
     for key, item in data.items():
         plain = _plain(key, f"a key of {place}")
         if isinstance(plain, (list, dict)):
@@ -89,13 +100,16 @@ def _object(data: Mapping[Any, Any], place: str) -> dict[str, Any]:
     return found
 
 
-def _sorted(items: list[Any]) -> list[Any]:
+def _sorted(items: list[Json]) -> list[Json]:
     """Return the members of a set in an order that is the same for equal sets."""
     return sorted(items, key=lambda item: (type(item).__name__, json.dumps(item)))
 
 
-def _data(value: Any) -> Any:
-    """Return the fields, items or numbers that an object holds; the object itself if it is of no known kind."""
+def _data(value: Any) -> object:
+    """Return the fields, items or numbers that an object holds; the object itself if it is of no known kind.
+
+    Kinds of libraries are told by their attributes and modules: no library is imported for it.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -111,14 +125,3 @@ def _data(value: Any) -> Any:
     if library in ("numpy", "pandas") and hasattr(value, "tolist"):
         return value.tolist()
     return value
-
-
-def _seconds(value: timedelta) -> float:
-    return value.total_seconds()
-
-
-_MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    ((datetime, date, time), lambda value: value.isoformat()),
-    (timedelta, _seconds),
-    ((PurePath, UUID, Decimal, Fraction, SecretValue), str),
-)

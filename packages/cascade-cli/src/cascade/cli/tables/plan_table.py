@@ -1,4 +1,4 @@
-"""A plan as text: one line per node, in the order in which they would run."""
+"""The table of `cascade plan`: a line for each node, stage by stage."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from cascade.graph.planning import PLAN_HEADER
 
 
 def plan_table(plan: Plan) -> str:
-    """Return a table of the stages, their nodes and what each waits for; what shares a stage may run at once."""
+    """Return a plan as a table that fits the terminal."""
     return fitted_table(PLAN_HEADER, [*plan.rows()], drop=("KIND",), broken=("TASK", "WAITS FOR"))

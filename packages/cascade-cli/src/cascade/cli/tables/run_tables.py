@@ -1,4 +1,4 @@
-"""What a store has of its runs, and how it is: as text for people and as data for programs."""
+"""Tables of `cascade runs` and `cascade doctor`: runs, facts and findings, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
 from cascade.cli.tables.text_table import fitted_table, shown, text_table
@@ -15,17 +14,17 @@ from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 
 INTERRUPTED = "interrupted"
-"""What a run is called that has not ended and that nobody drives."""
+"""The status that is shown of a run that has not ended and that no process drives."""
 
 
 ShownStatus = StrEnum(  # type: ignore[misc]  # mypy reads only literal members
     "ShownStatus", [(each.name, each.value) for each in RunStatus] + [("INTERRUPTED", INTERRUPTED)]
 )
-"""What is shown as the status of a run."""
+"""All that may be shown as the status of a run."""
 
 
 class ListFormat(StrEnum):
-    """How something is listed: for people, or as one JSON value."""
+    """How a command lists something: as a table for people, or as one JSON value."""
 
     HUMAN = "human"
     JSON = "json"
@@ -53,7 +52,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
 
 
 def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
-    """Return all that there is to show of a run: a line for each property, then one for each fact."""
+    """Return a page about a run: a line for each property that is there, then a table of the facts."""
     properties = [
         ("run", shown(run.run_id)),
         ("status", status_of(run)),
@@ -91,13 +90,13 @@ def runs_json(runs: Iterable[RunSummary]) -> str:
 
 
 def run_json(run: RunSummary, facts: list[FactSummary]) -> str:
-    """Return a run as a JSON object, with what is recorded of it."""
+    """Return a run as a JSON object, with its facts."""
     told = [{**asdict(fact), "kind": fact.kind.name.lower(), "at": utc_time(fact.at)} for fact in facts]
     return json.dumps({**_run_data(run), "recorded": told}, indent=2)
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
-    """Return a line for each finding, and one more for each remedy."""
+    """Return a line for each finding of `cascade doctor`, and one more for each remedy."""
     rows = []
     for each in findings:
         rows.append(("WRONG" if each.remedy else "ok", each.subject, shown(each.told)))
@@ -116,7 +115,7 @@ def status_of(run: RunSummary) -> str:
     return INTERRUPTED if run.is_interrupted else run.status.value
 
 
-def _run_data(run: RunSummary) -> dict[str, Any]:
+def _run_data(run: RunSummary) -> dict[str, object]:
     return {
         **asdict(run),
         "status": status_of(run),
@@ -126,19 +125,19 @@ def _run_data(run: RunSummary) -> dict[str, Any]:
 
 
 def local_time(seconds: float) -> str:
-    """Return a time as it is where this runs, with its zone."""
+    """Return a time of a store as local time, with its zone; the number itself if it is no time."""
     moment = _moment(seconds)
     return str(seconds) if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def utc_time(seconds: float) -> str | None:
-    """Return a time as ISO 8601 in UTC; `None` for a number that is none."""
+    """Return a time of a store in UTC, as ISO 8601; `None` if the number is no time."""
     moment = _moment(seconds)
     return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _moment(seconds: float) -> datetime | None:
-    """Return a time of the store; `None` for a number that is none."""
+    """Return a time of a store, in seconds since the epoch; `None` if the number is out of range."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
@@ -146,7 +145,7 @@ def _moment(seconds: float) -> datetime | None:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes in the unit that suits it: `512 B`, `1.5 KiB`."""
     amount = float(size)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:

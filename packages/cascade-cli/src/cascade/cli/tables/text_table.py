@@ -1,4 +1,7 @@
-"""Tables as text, as wide as the terminal: columns side by side; ids are never broken, so that they can be copied."""
+"""Text tables: columns side by side, as wide as the terminal.
+
+Only columns that the caller names are broken into lines. Ids are not, so that they can be copied.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from rich.cells import cell_len
 
 _GAP = "  "
 _NARROWEST = 12
-"""The width below which no column is broken into lines."""
+"""The width that a column keeps when it is broken into lines."""
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows with their columns aligned, as wide as they are."""
+    """Return rows with their columns aligned, however wide they are."""
     widths = _widths(rows)
     lines = (
         _GAP.join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
@@ -33,8 +36,8 @@ def fitted_table(
 ) -> str:
     """Return a table that fits the terminal, as far as it can.
 
-    Where it is too wide, the columns named in `drop` are left out, the first one first; then the cells of those in
-    `broken` go on in further lines.
+    If it is too wide, the columns in `drop` are left out, the first one first. If that is not enough, the cells of the
+    columns in `broken` go on in further lines.
     """
     space = terminal_width()
     kept = [*range(len(head))]
@@ -55,7 +58,10 @@ def terminal_width() -> int:
 
 
 def shown(text: str) -> str:
-    """Return a text from elsewhere with what a terminal would obey, or not show, spelt out."""
+    """Return a text with all characters spelt out that a terminal would obey or not show.
+
+    Names and errors come from stores, and so perhaps from somebody else.
+    """
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode()
         for each in text
@@ -71,7 +77,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _broken_widths(names: Sequence[str], widths: list[int], broken: Collection[str], space: int) -> list[int]:
-    """Return the widths with those of the broken columns made smaller, the widest one first."""
+    """Return the widths of the columns; those in `broken` are made smaller, the widest one first, until all fit."""
     found = list(widths)
     while (excess := _total(found) - space) > 0:
         candidates = [
@@ -86,7 +92,7 @@ def _broken_widths(names: Sequence[str], widths: list[int], broken: Collection[s
 
 
 def _lines(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Return the lines of one row: a cell that is wider than its column goes on below."""
+    """Return the lines of one row: a cell that is wider than its column goes on in the next line."""
     cells = [
         [cell] if cell_len(cell) <= width else wrap(cell, width // (1 + (cell_len(cell) > len(cell)))) or [""]
         for cell, width in zip(row, widths, strict=True)

@@ -1,11 +1,10 @@
-"""What a cache has of a workflow's values: as text for people and as data for programs. No value is shown."""
+"""Tables of `cascade why`: what a cache has of the values of a workflow, as text and as JSON. No value is shown."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from cascade.cli.tables.run_tables import local_time, utc_time
 from cascade.cli.tables.text_table import fitted_table, shown
@@ -14,11 +13,11 @@ from cascade.runtime.explaining.key_differences import Change, KeyDifference
 from cascade.runtime.why import Answer, Before, Judgement, Verdict
 
 _NAMED = 3
-"""Tasks that a line names as having to run first."""
+"""The most tasks that a line names as having to run first."""
 
 
 def why_table(judgements: Sequence[Judgement]) -> str:
-    """Return a line for each node: its task, its place, and what the cache has for it."""
+    """Return a line for each node: its id, its task, its place in the tree, and what the cache has for it."""
     names = Counter(each.task for each in judgements)
     head = ("NODE", "TASK", "PLACE", "CACHE")
     rows = [
@@ -34,7 +33,8 @@ def why_json(judgements: Iterable[Judgement]) -> str:
 
 
 def _told(judgement: Judgement, names: Counter[str]) -> str:
-    first = _listed([_name(each, names) for each in judgement.until])
+    """Return what the cache has for a node, in words; `names` counts the nodes of each task."""
+    first = _runs_first([_name(each, names) for each in judgement.until])
     if judgement.verdict is Verdict.UNKNOWN:
         return f"unknown until {first}"
     told = _answer(judgement.answer)
@@ -47,10 +47,12 @@ def _told(judgement: Judgement, names: Counter[str]) -> str:
 
 
 def _name(before: Before, names: Counter[str]) -> str:
+    """Return the name of a task, with the node id where several nodes have that name."""
     return before.task if names[before.task] == 1 else f"{before.task} ({before.node})"
 
 
-def _listed(names: list[str]) -> str:
+def _runs_first(names: list[str]) -> str:
+    """Return the tasks that have to run first, as `a runs`, `a and b run`; empty for none."""
     if len(names) > _NAMED:
         names = [*names[:_NAMED], "others"]
     if len(names) < 2:
@@ -103,7 +105,7 @@ def _reason(difference: KeyDifference, answer: Answer) -> str:
     return f"{difference.change.value} changed"
 
 
-def _data(judgement: Judgement) -> dict[str, Any]:
+def _data(judgement: Judgement) -> dict[str, object]:
     answer, items = judgement.answer, judgement.items
     return {
         "node": judgement.node,
