@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_redis
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import CascadeError, MissingExtraError, StoreError
 
 ANSWER_SECONDS = 4.0
@@ -89,7 +90,7 @@ class RedisServer:
                 self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
             ) from problem
         except (self._redis.RedisError, OSError, UnicodeError) as problem:  # a host may be no name
-            raise StoreError(self.address, f"{type(problem).__name__}: {problem}") from problem
+            raise StoreError(self.address, error_text(problem)) from problem
 
     def _connect(self, package: ModuleType) -> Any:
         """Return a client of `redis` or `redis.asyncio`. Their retries are classes of their own, with one signature."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
 BUSY_SECONDS = 4.0
@@ -271,4 +272,4 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
     ) as problem:  # no text or number of a file, too
         if isinstance(problem, StoreError):
             raise
-        raise StoreError(os.fspath(path), f"{type(problem).__name__}: {problem}") from problem
+        raise StoreError(os.fspath(path), error_text(problem)) from problem

@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from cascade.graph.build import build_graph
-from cascade.graph.structure_keys import kind_of
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.common import EnvContract, ParamContract
@@ -20,7 +19,7 @@ from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.inputs.conversion import type_name
 from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
-from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import SINGLE_CALLS, Lazy, MappedLazyResult, ParamLazyResult, kind_of
 from cascade.spec.policies.declared import ALWAYS_WRITTEN, NO_POLICIES, POLICIES, Policies
 from cascade.spec.source.references import module_of
 from cascade.spec.task import AnyTask, Task
@@ -64,7 +63,7 @@ class StructureRows:
         call = structure.calls[position]
         shape = self.shape(lazy)
         before = structure.sequenced.get(position, ())
-        if call is NO_CALL and not before and type(lazy) in _COMMON and lazy.task is not CALL_FACTORY:
+        if call is NO_CALL and not before and type(lazy) in SINGLE_CALLS and lazy.task is not CALL_FACTORY:
             return shape
         order = (call.after, tuple(before), call.conditions, call.amounts)
         plain = repr((order, tuple(_inputs(lazy, call)), call.defaults)).encode("utf-8", "surrogatepass")
@@ -95,10 +94,6 @@ class StructureRows:
         if id(value) not in self._known:
             self._known[id(value)] = digest(describe(value))
         return self._known[id(value)]
-
-
-_COMMON = (LazyResult, ConfiguredLazyResult)
-"""The kinds of lazy results that have nothing beside their call and policies."""
 
 
 def _task(task: AnyTask) -> object:

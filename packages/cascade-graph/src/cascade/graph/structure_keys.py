@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Call, Entries, Tree, container_kinds
-from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult
+from cascade.spec.lazy_types import Lazy, MappedLazyResult, kind_of
 from cascade.spec.policies.declared import NO_POLICIES
 from cascade.spec.policies.generated import policy_key
 
@@ -56,8 +56,3 @@ def _row(lazy: Lazy, call: Call) -> Hashable:
         tuple(container_kinds(lazy, slot, entries) for slot in call.slots if slot.steps),
         (lazy.mapped, lazy.max_concurrency) if isinstance(lazy, MappedLazyResult) else None,
     )
-
-
-def kind_of(lazy: Lazy) -> type:
-    """Return the class of a lazy result as one that keeps no policies has it: they are compared by value elsewhere."""
-    return LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)

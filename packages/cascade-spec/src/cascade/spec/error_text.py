@@ -15,7 +15,7 @@ E = TypeVar("E", bound=BaseException)
 
 def error_text(error: BaseException) -> str:
     """Return the class and the text of an exception; the class alone if it has no text that can be had."""
-    name = _name(error)
+    name = error_name(error)
     try:
         text = str(error)
         return f"{name}: {str.__str__(text)}" if text else name
@@ -26,9 +26,9 @@ def error_text(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """Return the text of an exception without its class; the class if it has no text that can be had."""
     try:
-        return str.__str__(str(error)) or _name(error)
+        return str.__str__(str(error)) or error_name(error)
     except BaseException:  # noqa: BLE001 - as above
-        return _name(error)
+        return error_name(error)
 
 
 def notes_of(error: BaseException) -> list[str]:
@@ -62,7 +62,8 @@ def put_traceback(error: BaseException, trace: TracebackType | None) -> None:
     BaseException.with_traceback(error, trace)
 
 
-def _name(error: BaseException) -> str:
+def error_name(error: BaseException) -> str:
+    """Return the name of an exception's class; `BaseException` where that can't be read."""
     try:
         return str.__str__(type(error).__name__)
     except BaseException:  # noqa: BLE001 - a metaclass may be the user's own code

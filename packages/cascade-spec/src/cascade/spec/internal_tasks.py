@@ -76,6 +76,12 @@ INTERNAL: dict[str, AnyTask] = {
 }
 """All of them, by name."""
 
+INTERNAL_TASKS = frozenset(INTERNAL.values())
+"""All of them, to ask whether a task is one."""
+
+PASS_THROUGH = INTERNAL_TASKS - {CALL_FACTORY}
+"""Those that only hand values on; `CALL_FACTORY` calls a function of the user's."""
+
 
 def check_lazy(value: object, where: str) -> None:
     """Check that a value is a lazy result or a router.

@@ -179,6 +179,18 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
         )
 
 
+SINGLE_CALLS = (LazyResult, ConfiguredLazyResult)
+"""The classes of one call and nothing else; they differ in where the policies are."""
+
+
+def kind_of(lazy: LazyResult[Any]) -> type:
+    """Return the class of a lazy result; `LazyResult` for one that differs in its policies only."""
+    return LazyResult if type(lazy) is ConfiguredLazyResult else type(lazy)
+
+
+LAZY_CLASSES = frozenset({*SINGLE_CALLS, MappedLazyResult, ParamLazyResult, SequenceLazyResult})
+"""The classes of all lazy results."""
+
 Lazy: TypeAlias = LazyResult[Any]
 """A lazy result of which nobody asks what its value is."""
 

@@ -34,6 +34,7 @@ from cascade.adapters.sqlite_files import (
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.digest_rules import DIGEST_RULES
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
@@ -243,9 +244,9 @@ class SqliteCacheBackend:
         except sqlite3.OperationalError as problem:
             code = getattr(problem, "sqlite_errorcode", 0)  # those of the binding itself have none
             if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise StoreError(self._path, f"{type(problem).__name__}: {problem}") from problem
+                raise StoreError(self._path, error_text(problem)) from problem
         except sqlite3.Error as problem:
-            raise StoreError(self._path, f"{type(problem).__name__}: {problem}") from problem
+            raise StoreError(self._path, error_text(problem)) from problem
         with told(self._path):
             return await asyncio.wrap_future(self._submit(fetch, self._writer, query, values))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.threads import ThreadCalls
 from cascade.graph.nodes import Node
-from cascade.spec.internal_tasks import INTERNAL
+from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.policies.mode import Mode, parse_mode
 from cascade.spec.task import Task
 
@@ -35,7 +35,7 @@ class LocalExecutor:
         """Return where a call of the task runs; `None` for `async def`, which runs on the loop."""
         if task.is_async:
             return None
-        return mode or (Mode.INLINE if task in _OWN_TASKS else self.default_mode)
+        return mode or (Mode.INLINE if task in INTERNAL_TASKS else self.default_mode)
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs: a thread, or a process that has started and imported the task.
@@ -92,7 +92,3 @@ class LocalExecutor:
 
             self._processes = ProcessCalls(self._process_count)
         return self._processes
-
-
-_OWN_TASKS = frozenset(INTERNAL.values())
-"""Cascade's own tasks, which do nothing that is worth a thread or could be found in another process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cascade.spec.error_text import error_text
 from cascade.spec.errors import CascadeError, DamagedDataError, RunDamagedError
 
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -27,7 +28,7 @@ def as_damage(problem: BaseException, store: str, run_id: str, advice: str = "")
     elif isinstance(problem, CascadeError):
         return problem
     else:
-        reason = f"{type(problem).__name__}: {problem}"
+        reason = error_text(problem)
     told = (
         f"facts of the run '{run_id}' are missing or damaged; begin anew with restart=True{advice} ({reason})"
     )

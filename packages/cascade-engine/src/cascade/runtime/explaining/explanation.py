@@ -20,16 +20,12 @@ from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.calls.missing import MISSING
-from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
+from cascade.spec.internal_tasks import PASS_THROUGH
 from cascade.spec.lazy_types import Lazy, MappedLazyResult, ParamLazyResult
 from cascade.spec.protocols import CachedCall, Hit
 
 NAMED = 8
 """The number of tasks that a judgement names as having to run first."""
-
-
-_GATHERING = frozenset(INTERNAL.values()) - {CALL_FACTORY}
-"""Cascade's own tasks that only hand on values, or parts of them."""
 
 
 class _Unknown:
@@ -162,7 +158,7 @@ class Explanation:
         """Return the answer for a node that is not skipped, and its value if that is known."""
         policy = lazy.policies.cache
         is_map = isinstance(lazy, MappedLazyResult)
-        gathers = lazy.task in _GATHERING and not is_map
+        gathers = lazy.task in PASS_THROUGH and not is_map
         if policy is None and not gathers and not isinstance(lazy, ParamLazyResult):
             return Answer(Verdict.NOT_CACHED), None
         if is_blind:

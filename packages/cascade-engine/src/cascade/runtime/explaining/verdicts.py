@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
 from cascade.runtime.explaining.key_differences import KeyDifference
+from cascade.spec.error_text import error_name
 
 
 class Verdict(StrEnum):
@@ -92,4 +93,4 @@ class Judgement:
 
 def failure(error: Exception) -> Answer:
     """Return the answer for a node that fails before its call. It has the type of the error only, no values."""
-    return Answer(Verdict.FAILS, kind=type(error).__name__)
+    return Answer(Verdict.FAILS, kind=error_name(error))

@@ -9,13 +9,12 @@ from itertools import pairwise
 from keyword import iskeyword
 from typing import Any
 
-from cascade.graph.structure_keys import kind_of
 from cascade.graph.tree import Choice, Injected, Quotation, Source
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_marker
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.calls.quoting import Quoted
-from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult, SequenceLazyResult, kind_of
 from cascade.spec.policies.declared import NO_POLICIES, POLICIES, Policies
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router

@@ -9,13 +9,7 @@ from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.internal_tasks import COLLECT
-from cascade.spec.lazy_types import (
-    ConfiguredLazyResult,
-    LazyResult,
-    MappedLazyResult,
-    ParamLazyResult,
-    SequenceLazyResult,
-)
+from cascade.spec.lazy_types import LAZY_CLASSES, LazyResult
 from cascade.spec.policies.declared import POLICIES
 from cascade.spec.policies.generated import none_given
 from cascade.spec.source.references import find_loaded, reference_of
@@ -36,9 +30,7 @@ class Awaited:
         self.work = work
 
 
-LAZY_TYPES = frozenset(
-    {LazyResult, ConfiguredLazyResult, MappedLazyResult, ParamLazyResult, SequenceLazyResult, Awaited}
-)
+LAZY_TYPES = LAZY_CLASSES | {Awaited}
 """The types of what stands for another value: a tree to be run in its place, or what is awaited."""
 
 

@@ -12,12 +12,11 @@ from cascade.runtime.exceptions import AtomicLoopError
 from cascade.runtime.frames.atomic_dependencies import waited_for
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resource_manager import ResourceRegistry
-from cascade.spec.internal_tasks import INTERNAL
+from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.lazy_types import Lazy
 from cascade.spec.resource import Inject
 from cascade.spec.task import AnyTask
 
-_OWN = frozenset(INTERNAL.values())
 """Cascade's own tasks, which may be handed over many times without a loop."""
 
 
@@ -91,4 +90,4 @@ def _injected(task: AnyTask) -> Iterator[str]:
 
 def goes_round(task: AnyTask, met: Iterable[AnyTask]) -> bool:
     """Tell whether a task that is handed over as the next target was there before."""
-    return task not in _OWN and task in met
+    return task not in INTERNAL_TASKS and task in met

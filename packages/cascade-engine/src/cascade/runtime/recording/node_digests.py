@@ -19,7 +19,7 @@ from cascade.spec.calls.missing import MISSING
 from cascade.spec.code import code_version
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import MapError, UncacheableError
-from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy, LazyResult, MappedLazyResult, ParamLazyResult
+from cascade.spec.lazy_types import SINGLE_CALLS, Lazy, MappedLazyResult, ParamLazyResult
 from cascade.spec.source.references import module_of
 from cascade.spec.task import AnyTask, Task
 
@@ -40,7 +40,7 @@ def node_shape(rows: StructureRows, lazy: Lazy, call: Call, hidden: Mapping[AnyT
 def node_digest(shape: bytes, lazy: Lazy, call: Call, paths: list[bytes]) -> bytes:
     """Return a digest of what a node is. `paths` has the digest of each node's path, by position."""
     is_leaf = call is NO_CALL or not (call.slots or call.defaults or call.conditions)
-    is_common = is_leaf and type(lazy) in _COMMON and lazy.policies.otherwise is MISSING
+    is_common = is_leaf and type(lazy) in SINGLE_CALLS and lazy.policies.otherwise is MISSING
     # The short way for what most nodes of a large fan-out are. It knows positional arguments only.
     if is_common and not lazy.kwargs and _SCALARS.issuperset(map(type, lazy.args)):
         hashed = _EMPTY.copy()
@@ -106,7 +106,6 @@ def literal_digest(value: object) -> bytes:
         return b"t" + digest((module_of(kind), kind.__qualname__, getattr(name, "__qualname__", "")))
 
 
-_COMMON = (LazyResult, ConfiguredLazyResult)
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _MARSHAL = 2
 """The last format of `marshal` in which equal values have equal bytes, whoever else refers to them."""

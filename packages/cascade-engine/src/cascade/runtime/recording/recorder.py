@@ -18,7 +18,7 @@ from cascade.runtime.recording.node_digests import in_canonical_order
 from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
 from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
-from cascade.spec.error_text import is_error
+from cascade.spec.error_text import error_name, is_error
 from cascade.spec.lazy_types import Lazy, LazyResult
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class Recorder:
         if error is None:
             self.state.finish(RunStatus.SUCCEEDED, "")
         elif is_error(error, asyncio.CancelledError):
-            self.state.finish(RunStatus.CANCELLED, type(error).__name__)
+            self.state.finish(RunStatus.CANCELLED, error_name(error))
         else:
-            self.state.finish(RunStatus.FAILED, type(error).__name__)
+            self.state.finish(RunStatus.FAILED, error_name(error))
         await self.state.commit()
 
     @property

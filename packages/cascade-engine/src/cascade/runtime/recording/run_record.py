@@ -21,13 +21,11 @@ from cascade.spec.common import Contract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding.canonical import digest
-from cascade.spec.internal_tasks import CALL_FACTORY, INTERNAL
+from cascade.spec.internal_tasks import INTERNAL_TASKS, PASS_THROUGH
 from cascade.spec.lazy_types import Lazy, ParamLazyResult
 from cascade.spec.task import AnyTask, TaskReference
 
-_INTERNAL = frozenset(INTERNAL.values())
-
-NEVER_STORED = _INTERNAL - {CALL_FACTORY}
+NEVER_STORED = PASS_THROUGH
 """Cascade's own tasks whose values are never stored: inputs, and what only hands on or gathers other values."""
 
 _SALT_BYTES = 16
@@ -106,7 +104,7 @@ def code_of(lazies: Iterable[Lazy]) -> set[CodeRecord]:
 
 
 def _tasks(lazies: Iterable[Lazy]) -> set[AnyTask]:
-    return {lazy.task for lazy in lazies} - _INTERNAL
+    return {lazy.task for lazy in lazies} - INTERNAL_TASKS
 
 
 def _contracts_in(lazies: Iterable[Lazy]) -> list[Contract]:
