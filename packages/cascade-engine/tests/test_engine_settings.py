@@ -17,7 +17,7 @@ from cascade.adapters.codec import DataCodec
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.state import InMemoryStateBackend, SqliteCatalog
 from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished
-from cascade.runtime.settings import ENGINE_SETTINGS, RUN_SETTINGS, row_of
+from cascade.runtime.settings import ENGINE_RUN_SETTINGS, ENGINE_SETTINGS, RUN_SETTINGS, row_of
 from cascade.spec import PolicyError, SpecError, UnknownSettingError
 
 made: list[object] = []
@@ -106,6 +106,7 @@ def test_help_shows_every_setting_with_its_meaning() -> None:
         (cs.run, RUN_SETTINGS),
         (cs.arun, RUN_SETTINGS),
         (Engine.__init__, ENGINE_SETTINGS),
+        (Engine.run, ENGINE_RUN_SETTINGS),
     ):
         told = inspect.getdoc(function) or ""
         for name in names:
@@ -115,7 +116,7 @@ def test_help_shows_every_setting_with_its_meaning() -> None:
 
 def test_all_that_an_engine_takes_is_a_setting_of_a_run() -> None:
     """`cs.run` takes everything that `Engine` and `Engine.run` take, under the same names."""
-    own = set(inspect.signature(Engine.run).parameters) - {"self", "target", "spec", "unknown"}
+    own = set(inspect.signature(Engine.run).parameters) - {"self", "target", "spec"}
     assert set(RUN_SETTINGS) == {*ENGINE_SETTINGS, *own, "resources"}
 
 

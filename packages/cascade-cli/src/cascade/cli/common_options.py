@@ -18,7 +18,7 @@ from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
-from cascade.runtime.stores import CODEC, STATE_OPTIONS, cache_maker, state_of
+from cascade.runtime.stores import CODEC, cache_maker, state_of
 from cascade.spec import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -135,7 +135,9 @@ LOG_OPTIONS = (
 VARIABLES = {"state": "CASCADE_STATE", "cache": "CASCADE_CACHE"}
 """The environment variables that stand for options which are not given."""
 
-_NEEDS_STATE = ("run_id", "resume", "restart", *STATE_OPTIONS, "max_uncommitted")
+_ROWS = {name: row_of(name) for name in RUN_SETTINGS}
+
+_NEEDS_STATE = tuple(name for name, row in _ROWS.items() if row.flag is not None and row.flag.needs_state)
 """The settings that make no sense without a store for the run."""
 
 _OF_STORES = ("state", *_NEEDS_STATE, "cache")
@@ -168,9 +170,9 @@ def _option_type(name: str, annotation: object) -> type:
 
 
 ENGINE_OPTIONS = tuple(
-    _from_table(name, row.flag, row.type)
-    for name, row in ((name, row_of(name)) for name in dict.fromkeys((*_OF_STORES, *RUN_SETTINGS)))
-    if row.flag is not None
+    _from_table(name, flag, _ROWS[name].type)
+    for name in dict.fromkeys((*_OF_STORES, *RUN_SETTINGS))
+    if (flag := _ROWS[name].flag) is not None
 )
 """The options for settings of a run: those that stores need first, then all others of the table."""
 

@@ -56,21 +56,6 @@ class _Rank(IntEnum):
     ERROR = 3
 
 
-_RANKS: dict[type[Event], _Rank] = {
-    RunStarted: _Rank.INFO,
-    RunFinished: _Rank.INFO,
-    TaskExecutionStarted: _Rank.INFO,
-    TaskExecutionFinished: _Rank.INFO,
-    TaskSkipped: _Rank.INFO,
-    TaskRetrying: _Rank.WARNING,
-    CacheBypassed: _Rank.WARNING,
-}
-"""The level of each type of event; all others have `debug`.
-
-The end of a task has `info` even if the task failed, which is shown as an error: at the default level, `warning`,
-nobody listens to tasks then, and the run is faster. The command reports the error at its end anyway.
-"""
-
 _STYLES = {_Rank.DEBUG: "dim", _Rank.INFO: "green", _Rank.WARNING: "yellow", _Rank.ERROR: "red"}
 
 
@@ -78,7 +63,7 @@ def log_events(bus: MessageBus, level: LogLevel, form: LogFormat) -> Callable[[]
     """Log the events of `bus` to stderr, from `level` on; return a function that ends this."""
     lowest = _Rank[level.name]
     write = _write_event if form is LogFormat.JSON else _human_writer()
-    kinds = [kind for kind, rank in _RANKS.items() if rank >= lowest]
+    kinds = [kind for kind, (rank, _) in _EVENTS.items() if rank >= lowest]
     ends = [bus.subscribe(kind, write) for kind in ([Event] if lowest is _Rank.DEBUG else kinds)]
 
     def stop() -> None:
@@ -126,14 +111,13 @@ def _rank(event: Event) -> _Rank:
     """Return the level that an event is shown at."""
     if getattr(event, "status", None) == Status.FAILED:
         return _Rank.ERROR
-    return _RANKS.get(type(event), _Rank.DEBUG)
+    return _EVENTS[type(event)][0] if type(event) in _EVENTS else _Rank.DEBUG
 
 
 def _sentence(event: Event) -> str:
     """Return what an event says in words; for a type that has no sentence here, its fields."""
-    tell = _SENTENCES.get(type(event))
-    if tell is not None:
-        return tell(event)
+    if type(event) in _EVENTS:
+        return _EVENTS[type(event)][1](event)
     facts = ", ".join(f"{field.name}={getattr(event, field.name)}" for field in fields(event))
     return f"{type(event).__name__}: {facts}"
 
@@ -157,15 +141,20 @@ def _released(event: ResourceReleased) -> str:
     return f"resource {event.name} released{error}"
 
 
-_SENTENCES: dict[type[Event], Callable[[Any], str]] = {
-    RunStarted: lambda event: f"run {event.run_id} of {', '.join(event.target_tasks)} started",
-    RunFinished: lambda event: _ended(event, f"run {event.run_id}"),
-    TaskExecutionStarted: lambda event: f"{_who(event)} started",
-    TaskExecutionFinished: lambda event: _ended(event, _who(event)),
-    TaskSkipped: lambda event: f"{_who(event)} skipped: {event.reason}",
-    TaskRetrying: _retrying,
-    TaskBlocked: lambda event: f"{_who(event)} waits: {event.reason}",
-    CacheBypassed: lambda event: f"{_who(event)} runs without the cache: {event.reason}",
-    ResourceAcquired: lambda event: f"resource {event.name} acquired for one {event.scope}",
-    ResourceReleased: _released,
+_EVENTS: dict[type[Event], tuple[_Rank, Callable[[Any], str]]] = {
+    RunStarted: (_Rank.INFO, lambda event: f"run {event.run_id} of {', '.join(event.target_tasks)} started"),
+    RunFinished: (_Rank.INFO, lambda event: _ended(event, f"run {event.run_id}")),
+    TaskExecutionStarted: (_Rank.INFO, lambda event: f"{_who(event)} started"),
+    TaskExecutionFinished: (_Rank.INFO, lambda event: _ended(event, _who(event))),
+    TaskSkipped: (_Rank.INFO, lambda event: f"{_who(event)} skipped: {event.reason}"),
+    TaskRetrying: (_Rank.WARNING, _retrying),
+    TaskBlocked: (_Rank.DEBUG, lambda event: f"{_who(event)} waits: {event.reason}"),
+    CacheBypassed: (_Rank.WARNING, lambda event: f"{_who(event)} runs without the cache: {event.reason}"),
+    ResourceAcquired: (_Rank.DEBUG, lambda event: f"resource {event.name} acquired for one {event.scope}"),
+    ResourceReleased: (_Rank.DEBUG, _released),
 }
+"""The level of each type of event, and what it says in words. A type that is not here has `debug` and shows its fields.
+
+The end of a task has `info` even if the task failed, which is shown as an error: at the default level, `warning`,
+nobody listens to tasks then, and the run is faster. The command reports the error at its end anyway.
+"""

@@ -1,24 +1,10 @@
 """Running: the engine, its events and errors."""
 
+from cascade.runtime import events
 from cascade.runtime.api import arun, run
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.engine import Engine
-from cascade.runtime.events import (
-    CacheBypassed,
-    Event,
-    ResourceAcquired,
-    ResourceReleased,
-    RunFinished,
-    RunStarted,
-    SkipReason,
-    Status,
-    TaskBlocked,
-    TaskEvent,
-    TaskExecutionFinished,
-    TaskExecutionStarted,
-    TaskRetrying,
-    TaskSkipped,
-)
+from cascade.runtime.events import *  # noqa: F403 - its `__all__` has the events alone
 from cascade.runtime.exceptions import (
     AtomicLoopError,
     BlockedLoopWarning,
@@ -50,13 +36,11 @@ from cascade.runtime.settings import OnFailure, Resume
 __all__ = [
     "AtomicLoopError",
     "BlockedLoopWarning",
-    "CacheBypassed",
     "CascadeRuntimeError",
     "DependencyMissingError",
     "Engine",
     "EngineClosedError",
     "EngineLoopError",
-    "Event",
     "Executor",
     "IdempotencyKeyError",
     "InlineTimeoutError",
@@ -65,32 +49,21 @@ __all__ = [
     "OnFailure",
     "ProvisionalValueError",
     "RequirementError",
-    "ResourceAcquired",
     "ResourceCancelledError",
     "ResourceCycleError",
     "ResourceNotFoundError",
-    "ResourceReleased",
     "ResourceScopeError",
     "ResourceYieldError",
     "Resume",
     "RouteNotFoundError",
     "RunChangedError",
-    "RunFinished",
-    "RunStarted",
     "RunningLoopError",
-    "SkipReason",
     "Solver",
-    "Status",
-    "TaskBlocked",
     "TaskCancelledError",
-    "TaskEvent",
-    "TaskExecutionFinished",
-    "TaskExecutionStarted",
-    "TaskRetrying",
-    "TaskSkipped",
     "TaskTimeoutError",
     "UnknownExecutorError",
     "UnknownParamError",
     "arun",
     "run",
 ]
+__all__ += events.__all__

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Literal, Never, Self, Unpack
+from typing import Any, Self, Unpack
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.solvers.native import NativeSolver
@@ -19,20 +19,19 @@ from cascade.runtime.bus import MessageBus
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
 from cascade.runtime.frames.jobs import Job
-from cascade.runtime.options import RunOptions
+from cascade.runtime.options import checked_options
 from cascade.runtime.protocols import Executor, StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.running.run import Run
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,
+    EngineRunSettings,
     EngineSettings,
-    OnFailure,
-    Resume,
     check_known,
     documented,
 )
-from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name, held
+from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.stores import cache_maker, checked_part, state_of
@@ -41,7 +40,6 @@ from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
 from cascade.spec.errors import PolicyError, SpecError
-from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.resource import Resource
 from cascade.spec.targets import made_by
@@ -136,25 +134,14 @@ class Engine:
             )
         self.registry.register(resource, name)
 
+    @documented(ENGINE_RUN_SETTINGS)
     async def run(
-        self,
-        target: object,
-        *,
-        params: Mapping[str, object] | None = None,
-        run_id: str | None = None,
-        on_failure: Literal["stop", "finish"] | OnFailure = OnFailure.STOP,
-        spec: WorkflowSpec | None = None,
-        resume: Literal["exact", "compatible"] | Resume | None = None,
-        restart: bool | None = False,
-        max_uncommitted: int | None = None,
-        **unknown: Never,
+        self, target: object, *, spec: WorkflowSpec | None = None, **settings: Unpack[EngineRunSettings]
     ) -> Any:
         """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
 
-        `params` are the values of the inputs by name, `spec` the inputs that the workflow declares besides those in
-        its first structure. With a durable state a `run_id` that is known goes on where it was: as exactly what it
-        began as, with `resume="compatible"` as far as its tasks and inputs have not changed, with `restart=True` not at
-        all but anew. `max_uncommitted` bounds how many calls may have ended without being committed, 10,000 by default.
+        `spec` are the inputs that the workflow declares besides those in its first structure. With a durable state a
+        run whose `run_id` is known goes on where it was.
 
         Raises:
             CascadeError: If the target can't be run; nothing has begun then.
@@ -162,24 +149,12 @@ class Engine:
             ExceptionGroup: With `on_failure="finish"`, all that failed.
             BaseException: What a task raised, with notes that say which one and where.
         """
-        if unknown:
-            check_known("engine.run(...)", unknown, ENGINE_RUN_SETTINGS)
+        check_known("engine.run(...)", settings, ENGINE_RUN_SETTINGS)
         if self._closed:
             raise EngineClosedError
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = made_by(target)
-        _check_identity(run_id, resume, restart)
-        options = RunOptions(
-            _checked_params(params),
-            run_id,
-            parse_word(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
-            spec,
-            None if resume is None else parse_word(Resume, "resume", resume),
-            bool(restart),
-            _checked_count("max_uncommitted", max_uncommitted),
-            held.get(),
-            asyncio.current_task(),
-        )
+        options = checked_options(settings, spec)
         run = Run(self, options, copy_context())
         del options  # as below
         cancelled = None
@@ -297,37 +272,10 @@ def _cancel(driver: asyncio.Task[None], run: Run, request: asyncio.CancelledErro
         run.interrupt(request)  # a task that is cancelled before its first turn never begins to run
 
 
-def _checked_params(params: object) -> dict[str, object]:
-    if params is None:
-        return {}
-    if not isinstance(params, Mapping):
-        raise SpecError(
-            f"params= got {type(params).__name__}", 'give a dict of names and values: params={"n": 5}'
-        )
-    return dict(params)
-
-
-def _check_identity(run_id: object, resume: object, restart: object) -> None:
-    if run_id is not None and not (isinstance(run_id, str) and run_id):
-        raise SpecError(f"run_id={run_id!r}", "give a text that is not empty, or none for an id of its own")
-    if restart is not None and not isinstance(restart, bool):
-        raise SpecError(f"restart={restart!r}", "give True or False")
-    if resume is not None and restart:
-        raise SpecError(f"resume={resume!r} and restart=True", "give one of them: to go on, or to begin anew")
-    if resume is not None and run_id is None:
-        raise SpecError(f"resume={resume!r} without a run_id", "give the run_id of the run that is to go on")
-
-
 def _checked_preview(preview: Callable[[object], str] | None) -> Callable[[object], str] | None:
     if preview is not None and not callable(preview):
         raise SpecError(f"preview= got {type(preview).__name__}", "give a function of a result: preview=repr")
     return preview
-
-
-def _checked_count(name: str, given: int | None) -> int | None:
-    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-        raise PolicyError(f"{name}={given!r}", "give a whole number, 1 or more")
-    return given
 
 
 def _totals(system_resources: Mapping[str, float] | None, max_concurrency: int | None) -> dict[Name, Amount]:

@@ -10,6 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+__all__ = [
+    "CacheBypassed",
+    "Event",
+    "ResourceAcquired",
+    "ResourceReleased",
+    "RunFinished",
+    "RunStarted",
+    "SkipReason",
+    "Status",
+    "TaskBlocked",
+    "TaskEvent",
+    "TaskExecutionFinished",
+    "TaskExecutionStarted",
+    "TaskRetrying",
+    "TaskSkipped",
+]
+
 
 class SkipReason(StrEnum):
     """Why a node never started. Each such node is told once, by one `TaskSkipped`.

@@ -1,12 +1,18 @@
-"""Options: what one run is given besides its target."""
+"""Options: what one run is given besides its target, checked.
+
+A new setting of a run is a row in `cascade.runtime.settings` and a field here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cascade.runtime.settings import Resume
-from cascade.runtime.sharing.capacity import Lease
+from cascade.runtime.settings import EngineRunSettings, OnFailure, Resume
+from cascade.runtime.sharing.capacity import Lease, held
+from cascade.spec.errors import PolicyError, SpecError
+from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
 
 
@@ -33,3 +39,52 @@ class RunOptions:
     def compatible(self) -> bool:
         """Whether a run that was recorded with other code or inputs goes on with what has not changed."""
         return self.resume is Resume.COMPATIBLE
+
+
+def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> RunOptions:
+    """Return the options that the settings of `Engine.run` mean; called in the asyncio task that waits for the run.
+
+    Raises:
+        SpecError: If a setting can't be meant, or settings don't go together.
+    """
+    run_id, resume, restart = settings.get("run_id"), settings.get("resume"), settings.get("restart")
+    _check_identity(run_id, resume, restart)
+    on_failure = settings.get("on_failure", OnFailure.STOP)
+    return RunOptions(
+        params=_checked_params(settings.get("params")),
+        run_id=run_id,
+        finish=parse_word(OnFailure, "on_failure", on_failure) is OnFailure.FINISH,
+        spec=spec,
+        resume=None if resume is None else parse_word(Resume, "resume", resume),
+        restart=bool(restart),
+        max_uncommitted=_checked_count("max_uncommitted", settings.get("max_uncommitted")),
+        lender=held.get(),
+        caller=asyncio.current_task(),
+    )
+
+
+def _checked_params(params: object) -> dict[str, object]:
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise SpecError(
+            f"params= got {type(params).__name__}", 'give a dict of names and values: params={"n": 5}'
+        )
+    return dict(params)
+
+
+def _check_identity(run_id: object, resume: object, restart: object) -> None:
+    if run_id is not None and not (isinstance(run_id, str) and run_id):
+        raise SpecError(f"run_id={run_id!r}", "give a text that is not empty, or none for an id of its own")
+    if restart is not None and not isinstance(restart, bool):
+        raise SpecError(f"restart={restart!r}", "give True or False")
+    if resume is not None and restart:
+        raise SpecError(f"resume={resume!r} and restart=True", "give one of them: to go on, or to begin anew")
+    if resume is not None and run_id is None:
+        raise SpecError(f"resume={resume!r} without a run_id", "give the run_id of the run that is to go on")
+
+
+def _checked_count(name: str, given: int | None) -> int | None:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise PolicyError(f"{name}={given!r}", "give a whole number, 1 or more")
+    return given

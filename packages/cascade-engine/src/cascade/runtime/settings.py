@@ -38,10 +38,14 @@ class Resume(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a setting is given on a command line: the text of its help, and what stands there for the value."""
+    """How a setting is given on a command line: the text of its help, and what stands there for the value.
+
+    With `needs_state` it makes no sense without a store for the run.
+    """
 
     help: str
     value: str = ""
+    needs_state: bool = False
 
 
 class StoreSettings(TypedDict, total=False):
@@ -50,18 +54,22 @@ class StoreSettings(TypedDict, total=False):
     durability: Annotated[
         Literal["sync", "async"] | StrEnum | None,
         'What a commit to `state` survives: "sync" the loss of power, "async" the end of the process.',
-        Flag("Survive loss of power, or the end of the process."),
+        Flag("Survive loss of power, or the end of the process.", needs_state=True),
     ]
     keep_rounds: Annotated[
         int | None,
         "How many rounds of a loop `state` keeps; 1 by default.",
-        Flag("How many rounds of a loop the store keeps.", "N"),
+        Flag("How many rounds of a loop the store keeps.", "N", needs_state=True),
     ]
     codec: Annotated[
         Codec | str | None,
         'Turns values into bytes for `state` and `cache`: "data" (the default), "pickle" with the key in the '
         'environment variable CASCADE_PICKLE_KEY, "module:name", or a codec.',
-        Flag("Store values as data, as signed pickle, or by a codec of yours, module:name.", "CODEC"),
+        Flag(
+            "Store values as data, as signed pickle, or by a codec of yours, module:name.",
+            "CODEC",
+            needs_state=True,
+        ),
     ]
 
 
@@ -112,23 +120,23 @@ class EngineRunSettings(TypedDict, total=False):
     run_id: Annotated[
         str | None,
         "The name of the run; one that the store knows goes on. A new one by default.",
-        Flag("The name of the run: one that the store knows goes on.", "ID"),
+        Flag("The name of the run: one that the store knows goes on.", "ID", needs_state=True),
     ]
     resume: Annotated[
         Literal["exact", "compatible"] | Resume | None,
         'How a recorded run goes on: "exact" as what it began as, "compatible" with what has not changed.',
-        Flag("Go on as exactly the same, or with what has not changed."),
+        Flag("Go on as exactly the same, or with what has not changed.", needs_state=True),
     ]
     restart: Annotated[
         bool | None,
         "Begin anew, and forget what the store has of the run.",
-        Flag("Begin anew, and forget what the store has of the run."),
+        Flag("Begin anew, and forget what the store has of the run.", needs_state=True),
     ]
     max_uncommitted: Annotated[
         int | None,
         "How many calls of a recorded run may have ended without being committed; 10,000 by default. A kill makes "
         "these again, and those that were under way.",
-        Flag("How many ended calls may wait for a commit.", "N"),
+        Flag("How many ended calls may wait for a commit.", "N", needs_state=True),
     ]
     on_failure: Annotated[
         Literal["stop", "finish"] | OnFailure,

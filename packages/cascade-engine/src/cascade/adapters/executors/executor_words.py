@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.spec.errors import SpecError
 from cascade.spec.policies.mode import Mode
 
-EXECUTOR_FORMS = "'inline', 'threads', 'threads:8', 'processes' or 'processes:8'"
+COUNTED: dict[str, Callable[[int | None], LocalExecutor]] = {
+    "threads": lambda count: LocalExecutor(Mode.THREAD, threads=count),
+    "processes": lambda count: LocalExecutor(Mode.PROCESS, processes=count),
+}
+"""The executors that have workers, by word; a number after a colon says how many."""
+
+_COUNTED_FORMS = [form for word in COUNTED for form in (f"'{word}'", f"'{word}:8'")]
+EXECUTOR_FORMS = ", ".join(["'inline'", *_COUNTED_FORMS[:-1]]) + f" or {_COUNTED_FORMS[-1]}"
 
 
 def executor_from_word(word: str) -> LocalExecutor:
@@ -16,13 +25,9 @@ def executor_from_word(word: str) -> LocalExecutor:
         SpecError: If it names none; it lists those that there are.
     """
     kind, colon, number = word.partition(":")
+    if word == "inline":
+        return LocalExecutor()
     count = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 0
-    if count or not colon:
-        match kind:
-            case "threads":
-                return LocalExecutor(Mode.THREAD, threads=count or None)
-            case "processes":
-                return LocalExecutor(Mode.PROCESS, processes=count or None)
-            case "inline" if not colon:
-                return LocalExecutor()
+    if kind in COUNTED and (count or not colon):
+        return COUNTED[kind](count or None)
     raise SpecError(f"executor={word!r} is not a known executor", f"write {EXECUTOR_FORMS}, or give one")
