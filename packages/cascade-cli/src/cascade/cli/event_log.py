@@ -93,13 +93,14 @@ def _write_event(event: Event) -> None:
 
 
 def _human_writer() -> Callable[[Event], None]:
-    """Return a function that writes an event as one coloured line."""
+    """Return a function that writes an event as one line, coloured if stderr is a terminal."""
+    # Rich would break long lines at the width of the terminal, and colour numbers and quotes inside of them.
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def write(event: Event) -> None:
         rank = _rank(event)
         now = datetime.now().astimezone().strftime("%H:%M:%S")
-        sentence = " ".join(_sentence(event).split())
+        sentence = " ".join(_sentence(event).split())  # one line, also for the error of a task with many
         console.print(
             Text.assemble((now, "dim"), " ", (f"{rank.name.lower():7}", _STYLES[rank]), " ", sentence)
         )

@@ -45,11 +45,13 @@ def render(error: BaseException) -> str:
 
 
 def _trimmed(entry: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without our frames; `None` if no other frame is left."""
     kept = []
     while entry is not None:
         if not _is_ours(entry):
             kept.append(entry)
         entry = entry.tb_next
+    # A traceback is a linked list whose links can't all be changed: so it is made anew, from its end.
     following = None
     for entry in reversed(kept):
         following = TracebackType(following, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)

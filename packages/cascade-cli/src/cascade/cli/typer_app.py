@@ -87,6 +87,7 @@ class _Command(TyperCommand):
     """A command that names the nearest option where one is not known, and lists all where none is near."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Typer looks for near names itself and shows what it finds; where it finds none, it shows nothing.
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:

@@ -88,6 +88,7 @@ class InputOption:
         return MISSING if given is None else given
 
     def _secret(self, file: str | None) -> object:
+        """Return the value of a secret that the command line does not give."""
         text = os.environ.get(self.variable) if file is None else self._read(file)
         if text is not None:
             return self._parse(text)
@@ -99,6 +100,7 @@ class InputOption:
         return self._parse(typer.prompt(self.contract.name, hide_input=True, err=True))
 
     def _read(self, file: str) -> str:
+        """Return the text of a file, or of stdin for `-`."""
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:

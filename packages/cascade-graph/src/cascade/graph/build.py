@@ -64,13 +64,14 @@ class _Builder:
         self._barren: set[int] = set()
 
     def build(self, target: Lazy) -> Tree:
+        """Return the columns of the tree of `target`; called once."""
         first = self._position(target, None, None)
         self._pending.extend(range(len(self._lazies) - 1, -1, -1))
         while self._pending:
             position = self._pending.pop()
             known = len(self._lazies)
             self._calls[position] = self._call(position)
-            # The last one found is looked at last, so that first arguments come first.
+            # What this call has added is looked at next, the first argument first: the stack is taken from its end.
             self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
         return Tree(self._lazies, Structure(self._calls, self._paths, self._sequenced, first))
 
@@ -91,6 +92,7 @@ class _Builder:
 
     def _sequence(self, sequence: _Sequence, parent: StructurePath | None, step: Segment | None) -> int:
         """Return the position of the last member of a sequence, and put each of the others before the next one."""
+        # The sequence stands for its last member, which therefore has the path of the sequence itself.
         place = ROOT if parent is None or step is None else parent.below(step)
         last = self._position(sequence.members[-1], parent, step)
         if sequence in self._sequences:
@@ -122,6 +124,7 @@ class _Builder:
         path = self._paths[position]
         policies = lazy.policies
         found = self._markers_of(lazy, path)
+        # Few calls have policies, and most have nothing to fill. They all share one object, which costs no memory.
         after: tuple[int, ...] = ()
         conditions: tuple[int, ...] = ()
         amounts: tuple[tuple[str, int], ...] = ()
@@ -136,6 +139,7 @@ class _Builder:
         return Call(after, conditions, amounts, tuple([place.slot for place in found]), sources, defaults)
 
     def _markers_of(self, lazy: Lazy, path: StructurePath) -> list[Found]:
+        """Return what has to be filled in the arguments of a call; an error says where in the tree the call is."""
         try:
             return find_markers(lazy.args, lazy.kwargs, self._barren)
         except SpecError as error:
@@ -146,6 +150,7 @@ class _Builder:
         return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
 
     def _amounts(self, path: StructurePath, lazy: Lazy) -> tuple[tuple[str, int], ...]:
+        """Return the amounts of a call that are lazy: the name of each and its node."""
         declared = lazy.policies.constraints.amounts if lazy.policies.constraints else ()
         return tuple(
             (name, self._position(amount, path, segment(Place.AMOUNT, name)))  # type: ignore[arg-type]  # a marker
@@ -154,6 +159,7 @@ class _Builder:
         )
 
     def _source(self, path: StructurePath, found: Found) -> Source:
+        """Return what fills a slot of the call at `path`."""
         marker = found.marker
         if isinstance(marker, Inject):
             return Injected(marker.name)
@@ -171,6 +177,7 @@ class _Builder:
 
 def _injected_defaults(lazy: Lazy) -> tuple[tuple[str, str], ...]:
     """Return the parameters that a call does not give and whose default is a resource, with the name of that."""
+    # Positional arguments are given by no name, so only the signature knows which parameters they are.
     given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
     injected = lazy.task.injected.items()
     return tuple(

@@ -90,6 +90,7 @@ class StructurePath:
 
     def __hash__(self) -> int:
         if self.cached_hash is None:
+            # Upwards to the next path that knows its hash, then down again: each path is hashed once.
             path: StructurePath | None = self
             unknown: list[StructurePath] = []
             while path is not None and path.cached_hash is None:
@@ -104,6 +105,7 @@ class StructurePath:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StructurePath):
             return NotImplemented
+        # Paths of one tree share their beginnings, so the walk mostly ends soon at an object that both have.
         mine: StructurePath | None = self
         theirs: StructurePath | None = other
         while mine is not theirs:

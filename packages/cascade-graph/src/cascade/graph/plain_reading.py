@@ -118,6 +118,8 @@ def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node
     # Once per node of every graph that is new: watched by observatory/benchmarks/bench_graphs.py.
     if type(target) is not LazyResult:
         return None
+    # Every look-up here counts: so names are bound outside of the loop, columns are plain lists, and the two cases of
+    # one child and of several are written out. One child, as in a chain, needs no list of sources.
     forms = _Forms()
     shapes: dict[tuple[object, ...], _Shape] = {}
     lazies: list[Lazy] = [target]
@@ -130,6 +132,7 @@ def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node
         position = pending.pop()
         lazy = lazies[position]
         args, kwargs = lazy.args, lazy.kwargs
+        # Calls of one task with arguments of the same types are read alike, unless a container is among them.
         key = (lazy.task, *map(type, args))
         if kwargs:
             key = (*key, *kwargs, *map(type, kwargs.values()))
@@ -176,7 +179,7 @@ def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node
                 size += 1
             sources.append(source)
         links[position] = tuple(sources) if places is None else Inputs(slots, tuple(sources), nested)
-        pending.extend(range(size - 1, known - 1, -1))
+        pending.extend(range(size - 1, known - 1, -1))  # in the order in which the builder numbers nodes
     return Tree(
         lazies, PlainStructure(tuple(links), tuple(kinds), tuple(forms.numbers), tuple(forms.samples))
     )

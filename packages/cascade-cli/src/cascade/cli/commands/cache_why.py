@@ -18,6 +18,9 @@ from cascade.cli.workflow_options import input_options
 from cascade.runtime.why import explain
 from cascade.spec import SpecError
 
+_PURPOSE = (
+    "Show, for each task, whether its value is in the cache, and if not, what has changed. Runs nothing."
+)
 _PANEL = "Cache"
 
 WHY_OPTIONS = (
@@ -40,6 +43,9 @@ WHY_OPTIONS = (
 )
 
 
+"""The options of `why` itself, which may stand before the target or behind it."""
+
+
 def why_app(target: object, before: Mapping[str, object]) -> typer.Typer:
     """Make the app that explains a workflow; `before` are the values of the options before the target.
 
@@ -49,26 +55,19 @@ def why_app(target: object, before: Mapping[str, object]) -> typer.Typer:
         NotLazyError: If the workflow needs arguments, or gives no lazy result.
     """
     lazy, spec = declared_inputs(target)
-    found = input_options(spec.contracts, {}, reserved=("--help",))
-    taken = {flag for option in found for flag in option.flags}
-    shown = [setting for setting in WHY_OPTIONS if setting.flag not in taken]
+    inputs = input_options(spec.contracts, {}, reserved=("--help",))
+    taken = {flag for option in inputs for flag in option.flags}
+    own = [option for option in WHY_OPTIONS if option.flag not in taken]
 
     def act(params: dict[str, object], **given: object) -> None:
-        settings = {**before, **{name: value for name, value in given.items() if value is not None}}
-        cache = settings.get("cache")
+        options = {**before, **{name: value for name, value in given.items() if value is not None}}
+        cache, codec = options.get("cache"), options.get("codec")
         with reported():
             if not isinstance(cache, str):
                 raise SpecError("nothing to look into", "give the URL of a cache, --cache sqlite:///cache.db")
-            codec = settings.get("codec")
-            judgements = asyncio.run(
-                explain(
-                    lazy, cache, params=params, spec=spec, codec=codec if isinstance(codec, str) else None
-                )
-            )
-        is_data = settings.get("format") is ListFormat.JSON
-        typer.echo(why_json(judgements) if is_data else why_table(judgements))
+            word = codec if isinstance(codec, str) else None
+            judgements = asyncio.run(explain(lazy, cache, params=params, spec=spec, codec=word))
+        is_json = options.get("format") is ListFormat.JSON
+        typer.echo(why_json(judgements) if is_json else why_table(judgements))
 
-    purpose = (
-        "Show, for each task, whether its value is in the cache, and if not, what has changed. Runs nothing."
-    )
-    return app_of(purpose, environment_help(spec.contracts), found, shown, act)
+    return app_of(_PURPOSE, environment_help(spec.contracts), inputs, own, act)

@@ -60,6 +60,7 @@ Target = Annotated[
 
 
 def _show_version(wanted: bool) -> None:
+    """Print the version and end; Typer calls this for `--version` before anything else."""
     if wanted:
         try:
             typer.echo(f"cascade {version('cascade-cli')}")

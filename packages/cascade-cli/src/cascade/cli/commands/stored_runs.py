@@ -56,6 +56,9 @@ State = Annotated[
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)]
 Form = Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")]
 
+_RESUME_OPTIONS = tuple(each for each in COMMON_OPTIONS if each not in (RUN_ID, RESTART))
+"""The options of `resume`: its argument names the run, and a run that goes on does not begin anew."""
+
 
 @runs_app.command("list", context_settings=HELP_FLAGS)
 def list_runs(
@@ -133,6 +136,7 @@ def delete(
 
 
 def _delete_one(catalog: Catalog, run_id: str, state: str, yes: bool) -> None:
+    """Delete a run, unless somebody drives it or does not confirm; `yes` asks nobody."""
     run = _find(catalog, run_id, state)
     if run.driver:
         raise RunActiveError(run_id, address_of(state), run.driver)
@@ -143,6 +147,7 @@ def _delete_one(catalog: Catalog, run_id: str, state: str, yes: bool) -> None:
 
 
 def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
+    """Delete all runs that were last updated before a time, in seconds since the epoch, and that nobody drives."""
     old = [run for run in catalog.runs() if run.updated < before and not run.driver]
     if old and not yes:
         size = size_text(sum(run.size for run in old))
@@ -157,11 +162,8 @@ def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
     typer.echo(f"deleted {deleted} runs")
 
 
-@runs_app.command(
-    context_settings=WORKFLOW_BEHIND,
-    options_metavar="[OPTIONS]",
-)
-@with_options(_RESUMING := tuple(each for each in COMMON_OPTIONS if each not in (RUN_ID, RESTART)))
+@runs_app.command(context_settings=WORKFLOW_BEHIND, options_metavar="[OPTIONS]")
+@with_options(_RESUME_OPTIONS)
 def resume(
     run_id: RunId,
     target: Annotated[
@@ -185,9 +187,11 @@ def resume(
 
     with reported():
         loaded = load(target)
-        app = make_app(loaded.workflow, {"run_id": run_id, "resources": loaded.resources}, _RESUMING, check)
+        app = make_app(
+            loaded.workflow, {"run_id": run_id, "resources": loaded.resources}, _RESUME_OPTIONS, check
+        )
     app(
-        args=[*as_words(_RESUMING, given), *(arguments or ())],
+        args=[*as_words(_RESUME_OPTIONS, given), *(arguments or ())],
         prog_name=f"cascade runs resume {run_id} {target}",
     )
 

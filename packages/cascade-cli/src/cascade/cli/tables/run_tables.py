@@ -116,6 +116,7 @@ def status_of(run: RunSummary) -> str:
 
 
 def _run_data(run: RunSummary) -> dict[str, object]:
+    """Return a run as plain data; its keys are listed in the reference of the command."""
     return {
         **asdict(run),
         "status": status_of(run),

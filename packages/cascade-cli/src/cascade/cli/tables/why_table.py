@@ -61,6 +61,7 @@ def _runs_first(names: list[str]) -> str:
 
 
 def _answer(answer: Answer) -> str:
+    """Return what a cache has for one call, in words."""
     match answer.verdict:
         case Verdict.HIT if answer.stored_at is not None:
             holds = "for ever" if answer.expires_at is None else f"until {local_time(answer.expires_at)}"
@@ -80,6 +81,7 @@ def _answer(answer: Answer) -> str:
 
 
 def _reasons(answer: Answer) -> str:
+    """Return why there is no value: all differences from the most similar call that is stored."""
     if answer.stored_at is None:
         return "never seen"
     told = [_reason(each, answer) for each in answer.differences]
@@ -87,6 +89,7 @@ def _reasons(answer: Answer) -> str:
 
 
 def _reason(difference: KeyDifference, answer: Answer) -> str:
+    """Return why a stored value does not serve, in words."""
     match difference.change:
         case Change.ARGUMENT:
             return f"argument '{difference.name}' changed"
@@ -106,6 +109,7 @@ def _reason(difference: KeyDifference, answer: Answer) -> str:
 
 
 def _data(judgement: Judgement) -> dict[str, object]:
+    """Return a judgement as plain data; its keys are listed in the reference of the command."""
     answer, items = judgement.answer, judgement.items
     return {
         "node": judgement.node,

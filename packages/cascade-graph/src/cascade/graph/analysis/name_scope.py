@@ -28,7 +28,7 @@ def function_of(found: Any) -> tuple[FunctionType | None, object]:
     """Return the function behind decorators, methods and partials, and the object that it is a method of, if known."""
     receiver: object = None
     for _ in range(_LAYERS):
-        kind = type(found)
+        kind = type(found)  # by type alone: `isinstance` asks for `__class__`, which may be code of the user
         if kind is MethodType:
             receiver, found = found.__self__, found.__func__
         elif kind is PartialTask:  # of a task in a class body, the object comes first
@@ -77,12 +77,14 @@ class Scope:
         return value
 
     def _named(self, name: str) -> object:
+        """Return what a name is bound to, looked up as Python does: closure, locals, then globals."""
         function = self._function
         code = function.__code__
         if name in code.co_freevars:
             return _content(function, name)
         if name not in self._locals:
             return function.__globals__.get(name)
+        # Of the locals only two have a value before the function runs: `self`, and what an import inside it binds.
         if code.co_argcount and name == code.co_varnames[0]:
             return self._class() if self._receiver is None else self._receiver
         for binding in self._bound.get(name, ()):

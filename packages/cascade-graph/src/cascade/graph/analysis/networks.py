@@ -91,6 +91,11 @@ def _from_first(cycle: list[int]) -> list[int]:
 
 
 def _duration(node: Node, durations: Mapping[str, float] | Callable[[Node], float] | None) -> float:
+    """Return the time of a node.
+
+    Raises:
+        GraphError: If it is missing, or is not a number of 0 or more.
+    """
     if durations is None:
         return 1.0
     if isinstance(durations, Mapping):

@@ -60,6 +60,7 @@ def _read(function: FunctionType) -> Shown | None:
 
 
 def _shown(function: FunctionSyntax) -> Shown:
+    """Return what the syntax of a function shows."""
     returned: list[ast.expr] = []
     bound: dict[str, list[ast.expr | Import]] = {}
     last: ast.AST = function
@@ -76,6 +77,7 @@ def _shown(function: FunctionSyntax) -> Shown:
 
 def _own_nodes(function: FunctionSyntax) -> Iterator[ast.AST]:
     """Give the syntax of the body of a function, in the order of its text, without functions and classes inside it."""
+    # `ast.walk` goes breadth first and into functions inside; their returns are none of this function's.
     body = [function.body] if isinstance(function, ast.Lambda) else function.body
     pending: list[ast.AST] = list(reversed(body))
     while pending:

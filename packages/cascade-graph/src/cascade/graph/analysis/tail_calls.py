@@ -60,6 +60,7 @@ class _Search:
         self._found: dict[AnyTask, None] = {}
 
     def tasks(self, returned: tuple[ast.expr, ...]) -> dict[AnyTask, None]:
+        """Return the tasks that these expressions are calls of, as the keys of a dict, which keep their order."""
         self._follow(False, *returned)
         seen: set[tuple[int, bool]] = set()  # `x = x or y` would be followed for ever
         while self._pending:
@@ -75,6 +76,7 @@ class _Search:
         self._pending.extend(_Expression(each, called) for each in reversed(syntax))
 
     def _look_at(self, syntax: ast.expr, called: bool) -> None:
+        """Note the task that an expression names, or follow the expressions that its value comes from."""
         match syntax:
             case ast.IfExp(body=body, orelse=orelse):
                 self._follow(called, body, orelse)
@@ -98,6 +100,7 @@ class _Search:
                 self._follow(False, inner)
 
     def _look_at_call(self, call: ast.Call) -> None:
+        """Follow a call: of a router to its routes, of a function that composes to what it returns, of a task to it."""
         value = self._scope.value(call.func)
         if value is Router:
             self._follow(False, *call.args, *(each.value for each in call.keywords))
@@ -109,7 +112,7 @@ class _Search:
                 self._follow(expression.called, expression.syntax)
             return
         if isinstance(call.func, ast.Attribute) and call.func.attr in _CHAINED:
-            self._follow(False, call.func.value)
+            self._follow(False, call.func.value)  # `other(x).with_retry()` is a call of `other`
         self._follow(True, call.func)
 
     def _note(self, value: object, called: bool) -> bool:
@@ -146,6 +149,7 @@ def _mapped(args: list[ast.expr]) -> _Expression | None:
 
 
 def _piped(args: list[ast.expr]) -> _Expression | None:
+    # Only a list that is written out shows its last member.
     match args:
         case [_, ast.List(elts=[*_, last]) | ast.Tuple(elts=[*_, last])]:
             return _Expression(last, True)

@@ -37,6 +37,7 @@ def saving_order(
     `WINDOW` then, and 1 otherwise. Takes O(nodes + edges).
     """
     size = sum(map(len, found))
+    # The first sum is cheap and settles most graphs; the second one leaves out edges of values that many nodes share.
     if sum(map(len, waits)) > _EDGES * size and _edges_of_few(dependents) > _EDGES * size:
         return None
     by_stages = [position for stage in found for position in stage]
@@ -62,6 +63,7 @@ def _depth_first(waits: Lists, by_stages: Sequence[int]) -> list[int]:
 
     The walk begins at the nodes that no other node waits for, with those of the last stage first.
     """
+    # A stack of iterators takes the place of recursion: chains may be deeper than Python's stack.
     order: list[int] = []
     met = bytearray(len(waits))
     way: list[tuple[int, Iterator[int]]] = []

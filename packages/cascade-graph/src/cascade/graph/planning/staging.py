@@ -41,6 +41,7 @@ def stages(graph: Graph) -> Plan:
         missing.append(len(sources))
         for source in sources:
             dependents[source].append(position)
+    # Kahn: nodes that wait for nothing make the first stage; a node is ready once all that it waits for is in a stage.
     potential = graph.potential
     stage = [position for position, count in enumerate(missing) if not count and position not in potential]
     found = []
@@ -55,12 +56,14 @@ def stages(graph: Graph) -> Plan:
                 if not left:
                     following.append(position)
         if len(following) > 1:
-            following.sort()
+            following.sort()  # by position, whatever the order of edges: equal graphs give equal plans
             if len(following) > HANDFUL < len(stage):
                 wide = True
         stage = following
+    # Nodes on a cycle, and all behind them, never become ready.
     if sum(map(len, found)) < len(missing) - len(potential):
         raise CycleError(_one_cycle(graph, waits, missing))
+    # Only a wide stage behind a wide one holds many values, and searching for a better order takes time.
     saving = _saving_order(graph, waits, dependents, found) if wide else None
     return Plan(graph, found) if saving is None else Plan(graph, found, *saving)
 

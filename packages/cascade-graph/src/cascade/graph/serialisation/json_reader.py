@@ -40,7 +40,8 @@ def from_json(text: str) -> Graph:
     return Graph(nodes, edges, json_field(read, "target", "the graph", str, type(None)))
 
 
-def _read_paths(rows: list[Any]) -> list[StructurePath]:
+def _read_paths(rows: list[object]) -> list[StructurePath]:
+    """Return the paths of the table, row by row; a row may continue earlier ones only."""
     paths: list[StructurePath] = []
     for at, row in enumerate(rows):
         where = f"paths[{at}]"
@@ -51,7 +52,8 @@ def _read_paths(rows: list[Any]) -> list[StructurePath]:
     return paths
 
 
-def _read_segment(row: dict[str, Any], where: str) -> Segment:
+def _read_segment(row: object, where: str) -> Segment:
+    """Return one step of a path."""
     steps = json_field(row, "steps", where, list)
     if not all(type(step) is int for step in steps):
         raise GraphError(f"'steps' of {where} must hold whole numbers only")
@@ -61,6 +63,7 @@ def _read_segment(row: dict[str, Any], where: str) -> Segment:
 
 
 def _read_node(row: object, where: str, paths: list[StructurePath]) -> Node:
+    """Return a node, without function and task."""
     mode = json_field(row, "mode", where, str, type(None))
     return Node(
         id=json_field(row, "id", where, str),
@@ -89,6 +92,7 @@ _HINTS: dict[type, dict[str, Any]] = {cls: get_type_hints(cls) for cls in (NodeP
 
 
 def _read_field(row: dict[str, Any], name: str, where: str, hint: Any) -> object:
+    """Return one field of a dataclass, by its type hint."""
     if get_origin(hint) is tuple:
         return json_texts(row, name, where)
     kinds = get_args(hint) or (hint,)

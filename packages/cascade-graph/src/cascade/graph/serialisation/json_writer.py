@@ -41,6 +41,7 @@ def to_json(graph: Graph) -> str:
 
 
 def _path_row(parent: int | None, segment: Segment | None) -> dict[str, object]:
+    """Return the row of a path: the number of its parent's row, and its segment; the root has neither."""
     if segment is None:
         return {"parent": parent, "segment": None}
     return {
