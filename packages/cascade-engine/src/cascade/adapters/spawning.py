@@ -1,4 +1,4 @@
-"""Spawning: how the engine makes its asyncio tasks."""
+"""How the engine and its adapters make asyncio tasks, and wait for them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
-def spawn(work: Coroutine[Any, Any, _T], context: Context | None = None) -> asyncio.Task[_T]:
-    """Begin `work` in a later turn of the running loop.
+def spawn(work: Coroutine[object, object, _T], context: Context | None = None) -> asyncio.Task[_T]:
+    """Return a task that begins `work` when the running loop comes to it.
 
-    The loop's task factory is left out: one that begins tasks at once can't begin one in the context of its maker.
+    The loop's task factory is not asked: one that begins tasks at once can't begin one in the context of its maker.
     """
     return asyncio.Task(work, loop=asyncio.get_running_loop(), context=context)
 
 
-async def seen_through(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await `work` to its end, however often the caller is cancelled meanwhile: that is raised afterwards."""
+async def seen_through(work: Coroutine[object, object, _T]) -> _T:
+    """Await `work` to its end, however often the caller is cancelled; raise the `CancelledError` afterwards."""
     task = spawn(work)
     cancelled = await ended(task, lambda request: None)
     if cancelled is None:
         return task.result()
     try:
-        task.exception()  # is not told of as one that nobody asked for
+        task.exception()  # asked for: asyncio reports an exception that nobody has retrieved
         raise cancelled
     finally:
         cancelled = None  # its traceback has this frame: they would be a cycle
 
 
 async def ended(
-    task: asyncio.Task[Any], told: Callable[[asyncio.CancelledError], None]
+    task: asyncio.Task[object], told: Callable[[asyncio.CancelledError], None]
 ) -> asyncio.CancelledError | None:
-    """Wait until `task` has ended; return what the caller was first cancelled with, each time `told` of it."""
+    """Wait until `task` has ended. Call `told` with each cancellation of the caller, and return the first one."""
     first: asyncio.CancelledError | None = None
     while not task.done():
         waiting = asyncio.get_running_loop().create_future()
@@ -53,6 +53,6 @@ async def ended(
         del first  # as above
 
 
-def _wake(waiting: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+def _wake(waiting: asyncio.Future[None], task: asyncio.Task[object]) -> None:
     if not waiting.done():
         waiting.set_result(None)

@@ -9,7 +9,7 @@ from cascade.adapters.executors.threads import ThreadCalls
 from cascade.graph.nodes import Node
 from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.policies.mode import Mode, parse_mode
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 if TYPE_CHECKING:
     from cascade.adapters.executors.processes import ProcessCalls
@@ -31,7 +31,7 @@ class LocalExecutor:
         self._threads: ThreadCalls | None = None
         self._processes: ProcessCalls | None = None
 
-    def mode_of(self, task: Task[Any], mode: Mode | None) -> Mode | None:
+    def mode_of(self, task: AnyTask, mode: Mode | None) -> Mode | None:
         """Return where a call of the task runs; `None` for `async def`, which runs on the loop."""
         if task.is_async:
             return None
@@ -51,7 +51,7 @@ class LocalExecutor:
             return self._process_calls().admission(task)
         return nullcontext()
 
-    async def execute(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
         """Make the call; when cancelled, return after it has really ended. In a process it is ended at once.
 
         Raises:

@@ -10,10 +10,10 @@ import importlib.machinery
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cascade.spec.errors import TaskReferenceError
-from cascade.spec.task import Task, TaskReference
+from cascade.spec.task import AnyTask, TaskReference
 
 MAIN = "__main__"
 
@@ -25,18 +25,18 @@ class Location(NamedTuple):
     name: str = ""
 
 
-def place_of(task: Task[Any]) -> TaskReference:
-    """Return the module and the name under which a task stands in this process."""
+def reference_here(task: AnyTask) -> TaskReference:
+    """Return the module and the name by which this process itself finds a task: `__main__` for a script's."""
     return task.reference._replace(module=task.__module__)
 
 
-def check_reference(task: Task[Any]) -> None:
+def check_reference(task: AnyTask) -> None:
     """Check that other processes on this machine can find a task by its module and name.
 
     Raises:
         TaskReferenceError: If not.
     """
-    reference = place_of(task)
+    reference = reference_here(task)
     if reference.find() is not task:
         raise TaskReferenceError(task.name, str(reference))
     module = sys.modules.get(reference.module)

@@ -1,4 +1,8 @@
-"""Messages between a process and its workers: each is a header of plain data, then bytes with a user's objects."""
+"""Messages between a process and its workers.
+
+Each message is a header of plain data, and then bytes with the user's objects. So whatever these do when they are
+unpickled, the header was read before.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from cascade.spec.error_text import message_of
 
 
 class Setup(NamedTuple):
-    """What a worker is to know before its first call."""
+    """What a worker has to know before its first call: its parent's process id, arguments and modules."""
 
     parent: int
     argv: list[str]
@@ -20,15 +24,15 @@ class Setup(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A task that is to be loaded; or called, with the arguments in the bytes behind."""
+    """Load a task; with `is_call`, call it with the arguments in the bytes that follow."""
 
     module: str
     qualname: str
     is_call: bool = False
 
 
-class Kind(Enum):
-    """What became of a request."""
+class ReplyKind(Enum):
+    """How a request has ended."""
 
     DONE = "done"  # a task is loaded, or a call has given the value behind
     RAISED = "raised"  # the task has raised the exception behind; no bytes if it could not be pickled
@@ -37,8 +41,8 @@ class Kind(Enum):
     UNGUARDED = "unguarded"
 
 
-class Told(NamedTuple):
-    """An exception as text: its type with the module, what it says, the traceback."""
+class ErrorReport(NamedTuple):
+    """An exception as text: its type with the module, its message, its traceback."""
 
     kind: str
     text: str
@@ -46,17 +50,20 @@ class Told(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a request; `what` says what was refused."""
+    """The answer to a request. `error` says why it failed; `what` names the part that was refused."""
 
-    kind: Kind
-    told: Told | None = None
+    kind: ReplyKind
+    error: ErrorReport | None = None
     what: str = ""
 
 
-def tell(error: BaseException, skip: int = 0) -> Told:
-    """Return an exception as text, without the first frames of its traceback. Nothing that it does gets out of here."""
+def report_of(error: BaseException, skip: int = 0) -> ErrorReport:
+    """Return an exception as text, without the first `skip` frames of its traceback.
+
+    Never raises: whatever the exception's own methods do, it is caught here.
+    """
     cls = type(error)
-    return Told(
+    return ErrorReport(
         f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
         message_of(error),
         _trace(error, skip),

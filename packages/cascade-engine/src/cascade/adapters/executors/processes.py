@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from typing import Any, Self
 
 from cascade.adapters.executors.places import Places
-from cascade.adapters.executors.waiting import ended
+from cascade.adapters.executors.waiting import wait_until_done
 from cascade.adapters.executors.workers import Worker
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 
 class _Admission:
@@ -20,7 +20,7 @@ class _Admission:
 
     __slots__ = ("_calls", "_task", "_token", "used", "worker")
 
-    def __init__(self, calls: ProcessCalls, task: Task[Any]) -> None:
+    def __init__(self, calls: ProcessCalls, task: AnyTask) -> None:
         self._calls = calls
         self._task = task
         self.used = False
@@ -48,18 +48,18 @@ class ProcessCalls:
         # Without `close` the workers see that we are gone; this spares them a warning about a process left behind.
         self._finalizer = weakref.finalize(self, _kill_all, self._idle)
 
-    def admission(self, task: Task[Any]) -> _Admission:
+    def admission(self, task: AnyTask) -> _Admission:
         """Wait for a worker that has started and has imported the task; the next `call` in this context has it."""
         return _Admission(self, task)
 
-    async def take_worker(self, task: Task[Any]) -> Worker:
+    async def take_worker(self, task: AnyTask) -> Worker:
         """Wait for a worker that knows a task."""
         place = await self._places.take()
         worker = self._idle.pop() if self._idle else Worker()
         worker.place = place
         try:
             if not worker.has_loaded(task):
-                await ended(self._threads.submit(worker.load, task), worker.kill)
+                await wait_until_done(self._threads.submit(worker.load, task), worker.kill)
         except BaseException:
             self.give_back(worker)
             raise
@@ -71,7 +71,7 @@ class ProcessCalls:
             self._idle.append(worker)
         self._places.give_back(worker.place)
 
-    async def call(self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
         """Make a call in a worker; when cancelled, kill the worker.
 
         Raises:
@@ -87,11 +87,13 @@ class ProcessCalls:
         return await self._call(admitted, task, args, kwargs)
 
     async def _call(
-        self, admitted: _Admission, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, admitted: _Admission, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Any:
         admitted.used = True
         worker = admitted.worker
-        return await ended(self._threads.submit(worker.call, task, args, kwargs), worker.kill, late=True)
+        return await wait_until_done(
+            self._threads.submit(worker.call, task, args, kwargs), worker.kill, late=True
+        )
 
     async def close(self) -> None:
         """End the workers, all calls of which have ended."""

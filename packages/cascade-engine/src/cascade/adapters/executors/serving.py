@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from cascade.adapters.executors.boundary_errors import UnguardedMainError
-from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, tell
-from cascade.adapters.executors.raised import encode_exception
+from cascade.adapters.executors.exception_pickling import encode_exception
+from cascade.adapters.executors.messages import Reply, ReplyKind, Request, Setup, report_of
 from cascade.adapters.executors.worker_loading import Loader
 from cascade.spec.calls.standing import StandsForValue
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask
 
 _LOOK_SECONDS = 2.0
 """How often to look whether the parent lives: a copy of its end of the channel may outlive it in a forked process."""
@@ -83,26 +83,26 @@ class _Server:
         try:
             task = self._loader.load(request.module, request.qualname)
         except UnguardedMainError as error:
-            return Reply(Kind.UNGUARDED, what=error.file), b""
+            return Reply(ReplyKind.UNGUARDED, what=error.file), b""
         except BaseException as error:  # noqa: BLE001 - whatever the module's code raises
-            return Reply(Kind.NOT_LOADED, tell(error, 1)), b""
-        return self._call(task, payload) if request.is_call else (Reply(Kind.DONE), b"")
+            return Reply(ReplyKind.NOT_LOADED, report_of(error, 1)), b""
+        return self._call(task, payload) if request.is_call else (Reply(ReplyKind.DONE), b"")
 
-    def _call(self, task: Task[Any], payload: bytes) -> tuple[Reply, bytes]:
+    def _call(self, task: AnyTask, payload: bytes) -> tuple[Reply, bytes]:
         try:
             args, kwargs = self._loader.decode(payload)
         except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-            return Reply(Kind.REFUSED, tell(error, 1), "an argument"), b""
+            return Reply(ReplyKind.REFUSED, report_of(error, 1), "an argument"), b""
         try:
             value = task.func(*args, **kwargs)
             if inspect.isawaitable(value) and not isinstance(value, StandsForValue):
                 value = asyncio.run(_wait_for(value))
         except BaseException as error:  # noqa: BLE001 - raised again in the parent
-            return Reply(Kind.RAISED, tell(error, 1)), _encoded(error)
+            return Reply(ReplyKind.RAISED, report_of(error, 1)), _encoded(error)
         try:
-            return Reply(Kind.DONE), pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            return Reply(ReplyKind.DONE), pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         except BaseException as error:  # noqa: BLE001 - as for arguments
-            return Reply(Kind.REFUSED, tell(error, 1), "the result"), b""
+            return Reply(ReplyKind.REFUSED, report_of(error, 1), "the result"), b""
 
 
 async def _wait_for(value: Any) -> Any:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from cascade.adapters.executors.places import Place, Places
-from cascade.adapters.executors.waiting import ended, outcome
+from cascade.adapters.executors.waiting import outcome_of, wait_until_done
 
 _BORROWERS = 10_000
 """No bound: a call that borrows its place has a thread beside the one that lends it, and waits."""
@@ -52,7 +52,9 @@ class ThreadCalls:
         """Wait for a thread; the next `call` in this context has it."""
         return Admission(self._places, self._place)
 
-    async def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(
+        self, func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Any:
         """Call a function in a thread, with a copy of this context; when cancelled, return after it has ended."""
         place = self._place.get()
         if place is None or place.used:
@@ -61,12 +63,12 @@ class ThreadCalls:
         return await self._call(place, func, args, kwargs)
 
     async def _call(
-        self, place: Place, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, place: Place, func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Any:
         place.used = True
         context = contextvars.copy_context()
         threads = self._threads if place.lender is None else self._extra()
-        return await ended(threads.submit(context.run, outcome, func, args, kwargs), late=True)
+        return await wait_until_done(threads.submit(context.run, outcome_of, func, args, kwargs), late=True)
 
     def _extra(self) -> ThreadPoolExecutor:
         if self._more is None:

@@ -1,25 +1,28 @@
-"""Waiting: an event loop waits for work in another thread until that has really ended."""
+"""Waits in an event loop until work in another thread has really ended."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeAlias
 
-Outcome = tuple[bool, Any] | list[Any]
-"""Whether a call gave a value, and the value or the exception: a future can't carry every exception.
+Outcome: TypeAlias = tuple[bool, Any] | list[Any]
+"""Whether a call returned a value, and the value or the exception: a future can't carry every exception.
 
-In a list it is taken out by whoever gets it: the frames of a thread keep what they gave, and an exception keeps them.
+A list is emptied by whoever gets it. The frames of a thread keep what they returned, and an exception keeps these
+frames: without that, the value would live as long as the exception.
 """
 
 
-async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None, late: bool = False) -> Any:
+async def wait_until_done(
+    work: Future[Outcome], stop: Callable[[], object] | None = None, late: bool = False
+) -> Any:
     """Wait until work has ended, also when cancelled meanwhile; return its value or raise its exception.
 
-    `stop` is called when that happens: it makes the work end soon, and may be called again. With `late` a value that
-    the work gives all the same is returned, and the cancellation is over: a recorded run keeps it, and need not make
-    the call again. An `await` must not follow then without a look at what was cancelled.
+    `stop` is called at each cancellation: it makes the work end soon. With `late`, if the work returns a value all the
+    same, that is returned and the cancellation is dropped: a recorded run keeps the value, and need not make the call
+    again. The caller must not `await` after that before it has looked whether it was cancelled.
     """
     waiting = asyncio.wrap_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -48,8 +51,8 @@ async def ended(work: Future[Outcome], stop: Callable[[], object] | None = None,
         del work, waiting, cancelled, outcome, result  # the traceback has this frame: they would be a cycle
 
 
-def outcome(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-    """Call a function; return what it gives or raises."""
+def outcome_of(func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
+    """Call a function; return its value, or the exception that it raises."""
     try:
         return [True, func(*args, **kwargs)]
     except BaseException as error:  # noqa: BLE001 - carried to the loop's thread and raised there

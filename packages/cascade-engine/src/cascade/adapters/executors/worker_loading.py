@@ -15,7 +15,7 @@ from cascade.adapters.executors import main_guard as guard
 from cascade.adapters.executors.locations import MAIN, Location
 from cascade.adapters.executors.messages import Setup
 from cascade.spec.source.references import find_loaded
-from cascade.spec.task import Task
+from cascade.spec.task import AnyTask, Task
 
 LOADED_MAIN = "__mp_main__"
 """The name of the parent's own module here: the one that `multiprocessing` uses, which the parent knows too."""
@@ -29,7 +29,7 @@ class Loader:
         self._odd = setup.modules
         self._main_is_loaded = False
 
-    def load(self, module: str, qualname: str) -> Task[Any]:
+    def load(self, module: str, qualname: str) -> AnyTask:
         """Return a task, importing its module if need be.
 
         Raises:

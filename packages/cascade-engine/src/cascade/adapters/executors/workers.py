@@ -15,7 +15,6 @@ import threading
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.spawn import get_executable
 from pathlib import Path
-from typing import Any
 
 from cascade.adapters.executors import main_guard as guard
 from cascade.adapters.executors.boundary_errors import (
@@ -25,12 +24,12 @@ from cascade.adapters.executors.boundary_errors import (
     WorkerDiedError,
     WorkerLoadError,
 )
-from cascade.adapters.executors.locations import main_location, odd_locations, place_of
-from cascade.adapters.executors.messages import Kind, Reply, Request, Setup, Told, tell
+from cascade.adapters.executors.locations import main_location, odd_locations, reference_here
+from cascade.adapters.executors.messages import ErrorReport, Reply, ReplyKind, Request, Setup, report_of
 from cascade.adapters.executors.places import Place
 from cascade.adapters.executors.waiting import Outcome
 from cascade.spec.error_text import add_note
-from cascade.spec.task import Task, TaskReference
+from cascade.spec.task import AnyTask, TaskReference
 
 _BOOT = (
     "import sys; from multiprocessing import connection as c;"
@@ -63,20 +62,20 @@ class Worker:
         process = self._process
         return not self._is_killed and (process is None or process.poll() is None)
 
-    def has_loaded(self, task: Task[Any]) -> bool:
+    def has_loaded(self, task: AnyTask) -> bool:
         """Tell whether the process knows a task, so that a call of it begins at once."""
-        return place_of(task) in self._loaded
+        return reference_here(task) in self._loaded
 
-    def load(self, task: Task[Any]) -> Outcome:
+    def load(self, task: AnyTask) -> Outcome:
         """Start the process if need be, and import the task's module there."""
         return self._ask(task, None)
 
-    def call(self, task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
         """Make a call and wait for its end; return what it gives or raises."""
         try:
             payload = pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
         except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-            return False, _refusal(task, _culprit(task, args, kwargs), tell(error))
+            return False, _refusal(task, _culprit(task, args, kwargs), report_of(error))
         return self._ask(task, payload)
 
     def kill(self) -> None:
@@ -101,12 +100,12 @@ class Worker:
             _kill(process)
             process.wait()
 
-    def _ask(self, task: Task[Any], payload: bytes | None) -> Outcome:
+    def _ask(self, task: AnyTask, payload: bytes | None) -> Outcome:
         name = "" if self._process is None else task.name
         try:
             channel = self._started()
             name = task.name
-            channel.send_bytes(pickle.dumps(Request(*place_of(task), payload is not None)))
+            channel.send_bytes(pickle.dumps(Request(*reference_here(task), payload is not None)))
             if payload is not None:
                 channel.send_bytes(payload)
             reply: Reply = pickle.loads(self._receive(channel))
@@ -115,8 +114,8 @@ class Worker:
             return False, error
         except Exception:  # noqa: BLE001 - it is gone, or what it sends is no answer
             return False, WorkerDiedError(name, self._reap())
-        if reply.kind is Kind.DONE:
-            self._loaded.add(place_of(task))
+        if reply.kind is ReplyKind.DONE:
+            self._loaded.add(reference_here(task))
             return (True, None) if payload is None else _value(task, body)
         return False, _failure(task, reply, body)
 
@@ -211,35 +210,37 @@ _FLAGS = {
 }
 
 
-def _value(task: Task[Any], body: bytes) -> Outcome:
+def _value(task: AnyTask, body: bytes) -> Outcome:
     try:
         return True, pickle.loads(body)
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-        return False, _refusal(task, "the result", tell(error))
+        return False, _refusal(task, "the result", report_of(error))
 
 
-def _failure(task: Task[Any], reply: Reply, body: bytes) -> BaseException:
-    if reply.kind is Kind.UNGUARDED:
+def _failure(task: AnyTask, reply: Reply, body: bytes) -> BaseException:
+    if reply.kind is ReplyKind.UNGUARDED:
         return UnguardedMainError(reply.what)
-    told = reply.told
-    assert told is not None
-    if reply.kind is Kind.NOT_LOADED:
-        return WorkerLoadError(task.name, str(place_of(task)), f"{told.kind}: {told.text}", told.trace)
-    if reply.kind is Kind.REFUSED:
-        return _refusal(task, reply.what, told)
-    return _noted(_exception(task, told, body), told.trace)
+    error = reply.error
+    assert error is not None
+    if reply.kind is ReplyKind.NOT_LOADED:
+        return WorkerLoadError(
+            task.name, str(reference_here(task)), f"{error.kind}: {error.text}", error.trace
+        )
+    if reply.kind is ReplyKind.REFUSED:
+        return _refusal(task, reply.what, error)
+    return _noted(_exception(task, error, body), error.trace)
 
 
-def _exception(task: Task[Any], told: Told, body: bytes) -> BaseException:
+def _exception(task: AnyTask, report: ErrorReport, body: bytes) -> BaseException:
     try:
         error = pickle.loads(body) if body else None
     except BaseException:  # noqa: BLE001 - as for a value
         error = None
-    return error if isinstance(error, BaseException) else RemoteError(task.name, *told)
+    return error if isinstance(error, BaseException) else RemoteError(task.name, *report)
 
 
-def _refusal(task: Task[Any], what: str, told: Told) -> BaseException:
-    return _noted(BoundaryError(task.name, what, *told), told.trace)
+def _refusal(task: AnyTask, what: str, report: ErrorReport) -> BaseException:
+    return _noted(BoundaryError(task.name, what, *report), report.trace)
 
 
 def _noted(error: BaseException, trace: str) -> BaseException:
@@ -249,9 +250,9 @@ def _noted(error: BaseException, trace: str) -> BaseException:
     return error
 
 
-def _culprit(task: Task[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _culprit(task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     """Return which argument can't be pickled."""
-    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    given: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
     for argument, value in given:
         try:
             pickle.dumps(value, pickle.HIGHEST_PROTOCOL)

@@ -1,20 +1,25 @@
-"""State in memory: the facts of one run, gone with it."""
+"""State in memory: the facts of one run, which are lost with the process."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from cascade.adapters.state.keys import FrameKey, NodeKey
     from cascade.graph.path import StructurePath
 
+_Fact = TypeVar("_Fact")
+
 
 class InMemoryStateBackend:
-    """Facts by frame, so that forgetting a frame costs what it holds."""
+    """The facts of one run, by frame: forgetting a frame costs what it holds.
+
+    Neither clears nor puts recurse, however deep frames are nested.
+    """
 
     def __init__(self, run_id: str = "") -> None:
         self.run_id = run_id
-        self._results: dict[FrameKey, dict[StructurePath, Any]] = {}
+        self._results: dict[FrameKey, dict[StructurePath, object]] = {}
         self._skips: dict[FrameKey, dict[StructurePath, str]] = {}
         self._below: dict[FrameKey, set[FrameKey]] = {}
 
@@ -31,7 +36,7 @@ class InMemoryStateBackend:
         return self._results[key.frame][key.path]
 
     def let_go(self, key: NodeKey) -> None:
-        """Hold a value no longer that nobody will ask for; that there was one stays known."""
+        """Drop a value that nobody will ask for; `has_result` is still true."""
         results = self._results.get(key.frame)
         if results is not None and key.path in results:
             results[key.path] = None
@@ -51,8 +56,9 @@ class InMemoryStateBackend:
     def clear(self, frame: FrameKey | None = None) -> None:
         """Forget a frame and what lies below it, or everything."""
         if frame is None:
-            for table in (self._results, self._skips, self._below):
-                table.clear()
+            self._results.clear()
+            self._skips.clear()
+            self._below.clear()
             return
         pending = [frame]
         while pending:
@@ -64,8 +70,8 @@ class InMemoryStateBackend:
             self._below[frame.parent].discard(frame)
 
     def _of(
-        self, table: dict[FrameKey, dict[StructurePath, Any]], frame: FrameKey
-    ) -> dict[StructurePath, Any]:
+        self, table: dict[FrameKey, dict[StructurePath, _Fact]], frame: FrameKey
+    ) -> dict[StructurePath, _Fact]:
         facts = table.get(frame)
         if facts is None:
             facts = table[frame] = {}

@@ -23,7 +23,7 @@ from cascade.spec.protocols import Codec
 OF_RUN = NodeDigest(FrameDigest(-1, b"", b""), b"")
 """The key of what belongs to the run itself: its record, and the target that its own loop goes on with."""
 
-_FORMS: dict[Kind, Any] = {
+_FORMS: dict[Kind, object] = {
     Kind.SKIP: str,
     Kind.ROUTES: tuple[int, ...],
     Kind.SIZE: tuple[int],
@@ -99,5 +99,5 @@ class FactCodec:
             record: RunRecord = self._unseal(data, OF_RUN, None, RunRecord)
             return record
 
-    def _unseal(self, data: bytes, key: NodeDigest, kind: Kind | None, form: Any) -> Any:
+    def _unseal(self, data: bytes, key: NodeDigest, kind: Kind | None, form: object) -> Any:
         return msgspec.msgpack.decode(unseal(_VERSION, data, self.bound(key, kind)), type=form)

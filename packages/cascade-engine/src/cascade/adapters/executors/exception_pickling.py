@@ -1,8 +1,8 @@
-"""Exceptions as bytes: they come out as they were, without a second call of their `__init__`.
+"""Exceptions as bytes: they are unpickled as they were, without a second call of their `__init__`.
 
-Python's own way pickles `args` and calls the class with them. That fails for a class whose `__init__` takes something
-else, and changes what the exception says where it only seems to fit. Here the object is made by the `__new__` and the
-`__init__` of the builtin class below it, and gets its own state back.
+Python itself pickles `args` and calls the class with them. That fails for a class whose `__init__` takes other
+arguments, and changes the message of one whose arguments only seem to fit. Here the `__new__` and the `__init__` of the
+builtin base class make the object, and then it gets its own state back.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _HEAP_TYPE = 1 << 9
 
 
 class _Pickler(pickle.Pickler):
-    """Sends exceptions in our way, but those that say themselves how; all else in Python's."""
+    """Pickles exceptions in our way, unless their class has a way of its own; all else in Python's way."""
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: object) -> Any:
         cls = type(value)
         if not issubclass(cls, BaseException):
             return NotImplemented
@@ -47,14 +47,14 @@ def encode_exception(error: BaseException) -> bytes:
 
 
 def _native(cls: type[BaseException]) -> Any:
-    """Return the builtin class that the objects of a class are laid out as."""
+    """Return the builtin base class that decides the memory layout of a class's objects."""
     native: Any = cls
     while native.__flags__ & _HEAP_TYPE:
         native = native.__base__
     return native
 
 
-def _slots_of(error: BaseException) -> dict[str, object]:
+def _slots_of(error: object) -> dict[str, object]:
     """Return what an exception keeps in slots of its class; `BaseException` forgets them."""
     names = [
         name
