@@ -1,4 +1,4 @@
-"""Redis: how the stores reach a server. The client is imported when the first one is made."""
+"""How the stores reach a Redis server. The client library is imported when the first `RedisServer` is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cascade.spec.error_text import error_text
 from cascade.spec.errors import CascadeError, MissingExtraError, StoreError
 
 ANSWER_SECONDS = 4.0
-"""How long a server may take to answer: an error has to be told within 5 seconds."""
+"""How long a server may take to answer: an error has to be raised within 5 seconds."""
 
 
 class RedisServer:
@@ -65,7 +65,7 @@ class RedisServer:
         client = self._clients.get(loop)
         if client is None:
             client = self._clients[loop] = self._connect(self._redis.asyncio)
-        with self._told():
+        with self._store_errors():
             async with asyncio.timeout(ANSWER_SECONDS):
                 yield client
 
@@ -76,11 +76,11 @@ class RedisServer:
         Raises:
             StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
         """
-        with self._told(), self._connect(self._redis) as client:
+        with self._store_errors(), self._connect(self._redis) as client:
             yield client
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         try:
             yield
         except CascadeError:
@@ -110,5 +110,5 @@ class RedisServer:
         """Close the connections of the running loop; those of others end with their loops."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            with self._told():
+            with self._store_errors():
                 await client.aclose()

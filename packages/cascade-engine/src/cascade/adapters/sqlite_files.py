@@ -1,7 +1,7 @@
-"""SQLite files: how the stores open them, which journal is safe, and what a file says that it is.
+"""SQLite files: how the stores open them, which journal is safe, and which program and version a file belongs to.
 
-A file is readable by its owner only, writers wait for each other, and a file of another program or of a newer
-version is refused before anything in it is touched.
+A file is readable by its owner only, and writers wait for each other. A file of another program or of a newer version
+is refused before anything in it is changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cascade.spec.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
 BUSY_SECONDS = 4.0
-"""How long a connection waits for another's lock: an error has to be told within 5 seconds."""
+"""How long a connection waits for another's lock: an error has to be raised within 5 seconds."""
 
 
 class JournalMode(StrEnum):
@@ -78,7 +78,7 @@ def journal_mode(version: tuple[int, int, int]) -> JournalMode:
 
 
 def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -> sqlite3.Connection:
-    """Open a file, made with mode 0600 if it is not there; transactions begin only where they are told to.
+    """Open a file, made with mode 0600 if it is not there; transactions begin only where they are begun explicitly.
 
     The connection may be used from any thread, from one at a time. `EXTRA` is what `FULL` asks for where the journal
     is deleted: give `FULL` for safety from loss of power. With a write-ahead log `OFF` is made `NORMAL`, which waits
@@ -89,7 +89,7 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
     """
     path = os.fspath(path)
     connection = None
-    with told(path):
+    with store_errors(path):
         try:
             _make_private(path)
             connection = sqlite3.connect(
@@ -109,11 +109,11 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
 
 
 @contextmanager
-def looking(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Connection]:
-    """Open a file that is there for reading only, and close it at the end; any error in between is told of the file.
+def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Connection]:
+    """Open an existing file for reading only, and close it at the end. Errors are those of `store_errors`.
 
-    A transaction that a killed process has left half written is taken back, as whoever opens the file next does it.
-    A file of an older version is read as if it were of this one, and stays as it is.
+    A transaction that a killed process has left half written is rolled back, as by whoever opens the file next. A file
+    of an older version is read as if it had been migrated, and stays as it is.
 
     Raises:
         StoreNotFoundError: If there is no such file.
@@ -122,7 +122,7 @@ def looking(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Co
     path = Path(path)
     if not path.is_file():
         raise StoreNotFoundError(str(path), "there is no such file")
-    with told(path):
+    with store_errors(path):
         connection = _connect(path, "ro")
         try:
             if _needs_recovery(connection):
@@ -153,7 +153,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _needs_recovery(connection: sqlite3.Connection) -> bool:
-    """Tell whether a file can't be read before something in it is taken back, which takes more than reading."""
+    """Tell whether a file has a half written transaction, which has to be rolled back: that takes writing."""
     try:
         pragma(connection, "user_version")
     except sqlite3.OperationalError as problem:
@@ -198,7 +198,7 @@ def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: 
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
         StoreError: If it can't be read or written.
     """
-    with told(path), transaction(connection):
+    with store_errors(path), transaction(connection):
         if not is_claimed(connection, path, wanted):
             statements = [*wanted.tables, f"PRAGMA application_id = {wanted.mark}"]
         elif (version := pragma(connection, "user_version")) == wanted.version:
@@ -240,9 +240,9 @@ def select(connection: sqlite3.Connection, query: str, parameters: Sequence[obje
         return cursor.fetchall()
 
 
-def pragma(connection: sqlite3.Connection, told: str) -> Any:
-    """Return what a pragma tells, after it was set if `told` sets it."""
-    ((value,),) = select(connection, f"PRAGMA {told}")
+def pragma(connection: sqlite3.Connection, statement: str) -> Any:
+    """Return the value of a pragma; `statement` is its name, or sets it: `journal_mode = wal`."""
+    ((value,),) = select(connection, f"PRAGMA {statement}")
     return value
 
 
@@ -260,8 +260,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Tell what goes wrong with a file as a `StoreError` that names it."""
+def store_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise errors of SQLite and of the file system as a `StoreError` that names the file."""
     try:
         yield
     except (

@@ -1,7 +1,7 @@
 """The large values of a cache, as files beside it.
 
-Each belongs to one entry, which holds a pointer to it. Any number of processes may write: an entry whose file another
-one has just removed is no hit, and is put again.
+Each file belongs to one entry, which has a pointer to it. Any number of processes may write: an entry whose file
+another process has just removed is no hit, and is put again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 from cascade.adapters.sqlite_files import select
 from cascade.adapters.values.pointer import SIZE, Pointer, is_large, is_pointer
 from cascade.adapters.values.value_store import ValueStore
 from cascade.spec.errors import DamagedDataError, StoreError
 
-Row = tuple[Any, ...]
+Row: TypeAlias = tuple[Any, ...]
 
 DIGEST, VALUE = 0, 6
 """Where the digest of the key and the value stand in a row that is put."""
@@ -26,18 +26,18 @@ _POINTERS = "SELECT digest, value FROM entry WHERE length(value) = ?"
 _OF_KEY = f"{_POINTERS} AND digest = ?"
 _BEYOND = f"{_POINTERS} AND number <= ?"
 _LEFT_SECONDS = 3600.0
-"""How old a file is that nothing points to and that no process is about to point to."""
+"""The age from which a file that no entry points to is removed: no process is about to commit its entry."""
 
 
 class CacheFiles:
-    """The files of one cache. All of it is asked in the writing thread."""
+    """The files of one cache. Used in the writing thread alone."""
 
     def __init__(self, store: ValueStore) -> None:
         self._store = store
-        self._gone: set[str] = set()
+        self._obsolete: set[str] = set()
 
-    def inside(self, digest: str, row: Row) -> Row | None:
-        """Return a row with the value that it points to; `None` if that is not there, or not what it was."""
+    def load(self, digest: str, row: Row) -> Row | None:
+        """Return a row with the value that it points to; `None` if the file is missing or changed."""
         try:
             pointer = Pointer.read(row[0])
             data = pointer.check(self._store.get(_name(digest, pointer), pointer.size))
@@ -45,44 +45,44 @@ class CacheFiles:
             return None
         return (data, *row[1:])
 
-    def moved(self, rows: list[Row]) -> list[Row]:
-        """Write files for values that are large, and return the rows with pointers in their places.
+    def write_large(self, rows: list[Row]) -> list[Row]:
+        """Write large values to files, and return the rows with pointers in their places.
 
         Raises:
             StoreError: If a file can't be written.
         """
-        return [self._outside(row) if is_large(row[VALUE]) else row for row in rows]
+        return [self._stored(row) if is_large(row[VALUE]) else row for row in rows]
 
-    def _outside(self, row: Row) -> Row:
+    def _stored(self, row: Row) -> Row:
         pointer = Pointer.to(row[VALUE])
         self._store.put(_name(row[DIGEST], pointer), row[VALUE], safe=False)
         return (*row[:VALUE], bytes(pointer), *row[VALUE + 1 :])
 
     def note_replaced(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-        """Note the files of the entries that these rows replace; before they do, in their transaction."""
-        self._gone = set()
+        """Note the files of the entries that these rows replace; call it before that, in their transaction."""
+        self._obsolete = set()
         kept = set()
         for row in rows:
-            self._gone |= _pointed(select(connection, _OF_KEY, (SIZE, row[DIGEST])))
+            self._obsolete |= _pointed(select(connection, _OF_KEY, (SIZE, row[DIGEST])))
             kept |= _pointed([(row[DIGEST], row[VALUE])])
-        self._gone -= kept
+        self._obsolete -= kept
 
     def note_evicted(self, connection: sqlite3.Connection, beyond: Row) -> None:
-        """Note the files of the entries up to a number; before these go, in their transaction."""
-        self._gone |= _pointed(select(connection, _BEYOND, (SIZE, *beyond)))
+        """Note the files of the entries up to a number; call it before they are deleted, in their transaction."""
+        self._obsolete |= _pointed(select(connection, _BEYOND, (SIZE, *beyond)))
 
     def clean(self) -> None:
-        """Remove the files that are without an entry since the transaction was committed."""
-        for name in self._gone:
+        """Remove the files that were noted; call it after the commit."""
+        for name in self._obsolete:
             self._store.delete(name)
-        self._gone = set()
+        self._obsolete = set()
 
     def sweep(self, connection: sqlite3.Connection) -> None:
         """Note the files that no entry points to, as a process leaves them that was killed."""
         before = time.time() - _LEFT_SECONDS
         left = {name for name, put_at, _ in self._store.names("") if put_at < before}
         if left:
-            self._gone |= left - _pointed(select(connection, _POINTERS, (SIZE,)))
+            self._obsolete |= left - _pointed(select(connection, _POINTERS, (SIZE,)))
 
 
 def _pointed(rows: Iterable[Row]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The cache in Redis: shared by many hosts. Needs the extra `cascade-engine[redis]`.
+"""The cache in Redis, shared by many hosts. Needs the extra `cascade-engine[redis]`.
 
 A value is a hash with its bytes and its times. Of each task, a sorted set holds what was put last.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
@@ -18,8 +17,8 @@ from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 _SHOWN_AFTER = 3600.0
 """Seconds for which a value that has expired is still shown as such."""
 
-_TOLD = ("parts", "stored_at", "expires_at", "rules")
-"""What is told of a value. Those that Cascade 0.1 has put have no `rules`."""
+_METADATA = ("parts", "stored_at", "expires_at", "rules")
+"""The metadata of a value. Those that Cascade 0.1 has put have no `rules`."""
 
 _KEPT_OF_TASK = 1000
 """Values of one task that are listed; older ones can be got all the same."""
@@ -78,7 +77,7 @@ class RedisCacheBackend:
         Raises:
             CodecError: If the codec does not know a part of the value.
         """
-        return Encoded.of(self._codec, float(self._clock()), key, value, ttl, self._store)
+        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
 
     async def _store(self, encoded: Encoded) -> None:
         key, ttl, expires = encoded.key, encoded.ttl, encoded.expires_at
@@ -101,7 +100,7 @@ class RedisCacheBackend:
             await pipe.execute()
 
     async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
-        """Return what is known of a task's values, the one that was put last first.
+        """Return the entries of a task, the last put first.
 
         Raises:
             StoreError: If the server does not answer.
@@ -112,7 +111,7 @@ class RedisCacheBackend:
             digests = await client.zrevrange(self._list_at(task), 0, limit - 1)
             async with client.pipeline(transaction=False) as pipe:
                 for each in digests:
-                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, _TOLD)
+                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, _METADATA)
                 rows = await pipe.execute()
         return [
             found
@@ -131,9 +130,9 @@ class RedisCacheBackend:
         return _bytes(f"{self._prefix}task:{task}")
 
 
-def _entry(digest: bytes, task: str, *told: bytes) -> CacheEntry | None:
+def _entry(digest: bytes, task: str, *metadata: bytes) -> CacheEntry | None:
     try:
-        read: list[Any] = [each.decode("utf-8", "surrogatepass") for each in (digest, *told)]
+        read: list[str] = [each.decode("utf-8", "surrogatepass") for each in (digest, *metadata)]
     except UnicodeDecodeError:
         return None
     return entry_of(read[0], task, read[1], read[2], read[3] or None, read[4])

@@ -1,7 +1,7 @@
-"""The cache in an SQLite file: shared by the processes of one host, kept between them.
+"""The cache in an SQLite file, which the processes of one host share.
 
-Reads are made where they are asked for, since most take less time than it takes to wake a thread; one that would have
-to wait for a writer goes to the writing thread. Puts that come together share a transaction.
+Reads are made in the caller's thread, since most take less time than it takes to wake another one. A read that would
+have to wait for a writer is made in the writing thread. Puts that come together share a transaction.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cascade.adapters.sqlite_files import (
     open_connection,
     pragma,
     select,
-    told,
+    store_errors,
     transaction,
 )
 from cascade.adapters.values.pointer import is_pointer
@@ -51,7 +51,7 @@ FORMAT = Format(
         "CREATE INDEX entry_of_task ON entry (task, number)",
         "CREATE INDEX entry_by_age ON entry (number, size)",
     ),
-    # Cascade 0.1 wrote version 1. What it has put is no hit any more, and is told as what it is.
+    # Cascade 0.1 wrote version 1. Its entries are never hits, and are still listed.
     steps={1: ("ALTER TABLE entry ADD COLUMN rules INTEGER NOT NULL DEFAULT 1",)},
 )
 """`rules` are those by which the digest was made."""
@@ -93,7 +93,7 @@ class SqliteCacheBackend:
         StoreFormatError: If it is not a cache, or was written by a newer version.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public settings
         self,
         path: str | os.PathLike[str],
         codec: Codec | None = None,
@@ -131,7 +131,7 @@ class SqliteCacheBackend:
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
 
     def _check_claimed(self) -> None:
-        with told(self._path):
+        with store_errors(self._path):
             if not is_claimed(self._writer, self._path, FORMAT):
                 raise StoreFormatError(
                     self._path, f"is empty, and no {FORMAT.name}", "give the path of another file"
@@ -146,11 +146,11 @@ class SqliteCacheBackend:
         """
         row = await self._read(_fetch_one, _GET, (key.digest,))
         if row is not None and isinstance(row[0], bytes) and is_pointer(row[0]):
-            row = await asyncio.wrap_future(self._submit(self._files.inside, key.digest, row))
+            row = await asyncio.wrap_future(self._submit(self._files.load, key.digest, row))
         return self._intact(key, row)
 
     def look(self, key: CacheKey) -> Hit | None:
-        """Return what `get` does where that takes no waiting; else, and where something is wrong, `None`."""
+        """Return what `get` would, if that needs no waiting; `None` if it does, or if something is wrong."""
         # Once per cached call that is not made: watched by observatory/benchmarks/bench_durability.py.
         if self._thread is None or not self._reading.acquire(blocking=False):
             return None
@@ -184,7 +184,7 @@ class SqliteCacheBackend:
         Raises:
             CodecError: If the codec does not know a part of the value.
         """
-        return Encoded.of(self._codec, float(self._clock()), key, value, ttl, self._store)
+        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
 
     async def _store(self, encoded: Encoded) -> None:
         key, data = encoded.key, encoded.data
@@ -204,7 +204,7 @@ class SqliteCacheBackend:
         await asyncio.wrap_future(written)
 
     async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
-        """Return what is known of a task's values, the one that was put last first.
+        """Return the entries of a task, the last put first.
 
         Raises:
             StoreError: If the file can't be read.
@@ -247,7 +247,7 @@ class SqliteCacheBackend:
                 raise StoreError(self._path, error_text(problem)) from problem
         except sqlite3.Error as problem:
             raise StoreError(self._path, error_text(problem)) from problem
-        with told(self._path):
+        with store_errors(self._path):
             return await asyncio.wrap_future(self._submit(fetch, self._writer, query, values))
 
     def _write(self) -> None:
@@ -261,13 +261,13 @@ class SqliteCacheBackend:
             return
         try:
             self._bring_up()
-            rows = self._files.moved([row for row, _ in batch])
-            with told(self._path), transaction(self._writer):
+            rows = self._files.write_large([row for row, _ in batch])
+            with store_errors(self._path), transaction(self._writer):
                 self._files.note_replaced(self._writer, rows)
                 self._writer.executemany(_PUT, rows)
                 self._keep_bounds(len(batch), sum(row[_SIZE] for row in rows))
             self._files.clean()
-        except BaseException as problem:  # noqa: BLE001 - told to each who waits
+        except BaseException as problem:  # noqa: BLE001 - raised for each who waits
             for _, written in batch:
                 written.set_exception(problem)
         else:
@@ -275,13 +275,13 @@ class SqliteCacheBackend:
                 written.set_result(None)
 
     def _bring_up(self) -> None:
-        """Bring a file of an older version, which was opened to be looked at only, to this one: it is written now."""
+        """Migrate a file of an older version, which was opened for reading only, before it is written."""
         if self._is_older:
             claim(self._writer, self._path, FORMAT)
             self._is_older = False
 
     def _keep_bounds(self, puts: int, size: int) -> None:
-        """Note what was put; now and then, delete what lies beyond the bounds."""
+        """Count what was put; now and then, delete what exceeds the bounds."""
         puts_left, size_left = self._until_look
         self._until_look = (puts_left - puts, size_left - size)
         if min(self._until_look) > 0:

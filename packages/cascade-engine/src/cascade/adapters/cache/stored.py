@@ -1,4 +1,7 @@
-"""What the caches outside memory have in common: how an entry is written, and read without trust."""
+"""Entries of caches that store bytes: how they are written, and read without trust.
+
+A store holds whatever somebody has put there. What does not fit is treated as missing, never as an error.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ _WHEN = Struct("<d?d").pack  # takes a tenth of the time that the digits of two 
 
 
 def place_of(digest: str, stored_at: float, expires_at: float | None) -> bytes:
-    """Return what the bytes of a value are bound to: the rules of its key, the key, and when it is good."""
+    """Return the store key of a value's bytes: the version of digest rules, the digest of the key, and both times."""
     when = _WHEN(stored_at, expires_at is None, expires_at or 0.0)
     return b"".join((_RULES, digest.encode("utf-8", "surrogatepass"), when))
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A value as a cache stores it, with the times between which it is good: an `EncodedValue`."""
+    """A value as a cache stores it, an `EncodedValue`. It is valid from `stored_at` until `expires_at`, in seconds."""
 
     codec: Codec
     key: CacheKey
@@ -37,17 +40,19 @@ class Encoded:
     def of(
         cls,
         codec: Codec,
-        now: float,
         key: CacheKey,
         value: object,
-        ttl: float | None,
+        times: tuple[float, float | None],
         storing: Callable[[Encoded], Awaitable[None]],
     ) -> Encoded:
         """Encode a value; `storing` puts it into the cache.
 
+        `times` are the time now and the time to live, both in seconds; `None` if it does not expire.
+
         Raises:
             CodecError: If the codec does not know a part of the value.
         """
+        now, ttl = times
         expires = None if ttl is None else float(now + ttl)
         data = codec.encode(value, key=place_of(key.digest, now, expires))
         return cls(codec, key, ttl, now, expires, data, storing)
@@ -65,10 +70,10 @@ class Encoded:
         await self.storing(self)
 
 
-def hit_of(
+def hit_of(  # noqa: PLR0913 - public; the last three are the columns of a row
     codec: Codec, now: float, digest: str, data: object, stored_at: object, expires_at: object
 ) -> Hit | None:
-    """Return the value that a store holds; `None` where it is not good now, is damaged, or names what is gone."""
+    """Return the stored value as a hit; `None` if it is expired, damaged, or refers to something that is gone."""
     if not isinstance(data, bytes) or not isinstance(stored_at, float):
         return None
     if expires_at is not None and not (isinstance(expires_at, float) and stored_at <= now < expires_at):
@@ -84,13 +89,13 @@ def parts_as_text(key: CacheKey) -> str:
     return json.dumps([tuple(part) for part in key.parts])
 
 
-def entry_of(
+def entry_of(  # noqa: PLR0913 - public; these are the columns of a row
     digest: object, task: str, parts: object, stored_at: object, expires_at: object, rules: object
 ) -> CacheEntry | None:
-    """Return what a store holds of an entry; `None` where that is damaged."""
+    """Return the entry of a stored row; `None` if it is damaged."""
     try:
-        told = json.loads(str(parts))
-        read = tuple(KeyPart(PartKind(kind), str(name), str(part)) for kind, name, part in told)
+        found = json.loads(str(parts))
+        read = tuple(KeyPart(PartKind(kind), str(name), str(part)) for kind, name, part in found)
         stored = float(str(stored_at))
         expires = None if expires_at is None else float(str(expires_at))
         made_by = int(str(rules))

@@ -1,7 +1,8 @@
-"""Catalogs: what runs a store holds and how far they came, without their values."""
+"""Catalogs: which runs a store has and how far they came, without their values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,12 +14,15 @@ from cascade.spec.durable import RunStatus
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One run of a store. `began` and `updated` are seconds since the epoch; `error` is the kind of error, if any.
+    """One run of a store.
 
-    `driver` says who drives the run at this moment; it is empty for a run that nobody drives. One that has the status
-    `running` and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of
-    other rules than `DIGEST_RULES` can be looked at, and can't go on. A run whose own data can't be read has the status
-    `DAMAGED`, and is listed among the others.
+    `began` and `updated` are seconds since the epoch. `error` is the type of the error that ended the run, if any.
+    `facts` counts its facts, and `size` the bytes of their values.
+
+    `driver` names the process that drives the run now; it is empty if none does. A run that has the status `running`
+    and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of other
+    rules than `DIGEST_RULES` can be shown, and can't go on. A run whose own data can't be read has the status
+    `DAMAGED`.
     """
 
     run_id: str
@@ -39,24 +43,15 @@ class RunSummary:
         return self.status is RunStatus.RUNNING and not self.driver
 
 
-def summary_of(
-    run_id: object,
-    status: object,
-    task: object,
-    number: object,
-    began: object,
-    updated: object,
-    error: object,
-    rules: object,
-    driver: str,
-    facts: int,
-    size: int,
-) -> RunSummary:
-    """Return what a store tells of a run.
+def summary_of(columns: Sequence[object], driver: str, facts: int, size: int) -> RunSummary:
+    """Return the summary of a run from what a store has of it.
+
+    `columns` are the run's id, status, task, round, begin, last update, error and version of rules.
 
     Raises:
-        ValueError: If a part of it is not what is stored there.
+        ValueError: If one of these is not what is stored there.
     """
+    run_id, status, task, number, began, updated, error, rules = columns
     return RunSummary(
         text(run_id),
         RunStatus(text(status)),
@@ -73,13 +68,13 @@ def summary_of(
 
 
 def damaged_summary(run_id: object, driver: str, facts: int = 0, size: int = 0) -> RunSummary:
-    """Return what is told of a run whose own data can't be read: that it is there, so that it can be deleted."""
+    """Return the summary of a run whose own data can't be read. It is listed, so that it can be deleted."""
     return RunSummary(str(run_id), RunStatus.DAMAGED, "", 0, 0.0, 0.0, "", driver, facts, size)
 
 
 @dataclass(frozen=True, slots=True)
 class FactSummary:
-    """One fact of a run: what it is of, when it was committed, and the bytes that it takes."""
+    """One fact of a run. `at` is when it was committed, in seconds since the epoch; `size` is in bytes."""
 
     round: int
     task: str
@@ -100,7 +95,7 @@ class Catalog(Protocol):
 
         Raises:
             RunNotFoundError: If the store has no such run.
-            RunDamagedError: If what is told of it can't be read.
+            RunDamagedError: If its data can't be read.
         """
 
     def delete(self, run_id: str) -> None:
@@ -117,7 +112,10 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was looked at, and how it is; `remedy` says what to do, and is empty where all is well."""
+    """The result of one check: `subject` is what was checked, `told` how it is.
+
+    `remedy` says what to do; it is empty if all is well.
+    """
 
     subject: str
     told: str
@@ -126,10 +124,10 @@ class Finding:
 
 @runtime_checkable
 class Inspectable(Protocol):
-    """A catalog that can tell how its store is."""
+    """A catalog that can check its store."""
 
     def inspect(self) -> list[Finding]:
-        """Look at the store as a whole: its version, whether it is sound, what its commits survive.
+        """Check the store as a whole: its version, whether it is sound, what its commits survive.
 
         Raises:
             StoreError: If it can't be read.

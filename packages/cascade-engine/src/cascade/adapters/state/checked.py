@@ -1,11 +1,12 @@
-"""What is read of a run, checked in one place: a store holds whatever somebody has put there.
+"""Checks what is read from a store, which holds whatever somebody has put there.
 
-What does not fit is a `ValueError` here, and a `RunDamagedError` for who asked: no run fails with an error of Python's
-own because of what is stored.
+What does not fit is a `ValueError` here. The caller makes a `RunDamagedError` of it: what is stored never makes a run
+fail with an error of Python's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from cascade.adapters.state.digests import SIZE, FrameDigest, NodeDigest
@@ -18,14 +19,15 @@ LARGEST = 2**62
 """The largest number that counts something: a store can keep one more, and many more."""
 
 
-def head_of(
-    status: object, task: object, record: object, number: object, target: object, error: object, rules: object
-) -> Head:
-    """Return what is stored of a run as a whole.
+def head_of(columns: Sequence[object]) -> Head:
+    """Return what a store has of a run as a whole.
+
+    `columns` are status, task, record, round, target, error and version of rules.
 
     Raises:
-        ValueError: If a part is not what is stored there.
+        ValueError: If one of these is not what is stored there.
     """
+    status, task, record, number, target, error, rules = columns
     return Head(
         RunStatus(_of(str, status)),
         _of(str, task),
@@ -37,18 +39,17 @@ def head_of(
     )
 
 
-def fact_of(
-    number: object, frame: object, above: object, node: object, kind: object, value: object
-) -> tuple[NodeDigest, Kind, bytes]:
-    """Return a fact that is stored.
+def fact_of(columns: Sequence[object]) -> tuple[NodeDigest, Kind, bytes]:
+    """Return a fact that a store has.
+
+    `columns` are the round, the frame's digest, the digests above it, the node's digest, the kind and the value.
 
     Raises:
-        ValueError: If a part is not what is stored there.
+        ValueError: If one of these is not what is stored there.
     """
-    place = NodeDigest(
-        FrameDigest(count(number), _digests(frame, 1), _digests(above, 0, 1, 2)), _digests(node, 0, 1)
-    )
-    return place, Kind(_of(int, kind)), _of(bytes, value)
+    number, frame, above, node, kind, value = columns
+    digest = FrameDigest(count(number), _digests(frame, 1), _digests(above, 0, 1, 2))
+    return NodeDigest(digest, _digests(node, 0, 1)), Kind(_of(int, kind)), _of(bytes, value)
 
 
 def count(value: object) -> int:

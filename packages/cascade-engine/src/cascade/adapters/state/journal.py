@@ -11,7 +11,7 @@ from cascade.spec.durable import FactLabel, RunStatus
 from cascade.spec.inputs.words import parse_word
 
 ANSWER_SECONDS = 4.5
-"""How long a journal may take to answer: an error has to be told within 5 seconds."""
+"""How long a journal may take to answer: an error has to be raised within 5 seconds."""
 
 
 class Durability(StrEnum):

@@ -1,4 +1,4 @@
-"""The runs of a Redis server: looked at by their metadata alone."""
+"""The runs in a Redis server, listed by their metadata alone."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cascade.adapters.state.damage import FAULTS, checking
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.redis.redis_health import inspect_server
 from cascade.adapters.state.redis.redis_layout import (
-    DELETE,
     FORMAT,
     PREFIX,
+    FactMetadata,
     RunKeys,
-    Told,
     as_bytes,
     as_text,
     is_value,
     key_of,
+    metadata_field,
     name_of,
     newer_format,
-    told_field,
 )
+from cascade.adapters.state.redis.redis_scripts import DELETE
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
@@ -51,7 +51,7 @@ class RedisCatalog:
             StoreError: If the server can't be read.
         """
         found: list[RunSummary] = []
-        with self._looking() as client:
+        with self._client() as client:
             ids = client.zrevrange(self._keys("").runs, 0, -1)
             for begin in range(0, len(ids), _RUNS_AT_ONCE):
                 some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
@@ -78,7 +78,7 @@ class RedisCatalog:
             StoreError: If the server can't be read.
         """
         keys = self._keys(run_id)
-        with self._looking() as client:
+        with self._client() as client:
             head = client.hmget(keys.head, _HEAD)
             if all(each is None for each in head) and client.zscore(keys.runs, as_bytes(run_id)) is None:
                 raise RunNotFoundError(run_id, self._server.address)
@@ -89,15 +89,15 @@ class RedisCatalog:
                 fields = [[each for each in row if _is_shown(each)] for row in pipe.execute()]
                 for (member, _), row in zip(frames, fields, strict=True):
                     if row:
-                        pipe.hmget(keys.frame(member), [told_field(each) for each in row])
-                told = iter(pipe.execute())
+                        pipe.hmget(keys.frame(member), [metadata_field(each) for each in row])
+                found_metadata = iter(pipe.execute())
         with checking(self._server.address, run_id):
             _summary_of(run_id, head, "")
             found = [
                 self._fact(number, field, data)
                 for (_, number), row in zip(frames, fields, strict=True)
                 if row
-                for field, data in zip(row, next(told), strict=True)
+                for field, data in zip(row, next(found_metadata), strict=True)
                 if data is not None  # deleted since
             ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
@@ -111,7 +111,7 @@ class RedisCatalog:
             StoreError: If the server can't be written.
         """
         keys = self._keys(run_id)
-        with self._looking() as client:
+        with self._client() as client:
             answer = client.eval(
                 DELETE.text,
                 5,
@@ -124,7 +124,7 @@ class RedisCatalog:
             raise RunNotFoundError(run_id, self._server.address)
 
     def inspect(self) -> list[Finding]:
-        """Tell the server's version, and what its persistence keeps.
+        """Return the server's version, and what its persistence keeps.
 
         Raises:
             StoreError: If the server can't be read.
@@ -135,8 +135,8 @@ class RedisCatalog:
         """Do nothing: each look has a connection of its own."""
 
     @contextmanager
-    def _looking(self) -> Iterator[Any]:
-        """Lend a client, after a look at the version of the store.
+    def _client(self) -> Iterator[Any]:
+        """Lend a client, once the version of the store was checked.
 
         Raises:
             StoreFormatError: If a newer version has written it.
@@ -159,17 +159,27 @@ class RedisCatalog:
             return damaged_summary(run_id, driver)
 
     def _fact(self, number: float, field: bytes, data: bytes) -> FactSummary:
-        told = Told.decode(data)
+        metadata = FactMetadata.decode(data)
         return FactSummary(
-            int(number), as_text(told.task), as_text(told.place), key_of(field)[1], told.at, told.size
+            int(number),
+            as_text(metadata.task),
+            as_text(metadata.place),
+            key_of(field)[1],
+            metadata.at,
+            metadata.size,
         )
 
 
 def _summary_of(run_id: str, head: Any, driver: str) -> RunSummary:
-    """Return what a head tells of a run; a `FAULTS` if it is none, or an error of the server stands in its place."""
+    """Return the summary of a run's head.
+
+    Raises:
+        FAULTS: If it is damaged, or an error of the server stands in its place.
+    """
     status, task, number, began, updated, error, facts, size, rules = head
-    told = as_text(status), as_text(task), int(number), float(began), float(updated), as_text(error)
-    return summary_of(run_id, *told, int(rules or 1), driver, int(facts), int(size))
+    times = (float(began), float(updated))
+    columns = (run_id, as_text(status), as_text(task), int(number), *times, as_text(error), int(rules or 1))
+    return summary_of(columns, driver, int(facts), int(size))
 
 
 def _is_shown(field: bytes) -> bool:

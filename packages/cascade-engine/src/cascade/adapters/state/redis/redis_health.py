@@ -1,4 +1,4 @@
-"""What a Redis server's persistence means for the runs that are recorded in it."""
+"""What the persistence of a Redis server means for the runs that are recorded in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ASKS_DISK = (7, 2)
 
 
 def inspect_server(server: RedisServer) -> list[Finding]:
-    """Tell a server's version, and whether its persistence keeps what `durability="sync"` promises.
+    """Return a server's version, and whether its persistence keeps what `durability="sync"` promises.
 
     Raises:
         StoreError: If the server can't be read.
@@ -19,20 +19,20 @@ def inspect_server(server: RedisServer) -> list[Finding]:
     with server.blocking_client() as client:
         version = str(client.info("server")["redis_version"])
         try:
-            told = {**client.config_get("appendonly"), **client.config_get("appendfsync")}
+            settings = {**client.config_get("appendonly"), **client.config_get("appendfsync")}
         except server.refused:
-            told = {}
-    return [Finding("store version", f"Redis {version}"), _persistence(version, told)]
+            settings = {}
+    return [Finding("store version", f"Redis {version}"), _persistence(version, settings)]
 
 
-def _persistence(version: str, told: dict[str, str]) -> Finding:
-    if not told:
+def _persistence(version: str, settings: dict[str, str]) -> Finding:
+    if not settings:
         return Finding(_SUBJECT, "not known: the server refuses CONFIG; durability sync needs appendonly yes")
-    shown = ", ".join(f"{name} {value}" for name, value in told.items())
-    if told.get("appendonly") != "yes":
+    shown = ", ".join(f"{name} {value}" for name, value in settings.items())
+    if settings.get("appendonly") != "yes":
         lost = f"{shown}: runs are lost when the server ends, durability sync is not kept"
         return Finding(_SUBJECT, lost, "set appendonly yes and appendfsync always")
-    when = told.get("appendfsync")
+    when = settings.get("appendfsync")
     if when == "always":
         return Finding(_SUBJECT, f"{shown}: durability sync survives loss of power")
     if when == "everysec" and tuple(map(int, version.split(".")[:2])) >= _ASKS_DISK:

@@ -1,7 +1,8 @@
-"""State in Redis: shared by many hosts. Needs the extra `cascade-engine[redis]`.
+"""State in Redis, shared by many hosts. Needs the extra `cascade-engine[redis]`.
 
-A run is driven by whoever has its lease, which times out unless it is renewed. Each write checks in the same step that
-nobody else has opened the run since: who has lost it can't write any more, however late it notices.
+A run is driven by the process that has its lease, which times out unless it is renewed. Each write checks in the same
+step that nobody else has opened the run since. So a process that has lost the run can't write any more, however late it
+notices that.
 """
 
 from __future__ import annotations
@@ -25,24 +26,20 @@ from cascade.adapters.state.redis.redis_layout import (
     ABOVE,
     FORMAT,
     PREFIX,
-    RELEASE,
-    RENEW,
-    TAKE,
-    WRITE,
+    FactMetadata,
     RunKeys,
-    Script,
-    Told,
     as_bytes,
     as_text,
     frame_from,
     is_value,
     key_of,
     member_of,
+    metadata_field,
     name_of,
     newer_format,
-    told_field,
     value_field,
 )
+from cascade.adapters.state.redis.redis_scripts import RELEASE, RENEW, TAKE, WRITE, Script
 from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError
 from cascade.spec.protocols import Codec
 
@@ -77,7 +74,7 @@ class RedisStateBackend(RecordedState):
         PolicyError: If there is no such durability, or a lease is to last no time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public settings
         self,
         url: str,
         *,
@@ -229,10 +226,9 @@ class RedisJournal:
             await asyncio.sleep(min(left, self._lease_seconds / _LOOKS) + 0.001)
 
     async def _renew(self) -> None:
-        """Renew the lease for as long as it is this journal's; what hinders that is told by the next write."""
-        while (
-            self._is_open
-        ):  # looked at too: in Python 3.11 a cancellation may get lost inside `asyncio.wait_for`
+        """Renew the lease for as long as it is this journal's; if that fails, the next write raises an error."""
+        # Not only until it is cancelled: in Python 3.11 a cancellation may get lost inside `asyncio.wait_for`.
+        while self._is_open:
             await asyncio.sleep(self._lease_seconds / _RENEWALS)
             with suppress(StoreError):
                 if await self._renewed() != 1:
@@ -263,7 +259,7 @@ class RedisJournal:
         with checking(self.store, self._run_id, _ADVICE):
             if not head or int(head.get(b"frames", -1)) != len(frames):
                 raise ValueError("some keys are gone")
-            loaded = head_of(
+            columns = (
                 head[b"status"].decode(),
                 as_text(head[b"task"]),
                 head[b"record"],
@@ -272,6 +268,7 @@ class RedisJournal:
                 as_text(head[b"error"]),
                 int(head.get(b"rules", 1)),
             )
+            loaded = head_of(columns)
             members = [member for member, number in frames if number == loaded.round]
             return Loaded(loaded, [fact async for fact in self._facts(members)])
 
@@ -287,12 +284,12 @@ class RedisJournal:
                 for field, value in found.items():
                     if is_value(field):
                         node, kind = key_of(field)
-                        yield fact_of(*frame, node, int(kind), value)
+                        yield fact_of((*frame, node, int(kind), value))
 
     # Writing
 
     def _written(self, changes: Changes, now: float) -> Iterator[object]:
-        """Return what `WRITE` is told behind the lease."""
+        """Return the arguments of `WRITE` that follow the lease."""
         yield from (as_bytes(self._run_id), repr(now), *self._keys.around_frame)
         yield from (int(changes.anew), "" if changes.rounds is None else changes.rounds)
         head = list(_fields(changes.head))
@@ -383,4 +380,4 @@ def _fields(head: Head) -> Iterator[tuple[str, object]]:
 def _rows(facts: list[Fact], now: float) -> Iterator[object]:
     for fact in facts:
         field = value_field(fact.place, fact.kind)
-        yield from (field, told_field(field), fact.value, Told.of(fact, now).encode())
+        yield from (field, metadata_field(field), fact.value, FactMetadata.of(fact, now).encode())

@@ -1,8 +1,8 @@
 """The large values of one run, as files beside its store.
 
-They lie in a folder of the run's own, where nobody else writes while the run is driven. Each belongs to one row, which
-holds a pointer to it. A file is written before the row is committed, and removed after the row is gone, so that a row
-always has its file; what a process that was killed leaves over is removed when the run goes on.
+They are in a folder of the run, where nobody else writes while the run is driven. Each file belongs to one row, which
+has a pointer to it. A file is written before its row is committed, and removed after its row is deleted: so a row
+always has its file. Files that a killed process has left are removed when the run goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def folder_of(run_id: str) -> str:
 
 
 class RunFiles:
-    """The files of one run. With `safe` they survive the loss of power. All of it is asked in the writer's thread."""
+    """The files of one run. With `safe` they survive the loss of power. Used in the writer's thread alone."""
 
     def __init__(self, store: ValueStore, run_id: str, *, safe: bool) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class RunFiles:
         self._safe = safe
         self._has_files = False
         self._written: set[str] = set()
-        self._gone: set[str] = set()
+        self._obsolete: set[str] = set()
         self._begins_anew = False
 
     def open(self) -> None:
@@ -52,23 +52,23 @@ class RunFiles:
         self._has_files = next(self._store.names(self._folder), None) is not None
 
     def fact(self, place: NodeDigest, kind: Kind, data: bytes) -> tuple[NodeDigest, Kind, bytes]:
-        """Return a fact with the bytes that its row holds or points to."""
-        return place, kind, self._inside(_row_of(place, kind), data) if is_pointer(data) else data
+        """Return a fact with its value, which may be in a file."""
+        return place, kind, self._loaded(_row_of(place, kind), data) if is_pointer(data) else data
 
     def target(self, data: bytes) -> bytes:
-        """Return the bytes of what the run's own loop goes on with."""
-        return self._inside(_TARGET, data)
+        """Return the next target of the run's own loop as bytes, which may be in a file."""
+        return self._loaded(_TARGET, data)
 
-    def _inside(self, row: bytes, data: bytes) -> bytes:
+    def _loaded(self, row: bytes, data: bytes) -> bytes:
         if not is_pointer(data):
             return data
         try:
             pointer = Pointer.read(data)
             return pointer.check(self._store.get(self._name(row, pointer), pointer.size))
         except (DamagedDataError, StoreError):
-            return data  # told when the value is wanted: the run may do without it
+            return data  # an error only when the value is wanted: the run may do without it
 
-    def moved(self, changes: Changes) -> Changes:
+    def write_large(self, changes: Changes) -> Changes:
         """Write files for what is large, and return the changes with pointers in their places.
 
         Raises:
@@ -77,10 +77,10 @@ class RunFiles:
         self._written = set()
         target = changes.head.target
         if target is not None and is_large(target):
-            changes = replace(changes, head=replace(changes.head, target=self._outside(_TARGET, target)))
+            changes = replace(changes, head=replace(changes.head, target=self._stored(_TARGET, target)))
         if any(is_large(fact.value) for fact in changes.facts):
             facts = [
-                fact._replace(value=self._outside(_row_of(fact.place, fact.kind), fact.value))
+                fact._replace(value=self._stored(_row_of(fact.place, fact.kind), fact.value))
                 if is_large(fact.value)
                 else fact
                 for fact in changes.facts
@@ -88,7 +88,7 @@ class RunFiles:
             changes = replace(changes, facts=facts)
         return changes
 
-    def _outside(self, row: bytes, data: bytes) -> bytes:
+    def _stored(self, row: bytes, data: bytes) -> bytes:
         pointer = Pointer.to(data)
         name = self._name(row, pointer)
         self._store.put(name, data, safe=self._safe)
@@ -96,14 +96,16 @@ class RunFiles:
         self._has_files = True
         return bytes(pointer)
 
-    def note_gone(self, connection: sqlite3.Connection, run: int | None, changes: Changes) -> None:
-        """Note which files the changes leave without a row; before they are made, in their transaction."""
-        self._gone = set()
+    def note_obsolete(self, connection: sqlite3.Connection, run: int | None, changes: Changes) -> None:
+        """Note the files that will have no row after these changes; call it before them, in their transaction."""
+        self._obsolete = set()
         self._begins_anew = changes.anew or run is None
         if self._has_files and not self._begins_anew:
-            self._gone = set(self._going(connection, run, changes)) - self._written
+            self._obsolete = set(self._obsolete_names(connection, run, changes)) - self._written
 
-    def _going(self, connection: sqlite3.Connection, run: int | None, changes: Changes) -> Iterator[str]:
+    def _obsolete_names(
+        self, connection: sqlite3.Connection, run: int | None, changes: Changes
+    ) -> Iterator[str]:
         looks: list[tuple[str, tuple[Any, ...]]] = []
         if changes.rounds is not None:
             looks.append((_OF_ROUNDS, (changes.rounds,)))
@@ -116,19 +118,19 @@ class RunFiles:
             yield from self._pointed(connection, _OF_TARGET, (run, SIZE))
 
     def _pointed(self, connection: sqlite3.Connection, query: str, keys: tuple[Any, ...]) -> Iterator[str]:
-        """Give the names of the files that rows point to; what is no such row is none, whatever is in it."""
+        """Yield the names of the files that rows point to. A damaged row points to none."""
         for *row, data in select(connection, query, keys):
             if isinstance(data, bytes) and is_pointer(data):
                 with suppress(TypeError):
                     yield self._name(_row(*row) if row else _TARGET, Pointer.read(data))
 
     def clean(self) -> None:
-        """Remove the files that are without a row since the changes were committed."""
+        """Remove the files that `note_obsolete` has noted; call it after the commit."""
         if self._begins_anew and self._has_files:
             self._keep(self._written)
-        for name in self._gone:
+        for name in self._obsolete:
             self._store.delete(name)
-        self._gone = set()
+        self._obsolete = set()
 
     def sweep(self, connection: sqlite3.Connection, run: int) -> None:
         """Remove the files that no row points to."""

@@ -20,11 +20,11 @@ from cascade.adapters.sqlite_files import (
     claim,
     is_claimed,
     journal_mode,
-    looking,
     open_connection,
+    open_for_reading,
     pragma,
     select,
-    told,
+    store_errors,
     transaction,
 )
 from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
@@ -110,7 +110,7 @@ class SqliteCatalog:
         """
         self._number(run_id)
         lease = FileLease(lock_path(self._path, run_id))
-        with told(self._path):
+        with store_errors(self._path):
             holder = lease.take()
         if holder is not None:
             raise RunActiveError(run_id, str(self._path), holder)
@@ -132,16 +132,16 @@ class SqliteCatalog:
         names = [
             run_id for (run_id,) in self._select("SELECT run_id FROM runs WHERE typeof(run_id) = 'text'")
         ]
-        with told(self._path):
+        with store_errors(self._path):
             driven = any(FileLease(lock_path(self._path, run_id)).is_held() for run_id in names)
-        with looking(self._path, RUNS) as connection:
+        with open_for_reading(self._path, RUNS) as connection:
             version, mode = pragma(connection, "user_version"), pragma(connection, "journal_mode")
             sound = _integrity(connection, driven)
         older = ": the next run that is recorded in it brings it up" if version < RUNS.version else ""
         return [Finding("store version", f"{version} of {RUNS.version}{older}"), _journal(mode), sound]
 
     def _select(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        with looking(self._path, RUNS) as connection:
+        with open_for_reading(self._path, RUNS) as connection:
             return select(connection, query, parameters) if is_claimed(connection, self._path, RUNS) else []
 
     def _rows(self, number: int) -> Iterator[tuple[Any, ...]]:
@@ -171,7 +171,7 @@ class SqliteCatalog:
             number, run_id = head[:2]
             driver = ""
             if isinstance(run_id, str):
-                with told(self._path):
+                with store_errors(self._path):
                     driver = FileLease(lock_path(self._path, run_id)).holder()
             try:
                 summary = _summary_of(head, driver, facts, size + self._beside(run_id))
@@ -192,7 +192,7 @@ class SqliteCatalog:
     def _delete(self, number: int) -> None:
         with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
             claim(connection, self._path, RUNS)
-            with told(self._path):
+            with store_errors(self._path):
                 connection.execute("PRAGMA secure_delete = on")
                 with transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
@@ -209,9 +209,8 @@ def _size(size: int, value: object) -> int:
 
 def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> RunSummary:
     _, run_id, status, task, number, began, updated, error, rules, own = head
-    return summary_of(
-        *(run_id, status, task, number, began, updated, error, rules), driver, facts, own + int(size)
-    )
+    columns = (run_id, status, task, number, began, updated, error, rules)
+    return summary_of(columns, driver, facts, own + int(size))
 
 
 def _journal(mode: str) -> Finding:

@@ -22,7 +22,7 @@ from cascade.adapters.sqlite_files import (
     claim,
     open_connection,
     select,
-    told,
+    store_errors,
     transaction,
 )
 from cascade.adapters.state.checked import fact_of, head_of
@@ -184,7 +184,7 @@ class SqliteJournal:
         return doing.result()
 
     def _open(self, anew: bool) -> Loaded | None:
-        with told(self._path):
+        with store_errors(self._path):
             holder = self._lease.take()
         if holder is not None:
             raise RunActiveError(self._run_id, str(self._path), holder)
@@ -198,7 +198,7 @@ class SqliteJournal:
                 self._path, os.W_OK
             ):  # SQLite tells it with the first commit, when calls were made
                 raise StoreError(str(self._path), "is read-only here")
-            with told(self._path):
+            with store_errors(self._path):
                 self._files.open()
                 loaded = self._read(self._connection, anew)
                 if not safe:
@@ -220,11 +220,11 @@ class SqliteJournal:
             return None
         with checking(self.store, self._run_id):
             self._run, *head = rows[0]
-            loaded = Loaded(head_of(*head), [])
+            loaded = Loaded(head_of(head), [])
             self._files.sweep(connection, rows[0][0])
             loaded.head.target = self._files.target(loaded.head.target or b"")
             loaded.facts.extend(
-                self._files.fact(*fact_of(*row))
+                self._files.fact(*fact_of(row))
                 for row in select(
                     connection,
                     "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
@@ -270,10 +270,10 @@ class SqliteJournal:
 
     def _write(self, changes: Changes, wait: bool = True) -> None:
         assert self._connection is not None
-        changes = self._files.moved(changes)
-        with self._write_lock.held(wait), told(self._path), transaction(self._connection):
+        changes = self._files.write_large(changes)
+        with self._write_lock.held(wait), store_errors(self._path), transaction(self._connection):
             now = time.time()
-            self._files.note_gone(self._connection, self._run, changes)
+            self._files.note_obsolete(self._connection, self._run, changes)
             run = self._head(self._connection, changes, now)
             assert run is not None
             if changes.rounds is not None:
@@ -342,7 +342,7 @@ class SqliteJournal:
         try:
             if self._connection is not None:
                 connection, self._connection = self._connection, None
-                with told(self._path):
+                with store_errors(self._path):
                     connection.close()
         finally:
             self._lease.release()
