@@ -132,7 +132,7 @@ class TaskExecutionFinished(TaskEvent):
     error: str | None = None
     result_preview: str | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each field
         self,
         run_id: str,
         task_id: str,

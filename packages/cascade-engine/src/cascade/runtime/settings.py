@@ -194,8 +194,7 @@ def refuse(call: str, name: str, known: tuple[str, ...]) -> NoReturn:
     Raises:
         UnknownSettingError: Always.
     """
-    # Brings regular expressions of its own, and is wanted only by who has mistyped.
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches  # noqa: PLC0415 - brings regular expressions, and only a mistake needs it
 
     nearest = get_close_matches(name, known, 1)
     homes = [home for home, names in _HOMES.items() if name in names and known is not names]

@@ -28,7 +28,7 @@ from cascade.spec.task import Task
 __all__ = ["Answer", "Before", "ItemCount", "Judgement", "Verdict", "explain"]
 
 
-async def explain(
+async def explain(  # noqa: PLR0913 - what a user may say by keyword
     target: object,
     cache: CacheBackend | str,
     *,
