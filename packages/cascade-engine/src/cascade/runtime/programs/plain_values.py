@@ -108,7 +108,10 @@ def take_given(values: list[Any], begin: int = 0) -> bool:
 
 
 is_simple = none_given(row for row in POLICIES if not row.in_fast_ways)
-"""Tells whether a call with these policies is made by calling its function; a retry begins with a failure."""
+"""Tells whether compiled loops know these policies; a retry begins with a failure."""
+
+is_just_called = none_given(row for row in POLICIES if not row.just_called)
+"""Tells whether a call with these policies, once it may start, is made by calling its function and nothing else."""
 
 
 class Stopped:

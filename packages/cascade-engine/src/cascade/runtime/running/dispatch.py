@@ -14,7 +14,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.jobs import Job
 from cascade.runtime.frames.map_runs import MapRun
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome
-from cascade.runtime.programs.plain_values import AWAITABLE, is_simple
+from cascade.runtime.programs.plain_values import AWAITABLE, is_just_called
 from cascade.runtime.running.flights import Flight
 from cascade.runtime.running.loops import TailCallLoop
 from cascade.runtime.running.recorded_calls import Stretch
@@ -146,8 +146,7 @@ class Starter:
 
     def _needs_nothing(self, job: Job) -> bool:
         """Tell whether no policy of a call has to do with how it is made."""
-        policies = job.policies
-        return policies.retry is None and is_simple(policies)
+        return is_just_called(job.policies)
 
     def _call(self, job: Job) -> None:
         self._run.reports.started(job)

@@ -36,9 +36,12 @@ class PolicyRow:
     """What is true of one policy wherever policies are written, compared or shown.
 
     `method` is how it is chained to a lazy result, and `keyword` checks what `@cs.task(...)` is given for it; each may
-    be missing. With `in_fast_ways` a call that has the policy may still be made without a frame: in a compiled loop, in
-    a batch, or by just calling the function. With `answers` the policy may decide what the node gives, so a record of a
-    run tells its values apart; the others only say how the call is made.
+    be missing. The three questions have no default:
+
+    - `in_fast_ways`: compiled loops know the policy. A tree with another one is run by the scheduler.
+    - `just_called`: once a call with the policy may start, its function is called and nothing else. With another policy
+      the call is an asyncio task of its own, which makes attempts, has a time limit, waits or asks a cache.
+    - `answers`: the policy may decide what the node gives, so the record of a run tells its values apart.
     """
 
     form: Form[Any]
@@ -46,6 +49,7 @@ class PolicyRow:
     keyword: Callable[[Any], object] | None
     _: KW_ONLY
     in_fast_ways: bool
+    just_called: bool
     answers: bool
     name: str = ""
     default: object = None
@@ -69,35 +73,43 @@ class Policies(NamedTuple):
     retry: Annotated[
         RetryPolicy | None,
         # A retry begins with a failure, and goes on from there in a frame.
-        PolicyRow(RetryForm(), "with_retry", as_retry, in_fast_ways=True, answers=False),
+        PolicyRow(RetryForm(), "with_retry", as_retry, in_fast_ways=True, just_called=False, answers=False),
     ] = None
     timeout: Annotated[
         float | None,
-        PolicyRow(SecondsForm(), "with_timeout", check_timeout, in_fast_ways=False, answers=False),
+        PolicyRow(
+            SecondsForm(), "with_timeout", check_timeout, in_fast_ways=False, just_called=False, answers=False
+        ),
     ] = None
     cache: Annotated[
         CachePolicy | None,
-        PolicyRow(CacheForm(), "with_cache", check_cache, in_fast_ways=False, answers=False),
+        PolicyRow(
+            CacheForm(), "with_cache", check_cache, in_fast_ways=False, just_called=False, answers=False
+        ),
     ] = None
     mode: Annotated[
         Mode | None,
-        PolicyRow(ModeForm(), None, parse_mode, in_fast_ways=True, answers=False),
+        PolicyRow(ModeForm(), None, parse_mode, in_fast_ways=True, just_called=True, answers=False),
     ] = None
     constraints: Annotated[
         Constraints | None,
-        PolicyRow(AmountsForm(), "with_constraints", None, in_fast_ways=False, answers=False),
+        PolicyRow(
+            AmountsForm(), "with_constraints", None, in_fast_ways=False, just_called=False, answers=False
+        ),
     ] = None
     conditions: Annotated[
         tuple[object, ...],
-        PolicyRow(EdgesForm(), "run_if", None, in_fast_ways=True, answers=True),
+        PolicyRow(EdgesForm(), "run_if", None, in_fast_ways=True, just_called=True, answers=True),
     ] = ()
     otherwise: Annotated[
         object | Missing,
-        PolicyRow(LiteralForm("`otherwise`"), "run_if", None, in_fast_ways=True, answers=True),
+        PolicyRow(
+            LiteralForm("`otherwise`"), "run_if", None, in_fast_ways=True, just_called=True, answers=True
+        ),
     ] = MISSING
     after: Annotated[
         tuple[object, ...],
-        PolicyRow(EdgesForm(), "after", None, in_fast_ways=True, answers=False),
+        PolicyRow(EdgesForm(), "after", None, in_fast_ways=True, just_called=True, answers=False),
     ] = ()
 
     def with_retry(self, retry: RetryPolicy) -> "Policies":
