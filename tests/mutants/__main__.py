@@ -139,6 +139,7 @@ def _try_all(
             yield case, case.trial("", reach)
         else:
             waiting.append(case)
+    waiting.sort(key=lambda case: case.mutant.name in ledger)  # what is new comes first
     waiting.reverse()
     running: dict[Bench, Case] = {}
     try:

@@ -49,13 +49,15 @@ def candidates(root: Path, path: Path) -> Iterator[Mutant]:
     text = (root / path).read_text(encoding="utf-8")
     left_out = [span for span, _ in unread(ast.parse(text))]
     nodes = [*ast_nodes(get_ast(text))]
+    places: dict[str, list[tuple[int, int]]] = {}
     for name, operator in _operators().items():
-        occurrence = 0
-        for node in nodes:
-            for (line, column), _ in operator.mutation_positions(node):
-                if not any(begin <= (line, column) < end for begin, end in left_out):
-                    yield Mutant(path, name, occurrence, line, column)
-                occurrence += 1
+        # What replaces `+` by something finds the same places, whatever that is; what deletes `-` and `not` doesn't.
+        found = name if "Delete" in name else name.rpartition("_")[0] or name
+        if found not in places:
+            places[found] = [place for node in nodes for place, _ in operator.mutation_positions(node)]
+        for occurrence, (line, column) in enumerate(places[found]):
+            if not any(begin <= (line, column) < end for begin, end in left_out):
+                yield Mutant(path, name, occurrence, line, column)
 
 
 @cache

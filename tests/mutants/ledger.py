@@ -34,6 +34,10 @@ class Ledger:
             return None
         return trial if all(reach.files.get(name) == seen for name, seen in trial.files.items()) else None
 
+    def __contains__(self, mutant: object) -> bool:
+        """Tell whether a mutant was tried before, be it with other tests."""
+        return mutant in self._known
+
     def add(self, trial: Trial) -> None:
         """Write a verdict down."""
         self._known[trial.mutant] = trial
