@@ -51,8 +51,8 @@ def candidates(root: Path, path: Path) -> Iterator[Mutant]:
     nodes = [*ast_nodes(get_ast(text))]
     places: dict[str, list[tuple[int, int]]] = {}
     for name, operator in _operators().items():
-        # What replaces `+` by something finds the same places, whatever that is; what deletes `-` and `not` doesn't.
-        found = name if "Delete" in name else name.rpartition("_")[0] or name
+        # What replaces `+` by something finds the same places, whatever that is.
+        found = name.rpartition("_")[0] if name.startswith("ReplaceBinaryOperator") else name
         if found not in places:
             places[found] = [place for node in nodes for place, _ in operator.mutation_positions(node)]
         for occurrence, (line, column) in enumerate(places[found]):
