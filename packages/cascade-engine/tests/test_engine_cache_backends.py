@@ -417,6 +417,47 @@ async def test_flipped_bits_in_a_file_never_give_another_value() -> None:
     assert sum(hits) > 10_000  # most bits are those of one value, or of none
 
 
+async def test_a_server_forgets_what_has_expired(redis_server: RedisProcess) -> None:
+    """A server is told how long a value is shown: an hour longer than it lives, or for ever, as it was put last."""
+    redis_server.ask(b"FLUSHALL")
+    cache = RedisCacheBackend(redis_server.url)
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        for ttl, least, most in ((60.0, 3_650_000, 3_660_000), (None, -1, -1), (5.0, 3_590_000, 3_605_000)):
+            await cache.put(KEY, 1, ttl)
+            assert least <= client.pttl(f"cascade:cache:value:{KEY.digest}") <= most
+    await cache.close()
+
+
+async def test_a_server_lists_the_last_thousand_values_of_a_task(redis_server: RedisProcess) -> None:
+    """A thousand values of one task are listed, those that were put last; older ones are had all the same."""
+    redis_server.ask(b"FLUSHALL")
+    now = iter(range(10_000))
+    cache = RedisCacheBackend(redis_server.url, clock=lambda: float(next(now)))
+    for number in range(1_003):
+        await cache.put(CacheKey(f"digest {number}", "module.task"), number, None)
+    listed = [entry.key.digest for entry in await cache.entries("module.task", 5_000)]
+    assert listed == [f"digest {number}" for number in range(1_002, 2, -1)]
+    assert await cache.get(CacheKey("digest 0", "module.task")) == Hit(0)
+    await cache.close()
+
+
+async def test_a_hundred_values_of_a_task_are_listed_unless_told_otherwise() -> None:
+    """Who asks a cache for the values of a task and names no limit is given a hundred."""
+    cache = InMemoryCacheBackend()
+    for number in range(102):
+        await cache.put(CacheKey(f"digest {number}", "module.task"), number, None)
+    assert len(await cache.entries("module.task")) == 100
+
+
+async def test_a_value_that_is_put_again_is_no_old_one() -> None:
+    """The value that was neither put nor asked for the longest makes room."""
+    first, second, third = (CacheKey(name, "module.task") for name in ("first", "second", "third"))
+    cache = InMemoryCacheBackend(max_entries=2)
+    for key in (first, second, first, third):
+        await cache.put(key, key.digest, None)
+    assert [await cache.get(key) is not None for key in (first, second, third)] == [True, False, True]
+
+
 async def test_flipped_bits_in_redis_never_give_another_value(redis_server: RedisProcess) -> None:
     """With any of 1,000 bits of the stored fields flipped, each value is intact, a miss, or an error."""
     redis_server.ask(b"FLUSHALL")
