@@ -41,8 +41,6 @@ WHY_OPTIONS = (
     ),
     CommonOption("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
-
-
 """The options of `why` itself, which may stand before the target or behind it."""
 
 
