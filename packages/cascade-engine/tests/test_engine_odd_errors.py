@@ -11,7 +11,7 @@ import pytest
 
 import cascade as cs
 from cascade.runtime import Engine, Event, MessageBus, ResourceReleased, TaskExecutionFinished, TaskRetrying
-from cascade.spec import error_text as texts
+from cascade.spec.calls import error_text as texts
 
 
 @dataclass(frozen=True)

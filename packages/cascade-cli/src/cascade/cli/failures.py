@@ -12,7 +12,7 @@ from cascade.cli.event_log import LogFormat, write_message
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import UnknownParamError
 from cascade.spec import CascadeError, InputError, SpecError
-from cascade.spec.error_text import is_error, message_of, notes_of
+from cascade.spec.calls.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
 
 

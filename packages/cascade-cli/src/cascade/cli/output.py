@@ -14,7 +14,7 @@ import typer
 
 from cascade.cli.result_json import result_json
 from cascade.spec import CascadeError
-from cascade.spec.error_text import error_text
+from cascade.spec.calls.error_text import error_text
 
 
 class ResultFormat(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from cascade.spec.error_text import error_text, is_error, put_traceback, traceback_of
+from cascade.spec.calls.error_text import error_text, is_error, put_traceback, traceback_of
 
 _OURS = (
     "asyncio",

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_redis
-from cascade.spec.error_text import error_text
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import CascadeError, MissingExtraError, StoreError
 
 ANSWER_SECONDS = 4.0

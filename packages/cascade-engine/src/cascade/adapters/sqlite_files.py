@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from cascade.spec.error_text import error_text
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
 BUSY_SECONDS = 4.0

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from cascade.runtime.events import Event
-from cascade.spec.error_text import error_text
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import SpecError
 
 E = TypeVar("E", bound=Event)

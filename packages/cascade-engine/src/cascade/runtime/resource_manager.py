@@ -21,8 +21,15 @@ from cascade.runtime.exceptions import (
     ResourceScopeError,
     ResourceYieldError,
 )
+from cascade.spec.calls.error_text import (
+    add_note,
+    error_text,
+    is_error,
+    notes_of,
+    put_traceback,
+    traceback_of,
+)
 from cascade.spec.common import GIVEN, INPUTS, Contract
-from cascade.spec.error_text import add_note, error_text, is_error, notes_of, put_traceback, traceback_of
 from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Resource, Scope
 

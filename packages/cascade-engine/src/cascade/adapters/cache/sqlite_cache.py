@@ -33,8 +33,8 @@ from cascade.adapters.sqlite_files import (
 )
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from cascade.adapters.executors.locations import Location
-from cascade.spec.error_text import message_of
+from cascade.spec.calls.error_text import message_of
 
 
 class Setup(NamedTuple):

@@ -28,7 +28,7 @@ from cascade.adapters.executors.locations import main_location, odd_locations, r
 from cascade.adapters.executors.messages import ErrorReport, Reply, ReplyKind, Request, Setup, report_of
 from cascade.adapters.executors.places import Place
 from cascade.adapters.executors.waiting import Outcome
-from cascade.spec.error_text import add_note
+from cascade.spec.calls.error_text import add_note
 from cascade.spec.task import AnyTask, TaskReference
 
 _BOOT = (

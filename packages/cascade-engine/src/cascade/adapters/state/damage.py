@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cascade.spec.error_text import error_text
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import CascadeError, DamagedDataError, RunDamagedError
 
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
 from cascade.runtime.explaining.key_differences import KeyDifference
-from cascade.spec.error_text import error_name
+from cascade.spec.calls.error_text import error_name
 
 
 class Verdict(StrEnum):

@@ -27,7 +27,7 @@ from cascade.runtime.events import (
 from cascade.runtime.frames.jobs import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.spec.calls.arguments import find_markers
-from cascade.spec.error_text import add_note, error_text, is_error, notes_of
+from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
 from cascade.spec.internal_tasks import COLLECT
 from cascade.spec.lazy_types import LazyResult

@@ -17,8 +17,8 @@ from cascade.runtime.recording.labels import label_of, label_of_node
 from cascade.runtime.recording.node_digests import in_canonical_order
 from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
+from cascade.spec.calls.error_text import error_name, is_error
 from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
-from cascade.spec.error_text import error_name, is_error
 from cascade.spec.lazy_types import Lazy, LazyResult
 
 if TYPE_CHECKING:

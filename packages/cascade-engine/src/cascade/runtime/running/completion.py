@@ -17,7 +17,7 @@ from cascade.runtime.frames.map_runs import CalledItems, MapRun
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, Awaited, Stopped, given
 from cascade.runtime.running.loops import TailCallLoop
-from cascade.spec.error_text import is_error
+from cascade.spec.calls.error_text import is_error
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 

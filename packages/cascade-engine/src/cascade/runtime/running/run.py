@@ -28,8 +28,8 @@ from cascade.runtime.running.loops import TailCallLoop
 from cascade.runtime.running.map_items import Maps
 from cascade.runtime.running.open_frames import Frames
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
+from cascade.spec.calls.error_text import is_error
 from cascade.spec.durable import DurableStateBackend
-from cascade.spec.error_text import is_error
 from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.task import Task
 

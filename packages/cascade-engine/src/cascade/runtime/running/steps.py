@@ -22,8 +22,8 @@ from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.sharing.single_flight import Computation
+from cascade.spec.calls.error_text import is_error
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
-from cascade.spec.error_text import is_error
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 

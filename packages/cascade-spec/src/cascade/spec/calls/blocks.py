@@ -11,7 +11,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from cascade.spec.error_text import is_error, put_traceback
+from cascade.spec.calls.error_text import is_error, put_traceback
 
 P = ParamSpec("P")
 T = TypeVar("T")

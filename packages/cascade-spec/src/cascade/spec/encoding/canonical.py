@@ -19,8 +19,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from cascade.spec.calls.error_text import error_text
 from cascade.spec.encoding import encoders
-from cascade.spec.error_text import error_text
 from cascade.spec.errors import SpecError, UncacheableError
 from cascade.spec.inputs.files import File
 from cascade.spec.resource import Inject
