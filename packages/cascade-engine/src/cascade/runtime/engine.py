@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self, Unpack
-from weakref import WeakKeyDictionary
 
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
-from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
-from cascade.runtime.exceptions import BlockedLoopWarning, EngineClosedError, EngineLoopError
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.options import checked_options
-from cascade.runtime.protocols import Executor, StateBackendFactory
+from cascade.runtime.protocols import Executor
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.running.run import Run
+from cascade.runtime.running.services import EngineParts
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,
@@ -31,6 +28,7 @@ from cascade.runtime.settings import (
     check_known,
     documented,
 )
+from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
@@ -44,9 +42,6 @@ from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.resource import Resource
 from cascade.spec.targets import made_by
 from cascade.spec.task import Task
-
-BLOCKED_SECONDS = 0.1
-"""A task that holds the event loop for so long while others wait is told of at its second offence."""
 
 
 class Engine:
@@ -69,30 +64,39 @@ class Engine:
         bus, solver = settings.get("bus"), settings.get("solver")
         state = state_of(settings)
         make_cache = cache_maker(settings)
+        preview = _checked_preview(settings.get("preview"))
         self.bus = MessageBus() if bus is None else checked_part("bus", bus, "publish", "hears")
-        self.state_backend_cls: StateBackendFactory = state or InMemoryStateBackend
-        self.preview = _checked_preview(settings.get("preview"))
-        self.placement = Placement(settings.get("executor"), settings.get("executors"))
-        self.executor: Executor = self.placement.default
+        self._placement = Placement(settings.get("executor"), settings.get("executors"))
         solver = NativeSolver() if solver is None else checked_part("solver", solver, "resolve")
-        self.reuse = GraphReuse(self, solver)
-        self.registry = ResourceRegistry()
-        self.capacity = Capacity(_totals(settings.get("system_resources"), settings.get("max_concurrency")))
-        self.mode_of = self.placement.mode_of
-        self.is_inline = self.placement.is_inline
-        self.runs_on_loop = self.placement.runs_on_loop
-        self.executor_of = self.placement.executor_of
-        self.admission = self.placement.admission
-        self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
+        self._reuse = GraphReuse(self._placement, solver)
+        self._registry = ResourceRegistry()
+        totals = _totals(settings.get("system_resources"), settings.get("max_concurrency"))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: dict[asyncio.Task[None], Run] = {}
         self._beginning = 0  # runs that make their first calls and have no driver yet
-        self.turn_ends = 0.0  # when runs that follow each other without a driver owe the event loop its turn
+        self._slice_ends = (
+            0.0  # when runs that follow each other without a driver owe the event loop its turn
+        )
         self._lock = threading.Lock()
         self._closed = False
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
-        self.cache: SharedCache[Job] = SharedCache(cache)
+        self._parts = EngineParts(
+            bus=self.bus,
+            state_factory=state or InMemoryStateBackend,
+            preview=preview,
+            placement=self._placement,
+            reuse=self._reuse,
+            registry=self._registry,
+            capacity=Capacity(totals),
+            cache=SharedCache(cache),
+            watch=BlockedLoopWatch(),
+        )
+
+    @property
+    def executor(self) -> Executor:
+        """What makes the calls of tasks that name no executor of their own."""
+        return self._placement.default
 
     def register(self, resource: Resource) -> None:
         """Make a resource known under its name.
@@ -101,7 +105,7 @@ class Engine:
             SpecError: If it is no resource, or another one of its name is known.
         """
         name = getattr(resource, "name", "")
-        known = self.registry.find(name)
+        known = self._registry.find(name)
         if known is not None and known is not resource:
             raise SpecError(
                 f"two resources are named '{name}'",
@@ -116,7 +120,7 @@ class Engine:
         Raises:
             ResourceNotFoundError: If there is none.
         """
-        return self.registry.provider(name, "the caller")
+        return self._registry.provider(name, "the caller")
 
     def override_resource_provider(self, name: str, resource: Resource) -> None:
         """Let another resource stand in under a name, from the next run on.
@@ -132,7 +136,7 @@ class Engine:
             raise SpecError(
                 f"{resource!r} is registered as a resource", "put @cs.resource on a generator function"
             )
-        self.registry.register(resource, name)
+        self._registry.register(resource, name)
 
     @documented(ENGINE_RUN_SETTINGS)
     async def run(
@@ -155,7 +159,7 @@ class Engine:
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = made_by(target)
         options = checked_options(settings, spec)
-        run = Run(self, options, copy_context())
+        run = Run(self._parts, options, copy_context())
         del options  # as below
         cancelled = None
         try:
@@ -167,9 +171,11 @@ class Engine:
     async def _complete(self, run: Run, target: object) -> asyncio.CancelledError | None:
         """Let a run come to its end; return what the caller was cancelled with meanwhile."""
         self._enter_loop()
-        turn = self.turn_ends
+        slice_ends = self._slice_ends
         try:
-            ended = run.context.run(run.begin, target)
+            ended = run.context.run(run.begin, target, slice_ends)
+            if run.slice_ends:
+                self._slice_ends = run.slice_ends
             driver = None if ended else spawn(run.drive(target), run.context)
             if driver is not None:
                 self._drivers[driver] = run
@@ -177,49 +183,18 @@ class Engine:
             self._beginning -= 1
         if driver is not None:
             return await self._until_done(driver, run)
-        # Many short runs owe the event loop its turns as one long run does; this one may have begun another turn.
-        if self.turn_ends != turn or time.monotonic() > turn:
+        # Many short runs owe the event loop its turns as one long run does; this one may have begun another slice.
+        if self._slice_ends != slice_ends or time.monotonic() > slice_ends:
             await asyncio.sleep(0)
         return None
 
     def stats(self) -> ReuseStats:
         """Return how often structures were built, met again and forgotten."""
-        return self.reuse.stats
+        return self._reuse.stats
 
     def under_way(self) -> list[str]:
         """Return the names of the calls that are under way and are waited for."""
         return [name for run in self._drivers.values() for name in run.under_way()]
-
-    def runs_plainly(self) -> bool:
-        """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
-        return (
-            self.placement.is_local
-            and self.state_backend_cls is InMemoryStateBackend
-            and CONCURRENCY not in self.capacity.totals
-        )
-
-    def is_heard(self) -> bool:
-        """Tell whether somebody listens to what becomes of each call."""
-        hears = self.bus.hears
-        return hears(TaskExecutionStarted) or hears(TaskExecutionFinished) or hears(TaskSkipped)
-
-    @property
-    def needs_references(self) -> bool:
-        """Whether plain functions without a policy may go to another process, and so have to be found there."""
-        return self.placement.needs_references
-
-    def watch_turn(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any]]) -> None:
-        """Warn, once per task and at its second offence, if it held the loop for long while others waited."""
-        if seconds < BLOCKED_SECONDS or asyncio.all_tasks() <= set(own):
-            return
-        self._offences[task] = self._offences.get(task, 0) + 1
-        if self._offences[task] == 2:
-            warnings.warn(
-                f"task '{task.name}' held the event loop for {seconds:.2f} s while others waited; "
-                f'write @cs.task(mode="thread") if it blocks, mode="process" if it computes',
-                BlockedLoopWarning,
-                stacklevel=2,
-            )
 
     async def close(self) -> None:
         """Cancel the runs under way, wait for them, and close what the engine opened."""
@@ -231,9 +206,9 @@ class Engine:
     async def _close(self) -> None:
         if self._drivers:
             await asyncio.wait([*self._drivers])
-        await self.placement.close()
+        await self._placement.close()
         if self._owns_cache:
-            await self.cache.backend.close()
+            await self._parts.cache.backend.close()
 
     async def __aenter__(self) -> Self:
         return self

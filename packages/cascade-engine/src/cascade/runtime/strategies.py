@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cascade.graph.build import build_graph, read_tree
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.structure_keys import structure_key
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.call_tables import Table, make_table
+from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.loop_source import (
     Matcher,
     StraightLine,
@@ -23,14 +24,12 @@ from cascade.runtime.fast.loop_source import (
 )
 from cascade.runtime.fast.matcher import make_matcher
 from cascade.runtime.fast.matcher_source import NotCompilableError
-from cascade.runtime.programs.plain_values import TURN_SECONDS, Lazies
+from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
-from cascade.runtime.running.flights import Course
+from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import LazyResult
-
-if TYPE_CHECKING:
-    from cascade.runtime.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Known:
         Calls that take long gain nothing by being made plainly, and owe the event loop its turns: after three long
         trees in a row the structure is interpreted. One alone may be the machine's doing.
         """
-        self._slow = self._slow + 1 if seconds > TURN_SECONDS else 0
+        self._slow = self._slow + 1 if seconds > SLICE_SECONDS else 0
         if self._slow == 3:
             self.straight = None
         return not self._slow
@@ -129,8 +128,8 @@ class GraphReuse:
     TRIED = 8
     """How many known structures of one root task are tried before the key is computed."""
 
-    def __init__(self, engine: Engine, solver: Solver) -> None:
-        self._engine = engine
+    def __init__(self, placement: Placement, solver: Solver) -> None:
+        self._placement = placement
         self._solver = solver
         self._known: OrderedDict[Hashable, Known] = OrderedDict()
         self._by_root: dict[int, list[Known]] = {}
@@ -181,9 +180,9 @@ class GraphReuse:
         self._misses += 1
         program = compile_program(graph, self._solver.resolve(graph))
         for lazy in _samples(tree):
-            self._engine.placement.check(lazy.task)
-        inline = all(self._engine.is_inline(lazy) for lazy in _samples(tree))
-        on_the_loop = inline or all(self._engine.runs_on_loop(lazy) for lazy in _samples(tree))
+            self._placement.check(lazy.task)
+        inline = all(self._placement.is_inline(lazy) for lazy in _samples(tree))
+        on_the_loop = inline or all(self._placement.runs_on_loop(lazy) for lazy in _samples(tree))
         table = make_table(program) if on_the_loop else None
         structure = program.structure
         course = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cascade.runtime.explaining.key_differences import Change, KeyDifference, closest, key_differences
 from cascade.runtime.explaining.verdicts import Answer, ItemCount, Verdict, failure
-from cascade.runtime.frames.map_runs import Items
+from cascade.runtime.programs.items import Items
 from cascade.spec.caching.file_exists import FileExists
 from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CacheBackend, CachedCall, CacheEntry, CacheKey, CachePolicy, Hit

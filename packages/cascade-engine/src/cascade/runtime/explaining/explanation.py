@@ -14,7 +14,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.explaining.cache_inspector import CacheInspector
 from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict, failure
 from cascade.runtime.flow import FlowManager
-from cascade.runtime.frames.map_runs import Items
+from cascade.runtime.programs.items import Items
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_arguments

@@ -9,7 +9,7 @@ import time
 from bisect import bisect_right
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import PlainStructure, sources_of
 from cascade.runtime.fast.stretches import (
@@ -20,12 +20,11 @@ from cascade.runtime.fast.stretches import (
     unneeded_after,
     unneeded_in_windows,
 )
+from cascade.runtime.frames.reports import Reports
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
 from cascade.runtime.programs.program import Program
+from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.spec.calls.missing import MISSING
-
-if TYPE_CHECKING:
-    from cascade.runtime.running.run import Run
 
 _END = attrgetter("end")
 
@@ -35,6 +34,13 @@ class Paused:
 
 
 PAUSED = Paused()
+
+
+class CallReport(NamedTuple):
+    """To whom the calls of a tree are reported, and the number of the tree in its run."""
+
+    reports: Reports
+    serial: int
 
 
 class Table:
@@ -64,13 +70,13 @@ class Table:
         self._unneeded = forget(self._links, self._stretches, together)
         self._users: list[tuple[int, ...]] | None = None
 
-    def call(self, lazies: Lazies, run: Run, values: list[Any]) -> Any:
+    def call(self, lazies: Lazies, time_slice: TimeSlice, values: list[Any]) -> Any:
         """Make the calls in the plan's order and return the target's value, which is the last.
 
         `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
-        `Stopped` at a call that raises or gives a lazy result, and `PAUSED` when the run's turn is over.
+        `Stopped` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over.
         """
-        clock, ends, short, size = time.monotonic, run.turn_ends, self.SHORT_SECONDS, len(self._program)
+        clock, ends, short, size = time.monotonic, time_slice.ends, self.SHORT_SECONDS, len(self._program)
         place, now, long = len(values), clock(), True
         index = bisect_right(self._stretches, place, key=_END)
         while place < size:
@@ -85,7 +91,7 @@ class Table:
                 return self.stopped(values, error, stretch.begin)
             before, now = now, clock()
             if now > ends and self._looks_each_time:
-                run.note_overrun(lazies[stretch.first].task, now)
+                time_slice.note_overrun(lazies[stretch.first].task, now)
             place = stretch.end
             if place == whole.end and not has_lazy:
                 for places, nothing in self._unneeded[index]:
@@ -98,10 +104,10 @@ class Table:
             index += place == whole.end
         return values[-1]
 
-    def call_heard(self, lazies: Lazies, run: Run, values: list[Any], serial: int) -> Any:
-        """Make the calls as `call` does, and tell of each; `serial` is the tree's number in its run."""
+    def call_heard(self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], report: CallReport) -> Any:
+        """Make the calls as `call` does, and tell of each."""
         # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
-        reports, clock, ends, target = run.reports, time.monotonic, run.turn_ends, self._program.target
+        (reports, serial), clock, target = report, time.monotonic, self._program.target
         suffix = f"@{serial}" if serial else ""
         calls = zip(self._program.order, self._links, self._unneeded_after_each(), strict=True)
         for node, link, unneeded in islice(calls, len(values), None) if values else calls:
@@ -115,8 +121,8 @@ class Table:
             except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
                 return self.stopped(values, error, len(values), began)
             now = clock()
-            if now > ends:
-                run.note_overrun(lazy.task, now)
+            if now > time_slice.ends:
+                time_slice.note_overrun(lazy.task, now)
             if GIVEN[type(value)]:
                 value = given(value)
             values.append(value)
@@ -125,7 +131,7 @@ class Table:
             for place in unneeded:
                 values[place] = None
             reports.plain_finished(task_id, name, now - began, value)
-            if (now > ends or run.ended) and node != target:
+            if now > time_slice.ends and node != target:  # a listener may have cut it short
                 return PAUSED
         return values[-1]
 

@@ -18,7 +18,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.fast.matcher_source import MatchWriter, NotCompilableError
 from cascade.runtime.fast.symbolic import Act, Turning, rehearse
 from cascade.runtime.frames.holding import SETTLED, Holding
-from cascade.runtime.frames.map_runs import call_map
+from cascade.runtime.programs.items import call_map
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, given, is_simple
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route

@@ -1,6 +1,6 @@
-"""Rehearsals: what a frame would do, found out by letting one do it with symbols for values.
+"""Rehearsals: what a tree's demand would do, found out by letting it do so with symbols for values.
 
-The order of calls, skips and routes comes from `Frame` itself, so code written after a rehearsal has no order of its
+The order of calls, skips and routes comes from `Demand` itself, so code written after a rehearsal has no order of its
 own.
 """
 
@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from cascade.adapters.state import InMemoryStateBackend
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
+from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.events import SkipReason
-from cascade.runtime.frames.frame import Frame
+from cascade.runtime.frames.demand import Demand
 from cascade.runtime.programs.program import Program
 from cascade.spec.lazy_types import LazyResult
-
-if TYPE_CHECKING:
-    from cascade.runtime.running.loops import TailCallLoop
 
 
 class Turning(NamedTuple):
@@ -46,7 +43,7 @@ def rehearse(
     acts: list[Act] = []
     state = _Symbols(program, decisions)
     key = FrameKey(None, None, FrameKind.ROUND, 0)
-    frame = Frame(key, 0, cast("TailCallLoop", None), program, lazies, state)
+    frame = Demand(key, program, lazies, state)
     ready: list[tuple[int, int]] = []
 
     def take() -> None:

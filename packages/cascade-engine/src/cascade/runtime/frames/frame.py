@@ -1,106 +1,88 @@
-"""Frames: one tree that is being run. Work is driven by demand from its target, and nothing here recurses."""
+"""Frames: the trees of one run that are in progress, the loops that they are rounds of, and their calls.
+
+Data only: the parts in `cascade.runtime.running` act on it. A loop stands in the place of a call, or of the run itself;
+its round is a frame; each node of the frame that is called is a job, in whose place another loop may stand.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from cascade.adapters.state.keys import FrameKey, NodeKey
-from cascade.graph.tree import NO_CALL, Choice
-from cascade.runtime.events import SkipReason
-from cascade.runtime.flow import FlowManager
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
+from cascade.graph.nodes import Node
+from cascade.graph.path import StructurePath
+from cascade.graph.tree_views import node_id, node_name, node_of
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
-from cascade.runtime.frames.holding import Holding
+from cascade.runtime.frames.demand import Demand
+from cascade.runtime.frames.ready_calls import ReadyCalls
+from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
-from cascade.spec.calls.missing import MISSING
+from cascade.runtime.resolvers import resolve_arguments
+from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.lazy_types import LazyResult
+from cascade.spec.policies.declared import Policies
 from cascade.spec.protocols import StateBackend
-
-if TYPE_CHECKING:
-    from cascade.runtime.running.loops import TailCallLoop
-    from cascade.runtime.running.recorded_calls import Stretch
+from cascade.spec.task import Task
 
 
-class Stage(IntEnum):
-    """How far a node of a frame has come."""
+class Loop:
+    """The rounds that stand in the place of one call, or of the run itself (`job` is `None`).
 
-    IDLE = 0
-    WAITING = 1
-    READY = 2
-    STARTED = 3
-    SETTLED = 4
-
-
-class Role(IntEnum):
-    """What a node that is waited for means to the one that waits; a router's selector has its `Choice` instead."""
-
-    PLAIN = 0
-    CONDITION = 1
-
-
-class Frame:
-    """The nodes of one tree, what each still waits for, and who waits for it.
-
-    `ready` and `skipped` hold what the last steps brought about, for the run to take.
+    One frame at a time: it is closed and forgotten before the next one opens. `target` is what is to be run next, or is
+    run now. `computation` is that of the cache key which the loop's value will fill: that of a run's first target,
+    whose frame is gone by then.
     """
 
     __slots__ = (
-        "_broken",
-        "_conditions_left",
-        "_holding",
-        "_missing",
-        "_stages",
-        "_state",
-        "_waiters",
-        "_work",
-        "atomic_dependencies",
-        "failed",
-        "flow",
-        "key",
-        "lazies",
-        "loop",
-        "program",
-        "ready",
-        "routed",
-        "serial",
-        "skipped",
-        "stretch",
-        "values",
+        "atomic",
+        "computation",
+        "frame",
+        "job",
+        "met",
+        "recovered",
+        "returned_by",
+        "round",
+        "target",
     )
 
+    def __init__(self, job: Job | None, target: LazyResult[Any]) -> None:
+        self.job = job
+        self.target = target
+        self.frame: Frame | None = None
+        self.computation: Computation[Job] | None = None
+        self.recovered = False
+        self.atomic = ""  # the atomic resource that its rounds depend on
+        self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these depend on one
+        self.returned_by = ""  # the name of the task whose call has returned the target
+        self.round = 0
+
+    @property
+    def frame_key(self) -> FrameKey:
+        """The key of the current round's facts."""
+        key = None if self.job is None else self.job.key
+        return FrameKey(key and key.frame, key and key.path, FrameKind.ROUND, self.round)
+
+    def give_up(self) -> None:
+        """Leave the cache keys that the loop's value was to fill to others."""
+        for computation in (self.computation, None if self.job is None else self.job.computation):
+            if computation is not None:
+                computation.give_up()
+
+
+class Frame(Demand):
+    """One tree in progress: the current round of its loop. `serial` is its number in the run."""
+
+    __slots__ = ("atomic_dependencies", "loop", "recorded_calls", "serial")
+
     def __init__(
-        self,
-        key: FrameKey,
-        serial: int,
-        loop: TailCallLoop,
-        program: Program,
-        lazies: list[LazyResult[Any]],
-        state: StateBackend,
+        self, loop: Loop, serial: int, program: Program, lazies: Lazies, state: StateBackend
     ) -> None:
-        self.key = key
-        self.serial = serial
+        super().__init__(loop.frame_key, program, lazies, state)
         self.loop = loop
-        self.program = program
-        self.lazies = lazies
-        self.flow = FlowManager(program, state, key)
+        self.serial = serial
         self.atomic_dependencies: AtomicDependencies | None = None  # if something of it may depend on one
-        self.failed = False
-        self.ready: list[int] = []
-        self.skipped: list[tuple[int, SkipReason]] = []
-        self.stretch: Stretch | None = None
-        self.values: dict[int, Any] | None = None  # if all calls are plain: the values so far
-        self._state = state
-        self._stages = bytearray(len(program))
-        self._missing = [0] * len(program)
-        self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
-        self._conditions_left: dict[int, int] = {}
-        self._holding: Holding | None = None
-        self.routed: Callable[[int, Choice, int | None], None] | None = None
-        self._broken: dict[int, Exception] = {}
-        # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
-        self._work: deque[int] = deque()
+        self.recorded_calls: ReadyCalls | None = None  # if they are made directly
 
     def let_go(self) -> None:
         """Let go of what is run here: the run has ended, and an error may know this frame for longer."""
@@ -110,167 +92,106 @@ class Frame:
 
     def let_go_of_parts(self) -> None:
         """Let go of what knows this frame in turn; nothing of it is under way."""
-        self.routed = self.stretch = self.values = None
-        self._broken.clear()
+        self.recorded_calls = None
+        super().let_go_of_parts()
 
-    def free_values(self, let_go: Callable[[NodeKey], None]) -> None:
-        """Let go of values that nothing needs any more, from the beginning on."""
-        key, paths = self.key, self.program.paths  # not the frame, which holds this
-        self._holding = Holding(self.program, self._stages, lambda node: let_go(NodeKey(key, paths[node])))
 
-    def node_key(self, node: int) -> NodeKey:
-        """Return the key of a node's facts."""
-        return NodeKey(self.key, self.program.paths[node])
+class Job:
+    """One node of a frame that is to be called."""
+
+    __slots__ = ("began", "computation", "ended", "frame", "position", "started", "told")
+
+    def __init__(self, frame: Frame, position: int) -> None:
+        self.frame = frame
+        self.position = position
+        self.started = False
+        self.told = False  # how it has ended
+        self.began = 0.0
+        self.ended = 0.0
+        self.computation: Computation[Job] | None = None
 
     @property
-    def finished(self) -> bool:
-        """Whether the target has settled; nothing else is under way then."""
-        return self._stages[self.program.target] == Stage.SETTLED
+    def lazy(self) -> LazyResult[Any]:
+        """The lazy result that records the call."""
+        return self.frame.lazies[self.position]
 
-    def begin(self, settled: Iterable[int], under_way: Iterable[int] = ()) -> None:
-        """Demand the target; some nodes are settled already, their facts are recorded, and some are under way."""
-        for node in settled:
-            self._stages[node] = Stage.SETTLED
-        for node in under_way:
-            self._stages[node] = Stage.READY
-        if self._holding is not None:
-            for node in settled:
-                self._holding.begin_with(node)
-        self._work.append(self.program.target)
-        self._pump()
+    @property
+    def task(self) -> Task[Any]:
+        """The task that is called."""
+        return self.lazy.task
 
-    def note_started(self, node: int) -> None:
-        """Note that a node's call has begun."""
-        self._stages[node] = Stage.STARTED
+    @property
+    def policies(self) -> Policies:
+        """How the call is to be made."""
+        return self.lazy.policies
 
-    def settle(self, node: int) -> None:
-        """Note that the facts of a node are recorded, or that it has failed and has none."""
-        self._note_settled(node)
-        self._pump()
+    @property
+    def node(self) -> Node:
+        """The node, as an executor sees it."""
+        return node_of(self.lazy, self.position, self.path)
 
-    def settle_all(self, nodes: Iterable[int]) -> None:
-        """Note that the facts of these nodes are recorded."""
-        for node in nodes:
-            self._note_settled(node)
-        self._pump()
+    @property
+    def path(self) -> StructurePath:
+        """The node's place in its tree."""
+        return self.frame.program.paths[self.position]
 
-    def note_made(self, node: int) -> None:
-        """Note that a call needs its inputs no more: another tree has come in its place."""
-        if self._holding is not None:
-            self._holding.made(node)
+    @property
+    def task_id(self) -> str:
+        """The id for events: that of the node, with the frame's number behind it where that is not the first."""
+        serial = self.frame.serial
+        return f"{node_id(self.position)}@{serial}" if serial else node_id(self.position)
 
-    def _note_settled(self, node: int) -> None:
-        self._stages[node] = Stage.SETTLED
-        self._work.append(~node)
-        if self._holding is not None:
-            self._holding.settled(node)
+    @property
+    def name(self) -> str:
+        """The name for events and errors."""
+        return node_name(self.lazy)
 
-    def broken(self, node: int) -> Exception | None:
-        """Return what judging a node's conditions raised."""
-        return self._broken.get(node)
+    @property
+    def key(self) -> NodeKey:
+        """The key of the call's facts."""
+        return self.frame.node_key(self.position)
 
-    def left_out(self) -> Iterator[tuple[int, SkipReason]]:
-        """Give the nodes that were never demanded, and why."""
-        return self.flow.left_out(lambda node: self._stages[node] != Stage.IDLE)
+    @property
+    def suffix(self) -> str:
+        """What follows the place in texts for people: the item, of a map."""
+        return ""
 
-    def never_started(self) -> Iterator[int]:
-        """Give the nodes that have neither started nor been skipped, in the plan's order."""
-        return (node for node in self.program.order if self._stages[node] < Stage.STARTED)
+    @property
+    def where(self) -> str:
+        """The place for error notes."""
+        return str(self.path)
 
-    def _pump(self) -> None:
-        work = self._work
-        while work:
-            node = work.popleft()
-            if node < 0:
-                self._tell_dependents(~node)
-            elif self._stages[node] == Stage.IDLE:
-                self._demand(node)
+    @property
+    def is_target(self) -> bool:
+        """Whether this is the call that its frame stands for."""
+        return self.position == self.frame.program.target
 
-    def _demand(self, node: int) -> None:
-        """Demand what comes first for a node: what it is ordered after, its conditions, or else its inputs."""
-        if self.program.calls[node] is NO_CALL and not self.program.sequenced:
-            self._stages[node] = Stage.READY  # it waits for nothing
-            self.ready.append(node)
-            return
-        self._stages[node] = Stage.WAITING
-        for each in self.program.predecessors[node]:
-            self._wait(node, each, Role.PLAIN)
-        conditions = self.program.calls[node].conditions
-        if conditions:
-            self._conditions_left[node] = sum(self._wait(node, each, Role.CONDITION) for each in conditions)
-            if not self._conditions_left[node]:
-                self._judge_conditions(node)
-        else:
-            self._demand_inputs(node)
-        if not self._missing[node]:
-            self._decide(node)
+    @property
+    def resources(self) -> list[str]:
+        """The names of the resources that the call takes."""
+        return self.frame.program.resources[self.position]
 
-    def _demand_inputs(self, node: int) -> None:
-        call = self.program.calls[node]
-        for each in self.program.inputs[node]:
-            self._wait(node, each, Role.PLAIN)
-        for choice in call.choices():
-            if not self._wait(node, choice.selector, choice):
-                self._demand_route(node, choice)
+    def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments; without `resources`, injections stay as they are."""
+        call = self.frame.program.calls[self.position]
+        return resolve_arguments(self.lazy, call, self.frame.flow.value, resources)
 
-    def _demand_route(self, node: int, choice: Choice) -> None:
-        route = self.flow.chosen_route(choice)
-        if self._holding is not None:
-            self._holding.chose(node, choice, route)
-        if self.routed is not None:
-            self.routed(node, choice, route)
-        if route is not None:
-            self._wait(node, route, Role.PLAIN)
+    def note_started(self) -> None:
+        """Note that the call has begun."""
+        self.started = True
+        self.frame.note_started(self.position)
 
-    def _wait(self, node: int, on: int, role: Role | Choice) -> bool:
-        """Let a node wait for another one, which is demanded; return whether there is anything to wait for."""
-        stage = self._stages[on]
-        if stage == Stage.SETTLED:
-            return False
-        self._missing[node] += 1
-        self._waiters.setdefault(on, []).append((node, role))
-        if stage == Stage.IDLE:
-            self._work.append(on)
-        return True
+    @property
+    def outer(self) -> Job | None:
+        """The call in whose place this one's tree stands; `None` in the run's own tree."""
+        return self.frame.loop.job
 
-    def _tell_dependents(self, settled: int) -> None:
-        for node, role in self._waiters.pop(settled, ()):
-            if role is Role.CONDITION:
-                self._conditions_left[node] -= 1
-                if not self._conditions_left[node]:
-                    self._judge_conditions(node)
-            elif isinstance(role, Choice):
-                self._demand_route(node, role)
-            self._missing[node] -= 1
-            if not self._missing[node]:
-                self._decide(node)
-
-    def _judge_conditions(self, node: int) -> None:
-        try:
-            hold = self.flow.conditions_hold(node)
-        except Exception as error:  # noqa: BLE001 - the truth of a value is the user's own code
-            self._broken[node] = error
-        else:
-            if hold:
-                self._demand_inputs(node)
-
-    def _decide(self, node: int) -> None:
-        """All that a node demanded has settled: it is ready, or skipped and settled itself."""
-        values = self.values
-        if values is not None and all(map(values.__contains__, self.program.inputs[node])):
-            self._stages[node] = Stage.READY
-            self.ready.append(node)
-            return
-        reason = None if node in self._broken else self.flow.verdict(node)
-        if reason is None:
-            self._stages[node] = Stage.READY
-            self.ready.append(node)
-            return
-        key = self.node_key(node)
-        self._state.mark_skipped(key, reason)
-        if reason is SkipReason.CONDITION_FALSE:
-            otherwise = self.lazies[node].policies.otherwise
-            if otherwise is not MISSING:
-                self._state.put_result(key, otherwise)
-        self.skipped.append((node, reason))
-        self._note_settled(node)
+    def is_inside(self, owner: Job) -> bool:
+        """Tell whether this call is a part of what stands in the place of `owner`, or is that call itself."""
+        current: Job | None = self
+        while current is not None:
+            computation = current.frame.loop.computation
+            if current is owner or (computation is not None and computation.owner is owner):
+                return True
+            current = current.outer
+        return False

@@ -1,140 +1,72 @@
-"""Maps at run time: one call per item, in order, with results in order."""
+"""Maps in progress: which items have begun and which are done. One call per item, in order."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
+from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
-from cascade.runtime.frames.jobs import ItemJob, Job
-from cascade.runtime.programs.plain_values import TURN_SECONDS, take_given
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.programs.items import Items, Ordering
 from cascade.spec.calls.arguments import fill
 from cascade.spec.lazy_types import MappedLazyResult
-from cascade.spec.task import as_items, check_lengths
-
-ITEMS_A_LOOK = 128
-"""After so many plain calls the clock is looked at."""
 
 
-Ordering = Callable[[Any], Any]
-"""What gives an input of a map in an order that is the same in every process."""
+class ItemJob(Job):
+    """One item of a map."""
 
+    __slots__ = ("atomic", "index", "mapping")
 
-class Items:
-    """The items of one map: the arguments of each call, those that they share computed once.
+    def __init__(self, mapping: MapRun, index: int) -> None:
+        super().__init__(mapping.job.frame, mapping.job.position)
+        self.mapping = mapping
+        self.index = index
+        self.atomic = ""  # the atomic resource that what stands in its place depends on
 
-    Raises:
-        MapError: If an input that was lazy gives no iterable, or a string.
-        MapLengthError: If the inputs have unequal lengths.
-    """
+    @property
+    def task_id(self) -> str:
+        """The id of the map with the item's index."""
+        return f"{super().task_id}[{self.index}]"
 
-    __slots__ = ("_args", "_columns", "_kwargs", "_task", "size")
+    @property
+    def outer(self) -> Job | None:
+        """The map that this is an item of."""
+        return self.mapping.job
 
-    def __init__(
-        self,
-        lazy: MappedLazyResult[Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        in_order: Ordering | None = None,
-    ) -> None:
-        self._task = lazy.task
-        self._args = args
-        self._kwargs = kwargs
-        self._columns: dict[int | str, list[Any]] = {
-            argument: as_items(lazy.task, argument, value if in_order is None else in_order(value))
-            for argument in lazy.mapped
-            for value in [args[argument] if isinstance(argument, int) else kwargs[argument]]
-        }
-        check_lengths(lazy.task, self._columns)
-        self.size = len(next(iter(self._columns.values())))
+    @property
+    def key(self) -> NodeKey:
+        """An item is the root of a frame of its own."""
+        return NodeKey(self.frame_key, ROOT)
 
-    def arguments(self, index: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments of one item."""
-        args: list[Any] = list(self._args)
-        kwargs = dict(self._kwargs)
-        for argument, column in self._columns.items():
-            if isinstance(argument, int):
-                args[argument] = column[index]
-            else:
-                kwargs[argument] = column[index]
-        return tuple(args), kwargs
+    @property
+    def frame_key(self) -> FrameKey:
+        """The frame that the item's facts lie in."""
+        return FrameKey(self.frame.key, self.path, FrameKind.ITEM, self.index)
 
-    def call(self, ends: float) -> tuple[list[Any], BaseException | None]:
-        """Call as many items as there is time for until `ends`; return their values in order.
+    @property
+    def where(self) -> str:
+        """The place for error notes."""
+        return f"{self.path}{self.suffix}"
 
-        Also returns what the next item raised, if one did.
-        """
-        # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
-        values: list[Any] = []
-        call, columns = self._plain_call()
-        try:
-            while len(values) < self.size and time.monotonic() < ends:
-                some = slice(len(values), len(values) + ITEMS_A_LOOK)
-                if len(columns) == 1:
-                    for item in columns[0][some]:
-                        values.append(call(item))  # noqa: PERF401 - an error leaves what came before
-                else:
-                    for each in zip(*[column[some] for column in columns], strict=True):
-                        values.append(call(*each))  # noqa: PERF401 - as above
-        except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
-            return values, error
-        return values, None
+    @property
+    def suffix(self) -> str:
+        """The index of the item."""
+        return f", item {self.index}"
 
-    def _plain_call(self) -> tuple[Callable[..., Any], list[list[Any]]]:
-        """Return what is called for each item, and the lists of its positional arguments."""
-        task = self._task
-        if len(self._columns) == 1 == len(self._args) + len(self._kwargs):
-            ((argument, column),) = self._columns.items()
-            if argument == 0 or task.positional[:1] == (argument,):
-                return task.func, [column]
-        by_place = [column for argument, column in self._columns.items() if isinstance(argument, int)]
-        named = [name for name in self._columns if isinstance(name, str)]
-        prefix = self._args[: len(self._args) - len(by_place)]
-        fixed = {name: value for name, value in self._kwargs.items() if name not in self._columns}
-        following = task.positional[len(self._args) :][: len(named)]
-        if set(named) == set(following):
-            # What is mapped comes right behind what is given by position, so all of it can be.
-            columns = [*by_place, *(self._columns[name] for name in following)]
-            return (partial(task.func, *prefix, **fixed) if prefix or fixed else task.func), columns
+    @property
+    def is_target(self) -> bool:
+        """An item stands for its map only with all the others."""
+        return False
 
-        def call(index: int) -> Any:
-            args, kwargs = self.arguments(index)
-            return task.func(*args, **kwargs)
+    def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the item's arguments."""
+        return self.mapping.arguments(self.index, resources)
 
-        return call, [list(range(self.size))]
-
-
-class CalledItems:
-    """How far plain calls of a map's items came: what the first ones have given, and what the next one raised."""
-
-    __slots__ = ("error", "first", "items")
-
-    def __init__(self, items: Items, first: list[Any], error: BaseException | None) -> None:
-        self.items = items
-        self.first = first
-        self.error = error
-
-    def take_error(self) -> BaseException | None:
-        """Return what the next item raised, and keep it no longer: its traceback leads to those who hold this."""
-        error, self.error = self.error, None
-        return error
-
-
-def call_map(
-    lazy: MappedLazyResult[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[Any] | CalledItems:
-    """Call the items of a map one after the other, for one turn at the most.
-
-    Returns their values if that is the map's value; how far they came if there is more to do.
-    """
-    items = Items(lazy, args, kwargs)
-    called = CalledItems(items, *items.call(time.monotonic() + TURN_SECONDS))
-    has_lazy = take_given(called.first)
-    return (
-        called.first if called.error is None and len(called.first) == items.size and not has_lazy else called
-    )
+    def note_started(self) -> None:
+        """Note that the item's call has begun; the map's own node has before."""
+        self.started = True
 
 
 class MapRun:

@@ -24,7 +24,7 @@ from cascade.runtime.events import (
     TaskRetrying,
     TaskSkipped,
 )
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
@@ -55,7 +55,7 @@ class Reports:
         preview: Preview | None,
         interrupt: Callable[[BaseException], None],
     ) -> None:
-        self._bus = bus
+        self.bus = bus
         self._interrupt = interrupt
         self._run_id = run_id
         self._preview = preview
@@ -65,30 +65,30 @@ class Reports:
     def run_started(self, target: LazyResult[Any], params: Mapping[str, object]) -> None:
         """A run begins."""
         self._run_started = True
-        if self._bus.hears(RunStarted):
+        if self.bus.hears(RunStarted):
             self._publish(RunStarted(self._run_id, _target_names(target), tuple(params)))
 
     def run_finished(self, duration: float, error: BaseException | None) -> None:
         """A run has ended; one whose target could not be run has never begun."""
-        if self._run_started and self._bus.hears(RunFinished):
+        if self._run_started and self.bus.hears(RunFinished):
             status = Status.SUCCEEDED if error is None else _status_of(error)
             self._publish(RunFinished(self._run_id, status, duration, _text(error)))
 
     def started(self, job: Job) -> None:
         """A call begins."""
         job.note_started()
-        if self._bus.hears(TaskExecutionStarted):
+        if self.bus.hears(TaskExecutionStarted):
             self._publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
         job.began = time.monotonic()  # the listeners' time is not the call's
 
     def plain_started(self, task_id: str, name: str) -> None:
         """A call begins that is made without a job."""
-        if self._bus.hears(TaskExecutionStarted):
+        if self.bus.hears(TaskExecutionStarted):
             self._publish(TaskExecutionStarted(self._run_id, task_id, name))
 
     def plain_finished(self, task_id: str, name: str, duration: float, value: object) -> None:
         """A call that was made without a job has given a value."""
-        if self._bus.hears(TaskExecutionFinished):
+        if self.bus.hears(TaskExecutionFinished):
             shown = None if self._preview is None else self._shown(value)
             succeeded = Status.SUCCEEDED
             self._publish(
@@ -97,7 +97,7 @@ class Reports:
 
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""
-        if not self._bus.hears(TaskExecutionFinished):
+        if not self.bus.hears(TaskExecutionFinished):
             return
         duration = (job.ended or time.monotonic()) - job.began
         if isinstance(outcome, Failed):
@@ -123,18 +123,18 @@ class Reports:
         return None
 
     def _publish(self, event: Event) -> None:
-        interrupt = self._bus.deliver(event)
+        interrupt = self.bus.deliver(event)
         if interrupt is not None:
             self._interrupt(interrupt)
 
     def skipped(self, job: Job, reason: SkipReason) -> None:
         """A call is not made."""
-        if self._bus.hears(TaskSkipped):
+        if self.bus.hears(TaskSkipped):
             self._publish(TaskSkipped(self._run_id, job.task_id, job.name, reason))
 
     def retrying(self, job: Job, attempt: int, max_attempts: int, wait: float, error: Exception) -> None:
         """An attempt has failed, and another one follows."""
-        if self._bus.hears(TaskRetrying):
+        if self.bus.hears(TaskRetrying):
             text = error_text(error)
             self._publish(
                 TaskRetrying(self._run_id, job.task_id, job.name, attempt, max_attempts, wait, text)
@@ -142,12 +142,12 @@ class Reports:
 
     def blocked(self, job: Job, reason: str) -> None:
         """A call waits for capacity."""
-        if self._bus.hears(TaskBlocked):
+        if self.bus.hears(TaskBlocked):
             self._publish(TaskBlocked(self._run_id, job.task_id, job.name, reason))
 
     def uncached(self, job: Job, problem: Exception | str) -> None:
         """A call is made, or its value kept, without the cache; told once for each task and kind of problem."""
-        if not self._bus.hears(CacheBypassed):
+        if not self.bus.hears(CacheBypassed):
             return
         told = (job.task, problem if isinstance(problem, str) else type(problem))
         if told not in self._bypassed:  # the items of a map would all say the same
@@ -158,9 +158,9 @@ class Reports:
     def resource(self, resource: Resource, error: BaseException | None, opened: bool) -> None:
         """A resource was opened or released."""
         if opened:
-            if self._bus.hears(ResourceAcquired):
+            if self.bus.hears(ResourceAcquired):
                 self._publish(ResourceAcquired(self._run_id, resource.name, resource.scope))
-        elif self._bus.hears(ResourceReleased):
+        elif self.bus.hears(ResourceReleased):
             self._publish(ResourceReleased(self._run_id, resource.name, resource.scope, _text(error)))
 
     def annotate(self, error: BaseException, job: Job) -> None:

@@ -14,9 +14,6 @@ from cascade.spec.policies.declared import POLICIES
 from cascade.spec.policies.generated import none_given
 from cascade.spec.source.references import find_loaded, reference_of
 
-TURN_SECONDS = 0.01
-"""For how long inline calls may follow each other before the event loop gets its turn."""
-
 Lazies = list[LazyResult[Any]]
 """The lazy results of one tree, in the order of its program."""
 

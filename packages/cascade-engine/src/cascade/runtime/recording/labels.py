@@ -8,8 +8,7 @@ from cascade.graph.path import StructurePath
 from cascade.spec.durable import FactLabel
 
 if TYPE_CHECKING:
-    from cascade.runtime.frames.frame import Frame
-    from cascade.runtime.frames.jobs import Job
+    from cascade.runtime.frames.frame import Frame, Job
     from cascade.runtime.programs.program import Program
 
 _STEPS_SHOWN = 6

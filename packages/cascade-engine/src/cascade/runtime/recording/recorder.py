@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cascade.adapters.state.damage import as_damage
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
-from cascade.runtime.frames.jobs import ItemJob
+from cascade.runtime.frames.map_runs import ItemJob
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
@@ -23,8 +23,7 @@ from cascade.spec.lazy_types import Lazy, LazyResult
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Choice
-    from cascade.runtime.frames.frame import Frame
-    from cascade.runtime.frames.jobs import Job
+    from cascade.runtime.frames.frame import Frame, Job
     from cascade.runtime.frames.map_runs import MapRun
     from cascade.runtime.resource_manager import ResourceRegistry
     from cascade.runtime.strategies import Prepared

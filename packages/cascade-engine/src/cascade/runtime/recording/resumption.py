@@ -27,7 +27,7 @@ from cascade.spec.lazy_types import ParamLazyResult
 
 if TYPE_CHECKING:
     from cascade.graph.tree import Tree
-    from cascade.runtime.frames.jobs import Job
+    from cascade.runtime.frames.frame import Job
     from cascade.runtime.options import RunOptions
     from cascade.runtime.resource_manager import ResourceRegistry
     from cascade.runtime.strategies import Prepared

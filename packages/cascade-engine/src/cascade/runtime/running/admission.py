@@ -1,4 +1,4 @@
-"""Checks: what can be known to be wrong before the first node of a structure runs."""
+"""Admission: what can be known to be wrong before the first node of a structure runs, and the start of the run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.locations import check_reference
 from cascade.graph.tree import Call, Injected
+from cascade.runtime.events import RunStarted
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
+from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.services import Services
+from cascade.runtime.strategies import Prepared
 from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
@@ -18,35 +22,119 @@ from cascade.spec.policies.declared import NO_POLICIES
 from cascade.spec.policies.mode import Mode
 
 if TYPE_CHECKING:
-    from cascade.runtime.engine import Engine
+    from cascade.runtime.recording.recorder import Recorder
 
 
-def check_structure(
-    engine: Engine, program: Program, lazies: list[LazyResult[Any]], inputs: Mapping[str, object]
-) -> None:
-    """Check what a structure needs against what the engine has and the run was given.
+class Admission:
+    """Checks each structure before its first node runs, and tells once that the run begins."""
 
-    Raises:
-        CascadeError: The one that names the first thing that can't work.
-    """
-    declared = WorkflowSpec()
-    for position in range(len(program)) if engine.needs_references else program.needs_check:
-        lazy, call = lazies[position], program.calls[position]
-        if call.slots or call.defaults:
-            _check_resources(engine, lazy, call)
-            for contract in engine.registry.contracts(call.resources()):
-                declared.add(contract)
-                contract.read(inputs)
-        if isinstance(lazy, ParamLazyResult):
-            declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
-            lazy.contract.read(inputs)
-        mode = engine.mode_of(lazy)
-        if mode is Mode.PROCESS:
-            check_reference(lazy.task)
-        if lazy.policies is not NO_POLICIES:
-            if lazy.policies.timeout is not None and mode is Mode.INLINE:
-                raise InlineTimeoutError(lazy.task.name)
-            resolve_needs(lazy, call, None, engine.capacity.totals)
+    __slots__ = (
+        "_bus",
+        "_capacity",
+        "_options",
+        "_placement",
+        "_recording",
+        "_registry",
+        "_reports",
+        "announced",
+    )
+
+    def __init__(self, services: Services) -> None:
+        self._bus = services.reports.bus
+        self._capacity = services.capacity
+        self._options = services.options
+        self._placement = services.placement
+        self._recording = services.recording
+        self._registry = services.registry
+        self._reports = services.reports
+        self.announced = False
+
+    def may_announce_later(self, program: Program) -> bool:
+        """Tell whether it is all the same when it is told that the run begins: nobody hears it, no input is there."""
+        options = self._options
+        if program.needs_check or options.params or options.spec is not None:
+            return False
+        return not self._bus.hears(RunStarted)
+
+    def announce(self, target: LazyResult[Any], lazies: Lazies) -> None:
+        """Check the inputs against the first structure, and tell that the run begins; once in a run.
+
+        Raises:
+            CascadeError: If an input is unknown, missing or of another type.
+        """
+        if not self.announced:
+            self._check_inputs(lazies)
+            self._report_start(target)
+
+    def check(self, prepared: Prepared, atomic: str = "") -> None:
+        """Check that a structure can be run, before its first node; all of it depends on the resource `atomic`.
+
+        Raises:
+            CascadeError: If it can't.
+        """
+        program, lazies = prepared.program, prepared.lazies
+        if not self.announced:
+            self._check_inputs([lazies[position] for position in program.params])
+        self._check_structure(program, lazies)
+        if self._recording is not None:
+            self._recording.check_loops(prepared, atomic)
+        if not self.announced:
+            self._report_start(lazies[program.target])
+
+    def check_recorded(self, prepared: Prepared, recording: Recorder) -> None:
+        """Check the first structure of a recorded run, before its record is opened.
+
+        Raises:
+            CascadeError: If it can't be run.
+        """
+        self._check_inputs(prepared.lazies)
+        self._check_structure(prepared.program, prepared.lazies)
+        recording.check_loops(prepared)
+
+    def _report_start(self, target: LazyResult[Any]) -> None:
+        self.announced = True
+        self._reports.run_started(target, self._options.params)
+
+    def _check_inputs(self, lazies: Lazies) -> None:
+        check_inputs(lazies, self._options.spec, self._options.params, self._registry.contracts())
+
+    def _check_structure(self, program: Program, lazies: Lazies) -> None:
+        """Check what a structure needs against what the engine has and the run was given.
+
+        Raises:
+            CascadeError: The one that names the first thing that can't work.
+        """
+        declared, inputs = WorkflowSpec(), self._options.params
+        for position in range(len(program)) if self._placement.needs_references else program.needs_check:
+            lazy, call = lazies[position], program.calls[position]
+            if call.slots or call.defaults:
+                self._check_resources(lazy, call)
+                for contract in self._registry.contracts(call.resources()):
+                    declared.add(contract)
+                    contract.read(inputs)
+            if isinstance(lazy, ParamLazyResult):
+                declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
+                lazy.contract.read(inputs)
+            mode = self._placement.mode_of(lazy)
+            if mode is Mode.PROCESS:
+                check_reference(lazy.task)
+            if lazy.policies is not NO_POLICIES:
+                if lazy.policies.timeout is not None and mode is Mode.INLINE:
+                    raise InlineTimeoutError(lazy.task.name)
+                resolve_needs(lazy, call, None, self._capacity.totals)
+
+    def _check_resources(self, lazy: LazyResult[Any], call: Call) -> None:
+        wanted_by = f"task '{lazy.task.name}'"
+        for name in call.resources():
+            if name not in GIVEN:
+                self._registry.opening_order(name, wanted_by)
+        if isinstance(lazy, MappedLazyResult):
+            for slot, source in zip(call.slots, call.sources, strict=True):
+                if isinstance(source, Injected) and slot.argument in lazy.mapped:
+                    raise SpecError(
+                        f"{wanted_by} is mapped over an injected resource in '{slot}'",
+                        "inject it as the default of a parameter, or fix it with .partial(...)",
+                    )
 
 
 def check_inputs(
@@ -80,17 +168,3 @@ def check_inputs(
 
 def _contracts_in(lazies: Iterable[LazyResult[Any]]) -> list[Any]:
     return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
-
-
-def _check_resources(engine: Engine, lazy: LazyResult[Any], call: Call) -> None:
-    wanted_by = f"task '{lazy.task.name}'"
-    for name in call.resources():
-        if name not in GIVEN:
-            engine.registry.opening_order(name, wanted_by)
-    if isinstance(lazy, MappedLazyResult):
-        for slot, source in zip(call.slots, call.sources, strict=True):
-            if isinstance(source, Injected) and slot.argument in lazy.mapped:
-                raise SpecError(
-                    f"{wanted_by} is mapped over an injected resource in '{slot}'",
-                    "inject it as the default of a parameter, or fix it with .partial(...)",
-                )

@@ -1,46 +1,96 @@
-"""Settling: what calls bring about: values, failures, next targets."""
+"""Completion: turns the outcome of a call into its node's value, failure or skip, or into the next round of a loop."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cascade.adapters.spawning import spawn
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import MapItemSkippedError, ProvisionalValueError, TaskCancelledError
-from cascade.runtime.frames.frame import Frame
-from cascade.runtime.frames.jobs import ItemJob, Job
-from cascade.runtime.frames.map_runs import CalledItems, MapRun
+from cascade.runtime.exceptions import MapItemSkippedError, ProvisionalValueError
+from cascade.runtime.fast.loop_source import MISS, StoppedLine
+from cascade.runtime.frames.frame import Frame, Job, Loop
+from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.missing_inputs import missing_error
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, Awaited, Stopped, given
-from cascade.runtime.running.loops import TailCallLoop
+from cascade.runtime.programs.items import CalledItems
+from cascade.runtime.programs.plain_values import (
+    AWAITABLE,
+    LAZY_TYPES,
+    Awaited,
+    Stopped,
+    take_given,
+)
+from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.services import Services
+from cascade.spec.calls.arguments import has_types
 from cascade.spec.calls.error_text import is_error
+from cascade.spec.compose import as_target
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
-    from cascade.runtime.running.run import Run
     from cascade.runtime.sharing.single_flight import Computation
 
 
-class Settler:
-    """Takes in how the calls of one run have ended, and lets their places have that for a value."""
+class Completion:
+    """Takes in how the calls of one run have ended, and lets their places have that for a value.
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.failures: list[Exception] = []
+    `filing` are the asyncio tasks that put values into the cache.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_cache",
+        "_calling",
+        "_ending",
+        "_ends",
+        "_frames",
+        "_has_atomic",
+        "_inbox",
+        "_loops",
+        "_maps",
+        "_options",
+        "_recording",
+        "_registry",
+        "_reports",
+        "_state",
+        "filing",
+    )
+
+    def __init__(
+        self, services: Services, ends: CallEnds, calling: Calling, maps: MapItems, loops: Loops
+    ) -> None:
+        self._admission = loops.admission
+        self._cache = services.cache
+        self._calling = calling
+        self._ending = services.ending
+        self._ends = ends
+        self._frames = loops.frames
+        self._has_atomic = services.registry.has_atomic
+        self._inbox = services.inbox
+        self._loops = loops
+        self._maps = maps
+        self._options = services.options
+        self._recording = services.recording
+        self._registry = services.registry
+        self._reports = services.reports
+        self._state = services.state
         self.filing: set[asyncio.Task[None]] = set()
-        self.filed: deque[Job] = deque()
+
+    # What a call has given
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Take in how a call has ended; one that ends in an asyncio task of its own has told of that there."""
         try:
             if not job.told:
-                outcome = self.end(job, outcome)
+                outcome = self._ends.end(job, outcome)
             if isinstance(outcome, Returned):
                 self._go_on_with(job, outcome.value)
             elif isinstance(outcome, Known):
@@ -52,60 +102,6 @@ class Settler:
                 outcome
             )  # the traceback of an error that came up in here has this frame: they would be a cycle
 
-    def end(self, job: Job, outcome: Outcome) -> Outcome:
-        """Record how a call has ended and tell of it, at the moment when it has; return how it counts.
-
-        What that brings about is for the run's own asyncio task, which takes it in in its turn.
-        """
-        run = self._run
-        if run.ended and not job.started:
-            return outcome  # it is told of as one that never started
-        job.told = True
-        if isinstance(outcome, Known):
-            job.note_started()
-            run.reports.skipped(job, SkipReason.CACHE_HIT)
-            return outcome
-        if isinstance(outcome, Returned):
-            if GIVEN[type(outcome.value)]:
-                outcome = Returned(given(outcome.value))
-            if run.recording is not None:
-                outcome = self._recorded(run.recording, job, outcome)
-        elif not run.ended and is_error(outcome.error, asyncio.CancelledError):
-            outcome = Failed(_stray(job, outcome.error))
-        if not job.started:
-            run.reports.started(job)
-        run.reports.finished(job, outcome)
-        try:
-            return outcome
-        finally:
-            del outcome  # as above
-
-    def _recorded(self, recording: Recorder, job: Job, outcome: Returned) -> Outcome:
-        """Record what a call has returned, also if the run is ending; return how the call counts."""
-        try:
-            if self._run.ended:
-                recording.keep_late(job, outcome.value)
-            elif isinstance(outcome.value, LazyResult):
-                recording.keep_target(job, outcome.value)
-            else:
-                recording.keep_result(job, outcome.value)
-        except CascadeError as error:
-            return Failed(error)
-        return outcome
-
-    def take_over(self, frame: Frame, node: int, stopped: Stopped) -> None:
-        """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
-        job = Job(frame, node)
-        job.note_started()
-        job.began = stopped.began or time.monotonic()
-        error = stopped.take_error()
-        if isinstance(stopped.value, CalledItems):
-            self._run.maps.take_over(MapRun(job, stopped.value.items), stopped.value)
-        elif error is not None and isinstance(job.lazy, MappedLazyResult):
-            self.fail(job, error)  # its inputs are at fault, and a retry is for its items
-        else:
-            self.called(job, stopped.value, error)
-
     def called(self, job: Job, value: object, failure: BaseException | None) -> None:
         """Take in a plain call that gave `value`, or failed."""
         if failure is None:
@@ -113,28 +109,26 @@ class Settler:
         else:
             self.fail_plain(job, failure)
 
-    def called_in_stretch(self, job: Job, value: object, failure: BaseException | None, ended: float) -> Job:
-        """Take in a plain call of a stretch that has to go the general way."""
+    def called_recorded(self, job: Job, value: object, failure: BaseException | None) -> None:
+        """Take in a plain call of a recorded frame that has to go the general way."""
         job.note_started()
-        self._run.starter.called_at = ended
         if failure is None:
             self.returned(job, value)
         else:
             self.fail(job, failure)
-        return job
 
     def returned(self, job: Job, value: object) -> None:
         """Take in what a call has given that was made here and now."""
         if isinstance(value, Awaited) or AWAITABLE[type(value)]:
-            self._run.starter.await_value(job, value.work if isinstance(value, Awaited) else value)
+            self._calling.await_value(job, value.work if isinstance(value, Awaited) else value)
         else:
             self.take(job, Returned(value))
 
     def _go_on_with(self, job: Job, value: object) -> None:
-        if self._run.has_atomic and job.resources:
+        if self._has_atomic and job.resources:
             self._note_atomic(job)
-        if self._run.recording is not None:
-            self._go_on_recorded(self._run.recording, job, value)
+        if self._recording is not None:
+            self._go_on_recorded(self._recording, job, value)
             return
         if not isinstance(value, LazyResult):
             self.succeed(job, value)
@@ -142,21 +136,20 @@ class Settler:
         if not job.is_target:
             if not isinstance(job, ItemJob):
                 job.frame.note_made(job.position)
-            self._run.frames.queue_loop(
-                TailCallLoop(self._run, job, value)
-            )  # not begun here: trees may nest without end
+            self._frames.queue_loop(Loop(job, as_target(value)))  # not begun here: trees may nest without end
             return
+        loop = job.frame.loop
         try:
-            job.frame.loop.next_round(job, value)
+            self._advance(self._loops.begin_round(job, value))
         except BaseException as error:
-            job.frame.loop.give_up()
+            loop.give_up()
             if not is_error(error, CascadeError):
                 raise
             self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
 
     def _note_atomic(self, job: Job) -> None:
         """Note that a call, and all in whose place it stands, rest on an atomic resource: they fill no cache key."""
-        atomic = self._run.engine.registry.atomic_among(job.resources)
+        atomic = self._registry.atomic_among(job.resources)
         each: Job | None = job if atomic else None
         while each is not None:
             for computation in (each.computation, each.frame.loop.computation):
@@ -171,91 +164,235 @@ class Settler:
             return
         atomic = recording.atomic_of(job)
         if job.is_target:
-            loop = job.frame.loop
-            loop.begin_round(job, value)
+            loop = self._loops.begin_round(job, value)
             recording.commits.hold(partial(self.advance, loop))
         else:
-            loop = TailCallLoop(self._run, job, value)
-            recording.commits.hold(partial(self._run.frames.queue_loop, loop))
+            loop = Loop(job, as_target(value))
+            recording.commits.hold(partial(self._frames.queue_loop, loop))
         if atomic:
             loop.atomic = atomic
             loop.met.add(job.task)
 
-    def advance(self, loop: TailCallLoop) -> None:
+    # Loops and their frames
+
+    def advance(self, loop: Loop) -> None:
         """Let a loop run its next rounds; a tree that can't be run fails the call in whose place it stands."""
         try:
-            loop.advance()
+            self._advance(loop)
         except CascadeError as error:
             if loop.job is not None:
                 self.fail_unreported(loop.job, error)
-            elif self._run.options.finish and self._run.frames.announced:
-                self.failures.append(error)
-                self._run.ended = True
+            elif self._options.finish and self._admission.announced:
+                self._ending.failures.append(error)
+                self._ending.ended = True
             else:
-                self._run.stop(error)
+                self._ending.stop(error)
         except BaseException:
             loop.give_up()
             raise
 
-    def settle_loop(self, loop: TailCallLoop, value: object) -> None:
+    def _advance(self, loop: Loop) -> None:
+        came = self._loops.advance(loop)
+        if came is MISS:
+            return
+        if isinstance(came, StoppedLine):
+            self._take_over(loop, came)
+        else:
+            self.settle_loop(loop, came)
+
+    def arrived(self, loop: Loop, value: object) -> None:
+        """Take in what the round of a loop has given that had no frame: the loop's value, or its next target."""
+        loop.round += 1
+        if isinstance(value, LazyResult):
+            loop.returned_by = loop.target.task.name
+            loop.target = value
+            self.advance(loop)
+        else:
+            self.settle_loop(loop, value)
+
+    def _take_over(self, loop: Loop, line: StoppedLine) -> None:
+        """Hand a round that could not go on as plain calls over to a frame, with what it has done so far."""
+        frame = self._loops.open_stopped(loop, line)
+        stopped = line.stopped
+        for node, value in stopped.trees:
+            self._go_on_after(frame, node, Stopped(node, (), None, value))
+        if stopped.node is not None:
+            self._go_on_after(frame, stopped.node, stopped)
+
+    def open_paused(self, loop: Loop) -> None:
+        """Open a frame for calls that are paused, so that a run that ends can tell what never started."""
+        line = self._loops.take_paused(loop)
+        if line is not None:
+            self._take_over(loop, line)
+
+    def _go_on_after(self, frame: Frame, node: int, stopped: Stopped) -> None:
+        """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
+        job = Job(frame, node)
+        job.note_started()
+        job.began = stopped.began or time.monotonic()
+        error = stopped.take_error()
+        if isinstance(stopped.value, CalledItems):
+            self._take_over_map(MapRun(job, stopped.value.items), stopped.value)
+        elif error is not None and isinstance(job.lazy, MappedLazyResult):
+            self.fail(job, error)  # its inputs are at fault, and a retry is for its items
+        else:
+            self.called(job, stopped.value, error)
+
+    def settle_loop(self, loop: Loop, value: object) -> None:
         """A loop has its value: that is the value of its place."""
         if loop.job is not None:
             self.succeed(loop.job, value)
             return
-        self._run.ended = True
-        self._run.value = value
+        self._ending.succeed(value)
         if loop.computation is not None:
             self._file(loop.computation, value)
             loop.computation = None
 
-    def settle_skipped_place(self, job: Job, reason: str | None) -> None:
+    def end_frame(self, frame: Frame) -> None:
+        """The target of a frame has settled: its value is that of the loop's place."""
+        loop, target = frame.loop, frame.program.target
+        if loop.job is not None and frame.atomic_dependencies is not None and self._recording is not None:
+            self._recording.note_atomic(loop.job, frame.atomic_dependencies.of(target))
+        has_value = frame.flow.has_value(target)
+        value = frame.flow.value(target) if has_value else None
+        reason = None if has_value else self._state.get_skip_reason(frame.node_key(target))
+        error = missing_error(frame, SkipReason(reason)) if reason and loop.job is None else None
+        self._frames.close(loop, last=True)
+        if has_value:
+            self.settle_loop(loop, value)
+        elif loop.job is not None:
+            self._settle_skipped_place(loop.job, reason)
+        else:
+            self._ending.ended = True
+            if error is not None and not self._ending.failures:
+                self._ending.error = error
+
+    def _settle_skipped_place(self, job: Job, reason: str | None) -> None:
         if reason is None or reason == SkipReason.UPSTREAM_FAILED:
-            self.settle_without_value(job)
+            self._settle_without_value(job)
         elif isinstance(job, ItemJob):
             self.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
         else:
-            if self._run.recording is None:
-                self._run.state.mark_skipped(job.key, reason)
+            if self._recording is None:
+                self._state.mark_skipped(job.key, reason)
             else:
-                self._run.recording.keep_skipped_place(job, reason)
-            self.settle_without_value(job)
+                self._recording.keep_skipped_place(job, reason)
+            self._settle_without_value(job)
+
+    # Maps
+
+    def start_map(self, job: Job) -> None:
+        """Begin a map that is ready: its inputs are known now."""
+        self._reports.started(job)
+        try:
+            mapping = self._maps.begin(job)
+        except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
+            self.fail(job, error)
+            return
+        if self._maps.are_plain(mapping):
+            called = self._maps.call(mapping)
+            self._take_items(mapping, called, take_given(called.first))
+        self._go_on_with_map(mapping)
+
+    def _take_over_map(self, mapping: MapRun, called: CalledItems) -> None:
+        """Go on with a map whose first items have been called plainly."""
+        self._maps.add(mapping)
+        self._take_items(mapping, called, has_types(called.first, LAZY_TYPES))
+        self._go_on_with_map(mapping)
+
+    def _go_on_with_map(self, mapping: MapRun) -> None:
+        if self._ending.ended or not self._maps.is_open(mapping):
+            return  # the last item's failure has ended the run or the map
+        if mapping.finished:
+            self._end_map(mapping)
+        else:
+            self._maps.queue(mapping)
+
+    def _take_items(self, mapping: MapRun, called: CalledItems, has_lazy: bool) -> None:
+        """Take in what the first items of a map gave, and what the next one raised."""
+        values, error = called.first, called.take_error()
+        mapping.note_begun(len(values) + (error is not None))
+        if error is None and mapping.finished and not has_lazy:
+            mapping.values = values
+            return
+        for index, value in enumerate(values):
+            item = ItemJob(mapping, index)
+            if type(value) in LAZY_TYPES:
+                mapping.note_running()
+                self.returned(item, value)
+            else:
+                self._state.put_result(item.key, value)
+        if error is not None:
+            mapping.note_running()
+            self.fail_plain(ItemJob(mapping, len(values)), error)
+
+    def _settle_item(self, mapping: MapRun) -> None:
+        """Note that an item is done; with the last one the map has its value."""
+        mapping.settle_item()
+        if mapping.finished:
+            self._end_map(mapping)
+        else:
+            self._maps.queue(mapping)
+
+    def _end_map(self, mapping: MapRun) -> None:
+        job = mapping.job
+        self._maps.end(mapping)
+        if mapping.values is not None:
+            self._reports.finished(job, Returned(mapping.values))
+            self.succeed(job, mapping.values)
+            return
+        items = mapping.items()
+        if self._recording is not None:
+            self._recording.note_atomic(job, mapping.atomic)
+        if mapping.failed:
+            error = self._ending.last_failure if mapping.error is None else mapping.error
+            mapping.error = None  # its traceback leads to an item, and so back here
+            self._reports.finished(job, Failed(error))
+        else:
+            values = [self._state.get_result(item.key) for item in items]
+            self._reports.finished(job, Returned(values))
+        if self._recording is None or not mapping.failed:  # a run that goes on makes the failed calls alone
+            atomic = "" if self._recording is None else self._recording.atomic_of(job)
+            for item in items:
+                self._frames.forget(item.frame_key, atomic)
+        if mapping.failed:
+            self._settle_without_value(job)
+        else:
+            self.succeed(job, values)
+
+    # Values and failures of nodes
 
     def succeed(self, job: Job, value: object) -> None:
+        """Let a call have a value: what waits for it may go on, once that is recorded."""
         waits = False
-        if self._run.recording is None:
-            self._run.state.put_result(job.key, value)
+        if self._recording is None:
+            self._state.put_result(job.key, value)
         else:
             try:
-                self._run.recording.keep_result(job, value)
+                self._recording.keep_result(job, value)
             except CascadeError as error:
                 self.fail_unreported(job, error)
                 return
-            waits = self._run.recording.waits(job)
+            waits = self._recording.waits(job)
         self._succeeded(job, value, waits)
 
     def _succeeded(self, job: Job, value: object, waits: bool) -> None:
         is_filed = job.computation is not None and self._file(job.computation, value)
         job.computation = None
-        if (
-            waits and self._run.recording is not None and not isinstance(job, ItemJob)
-        ):  # a map waits, with all its items
-            self._run.recording.commits.hold(partial(self.settle, job))
-        elif is_filed and not self._run.engine.cache.keeps_objects:
+        if waits and self._recording is not None and not isinstance(job, ItemJob):
+            self._recording.commits.hold(partial(self.settle, job))  # a map waits, with all its items
+        elif is_filed and not self._cache.keeps_objects:
             # The cache takes the value in its first turn: before that nobody gets to change it.
-            asyncio.get_running_loop().call_soon(self._let_go, job)
+            asyncio.get_running_loop().call_soon(self._inbox.file, job)
         else:
             self.settle(job)
-
-    def _let_go(self, job: Job) -> None:
-        self.filed.append(job)
-        self._run.wake_up()
 
     def fail_plain(self, job: Job, error: BaseException) -> None:
         """Take in what a plain call raised: its first attempt, if there may be others."""
         retry = job.policies.retry
         if retry is not None and is_error(error, retry.on):
             job.started = True
-            self._run.starter.begin_step(job, error)
+            self._calling.begin(job, error)
         else:
             self.fail(job, error)
 
@@ -268,19 +405,19 @@ class Settler:
         self._record_failure(job, error)
         if isinstance(job, ItemJob) and job.mapping.error is None:
             job.mapping.error = error
-        if not self._run.ended:
-            self.settle_without_value(job)
+        if not self._ending.ended:
+            self._settle_without_value(job)
 
     def _record_failure(self, job: Job, error: BaseException) -> None:
-        self._run.reports.annotate(error, job)
-        if self._run.options.finish and is_error(error, Exception):
-            self.failures.append(error)
+        self._reports.annotate(error, job)
+        if self._options.finish and is_error(error, Exception):
+            self._ending.failures.append(error)
         else:
             if job.computation is not None:
                 job.computation.give_up()
-            self._run.stop(error)
+            self._ending.stop(error)
 
-    def settle_without_value(self, job: Job) -> None:
+    def _settle_without_value(self, job: Job) -> None:
         if job.computation is not None:
             job.computation.give_up()
             job.computation = None
@@ -289,20 +426,23 @@ class Settler:
         self.settle(job)
 
     def settle(self, job: Job) -> None:
+        """Let what waits for a call go on: its value is there, or it has none."""
         if isinstance(job, ItemJob):
-            self._run.maps.settle_item(job.mapping)
+            self._settle_item(job.mapping)
         else:
             job.frame.settle(job.position)
-            self._run.frames.absorb(job.frame)
+            self._frames.absorb(job.frame)
+
+    # The cache
 
     def _file(self, computation: Computation[Job], value: object) -> bool:
         """Put a value into the cache, beside the run and before its end; return whether it goes there.
 
-        One that rests on an atomic resource is not put there: a failure of the run may undo what it stands for.
+        One that depends on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """
         if computation.atomic:
             computation.give_up()
-            self._run.reports.uncached(
+            self._reports.uncached(
                 computation.owner, ProvisionalValueError(computation.owner.name, computation.atomic)
             )
             return False
@@ -315,16 +455,4 @@ class Settler:
         try:
             await computation.succeed(value)
         except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
-            self._run.reports.uncached(computation.owner, error)
-
-    @property
-    def last_failure(self) -> Exception:
-        """The failure that came last, of those that a run goes on after."""
-        return self.failures[-1]
-
-
-def _stray(job: Job, error: BaseException) -> TaskCancelledError:
-    """Return the failure of a call that ended in a cancellation which the run knows nothing of."""
-    failure = TaskCancelledError(job.name)
-    failure.__cause__ = error
-    return failure
+            self._reports.uncached(computation.owner, error)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from cascade.graph.plain_structure import PlainStructure
+from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.stretches import arguments
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,
@@ -25,13 +27,11 @@ from cascade.runtime.programs.plain_values import (
     given,
     value_of,
 )
-from cascade.runtime.programs.program import Program
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from cascade.runtime.running.loops import TailCallLoop
-    from cascade.runtime.running.run import Run
+from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.open_frames import OpenFrames
+from cascade.runtime.running.services import Services
+from cascade.runtime.strategies import Prepared
 
 STARTS_A_LOOK = 32
 """After so many coroutines are made the clock is looked at; after an inline call it always is."""
@@ -40,30 +40,74 @@ _NOTHING: Any = object()
 _NONE = -1
 
 
-class Course:
-    """What is the same for all flights of one structure: which calls wait for which. Immutable, holds no task.
+class Arrived(NamedTuple):
+    """A flight has given its target's value: that of its loop's round."""
 
-    `calls` has each node with the link that fills its arguments, in the plan's order.
+    loop: Loop
+    value: object
+
+
+class HandedOver(NamedTuple):
+    """A frame goes on in a flight's place; an inline call that has ended is still to be taken in."""
+
+    job: Job
+    value: object
+    failure: BaseException | None
+
+
+Landing = Arrived | HandedOver | None
+"""What is to be done after a flight has gone on: nothing, where it goes on by itself."""
+
+
+class Flights:
+    """The flights of one run that are in the air, by the number of their tree.
+
+    `landed` are those of which coroutines have ended since they were last looked at.
     """
 
-    __slots__ = ("calls", "dependents", "first", "is_async", "missing", "program", "users")
+    __slots__ = (
+        "calling",
+        "ends",
+        "frames",
+        "inbox",
+        "landed",
+        "open",
+        "ready",
+        "reports",
+        "time_slice",
+    )
 
-    def __init__(self, program: Program, structure: PlainStructure, lazies: Lazies) -> None:
-        self.program = program
-        self.calls = [(node, structure.links[node]) for node in program.order]
-        self.is_async = bytes(lazy.task.is_async for lazy in lazies)
-        self.missing = [len(inputs) for inputs in program.inputs]
-        self.dependents: dict[int, list[int]] = {}
-        for node, inputs in enumerate(program.inputs):
-            for each in inputs:
-                self.dependents.setdefault(each, []).append(node)
-        # How many places in the arguments of calls each value is for.
-        self.users = [0] * len(program.inputs)
-        for inputs in program.inputs:
-            for each in inputs:
-                self.users[each] += 1
-        # The ranks of the calls that wait for nothing, in the plan's order.
-        self.first = [rank for rank, node in enumerate(program.order) if not self.missing[node]]
+    def __init__(self, services: Services, ends: CallEnds, calling: Calling, frames: OpenFrames) -> None:
+        self.calling = calling
+        self.ends = ends
+        self.frames = frames
+        self.inbox = services.inbox
+        self.ready = services.ready
+        self.reports = services.reports
+        self.time_slice = services.time_slice
+        self.open: dict[int, Flight] = {}
+        self.landed: deque[Flight] = deque()
+
+    def begin(self, loop: Loop, prepared: Prepared) -> None:
+        """Let a tree start its first calls in its turn."""
+        assert prepared.course is not None
+        flight = Flight(self, loop, prepared.course, prepared.lazies)
+        self.open[flight.serial] = flight
+        self.ready.push(flight.serial, 0, flight)
+
+    def note_landing(self, flight: Flight) -> None:
+        """Note that coroutines of a flight have ended; told once until it has looked at them."""
+        self.landed.append(flight)
+        self.inbox.wake_up()
+
+    def names(self) -> list[str]:
+        """Return the names of the coroutines that have not ended."""
+        return [name for flight in self.open.values() for name in flight.under_way()]
+
+    def hand_over_all(self) -> None:
+        """Let frames go on in the place of all flights: the run ends, and tells what became of each call."""
+        for flight in [*self.open.values()]:
+            flight.hand_over()
 
 
 class Flight:
@@ -76,6 +120,7 @@ class Flight:
         "_began",
         "_course",
         "_errors",
+        "_flights",
         "_jobs",
         "_landed",
         "_lazies",
@@ -83,7 +128,6 @@ class Flight:
         "_missing",
         "_passed",
         "_ready",
-        "_run",
         "_tasks",
         "_unbegun",
         "_users",
@@ -91,10 +135,10 @@ class Flight:
         "serial",
     )
 
-    def __init__(self, run: Run, loop: TailCallLoop, course: Course, lazies: Lazies, serial: int) -> None:
+    def __init__(self, flights: Flights, loop: Loop, course: Course, lazies: Lazies) -> None:
         size = len(lazies)
-        self.serial = serial
-        self._run = run
+        self.serial = flights.frames.next_serial()
+        self._flights = flights
         self._loop = loop
         self._course = course
         self._lazies = lazies
@@ -110,14 +154,16 @@ class Flight:
         self._unbegun = 0  # asyncio tasks that have not had their first turn
         self._jobs: dict[int, Job] | None = None  # once a frame has taken over
 
-    def go_on(self) -> None:
-        """Start the calls that are ready, as many as the turn has time for."""
-        run, course, lazies, tasks = self._run, self._course, self._lazies, self._tasks
+    def go_on(self) -> Landing:
+        """Start the calls that are ready, as many as the slice has time for."""
+        course, lazies, tasks = self._course, self._lazies, self._tasks
+        time_slice = self._flights.time_slice
         if self._jobs is not None:
-            return
-        if run.heard or not run.plain:
+            return None
+        if time_slice.heard or not time_slice.direct:
             self.hand_over()
-            return
+            return None
+        came: Landing = None
         event_loop, asyncio_task, fly = asyncio.get_running_loop(), asyncio.Task, self._fly
         started = 0
         for rank in iter(self._next_rank, _NONE):
@@ -130,33 +176,38 @@ class Flight:
                 started += 1
                 if started % STARTS_A_LOOK:
                     continue
-            elif not self._call(node, filling):
+            elif (came := self._call(node, filling)) is not None:
                 break
-            if run.turn_is_over():
-                run.starter.queue(self.serial, 0, self)
+            if time_slice.is_over():
+                self._flights.ready.push(self.serial, 0, self)
                 break
         if started:
             self._unbegun += started
             event_loop.call_soon(self._find_unbegun)
+        try:
+            return came
+        finally:
+            del came  # the traceback of a failure leads back to this frame: they would be a cycle
 
-    def land(self) -> None:
+    def land(self) -> Landing:
         """Take in what coroutines have given since the last time, and let start what has waited for it."""
         if self._jobs is not None or not self._landed:
-            return
+            return None
         values = self._values
         made = {node: given(values[node]) for node in self._landed if GIVEN[type(values[node])]}
-        if self._errors or self._run.heard or self._are_trees(made):
+        if self._errors or self._flights.time_slice.heard or self._are_trees(made):
             self.hand_over()
-            return
+            return None
         for node, value in made.items():
             values[node] = value
         landed, self._landed = self._landed, []
         for node in landed:
             self._settle(node)
         if self._values[self._course.program.target] is not _NOTHING:
-            self._end()
-        elif self._ready:
-            self._run.starter.queue(self.serial, 0, self)
+            return self._end()
+        if self._ready:
+            self._flights.ready.push(self.serial, 0, self)
+        return None
 
     def under_way(self) -> list[str]:
         """Return the names of the coroutines that have not ended."""
@@ -165,7 +216,7 @@ class Flight:
 
     def hand_over(self, called: int | None = None) -> None:
         """Let a frame go on from here; `called` is an inline call that has ended and is still to be taken in."""
-        run, landed = self._run, self._landed
+        flights, landed = self._flights, self._landed
         flying = {node: task for node, task in enumerate(self._tasks) if task is not None}
         errors, self._errors = self._errors, {}
         outcomes: dict[int, Outcome] = {
@@ -177,19 +228,20 @@ class Flight:
             for node, value in enumerate(self._values)
             if value is not _NOTHING and node not in outcomes
         }
-        run.frames.forget_flight(self)
-        frame = self._loop.open_frame(self._course.program, self._lazies, self.serial, settled, under_way)
+        del flights.open[self.serial]
+        tree = Prepared(self._course.program, self._lazies, serial=self.serial)
+        frame = flights.frames.open(self._loop, tree, settled, under_way)
         self._jobs = {node: Job(frame, node) for node in under_way}
         for node, job in self._jobs.items():
             if self._began[node]:
                 job.note_started()
                 job.began = self._began[node]
         for node, task in flying.items():
-            run.starter.adopt(self._jobs[node], task)
+            flights.calling.adopt(self._jobs[node], task)
         self._tasks = []  # each has what its coroutine raises, whose traceback leads here
         self._values = []  # the frame has them, and coroutines under way have this flight
         for node, outcome in outcomes.items():
-            run.complete(self._jobs[node], outcome)
+            flights.inbox.complete(self._jobs[node], outcome)
 
     def _next_rank(self) -> int:
         """Return the rank of the call that is to start next, in the plan's order; `_NONE` if none is ready."""
@@ -208,7 +260,7 @@ class Flight:
         self._unbegun -= 1
         self._began[node] = time.monotonic()
         if self._jobs is not None:
-            self._run.reports.started(self._jobs[node])
+            self._flights.reports.started(self._jobs[node])
         value, failure = _NOTHING, None
         try:
             value = await func(*args, **kwargs)
@@ -221,7 +273,7 @@ class Flight:
             job.ended = time.monotonic()
             outcome = Returned(value) if failure is None else Failed(failure)
             try:
-                return self._run.settler.end(job, outcome)
+                return self._flights.ends.end(job, outcome)
             finally:
                 del outcome, failure  # the traceback of an error has this frame: they would be a cycle
         if failure is not None:
@@ -235,7 +287,7 @@ class Flight:
         self._values[node] = value
         self._tasks[node] = None
         if not self._landed:
-            self._run.frames.note_landing(self)
+            self._flights.note_landing(self)
         self._landed.append(node)
 
     def _find_unbegun(self) -> None:
@@ -248,9 +300,9 @@ class Flight:
                 self._errors[node] = asyncio.CancelledError()
                 self._file(node, _NOTHING)
 
-    def _call(self, node: int, filling: Any) -> bool:
-        """Make an inline call; return whether the flight goes on."""
-        run, lazy = self._run, self._lazies[node]
+    def _call(self, node: int, filling: Any) -> Landing:
+        """Make an inline call; return `None` if the flight goes on."""
+        time_slice, lazy = self._flights.time_slice, self._lazies[node]
         value, failure = None, None
         self._began[node] = time.monotonic()
         try:
@@ -259,23 +311,20 @@ class Flight:
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             failure = error
         now = time.monotonic()
-        if now > run.turn_ends:
-            run.note_overrun(lazy.task, now)
+        if now > time_slice.ends:
+            time_slice.note_overrun(lazy.task, now)
         is_target = node == self._course.program.target
         made = given(value) if GIVEN[type(value)] else value
         if failure is None and (type(made) not in LAZY_TYPES or (is_target and type(made) is not Awaited)):
             self._values[node] = made
             self._settle(node)
-            if is_target:
-                self._end()
-            return not is_target
+            return self._end() if is_target else None
         self.hand_over(node)
         assert self._jobs is not None
         try:
-            run.settler.called(self._jobs[node], value, failure)
+            return HandedOver(self._jobs[node], value, failure)
         finally:
             del failure  # its traceback has this frame: they would be a cycle
-        return False
 
     def _settle(self, node: int) -> None:
         missing, rank = self._missing, self._course.program.rank
@@ -295,6 +344,6 @@ class Flight:
         target = self._course.program.target
         return any(type(value) in LAZY_TYPES and node != target for node, value in made.items())
 
-    def _end(self) -> None:
-        self._run.frames.forget_flight(self)
-        self._loop.go_on_with(self._values[self._course.program.target])
+    def _end(self) -> Arrived:
+        del self._flights.open[self.serial]
+        return Arrived(self._loop, self._values[self._course.program.target])

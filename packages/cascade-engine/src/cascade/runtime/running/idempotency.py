@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cascade.runtime.exceptions import IdempotencyKeyError
+from cascade.runtime.frames.frame import Job
 from cascade.spec.cache_keys import bound_arguments
 from cascade.spec.common import SecretValue
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
 from cascade.spec.resource import Inject
-
-if TYPE_CHECKING:
-    from cascade.runtime.frames.jobs import Job
 
 _SIZE = 16
 """Bytes of a key, which is twice as many characters."""

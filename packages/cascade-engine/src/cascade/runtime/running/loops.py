@@ -1,40 +1,27 @@
-"""Tail calls: where a target returns the next target, that one is run in its place, and nothing of the last is kept."""
+"""Loops: where a target returns the next target, that one is run in its place, and nothing of the last is kept."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import replace
 from itertools import repeat
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from cascade.adapters.state.keys import FrameKey, FrameKind
 from cascade.graph.path import ROOT
-from cascade.runtime.fast.call_tables import PAUSED, Paused, Table
-from cascade.runtime.fast.loop_source import (
-    MISS,
-    Left,
-    StoppedLine,
-    StraightLine,
-)
-from cascade.runtime.programs.plain_values import Lazies, Stopped
-from cascade.runtime.programs.program import Program
-from cascade.runtime.running.flights import Flight
+from cascade.runtime.fast.call_tables import PAUSED, CallReport, Paused, Table
+from cascade.runtime.fast.loop_source import MISS, Left, StoppedLine, StraightLine
+from cascade.runtime.frames.frame import Frame, Job, Loop
+from cascade.runtime.programs.plain_values import Stopped
+from cascade.runtime.running.admission import Admission
+from cascade.runtime.running.flights import Flights
+from cascade.runtime.running.open_frames import OpenFrames
+from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import Known, Prepared
 from cascade.spec.calls.missing import MISSING
-from cascade.spec.compose import as_target
 from cascade.spec.durable import NextRound
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
-
-if TYPE_CHECKING:
-    from cascade.runtime.frames.frame import Frame
-    from cascade.runtime.frames.jobs import Job
-    from cascade.runtime.running.run import Run
-    from cascade.runtime.sharing.single_flight import Computation
-    from cascade.spec.task import Task
-
 
 ROUNDS_A_LOOK = 16
 """After so many rounds the clock is looked at, where they are short."""
@@ -51,161 +38,123 @@ class Rest(NamedTuple):
     values: list[Any]
 
 
-class TailCallLoop:
-    """The rounds that stand in the place of one call, or of the run itself (`job` is `None`).
-
-    One frame at a time: it is closed and forgotten before the next one opens. `computation` is that of
-    the cache key which the loop's value will fill: that of a run's first target, whose frame is gone by then.
-    """
+class Loops:
+    """Runs the rounds of loops: as plain calls as far as that goes, by a flight or a frame from there."""
 
     __slots__ = (
-        "_next",
+        "_flights",
         "_paused",
         "_prepared",
-        "_returned_by",
-        "atomic",
-        "computation",
-        "frame",
-        "job",
-        "met",
-        "recovered",
-        "round",
-        "run",
+        "_reports",
+        "_reuse",
+        "_time_slice",
+        "admission",
+        "frames",
     )
 
-    def __init__(self, run: Run, job: Job | None, target: object) -> None:
-        self.run = run
-        self.job = job
-        self.frame: Frame | None = None
-        self.computation: Computation[Job] | None = None
-        self.recovered = False
-        self.atomic = ""  # the atomic resource that its rounds depend on
-        self.met: set[Task[Any]] = set()  # the tasks of its rounds, as long as these depend on one
-        self._next = as_target(target)
-        self._returned_by = ""
-        self._paused: Rest | None = None
-        self._prepared: Prepared | None = None
-        self.round = 0
+    def __init__(
+        self, services: Services, admission: Admission, frames: OpenFrames, flights: Flights
+    ) -> None:
+        self.admission = admission
+        self.frames = frames
+        self._flights = flights
+        self._reports = services.reports
+        self._reuse = services.reuse
+        self._time_slice = services.time_slice
+        self._paused: dict[Loop, Rest] = {}  # whose calls go on after the event loop's turn
+        self._prepared: dict[Loop, Prepared] = {}  # whose next target is prepared already
 
-    @property
-    def target(self) -> LazyResult[Any]:
-        """The target that is to be run next."""
-        return self._next
-
-    def prepare(self) -> Prepared:
-        """Prepare the next target before it is its turn.
+    def prepare(self, loop: Loop) -> Prepared:
+        """Prepare the next target of a loop before it is its turn.
 
         Raises:
             CascadeError: If its tree makes no sense.
         """
-        self._prepared = self.run.engine.reuse.prepare(self._next)
-        return self._prepared
+        prepared = self._prepared[loop] = self._reuse.prepare(loop.target)
+        return prepared
 
-    def resume_at(self, pending: NextRound) -> None:
-        """Begin at the round that a recorded run was in, with what is recorded of it."""
-        self.recovered = True
-        self._prepared = None
-        self.round, self._next = pending
+    def resume_at(self, loop: Loop, pending: NextRound) -> None:
+        """Let a loop begin at the round that a recorded run was in, with what is recorded of it."""
+        loop.recovered = True
+        self._prepared.pop(loop, None)
+        loop.round, loop.target = pending
 
-    def next_round(self, job: Job, target: LazyResult[Any]) -> None:
-        """Close the frame whose target `job` returned the next target, and go on with that one.
-
-        Raises:
-            CascadeError: If the target can't be run.
-        """
-        self.begin_round(job, target)
-        self.advance()
-
-    def begin_round(self, job: Job, target: LazyResult[Any]) -> None:
-        """Close the frame whose target `job` returned the next target; that one is not run yet."""
+    def begin_round(self, job: Job, target: LazyResult[Any]) -> Loop:
+        """Close the frame whose target `job` returned the next target; that one is not run yet. Return the loop."""
+        loop = job.frame.loop
         if job.computation is not None:
-            if self.job is None and self.round == 0:
-                self.computation = job.computation
+            if loop.job is None and loop.round == 0:
+                loop.computation = job.computation
             else:
                 job.computation.end_round()
             job.computation = None
-        self.close()
-        self.recovered = False
-        self.round += 1
-        self._next = target
+        self.frames.close(loop)
+        loop.recovered = False
+        loop.round += 1
+        loop.target = target
+        return loop
 
-    def close(self, last: bool = False) -> None:
-        """Forget the current round; `last` if no other follows it."""
-        if self.frame is not None:
-            self.run.frames.close_frame(self.frame, last)
-            self.frame = None
+    def advance(self, loop: Loop) -> Any:
+        """Run rounds as plain calls as far as that goes; open a frame, or begin a flight, for one that needs it.
 
-    def give_up(self) -> None:
-        """Leave the cache keys that the loop's value was to fill to others."""
-        for computation in (self.computation, None if self.job is None else self.job.computation):
-            if computation is not None:
-                computation.give_up()
-
-    def advance(self) -> None:
-        """Run rounds as plain calls as far as that goes; open a frame for one that needs it.
-
-        Returns when a frame is open, the loop has its value, or the event loop wants its turn.
+        Returns the loop's value, or a `StoppedLine` for a round that a frame has to go on with; `MISS` if a frame is
+        open, a flight has begun or the loop goes on after the event loop's turn.
 
         Raises:
             CascadeError: If the next target can't be run.
         """
-        run = self.run
+        time_slice = self._time_slice
         while True:
-            value = self._go_on() if self._paused is not None else MISS
-            if value is MISS and run.plain:
-                value = self._call_heard() if run.heard else self._call_straight()
+            value = self._go_on(loop) if self._paused else MISS
+            if value is MISS and time_slice.direct:
+                value = self._call_heard(loop) if time_slice.heard else self._call_straight(loop)
             if value is MISS:
                 try:
-                    value = self._call_prepared()
+                    value = self._call_prepared(loop)
                 except CascadeError as error:
-                    if self._returned_by:
-                        run.reports.note_place(error, self._returned_by, ROOT)
+                    if loop.returned_by:
+                        self._reports.note_place(error, loop.returned_by, ROOT)
                     raise
                 if value is MISS:
-                    return
-            if self._paused is not None:
-                run.frames.queue_loop(self)
-                return
-            if isinstance(value, StoppedLine):
-                self._go_on_from(*value)
-                return
+                    return MISS
+            if self._paused and loop in self._paused:
+                self.frames.queue_loop(loop)
+                return MISS
             if not isinstance(value, LazyResult):
-                run.settler.settle_loop(self, value)
-                return
-            self._returned_by = self._next.task.name
-            self._next = value
-            if run.turn_is_over():
-                run.frames.queue_loop(self)
-                return
+                return value
+            loop.returned_by = loop.target.task.name
+            loop.target = value
+            if time_slice.is_over():
+                self.frames.queue_loop(loop)
+                return MISS
 
-    def _call_straight(self) -> Any:
+    def _call_straight(self, loop: Loop) -> Any:
         """Run the next target by the code written for its structure; `MISS` if there is none."""
-        target = self._next
-        clock = time.monotonic
-        for known in self.run.engine.reuse.candidates(target):
+        target = loop.target
+        clock, admission = time.monotonic, self.admission
+        for known in self._reuse.candidates(target):
             straight = known.straight
             if straight is not None:
-                run = self.run
-                if not run.frames.announced and not run.frames.may_announce_later(known.program):
+                if not admission.announced and not admission.may_announce_later(known.program):
                     lazies = known.matcher(target) if known.matcher is not None else None
                     if lazies is None:
                         continue
-                    run.frames.announce(target, lazies)
+                    admission.announce(target, lazies)
                 began = clock()
                 value = straight(target, repeat(None, 1))
                 if value is not MISS:
-                    run.frames.announce(target, [])
+                    admission.announce(target, [])
                     if known.note_duration(clock() - began):
-                        return self._repeat(known, straight, value)
-                    self.round += 1
-                    self.run.engine.reuse.note_hits(known, 1)
+                        return self._repeat(loop, known, straight, value)
+                    loop.round += 1
+                    self._reuse.note_hits(known, 1)
                     return value
         return MISS
 
-    def _repeat(self, known: Known, straight: StraightLine, value: Any) -> Any:
-        """Run rounds for as long as they have this structure and the turn lasts; return what the last one gave."""
+    def _repeat(self, loop: Loop, known: Known, straight: StraightLine, value: Any) -> Any:
+        """Run rounds for as long as they have this structure and the slice lasts; return what the last one gave."""
         # What it costs beside the rounds is watched by observatory/benchmarks/bench_loops.py.
-        clock, ends = time.monotonic, self.run.turn_ends
+        clock, ends = time.monotonic, self._time_slice.ends
         now = clock()
         done = some = 1
         while type(value) is LazyResult and now < ends:
@@ -219,131 +168,105 @@ class TailCallLoop:
             value = following
             before, now = now, clock()
             some = min(2 * some, ROUNDS_A_LOOK) if now - before < LOOK_SECONDS else 1
-        self.round += done
-        self.run.engine.reuse.note_hits(known, done)
+        loop.round += done
+        self._reuse.note_hits(known, done)
         return value
 
-    def _call_heard(self) -> Any:
+    def _call_heard(self, loop: Loop) -> Any:
         """Run the next target by its table and tell of each call, and so the rounds after it that have its structure.
 
         Returns `MISS` if the structure is not known or has no table.
         """
         # Once per round of every plain loop with a listener: watched by observatory/benchmarks/bench_events.py.
-        run, reuse = self.run, self.run.engine.reuse
-        for known in reuse.candidates(self._next):
+        reuse, time_slice = self._reuse, self._time_slice
+        for known in reuse.candidates(loop.target):
             table, match = known.table, known.matcher
             if table is None or match is None or not known.inline or known.seen < reuse.COMPILED_AT:
                 continue
-            lazies = match(self._next)
+            lazies = match(loop.target)
             if lazies is None:
                 continue
-            run.frames.announce(self._next, lazies)
-            value: Any = self._next
+            self.admission.announce(loop.target, lazies)
+            value: Any = loop.target
             rounds = 0
             while lazies is not None:
                 rounds += 1
-                serial = run.frames.next_serial()
+                report = CallReport(self._reports, self.frames.next_serial())
                 values: list[Any] = []
-                value = table.call_heard(lazies, run, values, serial)
+                value = table.call_heard(lazies, time_slice, values, report)
                 if value is PAUSED or type(value) is Stopped:
-                    prepared = Prepared(known.program, lazies, table, serial=serial)
-                    value = self._stopped(table, prepared, value, values)
+                    prepared = Prepared(known.program, lazies, table, serial=report.serial)
+                    value = self._stop(loop, Rest(table, prepared, values), value)
                     break
-                self.round += 1
-                if type(value) is not LazyResult or run.turn_is_over():
+                loop.round += 1
+                if type(value) is not LazyResult or time_slice.is_over():
                     break
                 lazies = match(value)
             reuse.note_hits(known, rounds)
             return value
         return MISS
 
-    def _call_prepared(self) -> Any:
-        """Run the next target by its table; open a frame for it and return `MISS` if it has none."""
-        run = self.run
-        prepared, self._prepared = self._prepared, None
+    def _call_prepared(self, loop: Loop) -> Any:
+        """Run the next target by its table; open a frame or begin a flight for it, and return `MISS`, otherwise."""
+        prepared = self._prepared.pop(loop, None) if self._prepared else None
         if prepared is None:
-            prepared = run.engine.reuse.prepare(self._next)
-        run.frames.check(prepared, self.atomic)
-        if not run.plain or prepared.table is None or (prepared.course is not None and run.heard):
-            self.frame = run.frames.open_frame(self, self._place(), prepared, {}, ())
+            prepared = self._reuse.prepare(loop.target)
+        self.admission.check(prepared, loop.atomic)
+        time_slice = self._time_slice
+        if (
+            not time_slice.direct
+            or prepared.table is None
+            or (prepared.course is not None and time_slice.heard)
+        ):
+            self.frames.open(loop, prepared, {}, ())
             return MISS
         if prepared.course is not None:
-            run.frames.begin_flight(
-                Flight(run, self, prepared.course, prepared.lazies, run.frames.next_serial())
-            )
+            self._flights.begin(loop, prepared)
             return MISS
-        return self._call_table(prepared.table, prepared, [])
+        return self._call_table(loop, Rest(prepared.table, prepared, []))
 
-    def _call_table(self, table: Table, prepared: Prepared, values: list[Any]) -> Any:
-        """Make the calls of a table that have no value yet; `_paused` is set if the turn is over before the last."""
-        run = self.run
-        if prepared.serial is None and run.heard:
-            prepared = replace(prepared, serial=run.frames.next_serial())
+    def _call_table(self, loop: Loop, rest: Rest) -> Any:
+        """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
+        table, prepared, values = rest
+        time_slice = self._time_slice
+        if prepared.serial is None and time_slice.heard:
+            prepared = replace(prepared, serial=self.frames.next_serial())
         if prepared.serial is None:
-            value = table.call(prepared.lazies, run, values)
+            value = table.call(prepared.lazies, time_slice, values)
         else:
-            value = table.call_heard(prepared.lazies, run, values, prepared.serial)
+            report = CallReport(self._reports, prepared.serial)
+            value = table.call_heard(prepared.lazies, time_slice, values, report)
         if value is PAUSED or type(value) is Stopped:
-            return self._stopped(table, prepared, value, values)
-        self.round += 1
+            return self._stop(loop, Rest(table, prepared, values), value)
+        loop.round += 1
         return value
 
-    def _stopped(
-        self, table: Table, prepared: Prepared, stopped: Stopped | Paused, values: list[Any]
-    ) -> StoppedLine | None:
-        """Return where the calls of a table stopped; if only the turn was over, `_paused` is set."""
+    def _stop(self, loop: Loop, rest: Rest, stopped: Stopped | Paused) -> StoppedLine | None:
+        """Return where the calls of a table stopped; if only the slice was over, the loop is paused."""
         if isinstance(stopped, Stopped):
+            prepared = rest.prepared
             return StoppedLine(prepared.program, prepared.lazies, stopped, prepared.serial)
-        self._paused = Rest(table, prepared, values)
+        self._paused[loop] = rest
         return None
 
-    def _go_on(self) -> Any:
-        """Go on with the calls of a table after a turn of the event loop."""
-        assert self._paused is not None
-        paused, self._paused = self._paused, None
-        return self._call_table(*paused)
+    def _go_on(self, loop: Loop) -> Any:
+        """Go on with the calls of a table after a turn of the event loop; `MISS` if there are none."""
+        rest = self._paused.pop(loop, None)
+        return MISS if rest is None else self._call_table(loop, rest)
 
-    def open_paused(self) -> None:
-        """Open a frame for calls that are paused, so that a run that ends can tell what never started."""
-        if self._paused is not None:
-            (table, prepared, values), self._paused = self._paused, None
-            self._go_on_from(prepared.program, prepared.lazies, table.stopped(values), prepared.serial)
+    def take_paused(self, loop: Loop) -> StoppedLine | None:
+        """Return where the calls of a loop are paused, so that a run that ends can tell what never started."""
+        rest = self._paused.pop(loop, None)
+        if rest is None:
+            return None
+        table, prepared, values = rest
+        return StoppedLine(prepared.program, prepared.lazies, table.stopped(values), prepared.serial)
 
-    def _go_on_from(self, program: Program, lazies: Lazies, stopped: Stopped, serial: int | None) -> None:
-        """Hand a round that could not go on as plain calls over to a frame, with what it has done so far."""
+    def open_stopped(self, loop: Loop, line: StoppedLine) -> Frame:
+        """Open a frame for a round that has begun without one: some values are known, some calls under way."""
+        program, lazies, stopped, serial = line
         values = {node: value for node, value in enumerate(stopped.values) if value is not MISSING}
         under_way = [node for node, _ in stopped.trees]
         if stopped.node is not None:
             under_way.append(stopped.node)
-        frame = self.open_frame(program, lazies, serial, values, under_way)
-        for node, value in stopped.trees:
-            self.run.settler.take_over(frame, node, Stopped(node, (), None, value))
-        if stopped.node is not None:
-            self.run.settler.take_over(frame, stopped.node, stopped)
-
-    def open_frame(
-        self,
-        program: Program,
-        lazies: Lazies,
-        serial: int | None,
-        values: dict[int, Any],
-        under_way: Collection[int],
-    ) -> Frame:
-        """Open a frame for a round that has begun without one: some values are known, some calls under way."""
-        prepared = Prepared(program, lazies, serial=serial)
-        self.frame = self.run.frames.open_frame(self, self._place(), prepared, values, under_way)
-        return self.frame
-
-    def go_on_with(self, value: Any) -> None:
-        """Go on with what a flight has given: the loop's value, or its next target."""
-        self.round += 1
-        if isinstance(value, LazyResult):
-            self._returned_by = self._next.task.name
-            self._next = value
-            self.run.settler.advance(self)
-        else:
-            self.run.settler.settle_loop(self, value)
-
-    def _place(self) -> FrameKey:
-        key = None if self.job is None else self.job.key
-        return FrameKey(key and key.frame, key and key.path, FrameKind.ROUND, self.round)
+        return self.frames.open(loop, Prepared(program, lazies, serial=serial), values, under_way)

@@ -1,4 +1,4 @@
-"""Recorded stretches: the ready calls of a recorded tree in which every call is plain, made one after another.
+"""Recorded calls: those of a recorded tree in which every call is plain, made one after another.
 
 Each value is recorded as it comes; what depends on it waits for the commit, as in any recorded run. A call that
 returns a lazy result, fails, or is its tree's target goes the general way from there.
@@ -8,75 +8,60 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from heapq import heappop
+from typing import NamedTuple
 
 from cascade.graph.tree import NO_CALL
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.frame import Frame, Job
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, given
 from cascade.runtime.resolvers import resolve_arguments
+from cascade.runtime.running.open_frames import OpenFrames
+from cascade.runtime.running.services import Services
 from cascade.spec.errors import CascadeError
 
-if TYPE_CHECKING:
-    from cascade.runtime.frames.frame import Frame
-    from cascade.runtime.recording.recorder import Recorder
-    from cascade.runtime.running.run import Run
+
+class Called(NamedTuple):
+    """A plain call that has ended at a time, and what it gave or raised, if that is still to be taken in."""
+
+    job: Job
+    ended: float
+    is_open: bool = False
+    value: object = None
+    failure: BaseException | None = None
 
 
-class _Values(dict[int, Any]):
-    """The values of a frame's nodes; one that came the general way is where all facts are."""
+class RecordedCalls:
+    """Makes the ready calls of frames whose calls are all plain."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__()
-        self._value = frame.flow.value
+    __slots__ = ("_frames", "_ready", "_recording", "_time_slice")
 
-    def __missing__(self, node: int) -> Any:
-        return self._value(node)
+    def __init__(self, services: Services, frames: OpenFrames) -> None:
+        self._frames = frames
+        self._ready = services.ready
+        self._recording = services.recording
+        self._time_slice = services.time_slice
 
-
-class Stretch:
-    """The ready calls of one frame, by their rank in its plan. `lies_ready` tells that the run has it in its queue."""
-
-    __slots__ = ("_frame", "_ranks", "_recording", "_run", "_values", "lies_ready")
-
-    def __init__(self, run: Run, recording: Recorder, frame: Frame) -> None:
-        self._run = run
-        self._recording = recording
-        self._frame = frame
-        self._ranks: list[int] = []
-        self._values = frame.values = _Values(frame)
-        self.lies_ready = False
-
-    def add(self, node: int) -> None:
-        """Note that a call is ready."""
-        heappush(self._ranks, self._frame.program.rank[node])
-        self._lie_ready()
-
-    def _lie_ready(self) -> None:
-        if self._ranks and not self.lies_ready:
-            self.lies_ready = True
-            self._run.starter.queue(self._frame.serial, self._ranks[0], self)
-
-    def go_on(self) -> Job | None:
-        """Make calls until there are no more, the turn is over or one has to go the general way; return the last."""
+    def go_on(self, frame: Frame) -> Called | None:
+        """Make calls until there are no more, the slice is over or one has to go the general way; return the last."""
         # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
-        self.lies_ready = False
-        run, frame, ranks = self._run, self._frame, self._ranks
-        if run.heard:
-            nodes = [frame.program.order[rank] for rank in ranks]
+        calls, recording, time_slice = frame.recorded_calls, self._recording, self._time_slice
+        if calls is None or recording is None:
+            return None  # the frame was closed in the meantime
+        calls.is_queued = False
+        ranks, program, lazies, values = calls.ranks, frame.program, frame.lazies, calls.values
+        if time_slice.heard:
+            nodes = [program.order[rank] for rank in ranks]
             ranks.clear()
             for node in nodes:
-                run.starter.queue(frame.serial, frame.program.rank[node], Job(frame, node))
+                self._ready.push(frame.serial, program.rank[node], Job(frame, node))
             return None
-        program, lazies, calls = frame.program, frame.lazies, frame.program.calls
-        keep, clock = self._recording.keep_plain, time.monotonic
+        keep, clock = recording.keep_plain, time.monotonic
         kept: list[int] = []
-        values = self._values
-        node = -1
-        room = self._recording.commits.room
+        node, now = -1, 0.0
+        room = recording.commits.room
         while ranks:
             node = program.order[heappop(ranks)]
-            lazy, call = lazies[node], calls[node]
+            lazy, call = lazies[node], program.calls[node]
             frame.note_started(node)
             failure: BaseException | None = None
             value: object = None
@@ -97,19 +82,19 @@ class Stretch:
                 else:
                     kept.append(node)
                     values[node] = made
-                    if now > run.turn_ends or len(kept) >= room:
+                    if now > time_slice.ends or len(kept) >= room:
                         break
                     continue
-            self._hold(kept)
-            self._lie_ready()
+            self._hold(frame, kept)
+            self._frames.queue_calls(frame)
             try:
-                return run.settler.called_in_stretch(Job(frame, node), value, failure, now)
+                return Called(Job(frame, node), now, True, value, failure)
             finally:
                 failure = None  # its traceback has this frame: they would be a cycle
-        self._hold(kept)
-        self._lie_ready()
-        return None if node < 0 else run.starter.note_called(Job(frame, node), now)
+        self._hold(frame, kept)
+        self._frames.queue_calls(frame)
+        return None if node < 0 else Called(Job(frame, node), now)
 
-    def _hold(self, kept: list[int]) -> None:
-        if kept:
-            self._recording.commits.hold(partial(self._run.frames.settle_stretch, self._frame, kept))
+    def _hold(self, frame: Frame, kept: list[int]) -> None:
+        if kept and self._recording is not None:
+            self._recording.commits.hold(partial(self._frames.settle_all, frame, kept))

@@ -10,16 +10,17 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Coroutine
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade.adapters.executors.places import rank_of_call
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, value_of
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
+from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.calls.error_text import is_error
@@ -28,34 +29,36 @@ from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
 if TYPE_CHECKING:
-    from cascade.runtime.running.run import Run
+    from cascade.runtime.recording.recorder import Recorder
 
 
 class PlainStep:
     """A coroutine of the user's that needs nothing but to be run."""
 
-    __slots__ = ("_run", "job", "settled")
+    __slots__ = ("_ends", "_reports", "_values", "job", "settled")
 
-    def __init__(self, run: Run, job: Job) -> None:
-        self._run = run
+    def __init__(self, services: Services, ends: CallEnds, job: Job) -> None:
+        self._ends = ends
+        self._reports = services.reports
+        self._values = services.resources.values
         self.job = job
         # How it has ended: an asyncio task that is cancelled in its last turn loses what it returns.
         self.settled: Outcome | None = None
 
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
-        job, run = self.job, self._run
-        run.reports.started(job)
+        job = self.job
+        self._reports.started(job)
         outcome: Outcome
         try:
-            args, kwargs = job.arguments(run.resources.values)
+            args, kwargs = job.arguments(self._values)
             value = await job.task.func(*args, **kwargs)
             outcome = Returned(await value_of(value) if AWAITABLE[type(value)] else value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         job.ended = time.monotonic()
         try:
-            self.settled = run.settler.end(job, outcome)
+            self.settled = self._ends.end(job, outcome)
             return self.settled
         finally:
             del outcome  # the traceback of an error has this frame: they would be a cycle
@@ -68,42 +71,44 @@ class PlainStep:
         """Nothing was given."""
 
 
+class Begun(NamedTuple):
+    """What a call has when its step is made: a slot, and what its first attempt has come to if it was a plain call."""
+
+    lease: Lease | None = None
+    failed: Exception | None = None
+    awaited: Awaitable[Any] | None = None
+
+
 class Step:
     """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
 
     __slots__ = (
         "_awaited",
+        "_ends",
         "_failed",
+        "_inline",
         "_key",
         "_known",
         "_lease",
         "_releasing",
-        "_run",
+        "_services",
         "_stopped",
         "job",
         "settled",
     )
 
-    def __init__(
-        self,
-        run: Run,
-        job: Job,
-        lease: Lease | None,
-        failed: Exception | None = None,
-        awaited: Awaitable[Any] | None = None,
-    ) -> None:
-        self._run = run
-        # What the first attempt has come to, if it was a plain call.
-        self._failed = failed
-        self._awaited = awaited
+    def __init__(self, services: Services, ends: CallEnds, job: Job, begun: Begun) -> None:
+        self._services = services
+        self._ends = ends
+        self._lease, self._failed, self._awaited = begun
+        self._inline = services.placement.is_inline(job.lazy)
         self.job = job
         self.settled: Outcome | None = None
-        self._lease = lease
         self._releasing = False
         self._stopped = False
         self._key: str | None = None
         # The run's context as this call's own copy has it; without resources nothing can become newer.
-        self._known = run.context.copy() if job.resources and not run.engine.is_inline(job.lazy) else None
+        self._known = services.context.copy() if job.resources and not self._inline else None
 
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
@@ -115,7 +120,7 @@ class Step:
             outcome = Failed(error)
         self._failed = None
         try:
-            self.settled = self._run.settler.end(self.job, outcome)
+            self.settled = self._ends.end(self.job, outcome)
             return self.settled
         finally:
             del outcome  # as above
@@ -140,14 +145,14 @@ class Step:
         args, kwargs = self.job.arguments(None)
         call = CachedCall(self.job.task, args, kwargs)
         try:
-            found = await self._run.engine.cache.find(policy, call, self.job, self.job.is_inside)
+            found = await self._services.cache.find(policy, call, self.job, self.job.is_inside)
         except UncacheableError as problem:
-            self._run.reports.uncached(self.job, problem)
+            self._services.reports.uncached(self.job, problem)
             return None
         if isinstance(found, Computation):
             self.job.computation = found
             if found.problem is not None:
-                self._run.reports.uncached(self.job, found.problem)
+                self._services.reports.uncached(self.job, found.problem)
             return None
         return found
 
@@ -165,7 +170,7 @@ class Step:
                 if attempt > retry.max_attempts or hopeless:
                     raise
                 wait = retry.wait_before(attempt, random.random)
-                self._run.reports.retrying(self.job, attempt, retry.max_attempts, wait, error)
+                self._services.reports.retrying(self.job, attempt, retry.max_attempts, wait, error)
             await asyncio.sleep(wait)
 
     async def _first_attempt(self) -> Any:
@@ -183,22 +188,23 @@ class Step:
                 lease.release()
 
     async def _attempt(self) -> Any:
-        job, run = self.job, self._run
+        job, services = self.job, self._services
         lease = await self._take_lease()
-        given = {INPUTS: run.resources.values[INPUTS]}
+        given = {INPUTS: services.resources.values[INPUTS]}
         if IDEMPOTENCY_KEY in job.resources:
             given[IDEMPOTENCY_KEY] = self._idempotency_key()
-        stack = ResourceStack(given, run.reports.resource)
+        stack = ResourceStack(given, services.reports.resource)
+        recording = services.recording
         job.ended = 0.0
         try:
-            if lease is not None and not run.engine.is_inline(job.lazy):
+            if lease is not None and not self._inline:
                 held.set(lease)  # one that needs nothing passes on what is held around it
-            if not run.engine.is_inline(job.lazy) and not job.task.is_async:
-                rank_of_call.set((run.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
+            if not self._inline and not job.task.is_async:
+                rank_of_call.set((services.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
             try:
-                async with run.engine.admission(job.node):
-                    if run.recording is not None:
-                        await run.confirm_call(run.recording)
+                async with services.placement.admission(job.node):
+                    if recording is not None:
+                        await self._confirm(recording)
                     value = await self._in_time(stack)
             except BaseException as error:
                 others = await self._release(stack, error)
@@ -220,16 +226,30 @@ class Step:
         finally:
             if lease is not None:
                 lease.release()
-            if run.recording is not None:
-                run.recording.commits.let_in()
+            if recording is not None:
+                recording.commits.let_in()
+
+    async def _confirm(self, recording: Recorder) -> None:
+        """Make sure, before a call that has waited is made, that it may be made and that the run is still our own.
+
+        If it is not, the run ends, and the call with it.
+        """
+        try:
+            await recording.commits.make_room()
+            await recording.confirm()
+        except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
+            self._services.ending.stop(error)
+            self._services.inbox.wake_up()
+            await asyncio.get_running_loop().create_future()  # until the end of the run cancels it
 
     def _idempotency_key(self) -> str:
         """Return the key of the call, made before its first attempt: that may change what it was given."""
         if self._key is None:
-            made: str = import_module("cascade.runtime.running.idempotency").idempotency_key(
-                self.job, self._run.identity
+            from cascade.runtime.running.idempotency import (  # noqa: PLC0415 - brings hashing and encoding
+                idempotency_key,
             )
-            self._key = made
+
+            self._key = idempotency_key(self.job, self._services.identity)
         return self._key
 
     async def _release(self, stack: ResourceStack, failure: BaseException | None) -> list[BaseException]:
@@ -243,7 +263,7 @@ class Step:
         """Take over the context variables that providers of the run have set since this call got its copy."""
         if self._known is None:
             return
-        known, self._known = self._known, self._run.context.copy()
+        known, self._known = self._known, self._services.context.copy()
         for variable, value in self._known.items():
             if variable not in known or known[variable] is not value:
                 variable.set(value)
@@ -253,8 +273,8 @@ class Step:
         lease, self._lease = self._lease, None
         if lease is not None:
             return lease
-        job, run = self.job, self._run
-        totals = run.engine.capacity.totals
+        job, capacity = self.job, self._services.capacity
+        totals = capacity.totals
         call = job.frame.program.calls[job.position]
         needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
         if CONCURRENCY in totals:
@@ -262,7 +282,8 @@ class Step:
         if not needs:
             return None
         wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
-        return await run.engine.capacity.acquire(needs, run.lender, lambda: self._report_blocked(wanted))
+        lender = self._services.options.lender
+        return await capacity.acquire(needs, lender, lambda: self._report_blocked(wanted))
 
     async def _in_time(self, stack: ResourceStack) -> Any:
         """Open what the call takes and make it; end both when its time is over."""
@@ -286,17 +307,17 @@ class Step:
         return value
 
     async def _call(self, stack: ResourceStack) -> Any:
-        job, run = self.job, self._run
-        await run.resources.provide(job.resources, stack, run.context)
+        job, services = self.job, self._services
+        await services.resources.provide(job.resources, stack, services.context)
         if self._stopped:  # a provider has swallowed the cancellation
             raise asyncio.CancelledError
         self._adopt_context()
         args, kwargs = job.arguments(stack.values)
         if not job.started:
-            run.reports.started(job)
-        work = run.engine.executor_of(job.task).execute(job.node, args, kwargs)
+            services.reports.started(job)
+        work = services.placement.executor_of(job.task).execute(job.node, args, kwargs)
         try:
-            value = await (self._watched(work) if run.engine.is_inline(job.lazy) else work)
+            value = await (self._watched(work) if self._inline else work)
             return await value_of(value) if AWAITABLE[type(value)] else value
         finally:
             job.ended = time.monotonic()
@@ -307,7 +328,7 @@ class Step:
         try:
             return await work
         finally:
-            self._run.watch_turn(self.job.task, time.monotonic() - began)
+            self._services.time_slice.note_held(self.job.task, time.monotonic() - began)
 
     def _report_blocked(self, wanted: str) -> None:
-        self._run.reports.blocked(self.job, f"waits for {wanted or 'a slot of max_concurrency'}")
+        self._services.reports.blocked(self.job, f"waits for {wanted or 'a slot of max_concurrency'}")

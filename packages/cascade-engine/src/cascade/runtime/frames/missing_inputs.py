@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import DependencyMissingError
-from cascade.runtime.frames.frame import Frame
-from cascade.runtime.frames.jobs import Job
+from cascade.runtime.frames.frame import Frame, Job
 
 _PLACES = {
     SkipReason.UPSTREAM_CONDITION: "condition",

@@ -1,0 +1,252 @@
+"""Demand: which nodes of one tree are ready, asked for from its target. Nothing here recurses, and nothing is called.
+
+A node is demanded with what it is ordered after and its conditions first, its inputs next, and of a router only the
+route that the selector chooses. When all that it demanded has settled, it is ready or it is skipped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.graph.tree import NO_CALL, Choice
+from cascade.runtime.events import SkipReason
+from cascade.runtime.flow import FlowManager
+from cascade.runtime.frames.holding import Holding
+from cascade.runtime.programs.plain_values import Lazies
+from cascade.runtime.programs.program import Program
+from cascade.spec.calls.missing import MISSING
+from cascade.spec.protocols import StateBackend
+
+
+class Stage(IntEnum):
+    """How far a node of a tree has come."""
+
+    IDLE = 0
+    WAITING = 1
+    READY = 2
+    STARTED = 3
+    SETTLED = 4
+
+
+class Role(IntEnum):
+    """What a node that is waited for means to the one that waits; a router's selector has its `Choice` instead."""
+
+    PLAIN = 0
+    CONDITION = 1
+
+
+class Demand:
+    """The nodes of one tree, what each still waits for, and who waits for it. Driven by demand from the target.
+
+    `ready` and `skipped` hold what the last steps brought about, for the run to take. `routed` is called at each choice
+    of a router.
+    """
+
+    __slots__ = (
+        "_broken",
+        "_conditions_left",
+        "_holding",
+        "_missing",
+        "_stages",
+        "_state",
+        "_waiters",
+        "_work",
+        "flow",
+        "key",
+        "lazies",
+        "program",
+        "ready",
+        "routed",
+        "skipped",
+        "values",
+    )
+
+    def __init__(self, key: FrameKey, program: Program, lazies: Lazies, state: StateBackend) -> None:
+        self.key = key
+        self.program = program
+        self.lazies = lazies
+        self.flow = FlowManager(program, state, key)
+        self.ready: list[int] = []
+        self.skipped: list[tuple[int, SkipReason]] = []
+        self.values: dict[int, Any] | None = None  # if all calls are plain: the values so far
+        self.routed: Callable[[int, Choice, int | None], None] | None = None
+        self._state = state
+        self._stages = bytearray(len(program))
+        self._missing = [0] * len(program)
+        self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
+        self._conditions_left: dict[int, int] = {}
+        self._holding: Holding | None = None
+        self._broken: dict[int, Exception] = {}
+        # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
+        self._work: deque[int] = deque()
+
+    def let_go_of_parts(self) -> None:
+        """Let go of what knows this in turn; nothing of it is under way."""
+        self.routed = self.values = None
+        self._broken.clear()
+
+    def free_values(self, let_go: Callable[[NodeKey], None]) -> None:
+        """Let go of values that nothing needs any more, from the beginning on."""
+        key, paths = self.key, self.program.paths  # not the frame, which holds this
+        self._holding = Holding(self.program, self._stages, lambda node: let_go(NodeKey(key, paths[node])))
+
+    def node_key(self, node: int) -> NodeKey:
+        """Return the key of a node's facts."""
+        return NodeKey(self.key, self.program.paths[node])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the target has settled; nothing else is under way then."""
+        return self._stages[self.program.target] == Stage.SETTLED
+
+    def begin(self, settled: Iterable[int], under_way: Iterable[int] = ()) -> None:
+        """Demand the target; some nodes are settled already, their facts are recorded, and some are under way."""
+        for node in settled:
+            self._stages[node] = Stage.SETTLED
+        for node in under_way:
+            self._stages[node] = Stage.READY
+        if self._holding is not None:
+            for node in settled:
+                self._holding.begin_with(node)
+        self._work.append(self.program.target)
+        self._pump()
+
+    def note_started(self, node: int) -> None:
+        """Note that a node's call has begun."""
+        self._stages[node] = Stage.STARTED
+
+    def settle(self, node: int) -> None:
+        """Note that the facts of a node are recorded, or that it has failed and has none."""
+        self._note_settled(node)
+        self._pump()
+
+    def settle_all(self, nodes: Iterable[int]) -> None:
+        """Note that the facts of these nodes are recorded."""
+        for node in nodes:
+            self._note_settled(node)
+        self._pump()
+
+    def note_made(self, node: int) -> None:
+        """Note that a call needs its inputs no more: another tree has come in its place."""
+        if self._holding is not None:
+            self._holding.made(node)
+
+    def _note_settled(self, node: int) -> None:
+        self._stages[node] = Stage.SETTLED
+        self._work.append(~node)
+        if self._holding is not None:
+            self._holding.settled(node)
+
+    def broken(self, node: int) -> Exception | None:
+        """Return what judging a node's conditions raised."""
+        return self._broken.get(node)
+
+    def left_out(self) -> Iterator[tuple[int, SkipReason]]:
+        """Give the nodes that were never demanded, and why."""
+        return self.flow.left_out(lambda node: self._stages[node] != Stage.IDLE)
+
+    def never_started(self) -> Iterator[int]:
+        """Give the nodes that have neither started nor been skipped, in the plan's order."""
+        return (node for node in self.program.order if self._stages[node] < Stage.STARTED)
+
+    def _pump(self) -> None:
+        work = self._work
+        while work:
+            node = work.popleft()
+            if node < 0:
+                self._tell_dependents(~node)
+            elif self._stages[node] == Stage.IDLE:
+                self._demand(node)
+
+    def _demand(self, node: int) -> None:
+        """Demand what comes first for a node: what it is ordered after, its conditions, or else its inputs."""
+        if self.program.calls[node] is NO_CALL and not self.program.sequenced:
+            self._stages[node] = Stage.READY  # it waits for nothing
+            self.ready.append(node)
+            return
+        self._stages[node] = Stage.WAITING
+        for each in self.program.predecessors[node]:
+            self._wait(node, each, Role.PLAIN)
+        conditions = self.program.calls[node].conditions
+        if conditions:
+            self._conditions_left[node] = sum(self._wait(node, each, Role.CONDITION) for each in conditions)
+            if not self._conditions_left[node]:
+                self._judge_conditions(node)
+        else:
+            self._demand_inputs(node)
+        if not self._missing[node]:
+            self._decide(node)
+
+    def _demand_inputs(self, node: int) -> None:
+        call = self.program.calls[node]
+        for each in self.program.inputs[node]:
+            self._wait(node, each, Role.PLAIN)
+        for choice in call.choices():
+            if not self._wait(node, choice.selector, choice):
+                self._demand_route(node, choice)
+
+    def _demand_route(self, node: int, choice: Choice) -> None:
+        route = self.flow.chosen_route(choice)
+        if self._holding is not None:
+            self._holding.chose(node, choice, route)
+        if self.routed is not None:
+            self.routed(node, choice, route)
+        if route is not None:
+            self._wait(node, route, Role.PLAIN)
+
+    def _wait(self, node: int, on: int, role: Role | Choice) -> bool:
+        """Let a node wait for another one, which is demanded; return whether there is anything to wait for."""
+        stage = self._stages[on]
+        if stage == Stage.SETTLED:
+            return False
+        self._missing[node] += 1
+        self._waiters.setdefault(on, []).append((node, role))
+        if stage == Stage.IDLE:
+            self._work.append(on)
+        return True
+
+    def _tell_dependents(self, settled: int) -> None:
+        for node, role in self._waiters.pop(settled, ()):
+            if role is Role.CONDITION:
+                self._conditions_left[node] -= 1
+                if not self._conditions_left[node]:
+                    self._judge_conditions(node)
+            elif isinstance(role, Choice):
+                self._demand_route(node, role)
+            self._missing[node] -= 1
+            if not self._missing[node]:
+                self._decide(node)
+
+    def _judge_conditions(self, node: int) -> None:
+        try:
+            hold = self.flow.conditions_hold(node)
+        except Exception as error:  # noqa: BLE001 - the truth of a value is the user's own code
+            self._broken[node] = error
+        else:
+            if hold:
+                self._demand_inputs(node)
+
+    def _decide(self, node: int) -> None:
+        """All that a node demanded has settled: it is ready, or skipped and settled itself."""
+        values = self.values
+        if values is not None and all(map(values.__contains__, self.program.inputs[node])):
+            self._stages[node] = Stage.READY
+            self.ready.append(node)
+            return
+        reason = None if node in self._broken else self.flow.verdict(node)
+        if reason is None:
+            self._stages[node] = Stage.READY
+            self.ready.append(node)
+            return
+        key = self.node_key(node)
+        self._state.mark_skipped(key, reason)
+        if reason is SkipReason.CONDITION_FALSE:
+            otherwise = self.lazies[node].policies.otherwise
+            if otherwise is not MISSING:
+                self._state.put_result(key, otherwise)
+        self.skipped.append((node, reason))
+        self._note_settled(node)

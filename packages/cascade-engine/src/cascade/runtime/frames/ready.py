@@ -1,0 +1,39 @@
+"""The ready queue: what may start now, in the order of the trees and of their plans."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry")
+
+
+class ReadyQueue(Generic[Entry]):
+    """The entries of one run that may start, by the number of their tree and then by their rank in its plan.
+
+    Entries of one rank come out in the order in which they were put in; no two entries tie.
+    """
+
+    __slots__ = ("_heap", "_ties")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int, Entry]] = []
+        self._ties = itertools.count()
+
+    def push(self, serial: int, rank: int, entry: Entry) -> None:
+        """Let an entry be started in its turn. Takes O(log entries)."""
+        heapq.heappush(self._heap, (serial, rank, next(self._ties), entry))
+
+    def first(self) -> Entry | None:
+        """Return the entry whose turn it is, and leave it there; `None` if there is none."""
+        return self._heap[0][3] if self._heap else None
+
+    def pop(self) -> Entry:
+        """Take out the entry whose turn it is."""
+        return heapq.heappop(self._heap)[3]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Give all entries, in no order."""
+        return (entry for *_, entry in self._heap)

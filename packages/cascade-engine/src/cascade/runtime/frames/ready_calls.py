@@ -1,0 +1,37 @@
+"""Ready calls: those of a recorded frame in which every call is plain, to be made one after another."""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import Any
+
+from cascade.runtime.flow import FlowManager
+
+
+class KnownValues(dict[int, Any]):
+    """The values of a frame's nodes by position; one that came the general way is where all facts are."""
+
+    def __init__(self, flow: FlowManager) -> None:
+        super().__init__()
+        self._value = flow.value
+
+    def __missing__(self, node: int) -> Any:
+        return self._value(node)
+
+
+class ReadyCalls:
+    """The calls of one frame that are ready, as a heap of their ranks in its plan, and the values so far.
+
+    `is_queued` tells that the frame lies in the run's queue for them.
+    """
+
+    __slots__ = ("is_queued", "ranks", "values")
+
+    def __init__(self, flow: FlowManager) -> None:
+        self.ranks: list[int] = []
+        self.values = KnownValues(flow)
+        self.is_queued = False
+
+    def add(self, rank: int) -> None:
+        """Note that the call of this rank is ready."""
+        heappush(self.ranks, rank)

@@ -1,0 +1,130 @@
+"""Calling: the calls of one run that are made in asyncio tasks, from their start until they have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import Any
+
+from cascade.adapters.spawning import spawn
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.outcomes import Failed, Outcome
+from cascade.runtime.programs.plain_values import is_simple
+from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.services import Services
+from cascade.runtime.running.steps import Begun, PlainStep, Step
+from cascade.runtime.sharing.capacity import Lease
+from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
+from cascade.spec.policies.declared import Policies
+from cascade.spec.task import Task
+
+
+class Calling:
+    """Starts calls in asyncio tasks and puts how they end into the inbox.
+
+    `steps` are the calls under way. `slot` is the one of `max_concurrency` that the next call takes. `began_inline`
+    says that a call was started which is made in the event loop's next turn.
+    """
+
+    __slots__ = (
+        "_context",
+        "_ends",
+        "_inbox",
+        "_placement",
+        "_resources",
+        "_services",
+        "_time_slice",
+        "began_inline",
+        "slot",
+        "steps",
+    )
+
+    def __init__(self, services: Services, ends: CallEnds, slot: ConcurrencySlot) -> None:
+        self._services = services
+        self._ends = ends
+        self._context = services.context
+        self._inbox = services.inbox
+        self._placement = services.placement
+        self._resources = services.resources
+        self._time_slice = services.time_slice
+        self.slot = slot
+        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
+        self.began_inline = False
+
+    # Which way a call is made
+
+    def is_plain(self, job: Job) -> bool:
+        """Tell whether a call needs nothing but to be made."""
+        inline = self._placement.is_inline(job.lazy)
+        return inline and _needs_nothing(job) and self._resources.are_open(job.resources)
+
+    def is_awaited_plainly(self, job: Job) -> bool:
+        """Tell whether a call gives a coroutine that needs nothing but to be awaited."""
+        return self._may_await(job.task) and _needs_nothing(job) and not job.resources
+
+    def _may_await(self, task: Task[Any]) -> bool:
+        return self._time_slice.direct and task.is_async and task.on is None
+
+    # Starting
+
+    def begin_coroutine(self, job: Job) -> None:
+        """Make a call that is awaited plainly."""
+        self._begin(PlainStep(self._services, self._ends, job), self._context.copy())
+
+    def begin(self, job: Job, failed: Exception | None = None) -> None:
+        """Make a call with all its policies; `failed` is what its first attempt has raised already."""
+        slot = self.slot.take() if takes_slot_first(job.policies) else None
+        # Inline calls share the context of the run, all others get a copy.
+        inline = self._placement.is_inline(job.lazy)
+        # Where the order holds few values. Calls that take resources wait together for these to be opened.
+        self.began_inline = inline and bool(job.frame.program.window) and not job.resources
+        context = self._context if inline else self._context.copy()
+        self._begin(Step(self._services, self._ends, job, Begun(slot, failed)), context)
+
+    def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
+        """Go on with a plain call that has given an awaitable: the call is over when that is."""
+        job.started = True
+        self._begin(Step(self._services, self._ends, job, Begun(slot, None, value)), self._context.copy())
+
+    def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:
+        """Take over a coroutine that was begun without a job, or is about to begin."""
+        self.steps[task] = PlainStep(self._services, self._ends, job)
+        task.add_done_callback(self._complete)
+
+    def names(self) -> list[str]:
+        """Return the names of the calls under way."""
+        return [step.job.name for step in self.steps.values()]
+
+    def cancel_all(self) -> None:
+        """End the calls under way."""
+        for task, step in self.steps.items():
+            step.cancel(task)
+
+    def _begin(self, step: Step | PlainStep, context: Context) -> None:
+        task = spawn(step.perform(), context)
+        self.steps[task] = step
+        task.add_done_callback(self._complete)
+
+    def _complete(self, task: asyncio.Task[Outcome]) -> None:
+        step = self.steps.pop(task)
+        step.give_back()
+        outcome, step.settled = step.settled, None
+        if outcome is None:
+            # A task that is cancelled before its first turn never gets to run, and so has not caught it.
+            outcome = self._cancelled(step.job) if task.cancelled() else task.result()
+        self._inbox.complete(step.job, outcome)
+
+    def _cancelled(self, job: Job) -> Outcome:
+        outcome = Failed(asyncio.CancelledError())
+        return outcome if job.told else self._ends.end(job, outcome)
+
+
+def _needs_nothing(job: Job) -> bool:
+    """Tell whether no policy of a call has to do with how it is made."""
+    policies = job.policies
+    return policies.retry is None and is_simple(policies)
+
+
+def takes_slot_first(policies: Policies) -> bool:
+    """Tell whether a call takes its slot before it starts: not if it waits for more, or may turn out to be no call."""
+    return policies.constraints is None and policies.cache is None

@@ -1,0 +1,118 @@
+"""Services: what the parts of a run share. Each part takes from them what it needs when it is made."""
+
+from __future__ import annotations
+
+import os
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cascade.adapters.state.memory_state import InMemoryStateBackend
+from cascade.runtime.bus import MessageBus
+from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
+from cascade.runtime.frames.ending import Ending
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.inbox import Inbox
+from cascade.runtime.frames.ready import ReadyQueue
+from cascade.runtime.frames.reports import Preview, Reports
+from cascade.runtime.options import RunOptions
+from cascade.runtime.protocols import StateBackendFactory
+from cascade.runtime.resource_manager import ResourceRegistry, RunResources
+from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
+from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity
+from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.single_flight import SharedCache
+from cascade.runtime.sharing.time_slice import TimeSlice
+from cascade.runtime.strategies import GraphReuse
+from cascade.spec.protocols import StateBackend
+
+if TYPE_CHECKING:
+    from cascade.runtime.recording.recorder import Recorder  # brings hashing: loaded for recorded runs alone
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What all runs of one engine share, and how its runs are made."""
+
+    bus: MessageBus
+    state_factory: StateBackendFactory
+    preview: Preview | None
+    placement: Placement
+    reuse: GraphReuse
+    registry: ResourceRegistry
+    capacity: Capacity
+    cache: SharedCache[Job]
+    watch: BlockedLoopWatch
+
+    def is_direct(self) -> bool:
+        """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
+        return (
+            self.placement.is_local
+            and self.state_factory is InMemoryStateBackend
+            and CONCURRENCY not in self.capacity.totals
+        )
+
+    def is_heard(self) -> bool:
+        """Tell whether somebody listens to what becomes of each call."""
+        hears = self.bus.hears
+        return hears(TaskExecutionStarted) or hears(TaskExecutionFinished) or hears(TaskSkipped)
+
+
+class Services:
+    """What the parts of one run share: its options, its facts, its queues, its end, and what tells of it.
+
+    `state` has the facts of the run, which `recording` keeps beyond it. `is_watched` says that the state is not the
+    built-in one, so that somebody may look into it.
+    """
+
+    __slots__ = (
+        "_salt",
+        "cache",
+        "capacity",
+        "context",
+        "ending",
+        "inbox",
+        "is_watched",
+        "options",
+        "placement",
+        "ready",
+        "recording",
+        "registry",
+        "reports",
+        "resources",
+        "reuse",
+        "run_id",
+        "state",
+        "time_slice",
+    )
+
+    def __init__(
+        self, parts: EngineParts, options: RunOptions, context: Context, time_slice: TimeSlice
+    ) -> None:
+        self.options = options
+        self.context = context
+        self.run_id = options.run_id or os.urandom(16).hex()
+        self.placement = parts.placement
+        self.reuse = parts.reuse
+        self.registry = parts.registry
+        self.capacity = parts.capacity
+        self.cache = parts.cache
+        self.time_slice = time_slice
+        self.inbox = Inbox()
+        self.ending = Ending(time_slice, self.inbox)
+        self.ready: ReadyQueue[object] = ReadyQueue()
+        self.reports = Reports(parts.bus, self.run_id, parts.preview, self.ending.interrupt)
+        self.state: StateBackend = parts.state_factory(run_id=self.run_id)
+        self.is_watched = type(self.state) is not InMemoryStateBackend
+        self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)
+        self.recording: Recorder | None = None
+        self._salt: bytes | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this run from all others, and from one of its name that was begun before it and not resumed."""
+        if self.recording is not None:
+            return self.recording.identity
+        if self._salt is None:
+            self._salt = os.urandom(16)
+        return f"{self.run_id}/{self._salt.hex()}"

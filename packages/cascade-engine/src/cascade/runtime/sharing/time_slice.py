@@ -1,0 +1,55 @@
+"""Time slices: for how long a run may make calls in the event loop before others get their turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cascade.spec.task import Task
+
+SLICE_SECONDS = 0.01
+"""For how long inline calls may follow each other before the event loop gets its turn."""
+
+Watch = Callable[[Task[Any], float], None]
+"""Is told for how many seconds a task has held the event loop."""
+
+
+class TimeSlice:
+    """The time slice that a run is in, and how its calls may be made meanwhile.
+
+    `ends` is in seconds of `time.monotonic`; 0 cuts the slice short. `direct` says whether inline calls may be made
+    without the scheduler, `heard` whether somebody listens to what becomes of each call: both are asked once a slice.
+    """
+
+    __slots__ = ("_began", "_is_direct", "_is_heard", "_watch", "direct", "ends", "heard")
+
+    def __init__(self, is_direct: Callable[[], bool], is_heard: Callable[[], bool], watch: Watch) -> None:
+        self._is_direct = is_direct
+        self._is_heard = is_heard
+        self._watch = watch
+        self._began = self.ends = 0.0
+        self.direct = self.heard = False
+
+    def begin(self) -> None:
+        """Begin a slice of full length now."""
+        self._began = time.monotonic()
+        self.ends = self._began + SLICE_SECONDS
+        self.direct = self._is_direct()
+        self.heard = self._is_heard()
+
+    def is_over(self) -> bool:
+        """Tell whether the event loop is to get its turn."""
+        return time.monotonic() > self.ends
+
+    def cut(self) -> None:
+        """End the slice as soon as the call under way has ended."""
+        self.ends = 0.0
+
+    def note_overrun(self, task: Task[Any], ended: float) -> None:
+        """Note that this task's call ended at a time when the slice was over."""
+        self._watch(task, ended - self._began)
+
+    def note_held(self, task: Task[Any], seconds: float) -> None:
+        """Note for how long this task's call has held the event loop."""
+        self._watch(task, seconds)
