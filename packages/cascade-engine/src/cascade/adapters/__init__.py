@@ -1,1 +1,1 @@
-"""Adapters: what the engine is wired with by default."""
+"""Adapters: the executors, stores, caches, codecs and solvers that the engine uses by default."""

@@ -1,4 +1,4 @@
-"""Addresses of stores, checked in one place: a URL that means nothing is refused before anything is opened by it.
+"""Checks the URLs of stores: a wrong one is refused before anything is opened.
 
 No error shows a user, a password or a query.
 """
@@ -18,7 +18,7 @@ def split(url: object, problem: str, remedy: str) -> SplitResult:
     """Return the parts of a URL; its port is a number or missing.
 
     Raises:
-        SpecError: If it has none, or a character that would be dropped without a word; with this problem and remedy.
+        SpecError: If it can't be split, or has a character that Python would drop; with this problem and remedy.
     """
     if not isinstance(url, str) or any(character < " " or character == "\x7f" for character in url):
         raise SpecError(problem, remedy)
@@ -31,7 +31,7 @@ def split(url: object, problem: str, remedy: str) -> SplitResult:
 
 
 def sqlite_path(url: str, setting: str, forms: str) -> str:
-    """Return the path in an SQLite URL; what follows the third slash, so that four slashes begin an absolute one.
+    """Return the path in an SQLite URL: what follows the third slash. So four slashes begin an absolute path.
 
     Raises:
         SpecError: If it has a host, a query, or no path.
@@ -46,10 +46,10 @@ def sqlite_path(url: str, setting: str, forms: str) -> str:
 
 
 def check_redis(url: str) -> None:
-    """Check a URL of a Redis server, with what is asked for in its query.
+    """Check a URL of a Redis server, with the options in its query.
 
     Raises:
-        SpecError: If it is none, or asks for what is not known.
+        SpecError: If it is no such URL, or has an unknown option.
     """
     address = address_of(url)
     problem = f"{address} is not the URL of a Redis server"
@@ -75,7 +75,7 @@ def check_redis(url: str) -> None:
 
 
 def address_of(url: object) -> str:
-    """Return a URL without user, password and query: what may be shown, however the URL is written."""
+    """Return a URL without user, password and query, so that it can be shown, however it is written."""
     if not isinstance(url, str):
         return f"a {type(url).__name__}"
     scheme, _, rest = url.partition("://")

@@ -1,4 +1,4 @@
-"""Caches: in memory, in an SQLite file, in Redis. What the last two need is loaded when they are first named."""
+"""Caches: in memory, in an SQLite file, in Redis. The last two are imported when they are first used."""
 
 from __future__ import annotations
 

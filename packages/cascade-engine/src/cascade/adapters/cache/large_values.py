@@ -78,7 +78,7 @@ class CacheFiles:
         self._obsolete = set()
 
     def sweep(self, connection: sqlite3.Connection) -> None:
-        """Note the files that no entry points to, as a process leaves them that was killed."""
+        """Note the files that no entry points to: a process that was killed has left them."""
         before = time.time() - _LEFT_SECONDS
         left = {name for name, put_at, _ in self._store.names("") if put_at < before}
         if left:

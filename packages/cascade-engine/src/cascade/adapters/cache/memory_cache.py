@@ -1,4 +1,4 @@
-"""The cache in memory: bounded, least recently used goes first."""
+"""The cache in memory. It is bounded: what was not used for the longest time is dropped first."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class _Encoded:
 
 
 class InMemoryCacheBackend:
-    """Keeps at most `max_entries` values; `clock` gives seconds.
+    """Keeps at most `max_entries` values; `clock` returns seconds.
 
-    Who asks for a value gets the very object that was put. With a `codec` bytes are kept, and who asks gets an object
-    of their own; what the codec refuses is not kept then.
+    `get` returns the very object that was put. With a `codec` the cache keeps bytes, and `get` returns a new object
+    each time; a value that the codec refuses is not kept then.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class InMemoryCacheBackend:
         self._entries: OrderedDict[str, _Kept] = OrderedDict()
 
     async def get(self, key: CacheKey) -> Hit | None:
-        """Return a value that is still good; of one that is not, only its entry is kept."""
+        """Return a value that has not expired. An expired value is dropped; its entry stays."""
         kept = self._entries.get(key.digest)
         if kept is None or kept.value is MISSING:
             return None
@@ -72,7 +72,7 @@ class InMemoryCacheBackend:
         return Hit(value, now - entry.stored_at)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep a value; the one that was not asked for the longest makes room.
+        """Keep a value; if there is no room, drop the one that was not used for the longest time.
 
         Raises:
             CodecError: If there is a codec, and it does not know a part of the value.
@@ -96,7 +96,7 @@ class InMemoryCacheBackend:
             self._entries.popitem(last=False)
 
     async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
-        """Return what is known of a task's values, the last one first. Takes O(entries)."""
+        """Return the entries of a task, the last put first. Takes O(entries)."""
         found = (kept for kept in self._entries.values() if kept.entry.key.task == task)
         return [kept.entry for kept in nlargest(limit, found, key=lambda kept: kept.number)]
 

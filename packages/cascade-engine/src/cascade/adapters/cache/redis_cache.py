@@ -25,9 +25,9 @@ _KEPT_OF_TASK = 1000
 
 
 class RedisCacheBackend:
-    """Keeps values in a Redis server, below `prefix`. Redis makes room as its `maxmemory-policy` says.
+    """Keeps values in a Redis server, under keys that begin with `prefix`. Redis makes room by its `maxmemory-policy`.
 
-    `clock` gives seconds that all who share the server agree on. A connection is made at first use.
+    `clock` returns seconds; all who share the server need the same one. A connection is made at first use.
 
     Raises:
         MissingExtraError: If the extra is not installed.
@@ -47,7 +47,7 @@ class RedisCacheBackend:
         self._prefix = prefix
 
     async def get(self, key: CacheKey) -> Hit | None:
-        """Return a value that is still good and intact.
+        """Return a value that has not expired and is not damaged.
 
         Raises:
             StoreError: If the server does not answer.
@@ -72,7 +72,7 @@ class RedisCacheBackend:
         await self.encode(key, value, ttl).store()
 
     def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
-        """Return a value as it would be stored.
+        """Return a value as bytes, to be stored later or to be copied.
 
         Raises:
             CodecError: If the codec does not know a part of the value.

@@ -83,9 +83,9 @@ Row = tuple[Any, ...]
 class SqliteCacheBackend:
     """Keeps values in a file, which is made if it is not there; any number of processes may share it.
 
-    At most about `max_entries` values and `max_bytes` of encoded values are kept: what was put the longest ago goes
-    first. `clock` gives seconds that all who share the file agree on. Loss of power may cost the last values.
-    With `create=False` a file that is not there is not made, and nothing is written before the first put.
+    It keeps about `max_entries` values and `max_bytes` of encoded values at most; the oldest ones are dropped first.
+    `clock` returns seconds; all who share the file need the same one. Loss of power may cost the last values. With
+    `create=False` a missing file is not made, and nothing is written before the first put.
 
     Raises:
         StoreError: If the file can't be opened.
@@ -139,7 +139,7 @@ class SqliteCacheBackend:
             self._is_older = pragma(self._writer, "user_version") < FORMAT.version
 
     async def get(self, key: CacheKey) -> Hit | None:
-        """Return a value that is still good and intact.
+        """Return a value that has not expired and is not damaged.
 
         Raises:
             StoreError: If the file can't be read, or stays locked for longer than `BUSY_SECONDS`.
@@ -179,7 +179,7 @@ class SqliteCacheBackend:
         await self.encode(key, value, ttl).store()
 
     def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
-        """Return a value as it would be stored.
+        """Return a value as bytes, to be stored later or to be copied.
 
         Raises:
             CodecError: If the codec does not know a part of the value.

@@ -1,4 +1,4 @@
-"""The default codec: data, no code."""
+"""The default codec. It stores data, and no code."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PLAIN, _PROGRAM = b"\x00", b"\x01"
 
 
 class DataCodec:
-    """Stores data and no code: loading imports nothing and runs nothing but the `decode` of registered types.
+    """Stores data and no code: loading imports nothing, and runs no code of the user's but `DataType.decode`.
 
     Knows `None`, `bool`, `int` of any size, `float`, `complex`, `str`, `bytes`, `bytearray`, `list`, `tuple`, `dict`,
     `set`, `frozenset`, `range`, dates, times, time spans and time zones, `Decimal`, `Fraction`, `UUID`, paths,
     `Counter`, `OrderedDict`, `defaultdict` and `deque`, members of enums and combinations of flags, dataclasses, named
     tuples, classes of attrs, models of pydantic, structs of msgspec, arrays and scalars of NumPy, frames, series,
-    indexes, columns and scalars of pandas, and the `types` it is given. Exact types only: a subclass is no such value.
-    What comes back is of the same type and equal, and a container that stands in many places does so again. Values of
+    indexes, columns and scalars of pandas, and the `types` that it is given. A value of a subclass is refused. A value
+    comes back equal and of the same type, and a container that was in several places is one container again. Values of
     any depth are written and read without recursion.
 
     Classes are stored by module and qualified name, and found among modules that are imported already. They are put

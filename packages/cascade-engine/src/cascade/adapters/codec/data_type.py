@@ -1,4 +1,4 @@
-"""Registered types: how a user's type becomes data that the codec knows."""
+"""Registered types: how a type of the user's becomes data that the codec knows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cascade.adapters.codec.untyped import Decoded, Foreign
 class DataType:
     """How a `DataCodec` stores values of exactly this type.
 
-    `name` stands for the type in stored data and must stay; `encode` gives data that the codec knows, `decode` makes a
-    value of it. These two functions are the only ones of the user's that a codec runs.
+    `name` stands for the type in stored data, so it must not change. `encode` returns data that the codec knows, and
+    `decode` makes a value of that. The codec runs no other code of the user's.
     """
 
     type: type

@@ -1,8 +1,8 @@
-"""Programs: a value as a flat list of steps for a stack machine, so that depth costs no recursion.
+"""Programs: a value as a flat list of steps for a stack machine. So a deep value needs no recursion.
 
-Steps come in pairs, a `Step` and its operand, which is plain data. Parts come before the whole: a `BUILD_*` takes its
-parts from the top of the stack and leaves what it made there. What was built is numbered in order, and `SAME` puts the
-thing of a number on the stack again: so sharing is kept.
+Steps come in pairs: a `Step` and its operand, which is plain data. Parts come before the whole: a `BUILD_*` takes its
+parts from the top of the stack, and puts the value there that it has made. Built values are numbered in order, and
+`SAME` puts the value of a number on the stack once more: so an object that is in two places stays one object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class Step(IntEnum):
-    """What a step does. The numbers are the format: a new step gets a new one, none changes its meaning."""
+    """What a step does. The numbers are stored: a new step gets a new number, and none changes its meaning."""
 
     PUSH = 0  # operand: a plain value
     PUSH_ALL = 1  # operand: a list of plain values

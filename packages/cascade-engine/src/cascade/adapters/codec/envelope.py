@@ -1,7 +1,7 @@
-"""The frame around a payload: format version, checksum, payload.
+"""Envelopes: format version, checksum, payload.
 
-The checksum covers the version, the store key and the payload, so that bytes which are changed, cut or moved to another
-key are told from what was written. It is no signature: who can write to the store can make one.
+The checksum covers the version, the store key and the payload. So bytes that were changed, cut off or moved to another
+key are found out. It is not a signature: whoever can write to the store can make one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _EMPTY = blake2b(digest_size=_SIZE, person=b"cascade data")
 
 
 def seal(version: int, payload: bytes, key: bytes) -> bytes:
-    """Return the payload in a frame of that version, bound to `key`."""
+    """Return the payload in an envelope of that version, which can be opened only with the same `key`."""
     mark = bytes((version,))
     return mark + _checksum(mark, payload, key) + payload
 
 
 def unseal(known: int, data: bytes, key: bytes) -> memoryview:
-    """Return the payload of a frame.
+    """Return the payload of an envelope.
 
     Raises:
         DamagedDataError: If the checksum does not fit.

@@ -1,4 +1,4 @@
-"""Dict keys and set members: only what Python itself hashes, so that loading them runs nothing of the user's."""
+"""Checks dict keys and set members: Python itself must hash them, so that loading runs no code of the user's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.adapters.codec.untyped import Foreign
 
 Parts = list[tuple[str, object]]
-"""What is hashed with a value, each with how it is written in terms of the value itself: `{}[0]`, `list({})[0]`."""
+"""What is hashed with a value, and how each part is reached from the value `{}`: `{}[0]`, `list({})[0]`."""
 
 
 def check_hashed(values: Iterable[object], shapes: Shapes, registered: Container[type]) -> None:
@@ -37,7 +37,7 @@ def check_hashed(values: Iterable[object], shapes: Shapes, registered: Container
 
 
 def way_to(culprit: object, parts: Parts, shapes: Shapes) -> str | None:
-    """Return how a value that `check_hashed` refused is written in terms of what holds these parts."""
+    """Return how a value that `check_hashed` has refused is reached from the value that has these parts."""
     level = parts
     for _ in range(DEEPEST_KEY):
         below: Parts = []

@@ -151,7 +151,7 @@ def _pack_file(file: File) -> list[object]:
 
 
 def _unpack_file(packed: Decoded) -> File:
-    """Return the file, which stands for what was in it: one with another content is not that value."""
+    """Return the file, if its content is still what it was: a `File` stands for its content."""
     name, digest = packed
     file = File(unpack_text(name))
     try:

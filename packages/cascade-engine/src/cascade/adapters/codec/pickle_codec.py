@@ -1,4 +1,4 @@
-"""Pickle, opt-in and signed: for values that no data codec knows, in stores that only the key's holders write to."""
+"""Pickle, signed: for values that `DataCodec` does not know. It has to be asked for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _DEEPEST = 100
 
 
 class PickleCodec:
-    """Stores whatever pickle can, signed with HMAC-SHA256; nothing is loaded whose signature does not fit.
+    """Stores whatever pickle can, signed with HMAC-SHA256. It loads nothing whose signature does not fit.
 
-    The signature covers the format's version, the store key and the payload. Loading runs whatever the pickle says, so
-    who has the `key` can run code here: keep it like a password, and out of the store.
+    The signature covers the version of the format, the store key and the payload. Loading runs whatever the pickle
+    says. So whoever has the `key` can run code here: keep it like a password, and out of the store.
 
     Raises:
         SpecError: If the key is no bytes, or shorter than 16.
@@ -88,7 +88,7 @@ class PickleCodec:
 
 
 def _culprit(value: object) -> tuple[object, str]:
-    """Return the deepest part of a value that pickle refuses by itself, and how it is written."""
+    """Return the deepest part of a value that pickle refuses by itself, and how it is reached."""
     path = "value"
     for _ in range(_DEEPEST):
         refused = next((each for each in _parts(value) if not _is_taken(each[1])), None)

@@ -1,4 +1,4 @@
-"""Plain values: those that msgpack keeps exactly, and which so need no program."""
+"""Plain values: msgpack keeps them exactly, so they need no program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEEPEST = 32
 def is_plain(value: object) -> bool:
     """Tell whether `value` is made of lists, dicts and msgpack's own scalars, with no container in two places.
 
-    Whether its numbers and texts fit into msgpack shows when they are written.
+    Whether its numbers and texts fit into msgpack is found out when they are written.
     """
     # Once per value that is stored. Watched by observatory/benchmarks/bench_codec.py.
     if type(value) in PLAIN:

@@ -1,6 +1,6 @@
-"""Reading: a program becomes a value again.
+"""The reader runs a program, which makes a value.
 
-Nothing is imported, and nothing of the user's runs but `DataType.decode`.
+It imports nothing, and runs no code of the user's but `DataType.decode`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeErro
 
 
 class Reader:
-    """Runs one program on a stack."""
+    """Runs one program on a stack. A program is not trusted: it may come from a store that others write to."""
 
     def __init__(self, shapes: Shapes, registered: Mapping[str, DataType]) -> None:
         self._shapes = shapes

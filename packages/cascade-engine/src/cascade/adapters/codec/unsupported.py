@@ -1,6 +1,6 @@
 """Refusals: why a value can't be data, and what the user can do.
 
-Who finds that out knows only the value. Who knows its place in the whole adds that, and tells the user.
+Code that refuses a value may not know where it is in the whole. The writer knows, and makes a `CodecError` of it.
 """
 
 from __future__ import annotations

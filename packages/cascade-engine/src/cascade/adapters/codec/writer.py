@@ -1,4 +1,4 @@
-"""Writing: a value becomes a program."""
+"""The writer makes a program from a value."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXACT = frozenset({type(None), bool, float, bytes})
 
 
 class _Open:
-    """A value that the writer is inside of, and the step that builds it when its parts are written."""
+    """A value whose parts are being written, and the step that builds it after them."""
 
     __slots__ = ("begun", "operand", "parts", "places", "step", "value")
 
@@ -50,7 +50,7 @@ class _Open:
         self.begun = 0
 
     def way(self) -> str:
-        """Return how the part that was begun last is written in terms of the value itself, which is `{}`."""
+        """Return how the part that was begun last is reached from the value `{}`: `{}[0]`, `{}.name`."""
         at = self.begun - 1
         if self.places:
             return "{}" + list(self.places)[at]
@@ -206,7 +206,7 @@ class Writer:
                 raise
 
     def _unless_pushed(self, parts: Iterable[object]) -> Iterable[object]:
-        """Write all the parts in one step if msgpack has them all; else return them."""
+        """Write all parts in one step, if msgpack keeps them all exactly; if not, return them."""
         parts = list(parts)
         if len(parts) < 2 or not PLAIN.issuperset(map(type, parts)):
             return parts

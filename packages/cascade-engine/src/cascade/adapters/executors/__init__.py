@@ -1,4 +1,4 @@
-"""Executors: they make calls. These are the errors of calls that are made in another process."""
+"""Executors make calls. This package shows the errors of calls that are made in another process."""
 
 from cascade.adapters.executors.boundary_errors import (
     BoundaryError,

@@ -26,7 +26,7 @@ class RemoteError(CascadeError, RuntimeError):
 
 @dataclass(eq=False)
 class BoundaryError(CascadeError, TypeError):
-    """Something can't go to or come from another process; `what` says what it is, `kind` and `text` why."""
+    """An argument or a result can't be sent between processes: `what` says which, `kind` and `text` say why."""
 
     task: str
     what: str
@@ -56,7 +56,7 @@ class WorkerLoadError(CascadeError, ImportError):
 
 @dataclass(eq=False)
 class UnguardedMainError(CascadeError, RuntimeError):
-    """A file that starts a run as soon as it is imported, so that other processes would run it again."""
+    """A file starts a run as soon as it is imported, so each worker process would run it again."""
 
     file: str
 

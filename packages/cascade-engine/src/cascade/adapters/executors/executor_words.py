@@ -19,7 +19,7 @@ EXECUTOR_FORMS = ", ".join(["'inline'", *_COUNTED_FORMS[:-1]]) + f" or {_COUNTED
 
 
 def executor_from_word(word: str) -> LocalExecutor:
-    """Return the executor that a word names; who asks for it closes it.
+    """Return the executor that a word names; the caller closes it.
 
     Raises:
         SpecError: If it names none; it lists those that there are.

@@ -40,7 +40,7 @@ class LocalExecutor:
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs: a thread, or a process that has started and imported the task.
 
-        The next `execute` in the same context has it. Without this, `execute` waits itself.
+        The next `execute` in the same context uses it. Without this, `execute` waits itself.
         """
         task = node.task
         assert task is not None
@@ -52,7 +52,7 @@ class LocalExecutor:
         return nullcontext()
 
     async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
-        """Make the call; when cancelled, return after it has really ended. In a process it is ended at once.
+        """Make the call. When cancelled, return after the call has ended; one in a process is killed.
 
         Raises:
             BoundaryError: If an argument or the result can't be sent to or from another process.

@@ -1,7 +1,7 @@
 """Locations: where another process finds the modules of this one.
 
-Most are imported by name. A script is not: other processes load its file, as `__mp_main__`, so that its guard
-`if __name__ == "__main__":` does not run. Nor is a module that was loaded from a file whose name is no module's name.
+Most are imported by name. A script is loaded from its file, as `__mp_main__`, so that its guard
+`if __name__ == "__main__":` does not run. So is a module that was loaded from a file with another name than its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Guard: a worker process that loads a script for its tasks must not run what stands there.
+"""Guards scripts: a worker process that loads a script for its tasks must not start its run.
 
 Without `if __name__ == "__main__":` each worker would start the script's run again, with workers of its own.
 """
@@ -20,7 +20,7 @@ class _Loading:
 
 @contextmanager
 def loading(file: str) -> Iterator[None]:
-    """Refuse runs while a script is loaded, and fail after it if it tried to start one and has hidden the error.
+    """Refuse runs while a script is loaded. Fail after it too, if it has tried to start one and hidden the error.
 
     Raises:
         UnguardedMainError: If it tried.

@@ -1,10 +1,10 @@
-"""Places: which calls may use the workers of a pool at one time, first come first served.
+"""Places: which calls may use the workers of a pool, first come first served.
 
-Where a run has its turn, the first of its calls by their rank has the place: one that frees a value may come before
-those that make more of them.
+The runs that wait take turns. When a run has its turn, that of its calls with the lowest rank gets the place: a call
+that frees values may rank before one that makes more of them.
 
-A call that has a place may start a run of its own and wait for it. The calls of that run may have the waiting call's
-place, one at a time: so they never wait for a worker that waits for them.
+A call that has a place may start a run of its own and wait for it. The calls of that run may borrow its place, one at a
+time. So they never wait for a worker that waits for them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ rank_of_call: ContextVar[Rank | None] = ContextVar("cascade_rank", default=None)
 
 
 class Place:
-    """The right to use one worker; `used` says whether a call has begun in it.
+    """The right to use one worker; `used` is true if a call has begun in it.
 
-    `lender` is the place that this one is inside of, `borrower` the one inside this one.
+    `lender` is the place that this one is borrowed from, and `borrower` the place that is borrowed from this one.
     """
 
     __slots__ = ("borrower", "is_over", "lender", "used", "waiting")
@@ -40,11 +40,11 @@ class Place:
 
 
 class Request(Future[Place]):
-    """The promise of a place. A future of threads, as the pool may serve several event loops."""
+    """A request for a place: a future of threads, since the pool may serve several event loops."""
 
 
 class Line:
-    """Requests that wait. Each has a turn for its run, in the order of coming."""
+    """Requests that wait. Each of them is a turn for its run, in the order of their coming."""
 
     __slots__ = ("_of_runs", "_ties", "_turns")
 
@@ -54,13 +54,13 @@ class Line:
         self._ties = count()
 
     def join(self, request: Request, rank: Rank | None) -> None:
-        """Let a request wait; one without a rank waits alone."""
+        """Add a request; one without a rank is a run by itself."""
         run, place = (request, ()) if rank is None else rank
         self._turns.append(run)
         heappush(self._of_runs.setdefault(run, []), (place, next(self._ties), request))
 
     def next(self) -> Request | None:
-        """Return the next request that nobody has cancelled and that was not granted by another way."""
+        """Return the next request that is neither cancelled nor granted by another line."""
         while self._turns:
             run = self._turns.popleft()
             requests = self._of_runs.get(run, [])
@@ -82,7 +82,7 @@ class Places:
         self._lock = threading.Lock()
 
     async def take(self, lender: Place | None = None) -> Place:
-        """Wait for a place; `lender` is the one that the call has, in this pool, that the caller is a part of."""
+        """Wait for a place; `lender` is the place of the call that the caller is a part of, in this pool."""
         with self._lock:
             place = self._find(lender)
             if place is not None:
@@ -100,7 +100,7 @@ class Places:
             raise
 
     def give_back(self, place: Place) -> None:
-        """Let the next one have a place."""
+        """Give a place to the next request."""
         with self._lock:
             request, granted = self._pass_on(place)
         if request is not None:
@@ -116,7 +116,7 @@ class Places:
         return lender.borrower
 
     def _pass_on(self, place: Place) -> tuple[Request | None, Place]:
-        """Return who gets the place next, and what he gets."""
+        """Return the request that gets the place next, and the place for it."""
         place.is_over = True
         lender, borrower = place.lender, place.borrower
         if borrower is not None:

@@ -1,4 +1,4 @@
-"""Processes: calls in other interpreters on this machine. Workers are started when they are needed, and kept."""
+"""Calls in other processes on this machine. Workers are started when they are needed, and kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cascade.spec.task import AnyTask
 
 
 class _Admission:
-    """Has a worker in a `with` block, and shows it to what is called in there."""
+    """Holds a worker in a `with` block; a `call` inside the block uses it."""
 
     __slots__ = ("_calls", "_task", "_token", "used", "worker")
 
@@ -49,7 +49,7 @@ class ProcessCalls:
         self._finalizer = weakref.finalize(self, _kill_all, self._idle)
 
     def admission(self, task: AnyTask) -> _Admission:
-        """Wait for a worker that has started and has imported the task; the next `call` in this context has it."""
+        """Wait for a worker that has started and has imported the task; the next `call` in this context uses it."""
         return _Admission(self, task)
 
     async def take_worker(self, task: AnyTask) -> Worker:

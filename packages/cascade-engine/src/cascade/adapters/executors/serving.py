@@ -1,7 +1,7 @@
-"""Serving: the life of a worker process. It makes one call at a time, in its main thread.
+"""What a worker process does: it makes one call at a time, in its main thread.
 
-All that a user's objects do when they are pickled, called and unpickled is done inside a `try`: whatever it raises goes
-back as data. The process ends when its parent says so, or is gone.
+Objects of the user's are pickled, called and unpickled inside a `try`: whatever they raise goes back as data. The
+process ends when its parent says so, or has ended itself.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Server:
         self._is_busy = False
 
     def read(self) -> None:
-        """Take in what the parent sends; in a thread, which sees the parent's end during a call too."""
+        """Receive what the parent sends. A thread does that: so it notices during a call that the parent has ended."""
         try:
             while True:
                 while not self._channel.poll(_LOOK_SECONDS):

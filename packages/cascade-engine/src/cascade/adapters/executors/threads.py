@@ -1,4 +1,4 @@
-"""Threads: calls beside the event loop, in a pool of its own."""
+"""Calls in threads, in a pool of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BORROWERS = 10_000
 
 
 class Admission:
-    """Has a place in a `with` block, and shows it to what is called in there."""
+    """Holds a place in a `with` block; a `call` inside the block uses it."""
 
     # No generator with a decorator, which sets the traceback of what passes through: a frozen exception refuses that.
 
@@ -49,7 +49,7 @@ class ThreadCalls:
         self._place: ContextVar[Place | None] = ContextVar("cascade_thread", default=None)
 
     def admission(self) -> Admission:
-        """Wait for a thread; the next `call` in this context has it."""
+        """Wait for a thread; the next `call` in this context uses it."""
         return Admission(self._places, self._place)
 
     async def call(

@@ -1,4 +1,4 @@
-"""Loading: how a worker process gets at the tasks and classes of its parent."""
+"""How a worker process loads the tasks and classes of its parent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOADED_MAIN = "__mp_main__"
 
 
 class Loader:
-    """Loads modules: the parent's own one and odd ones from their files, all others by name."""
+    """Loads modules: the parent's main module and those with odd names from their files, all others by name."""
 
     def __init__(self, setup: Setup) -> None:
         self._main = setup.main
@@ -90,7 +90,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _run_main(location: Location) -> None:
-    """Run the code of the parent's own module under another name, and let it be found under both."""
+    """Run the code of the parent's main module under another name; it is found under both names."""
     spec = find_spec(location.name) if location.name else None
     if spec is not None and spec.loader is not None and hasattr(spec.loader, "get_code"):
         module = ModuleType(LOADED_MAIN)

@@ -1,7 +1,7 @@
-"""Workers: processes that make calls for this one, as this one sees them.
+"""Workers: processes that make calls for this process, as this process sees them.
 
-Each method that waits is for a thread. A worker that fails in any way ends with the call that it was making, and with
-no other; `kill` ends it from any thread.
+Methods that wait must be called in a thread. If a worker fails in any way, it ends, and only the call that it was
+making fails. `kill` ends a worker from any thread.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _END_SECONDS = 5.0
 
 
 class Worker:
-    """One process, started by the first request. `place` is the one that it is used in."""
+    """One process, started by the first request. `place` is the place that the worker is used in."""
 
     def __init__(self) -> None:
         self.place = Place()
@@ -71,7 +71,7 @@ class Worker:
         return self._ask(task, None)
 
     def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
-        """Make a call and wait for its end; return what it gives or raises."""
+        """Make a call and wait for its end; return its value or its exception."""
         try:
             payload = pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
         except BaseException as error:  # noqa: BLE001 - a user's object may do anything
@@ -163,9 +163,10 @@ class Worker:
 
 
 def _start(channel: Connection) -> subprocess.Popen[bytes]:
-    """Start a process that has our channel, its standard output and error, and nothing else of ours.
+    """Start a process that inherits the channel, standard output and standard error, and nothing else.
 
-    It leads a group of its own: an interrupt at the terminal goes to us alone, and what it starts ends with it.
+    It leads a process group of its own: an interrupt at the terminal goes to this process alone, and processes that the
+    worker starts end with it.
     """
     executable = os.fsdecode(get_executable())
     handle = channel.fileno()
@@ -189,7 +190,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _interpreter_flags() -> list[str]:
-    """Return the options that this interpreter was started with, as far as they change what code does."""
+    """Return the options of this interpreter that change what code does."""
     flags = [
         f"-{letter * int(getattr(sys.flags, name))}"
         for letter, name in _FLAGS.items()
@@ -244,7 +245,7 @@ def _refusal(task: AnyTask, what: str, report: ErrorReport) -> BaseException:
 
 
 def _noted(error: BaseException, trace: str) -> BaseException:
-    """Say on an error which way it came through another process: frames can't be sent, so that is text."""
+    """Add the traceback in the other process to an error, as a note: frames can't be sent."""
     if trace:
         add_note(error, f"in another process:\n{trace}")
     return error

@@ -17,7 +17,7 @@ class RunSummary:
     """One run of a store.
 
     `began` and `updated` are seconds since the epoch. `error` is the type of the error that ended the run, if any.
-    `facts` counts its facts, and `size` the bytes of their values.
+    `facts` counts its facts, and `size` the bytes that are stored of it.
 
     `driver` names the process that drives the run now; it is empty if none does. A run that has the status `running`
     and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of other
@@ -39,7 +39,7 @@ class RunSummary:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the run has not ended, and nobody drives it."""
+        """Whether the run has not ended and no process drives it."""
         return self.status is RunStatus.RUNNING and not self.driver
 
 
@@ -85,7 +85,7 @@ class FactSummary:
 
 
 class Catalog(Protocol):
-    """The runs of one store. Looking decodes no value and runs no code of the store's."""
+    """The runs of one store. Its methods decode no value, and run no code from the store."""
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, the last updated first."""
@@ -107,7 +107,7 @@ class Catalog(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
 @dataclass(frozen=True, slots=True)

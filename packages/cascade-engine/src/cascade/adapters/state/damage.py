@@ -1,4 +1,4 @@
-"""Damage: what goes wrong with what a store holds of a run is told as one error, which says what to do."""
+"""Damage: whatever is wrong with the stored data of a run becomes one error, which says what to do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import CascadeError, DamagedDataError, RunDamagedError
 
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What damaged data makes of code that expects sound data."""
+"""The errors of code that expects sound data and gets damaged data."""
 
 
 @contextmanager
 def checking(store: str, run_id: str, advice: str = "") -> Iterator[None]:
-    """Tell whatever goes wrong with what a store holds of a run as a `RunDamagedError`; `advice` is added to it."""
+    """Raise faults in the stored data of a run as a `RunDamagedError`, with `advice` in its text."""
     try:
         yield
     except FAULTS as problem:
@@ -22,14 +22,14 @@ def checking(store: str, run_id: str, advice: str = "") -> Iterator[None]:
 
 
 def as_damage(problem: BaseException, store: str, run_id: str, advice: str = "") -> CascadeError:
-    """Return what a fault is told as; what says of itself what is wrong and what to do stays as it is."""
+    """Return the error for a fault. An error that says itself what to do, such as a `CodecError`, stays as it is."""
     if isinstance(problem, DamagedDataError):
         reason = problem.problem
     elif isinstance(problem, CascadeError):
         return problem
     else:
         reason = error_text(problem)
-    told = (
+    message = (
         f"facts of the run '{run_id}' are missing or damaged; begin anew with restart=True{advice} ({reason})"
     )
-    return RunDamagedError(store, told, run_id)
+    return RunDamagedError(store, message, run_id)

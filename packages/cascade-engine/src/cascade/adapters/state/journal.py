@@ -31,7 +31,7 @@ class Durability(StrEnum):
 
 
 class Kind(IntEnum):
-    """What a fact says of its node; one of kind `FRAME` says of its frame alone that others lie below it."""
+    """What a fact says about its node. One of kind `FRAME` says only that there are facts below its frame."""
 
     RESULT = 0
     SKIP = 1
@@ -42,7 +42,7 @@ class Kind(IntEnum):
 
 
 class Fact(NamedTuple):
-    """One fact as it is stored. `call` is for those who look at the store, the engine does not read it."""
+    """One fact as it is stored. `call` is for people who look at the store; the engine does not read it."""
 
     place: NodeDigest
     kind: Kind
@@ -52,10 +52,10 @@ class Fact(NamedTuple):
 
 @dataclass(slots=True)
 class Head:
-    """What is stored of the run as a whole; `None` leaves what is there.
+    """The run as a whole; `None` leaves the stored value unchanged.
 
-    `record` and `target` are what the run was begun with and what its own loop goes on with, `rules` the version of the
-    rules by which the digests in them are made.
+    `record` is what the run was begun with, and `target` what its own loop goes on with, both as bytes. `rules` is the
+    version of the rules by which the digests in them are made.
     """
 
     status: RunStatus | None = None
@@ -67,7 +67,7 @@ class Head:
     rules: int | None = None
 
     def replace(self, later: Head) -> None:
-        """Take over what a later head says."""
+        """Change what a later head changes."""
         for name in self.__slots__:
             value = getattr(later, name)
             if value is not None:
@@ -76,11 +76,10 @@ class Head:
 
 @dataclass(slots=True)
 class Changes:
-    """What is written as one: applied in this order, it can be applied twice.
+    """One batch, which is written as a whole. Applied in this order, it may be applied twice.
 
-    `anew` forgets all that is stored of the run. `rounds` forgets the facts of all rounds up to that one, `frames`
-    those of single frames, `nodes` those of single nodes, and then `facts` are put, each in the place of an earlier
-    one of its place and kind.
+    `anew` deletes all that is stored of the run, `rounds` the facts of all rounds up to that one, `frames` those of
+    single frames, and `nodes` those of single nodes. Then `facts` are put; each replaces one of its node and kind.
     """
 
     anew: bool = False
@@ -100,23 +99,23 @@ class Loaded:
 
 
 class Journal(Protocol):
-    """One run's share of a store. A write is durable and whole when it returns, or has no effect.
+    """The part of a store that belongs to one run. A write is durable and whole when it returns, or has no effect.
 
-    Each call ends within `ANSWER_SECONDS`, with a `StoreError` if the store does not answer; only `open` may wait
-    longer, for somebody else's claim on the run to end. A call that takes longer is cancelled. It gives up then, or is
-    seen through, as what a thread has begun has to be, and ends as if it had not been cancelled.
+    Each call ends within `ANSWER_SECONDS`, with a `StoreError` if the store does not answer. Only `open` may wait
+    longer, until somebody else's claim on the run ends. A call that takes longer is cancelled. It may then stop, or, if
+    a thread does the work, go on to its end and return as if it had not been cancelled.
 
-    A journal whose claim on the run ends by itself has two methods more: `is_held()` tells whether it has not ended yet
-    by this process's clock, and async `confirm()` renews it, or raises a `RunLostError`. They are asked before calls
-    are made: a process that was suspended makes none for a run that somebody else drives.
+    If the claim of a journal on the run ends by itself, the journal has two methods more: `is_held()` tells whether it
+    has not ended yet, by the clock of this process, and async `confirm()` renews it or raises a `RunLostError`. The
+    engine asks before it makes calls: so a process that was suspended makes none for a run that another one drives.
 
-    It may have an attribute `store`, which is what errors call the store: its path or address, without a password.
+    A journal may have an attribute `store`, the name of the store in errors: its path or address, without a password.
     """
 
     async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run for this journal alone, and return what is stored of it; `None` if nothing is.
 
-        With `anew` what is stored is not read, since the first write is to forget it, and `None` is returned.
+        With `anew` nothing is read, since the first write deletes all that is stored; then it returns `None`.
 
         Raises:
             RunActiveError: If somebody else has taken it and lives.
@@ -132,4 +131,4 @@ class Journal(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of the run, and of files and connections."""
+        """Give up the run, and close files and connections."""

@@ -1,4 +1,4 @@
-"""Leases on one host: a lock of the operating system, which ends with the process that holds it, however it ends."""
+"""Leases on one host: locks of the operating system, which end with their process, however it ends."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _PAUSE = 0.01
 
 
 def this_process() -> str:
-    """Return what this process is called where others are told who drives a run."""
+    """Return the name of this process in errors that say who drives a run."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 class FileLease:
-    """A lock on a file, which is there for as long as the lease is held and says who holds it.
+    """A lock on a file. The file exists for as long as the lease is held, and has the name of its holder.
 
-    Two leases of one process exclude each other as those of two processes do. They are that process's own: a child,
-    spawned or forked off, holds none of them, and so outlives it without keeping others out.
+    Two leases of one process exclude each other, like those of two processes. A child process, spawned or forked, holds
+    none of its parent's leases: it may live longer than the parent, and must not keep others out.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,7 +46,7 @@ class FileLease:
         _leases.add(self)
 
     def take(self) -> str | None:
-        """Take the lease; return `None`, or who holds it and does not let go within a moment."""
+        """Take the lease and return `None`; if another one holds it for more than a moment, return its name."""
         for tried in range(_TRIES):
             if tried:
                 time.sleep(_PAUSE)
@@ -56,7 +56,7 @@ class FileLease:
         return holder
 
     def try_take(self) -> str | None:
-        """Take the lease if it is free at this moment; return `None`, or who holds it."""
+        """Take the lease and return `None`, if it is free at this moment; if not, return the name of its holder."""
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -75,7 +75,7 @@ class FileLease:
         return None
 
     def release(self) -> None:
-        """Let go of the lease, if it is held."""
+        """Release the lease, if it is held."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with suppress(OSError):  # where an open file can't be removed it stays, and is locked anew
@@ -84,17 +84,17 @@ class FileLease:
             os.close(descriptor)
 
     def leave(self) -> None:
-        """Let go of the lease, if it is held, and leave its file."""
+        """Release the lease, if it is held, and leave its file."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
     def is_held(self) -> bool:
-        """Tell whether somebody holds the lease, without taking it for longer than the look."""
+        """Tell whether somebody holds the lease. To find out, it is taken for some microseconds."""
         return bool(self.holder())
 
     def holder(self) -> str:
-        """Return who holds the lease, empty if nobody does; without taking it for longer than the look."""
+        """Return the name of the holder, empty if there is none. To find out, it is taken for some microseconds."""
         try:
             descriptor = os.open(self._path, os.O_RDWR)
         except FileNotFoundError:
@@ -110,7 +110,7 @@ class FileLease:
 
 
 def _read(descriptor: int) -> str:
-    """Return what the holder of a lock has written of itself; it may not have come to that yet."""
+    """Return the name that the holder of a lock has written; it may not have written it yet."""
     return os.read(descriptor, 200).decode(errors="replace") or "another process"
 
 

@@ -14,7 +14,7 @@ _Fact = TypeVar("_Fact")
 class InMemoryStateBackend:
     """The facts of one run, by frame: forgetting a frame costs what it holds.
 
-    Neither clears nor puts recurse, however deep frames are nested.
+    Nothing recurses, however deep frames are nested.
     """
 
     def __init__(self, run_id: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Value stores: where large values lie beside a store, as files that are named by the digest of what they hold."""
+"""Value stores: large values beside a store, as files whose names are the digests of their content."""
 
 from cascade.adapters.values.pointer import LARGE, Pointer
 from cascade.adapters.values.value_files import FileValueStore

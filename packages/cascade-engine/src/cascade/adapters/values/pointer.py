@@ -1,4 +1,4 @@
-"""Pointers: what lies in a store in the place of a large value."""
+"""Pointers: what a store has in the place of a large value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = len(_MARK) + _DIGEST + 8
 
 
 class Pointer(NamedTuple):
-    """The digest of a value's bytes, and how many they are."""
+    """The digest and the number of a value's bytes."""
 
     digest: bytes
     size: int
@@ -29,7 +29,7 @@ class Pointer(NamedTuple):
 
     @classmethod
     def read(cls, data: bytes) -> Pointer:
-        """Return the pointer that a store holds.
+        """Return the pointer of these bytes in a store.
 
         Raises:
             DamagedDataError: If it is cut or too long.
@@ -43,7 +43,7 @@ class Pointer(NamedTuple):
         return _MARK + self.digest + self.size.to_bytes(8, "big")
 
     def check(self, data: bytes) -> bytes:
-        """Return these bytes if they are those that are pointed to.
+        """Return these bytes, if this is the pointer to them.
 
         Raises:
             DamagedDataError: If not.
@@ -54,10 +54,10 @@ class Pointer(NamedTuple):
 
 
 def is_pointer(data: bytes) -> bool:
-    """Tell whether what a store holds is a pointer."""
+    """Tell whether bytes in a store are a pointer."""
     return data.startswith(_MARK)
 
 
 def is_large(data: bytes) -> bool:
-    """Tell whether a value goes beside the store: also one that would be taken for a pointer."""
+    """Tell whether a value belongs beside the store. So does a small one that looks like a pointer."""
     return len(data) >= LARGE or is_pointer(data)

@@ -1,4 +1,4 @@
-"""Values as files in a folder, which is made when the first one is kept."""
+"""Values as files in a folder, which is made with the first file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FileValueStore:
 
     @classmethod
     def beside(cls, store: str | os.PathLike[str]) -> FileValueStore:
-        """Return the one that belongs to a store in a file, by whatever name that is called."""
+        """Return the value store that belongs to a store in a file, the same for each name of that file."""
         path = Path(store).resolve()
         return cls(path.with_name(f"{path.name}.values"))
 
@@ -78,7 +78,7 @@ class FileValueStore:
             raise StoreError(str(path), f"can't be read: {problem.strerror or problem}") from problem
 
     def delete(self, name: str) -> None:
-        """Forget a name, or a folder with all that is below it, and folders that are empty then."""
+        """Delete a name, or a folder with all below it, and folders that are empty after that."""
         path = self._folder / name
         if path.is_dir() and not path.is_symlink():
             rmtree(path, ignore_errors=True)
@@ -91,7 +91,7 @@ class FileValueStore:
                 path.rmdir()
 
     def names(self, folder: str) -> Iterator[tuple[str, float, int]]:
-        """Give the names below a folder, with the time and the size of each; parts of files among them."""
+        """Yield the names below a folder, with the time and the size of each; half written files too."""
         for path in sorted((self._folder / folder).rglob("*")):
             with suppress(OSError):
                 told = path.lstat()

@@ -1,4 +1,4 @@
-"""What a store asks of a value store, and where one is found."""
+"""The protocol of value stores, and the value store of a URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cascade.spec.errors import SpecError
 
 
 class ValueStore(Protocol):
-    """Keeps bytes under names such as `folder/1/digest`. What it does takes time: it is asked in threads.
+    """Keeps bytes under names such as `folder/1/digest`. Its methods may take time: they are called in threads.
 
     A name is put whole or not at all, and put again only with the same bytes.
     """
@@ -24,7 +24,7 @@ class ValueStore(Protocol):
         """
 
     def get(self, name: str, size: int) -> bytes:
-        """Return the bytes, which are to be so many.
+        """Return the bytes of a name, whose number is `size`.
 
         Raises:
             DamagedDataError: If there are none, or they are not so many.
@@ -32,10 +32,10 @@ class ValueStore(Protocol):
         """
 
     def delete(self, name: str) -> None:
-        """Forget a name, or all names below a folder; one that is not there is no error."""
+        """Delete a name, or all names below a folder; a missing one is no error."""
 
     def names(self, folder: str) -> Iterator[tuple[str, float, int]]:
-        """Give the names below a folder, when each was put, in seconds since the epoch, and its size in bytes."""
+        """Yield the names below a folder, when each was put, in seconds since the epoch, and its size in bytes."""
 
 
 def value_store_from_url(url: str) -> ValueStore:

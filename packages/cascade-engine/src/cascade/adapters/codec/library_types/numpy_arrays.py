@@ -30,7 +30,7 @@ def is_scalar(cls: type) -> bool:
 
 
 def pack_array(value: Foreign) -> Packed:
-    """Return what stands for an array."""
+    """Take an array apart: its type, its shape, its bytes or elements."""
     kind = value.dtype
     shape = list(value.shape)
     if kind.kind == "O":
@@ -43,7 +43,7 @@ def pack_array(value: Foreign) -> Packed:
 
 
 def unpack_array(head: list[Decoded], parts: list[Foreign]) -> Foreign:
-    """Return the array; it has its own memory, and can be written to."""
+    """Make the array. It has its own memory, and can be written to."""
     described, shape, order, *more = head
     (part,) = parts
     numpy = _numpy()
@@ -70,7 +70,7 @@ def _filled(kind: Foreign, shape: list[int], elements: list[Foreign]) -> Foreign
 
 
 def _pack_missing(kind: Foreign) -> list[object]:
-    """Return what a type of text takes for a missing value."""
+    """Return which value stands for a missing one in a type of text."""
     missing = getattr(kind, "na_object", "")
     if missing == "" or missing is None:
         return ["none" if missing is None else "", bool(kind.coerce)]

@@ -1,4 +1,4 @@
-"""Packed values: what a value of a library is as data."""
+"""Packed values: values of libraries as data."""
 
 from __future__ import annotations
 

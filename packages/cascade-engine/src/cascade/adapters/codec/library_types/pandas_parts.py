@@ -25,13 +25,13 @@ def numpy() -> Foreign:
 
 
 def check(holds: object) -> None:
-    """Raise a `ValueError`, which tells that data is damaged, unless something holds."""
+    """Raise a `ValueError`, which makes the stored data count as damaged, unless `holds` is true."""
     if not holds:
         raise ValueError("its parts do not fit together")
 
 
 def content_of(values: Foreign) -> Foreign:
-    """Return what a column or an index holds: NumPy's array where there is one, else pandas' own."""
+    """Return the values of a column or an index: an array of NumPy if there is one, else one of pandas."""
     return (
         values.to_numpy()
         if isinstance(values.dtype, numpy().dtype) and values.dtype.kind not in "mM"
@@ -40,7 +40,7 @@ def content_of(values: Foreign) -> Foreign:
 
 
 def is_content(values: object) -> bool:
-    """Tell whether something is what `content_of` gives."""
+    """Tell whether `values` may have come from `content_of`."""
     return isinstance(values, (numpy().ndarray, pandas().api.extensions.ExtensionArray))
 
 

@@ -1,9 +1,8 @@
-"""User classes as data: enums, dataclasses, attrs classes, models and named tuples, taken apart and put together again.
+"""Classes of the user's as data: enums, dataclasses, classes of attrs, models and named tuples.
 
-Nothing of the class itself runs: not its `__new__`, `__init__`, `__post_init__` or `__setattr__`, no property, and
-nothing of its metaclass. What the class looks like is read from its dictionaries, and values are
-stored through Python's own descriptors. A class is found by its module and qualified name among modules that are
-imported already.
+No code of the class runs: not its `__new__`, `__init__`, `__post_init__` or `__setattr__`, no property, and nothing of
+its metaclass. Its fields are read from the dictionaries of the class, and values are read and set through Python's own
+descriptors. A class is found by its module and qualified name, among modules that are imported already.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class EnumShape:
             return None
 
     def _combines(self) -> bool:
-        """Tell whether Python's own code makes the combinations."""
+        """Tell whether Python's own code combines the flags."""
         return (
             type(self.cls) is enum.EnumType
             and issubclass(self.cls, enum.Flag)
@@ -142,7 +141,7 @@ _Shape = TypeVar("_Shape", EnumShape, DataclassShape, NamedTupleShape, ModelShap
 
 
 class Shapes:
-    """The classes that a codec has met. Each is looked up again wherever it is named, so that a reload is seen."""
+    """The shapes of the classes that a codec has seen. A class is looked up each time, so that a reload is noticed."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Shape] = {}  # classes of modules only: no more than there are

@@ -1,4 +1,4 @@
-"""Instances: where the values of one are, read from the class's dictionaries and through Python's own descriptors."""
+"""Where the values of an instance are, and how to read and set them without running code of its class."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CACHED_HASH = "_attrs_cached_hash"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a class keeps what its instances hold.
+    """Where the instances of a class have their values.
 
-    `slots` are those of the named fields, `dictionary` is Python's descriptor of the instance's `__dict__`, if there
-    is one. What is `derived` is computed from the fields when it is asked for, and so needs no keeping.
+    `slots` are those of the fields. `dictionary` is Python's descriptor of the instance's `__dict__`, or `None`.
+    `derived` are names whose values are computed from the fields: they are not stored.
     """
 
     slots: dict[str, MemberDescriptorType]
@@ -70,7 +70,7 @@ class Layout:
 
 
 def layout_of(cls: type, names: tuple[str, ...]) -> Layout:
-    """Return where a class keeps these fields."""
+    """Return where the instances of a class have these fields."""
     all_slots: dict[str, MemberDescriptorType] = {}
     derived = {_SET_BY_TYPING, CACHED_HASH}
     for each in reversed(class_order(cls)):
@@ -107,7 +107,7 @@ def read_slot(slot: MemberDescriptorType, value: object) -> object:
 
 
 def make_bare(cls: type) -> object:
-    """Return an instance with nothing in it, made by Python itself.
+    """Return an empty instance, made by Python itself.
 
     Raises:
         UnsupportedError: If Python does not make such instances alone.

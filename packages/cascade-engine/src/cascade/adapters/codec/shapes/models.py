@@ -1,7 +1,7 @@
-"""Pydantic's models and msgspec's structs, taken apart and put together again without their validators.
+"""Models of pydantic and structs of msgspec as data.
 
-The values in a model were checked when it was made, and are put back as they are: no validator, no `__init__` and no
-`model_post_init` runs. Pydantic is found among the modules that are loaded.
+The values of a model were checked when it was made, and are set as they are: no validator, no `__init__` and no
+`model_post_init` runs. Pydantic is taken from the modules that are loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _META: Foreign = type(msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A model of pydantic: its fields, which of them were given, and what it holds beside them."""
+    """A model of pydantic: its fields, which of them were given, its extra values and private attributes."""
 
     cls: type
     names: tuple[str, ...]

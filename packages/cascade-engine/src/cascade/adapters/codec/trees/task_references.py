@@ -1,7 +1,7 @@
-"""References from a record to code: tasks, factories, classes; found among imported modules, never by import.
+"""References from a record to code: tasks, factories and classes, found among imported modules, never by import.
 
-A record may come from a store that others write to. So a reference leads to what a workflow is made of and to nothing
-else: a task, an exception, a type, or a function that stands in the same module as tasks. `os.system` is none of these.
+A record may come from a store that others write to. So a reference leads only to what workflows are made of: a task, an
+exception, a type, or a function in a module that defines tasks. `os.system` is none of these.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Reference: TypeAlias = list[Decoded]
 
 
 def reference_of_task(task: AnyTask) -> Reference:
-    """Return where a task is found.
+    """Return the reference to a task.
 
     Raises:
         TaskReferenceError: If it is not what stands under its name, as a task inside a function.
@@ -58,7 +58,7 @@ def find_task(reference: Reference) -> AnyTask:
 
 
 def reference_of_function(function: object) -> Reference | None:
-    """Return where a function stands that a record may name; `None` if it may not."""
+    """Return the reference to a function; `None` if a record may not name it."""
     if type(function) is not FunctionType:
         return None
     reference = [module_of(function), function.__qualname__]
@@ -83,7 +83,7 @@ def find_function(reference: Reference) -> object:
 
 
 def reference_of_class(cls: object) -> Reference | None:
-    """Return where a class is found; `None` if it is not, or is no class."""
+    """Return the reference to a class; `None` if it is not found by its name, or is no class."""
     if not is_class(cls):
         return None
     reference = [*reference_of(cls)]

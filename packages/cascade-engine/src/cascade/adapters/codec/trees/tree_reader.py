@@ -1,4 +1,4 @@
-"""Reading a recorded target: bytes become rows, rows become lazy results. Nothing is imported and nothing is called."""
+"""Reads a recorded target: bytes become rows, and rows become lazy results. It imports nothing and calls nothing."""
 
 from __future__ import annotations
 

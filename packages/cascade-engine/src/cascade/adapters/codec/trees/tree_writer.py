@@ -1,4 +1,4 @@
-"""Recording a target: a lazy tree becomes rows of plain data, the rows become bytes."""
+"""Records a target: a lazy tree becomes rows of plain data, and the rows become bytes."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class _Recorder:
                 self.rows.append(self._row(lazy))
 
     def literals(self) -> Iterator[tuple[object, str]]:
-        """Give each literal of the record, and where it stands."""
+        """Yield each literal of the record, and where it is, for an error."""
         for row, lazy in zip(self.rows, self._lazies, strict=True):
             task = lazy.task
             if isinstance(lazy, ParamLazyResult):
@@ -125,7 +125,7 @@ class _Recorder:
                         yield value, f"{policy.form.holds} of task '{task.name}'"
 
     def _below(self, lazy: Lazy) -> Iterator[Any]:
-        """Give the lazy results that a row refers to."""
+        """Return the lazy results that a row refers to."""
         if isinstance(lazy, SequenceLazyResult):
             return iter(lazy.members)
         below: list[object] = []
@@ -196,7 +196,7 @@ class _Recorder:
 
 
 class _Partial(Lazy):
-    """The call that a `PartialTask` would make with nothing more: its task and what is fixed."""
+    """A `PartialTask` as a lazy result: its task, called with the fixed arguments alone."""
 
     __slots__ = ()
 
@@ -207,7 +207,7 @@ class _Partial(Lazy):
 
 
 def _code(lazy: Lazy) -> Iterable[Found]:
-    """Give the tasks and functions among the arguments themselves, which are recorded by reference."""
+    """Yield the tasks and functions among the arguments, which are recorded by reference."""
     arguments: list[tuple[int | str, object]] = [*enumerate(lazy.args), *lazy.kwargs.items()]
     for argument, value in arguments:
         if isinstance(value, PartialTask):

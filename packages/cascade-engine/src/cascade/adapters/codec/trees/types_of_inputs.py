@@ -1,4 +1,4 @@
-"""Types of inputs as data: classes by reference, and what is put together from them."""
+"""The types of inputs as data: references to classes, and generics, unions and literals of them."""
 
 from __future__ import annotations
 

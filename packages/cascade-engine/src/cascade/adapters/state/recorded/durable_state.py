@@ -265,7 +265,7 @@ class RecordedState:
         await self._journal.confirm()
 
     async def close(self) -> None:
-        """Let go of the run and of the store; what was not committed is lost.
+        """Give up the run and close the store; what was not committed is lost.
 
         Raises:
             StoreError: If that fails.

@@ -43,7 +43,7 @@ class TimedJournal:
         await self._answer(self._journal.close(), self._seconds)
 
     async def _answer(self, call: Awaitable[T], seconds: float | None) -> T:
-        """Return what a call of the journal gives, which is waited for no longer than so many seconds.
+        """Return the answer of the journal, and wait for it no longer than so many seconds.
 
         Raises:
             StoreError: If it takes longer; later calls are waited for only for a moment.

@@ -33,7 +33,9 @@ _READABLE = tuple(b"%d" % version for version in range(1, FORMAT + 1))
 
 
 class RedisCatalog:
-    """The runs in a Redis server, below `prefix`, for code that runs in no event loop. No value is sent by the server.
+    """The runs in a Redis server, under keys that begin with `prefix`; for code outside an event loop.
+
+    The server sends no values.
 
     Raises:
         MissingExtraError: If the extra `cascade-engine[redis]` is not installed.
@@ -132,7 +134,7 @@ class RedisCatalog:
         return inspect_server(self._server)
 
     def close(self) -> None:
-        """Do nothing: each look has a connection of its own."""
+        """Do nothing: each method has a connection of its own."""
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

@@ -62,10 +62,10 @@ _FRAMES_AT_ONCE = 500
 
 
 class RedisStateBackend(RecordedState):
-    """The facts of one run in a Redis server, below `prefix`.
+    """The facts of one run in a Redis server, under keys that begin with `prefix`.
 
-    `durability="sync"` waits until the server's disk has what is written, if the server can be asked for that (Redis
-    7.2 with `appendonly yes`); an older one has to be set up for it. The facts of the last `keep_rounds` rounds of the
+    `durability="sync"` waits until a write is on the server's disk, if the server can be asked for that (Redis 7.2 with
+    `appendonly yes`). An older server has to be configured for it. The facts of the last `keep_rounds` rounds of the
     run's own loop stay in the store. A run whose process is gone can be taken over after `lease_seconds`.
 
     Raises:
@@ -120,9 +120,9 @@ class RedisJournal:
         self._held_until = 0.0
 
     async def open(self, anew: bool = False) -> Loaded | None:
-        """Take the run's lease, which is waited for as long as it lasts, and read what is stored of the run.
+        """Take the run's lease, and read what is stored of the run. If somebody holds the lease, wait until it ends.
 
-        With `anew` nothing is read: it is to be forgotten.
+        With `anew` nothing is read.
 
         Raises:
             RunActiveError: If another process, or another run of this one, renews the lease.
@@ -175,7 +175,7 @@ class RedisJournal:
                     raise self._lost_to(answer)
 
     def _note_lease(self, began: float) -> None:
-        """Note that the server has given the lease, when it was asked at that time or later."""
+        """Note that the server has granted the lease, at that time or later."""
         self._held_until = max(self._held_until, began + self._lease_seconds)
 
     async def _renewed(self) -> Any:
@@ -188,7 +188,7 @@ class RedisJournal:
         return answer
 
     async def close(self) -> None:
-        """Let go of the lease and of the connections."""
+        """Release the lease and close the connections."""
         was_open, self._is_open = self._is_open, False
         try:
             if self._renewing is not None:
@@ -309,7 +309,7 @@ class RedisJournal:
     async def _call(
         self, script: Script, keys: Iterable[bytes], arguments: Iterable[object], on_disk: bool = False
     ) -> Any:
-        """Run a script, and wait until what it writes is on the server's disk if that is asked for.
+        """Run a script; with `on_disk`, wait until what it writes is on the server's disk.
 
         Raises:
             StoreError: If that fails.
@@ -324,7 +324,7 @@ class RedisJournal:
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Any]:
-        """Lend the server's client, and note whether the server answers: one that does not is not asked to let go.
+        """Lend the server's client, and note whether the server answers: if not, `close` does not ask it to release.
 
         Raises:
             StoreError: If it does not.
@@ -363,7 +363,7 @@ class RedisJournal:
 
 
 def _clock() -> float:
-    """Return seconds that pass while a host sleeps, too."""
+    """Return seconds of a clock that goes on while the host is suspended."""
     return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
 
 

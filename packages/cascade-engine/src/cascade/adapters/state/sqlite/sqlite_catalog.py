@@ -1,7 +1,7 @@
-"""The runs in an SQLite file, for those who look at it: columns that hold no values, and how long the values are.
+"""The runs in an SQLite file, listed without their values.
 
-The file is opened for each look and closed after it. A look reads while others write; what it tells of a run that is
-driven at that moment may be some moments old.
+Each method opens the file and closes it. It reads while others write, so what it returns of a run that is driven at
+that moment may be some moments old.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _HEADS = (
 
 
 class SqliteCatalog:
-    """The runs in an SQLite file that is there.
+    """The runs in an existing SQLite file.
 
     `RunSummary.size` counts the bytes of a run's values, not those of the file.
 
@@ -102,7 +102,7 @@ class SqliteCatalog:
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
     def delete(self, run_id: str) -> None:
-        """Forget a run, its files too; what it has in the store's file is overwritten.
+        """Delete a run, with its files; its data in the store's file is overwritten.
 
         Raises:
             RunNotFoundError: If the store has no such run.
@@ -121,10 +121,10 @@ class SqliteCatalog:
             lease.release()
 
     def close(self) -> None:
-        """Let go of the file: nothing is held between two looks."""
+        """Do nothing: each method opens the file and closes it."""
 
     def inspect(self) -> list[Finding]:
-        """Look at the file as a whole: its version, its journal, whether it is sound.
+        """Check the file as a whole: its version, its journal, whether it is sound.
 
         Raises:
             StoreError: If it can't be read.
@@ -145,7 +145,7 @@ class SqliteCatalog:
             return select(connection, query, parameters) if is_claimed(connection, self._path, RUNS) else []
 
     def _rows(self, number: int) -> Iterator[tuple[Any, ...]]:
-        """Give the facts of a run, by place."""
+        """Yield the facts of a run, by node."""
         last: tuple[Any, ...] = (number, *_BEFORE_ALL)
         while True:
             rows = self._select(_FACTS, (*last, _PAGE))

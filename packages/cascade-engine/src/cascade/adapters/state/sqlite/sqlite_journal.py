@@ -1,4 +1,4 @@
-"""State in an SQLite file: one table of runs, one of their facts, and a writer thread for each run."""
+"""State in an SQLite file: a table of runs, a table of their facts, and a writer thread for each run."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ class SqliteStateBackend(RecordedState):
 class SqliteJournal:
     """One run's rows in an SQLite file. Nobody else writes them while the run's lock file is locked.
 
-    A lock file can be removed, and a file can have two names, with a lock file each. So each write checks in the same
-    transaction that nobody else has written the run since, by a token of the writer's own: who has lost the run, or
-    never had it, can't write any more.
+    A lock file can be removed, and a file can have two names, each with a lock file. So each write checks in the same
+    transaction, by a token of the writer, that nobody else has written the run since. A process that has lost the run
+    can't write any more.
     """
 
     def __init__(self, path: str | os.PathLike[str], run_id: str, durability: Durability) -> None:
@@ -142,7 +142,7 @@ class SqliteJournal:
             await self._in_writer(lambda: self._write_patiently(changes))
 
     def _is_short(self, changes: Changes) -> bool:
-        """Tell whether a batch is written sooner than handed to a thread: a few rows, and no wait for a disk."""
+        """Tell whether writing a batch takes less time than waking a thread: a few rows, and no wait for a disk."""
         if self._durability is Durability.SYNC or len(changes.facts) > _SHORT_ROWS:
             return False
         head = changes.head
@@ -150,7 +150,7 @@ class SqliteJournal:
         return size + sum(len(fact.value) for fact in changes.facts) <= _SHORT_BYTES
 
     def _write_here(self, changes: Changes) -> bool:
-        """Write a batch in the thread of the event loop; return whether that went without waiting for anybody."""
+        """Write a batch in the thread of the event loop; return false if that would have to wait for another writer."""
         if self._writer is None or self._connection is None:
             return False
         try:
@@ -174,7 +174,7 @@ class SqliteJournal:
                 writer.shutdown()
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
-        """Do something in the writer's thread; it is seen through, also when cancelled."""
+        """Do something in the writer's thread, and wait until it has ended, also when cancelled."""
         if self._writer is None:
             raise StoreError(str(self._path), "is not open")
         doing = asyncio.get_running_loop().run_in_executor(self._writer, work)
@@ -257,7 +257,7 @@ class SqliteJournal:
         raise RunLostError(self.store, problem, self._run_id, driver)
 
     def _write_patiently(self, changes: Changes) -> None:
-        """Write a batch in the writer's thread, where waiting for others holds up nobody."""
+        """Write a batch in the writer's thread, where it may wait for other writers."""
         if self._durability is Durability.SYNC:
             self._write(changes)
             return

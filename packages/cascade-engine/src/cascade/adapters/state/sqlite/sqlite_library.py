@@ -9,7 +9,7 @@ from cascade.adapters.state.catalog import Finding
 
 
 def inspect_library(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> list[Finding]:
-    """Tell which journal is used with a version of the library, and what `durability` means then."""
+    """Return which journal stores use with a version of the library, and what `durability` means then."""
     number = ".".join(map(str, version))
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
