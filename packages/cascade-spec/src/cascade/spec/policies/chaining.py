@@ -15,7 +15,7 @@ from cascade.spec.constraint import constraints
 from cascade.spec.errors import NotLazyError, PolicyError, SpecError
 from cascade.spec.policies.checks import check_cache, check_timeout
 from cascade.spec.policies.declared import Policies
-from cascade.spec.policies.retry import retry_policy
+from cascade.spec.policies.retry import Exceptions, retry_policy
 from cascade.spec.protocols import CachePolicy
 from cascade.spec.tasks.definition import TaskDefinition
 
@@ -38,14 +38,14 @@ class TakesPolicies(StandsForValue):
         def _with(self, policies: Policies) -> Self:
             """Return an equal lazy result with these policies."""
 
-    def with_retry(
+    def with_retry(  # noqa: PLR0913 - the fields of a `RetryPolicy`, as users write them
         self,
         max_attempts: int = 3,
         delay: float = 0.0,
         backoff: float = 1.0,
         jitter: float = 0.0,
         max_delay: float | None = None,
-        on: type[Exception] | tuple[type[Exception], ...] = Exception,
+        on: Exceptions = Exception,
     ) -> Self:
         """Call again after a failure, at most `max_attempts` more times.
 

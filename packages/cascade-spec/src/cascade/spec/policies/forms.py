@@ -21,6 +21,9 @@ from cascade.spec.protocols import CachePolicy
 V = TypeVar("V")
 
 
+Written: TypeAlias = Any
+"""What `Form.written` gave and a codec has stored since: plain data, which is read as what it was written as."""
+
 Constant: TypeAlias = Callable[[object], str]
 """Gives the name of a global variable that holds an object, for Python code that is written when it is needed."""
 
@@ -31,7 +34,7 @@ class RecordWriter(Protocol):
     def number(self, lazy: object) -> int:
         """Return the number of the row that a lazy result has in the record."""
 
-    def reference_of_exception(self, kind: type[Exception]) -> list[Any]:
+    def reference_of_exception(self, kind: type[Exception]) -> list[object]:
         """Return the reference to a class of exceptions: its module and its name."""
 
 
@@ -41,7 +44,7 @@ class RecordReader(Protocol):
     def lazy(self, number: int) -> object:
         """Return the lazy result of a row."""
 
-    def exception(self, reference: list[Any]) -> type[Exception]:
+    def exception(self, reference: list[object]) -> type[Exception]:
         """Return the class of exceptions that a reference leads to."""
 
 
@@ -81,7 +84,7 @@ class Form(Generic[V]):
         """Return what a record has of a value: plain data, and objects that its codec stores."""
         return value
 
-    def read(self, data: Any, record: RecordReader) -> V:
+    def read(self, data: Written, record: RecordReader) -> V:
         """Return the value of what `written` gave."""
         value: V = data
         return value
@@ -117,7 +120,7 @@ class RetryForm(Form[RetryPolicy | None]):
         references = [record.reference_of_exception(kind) for kind in kinds_of(value)]
         return [*numbers, references, isinstance(value.on, tuple)]
 
-    def read(self, data: Any, record: RecordReader) -> RetryPolicy | None:
+    def read(self, data: Written, record: RecordReader) -> RetryPolicy | None:
         if data is None:
             return None
         max_attempts, delay, backoff, jitter, max_delay, references, is_tuple = data
@@ -143,7 +146,7 @@ class CacheForm(Form[CachePolicy | None]):
     def pictured(self, value: CachePolicy | None) -> str | None:
         return None if value is None else type(value).__name__
 
-    def read(self, data: Any, record: RecordReader) -> CachePolicy | None:
+    def read(self, data: Written, record: RecordReader) -> CachePolicy | None:
         if data is not None and not is_cache_policy(data):
             raise ValueError("a cache policy that is none")
         policy: CachePolicy | None = data
@@ -159,7 +162,7 @@ class ModeForm(Form[Mode | None]):
     def written(self, value: Mode | None, record: RecordWriter) -> str | None:
         return None if value is None else value.value
 
-    def read(self, data: Any, record: RecordReader) -> Mode | None:
+    def read(self, data: Written, record: RecordReader) -> Mode | None:
         return None if data is None else Mode(data)
 
 
@@ -187,7 +190,7 @@ class AmountsForm(Form[Constraints | None]):
             for name, amount in value.amounts
         ]
 
-    def read(self, data: Any, record: RecordReader) -> Constraints | None:
+    def read(self, data: Written, record: RecordReader) -> Constraints | None:
         if data is None:
             return None
         return Constraints(
@@ -213,7 +216,7 @@ class EdgesForm(Form[tuple[object, ...]]):
     def written(self, value: tuple[object, ...], record: RecordWriter) -> list[int]:
         return [record.number(lazy) for lazy in value]
 
-    def read(self, data: Any, record: RecordReader) -> tuple[object, ...]:
+    def read(self, data: Written, record: RecordReader) -> tuple[object, ...]:
         return tuple(record.lazy(number) for number in data)
 
     def lazies(self, value: tuple[object, ...]) -> tuple[object, ...]:
@@ -241,7 +244,7 @@ class LiteralForm(Form[object | Missing]):
     def written(self, value: object | Missing, record: RecordWriter) -> list[object]:
         return [] if value is MISSING else [value]
 
-    def read(self, data: Any, record: RecordReader) -> object | Missing:
+    def read(self, data: Written, record: RecordReader) -> object | Missing:
         return data[0] if data else MISSING
 
 
