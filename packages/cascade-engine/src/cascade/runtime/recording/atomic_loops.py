@@ -11,7 +11,7 @@ from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.runtime.exceptions import AtomicLoopError
 from cascade.runtime.frames.atomic_dependencies import waited_for
 from cascade.runtime.programs.program import Program
-from cascade.runtime.resource_manager import ResourceRegistry
+from cascade.runtime.sharing.resource_registry import ResourceRegistry
 from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.lazy_types import Lazy
 from cascade.spec.resource import Inject

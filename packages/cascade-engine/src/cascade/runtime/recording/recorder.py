@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cascade.graph.tree import Choice
     from cascade.runtime.frames.frame import Frame, Job
     from cascade.runtime.frames.map_runs import MapRun
-    from cascade.runtime.resource_manager import ResourceRegistry
+    from cascade.runtime.sharing.resource_registry import ResourceRegistry
     from cascade.runtime.strategies import Prepared
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cascade.graph.tree import Tree
     from cascade.runtime.frames.frame import Job
     from cascade.runtime.options import RunOptions
-    from cascade.runtime.resource_manager import ResourceRegistry
+    from cascade.runtime.sharing.resource_registry import ResourceRegistry
     from cascade.runtime.strategies import Prepared
 
 
