@@ -33,9 +33,9 @@ async def seen_through(work: Coroutine[object, object, _T]) -> _T:
 
 
 async def ended(
-    task: asyncio.Task[object], told: Callable[[asyncio.CancelledError], None]
+    task: asyncio.Task[object], on_cancel: Callable[[asyncio.CancelledError], None]
 ) -> asyncio.CancelledError | None:
-    """Wait until `task` has ended. Call `told` with each cancellation of the caller, and return the first one."""
+    """Wait until `task` has ended. Call `on_cancel` with each cancellation of the caller, and return the first one."""
     first: asyncio.CancelledError | None = None
     while not task.done():
         waiting = asyncio.get_running_loop().create_future()
@@ -45,7 +45,7 @@ async def ended(
             await waiting
         except asyncio.CancelledError as request:
             task.remove_done_callback(wake)
-            told(request)
+            on_cancel(request)
             first = request if first is None else first
     try:
         return first

@@ -95,7 +95,7 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
             connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            mode = _settle_journal(connection)
+            mode = _set_journal(connection)
             if synchronous is Synchronous.FULL and mode is not JournalMode.WAL:
                 synchronous = Synchronous.EXTRA
             if synchronous is Synchronous.OFF and mode is JournalMode.WAL:
@@ -171,7 +171,7 @@ def _make_private(path: str) -> None:
         return
 
 
-def _settle_journal(connection: sqlite3.Connection) -> JournalMode:
+def _set_journal(connection: sqlite3.Connection) -> JournalMode:
     """Set the journal that this library is safe with; another than DELETE only if nobody is in the way."""
     wanted = journal_mode(sqlite3.sqlite_version_info)
     mode = pragma(connection, "journal_mode")

@@ -1,7 +1,7 @@
-"""Testing: conformance suites for backends and executors, and tools to test workflows with.
+"""Tools to test workflows with, and conformance suites for backends and executors.
 
-A suite says what a state backend, a cache backend or an executor must do, as tests that anybody can run. It is a class
-of plain tests: subclass it, say how to make the thing, and let pytest collect the subclass.
+A suite says what a state backend, a cache backend or an executor must do. It is a class of plain tests: subclass it,
+say how to make the object, and let pytest collect the subclass.
 
     class TestMyStateBackend(StateBackendConformance):
         def make_backend(self) -> StateBackend:

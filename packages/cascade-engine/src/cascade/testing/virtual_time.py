@@ -1,7 +1,7 @@
-"""Virtual time: an event loop whose clock jumps to the next timer in place of waiting for it.
+"""Virtual time: an event loop whose clock jumps to the next timer and does not wait for it.
 
-So a test of retries, timeouts and schedules takes no longer than its calls do, and gives the same answer on a busy
-machine. With a seed the callbacks that are ready at one time run in an order that the seed draws.
+So a test of retries, timeouts and timers takes no longer than its calls do, and waits are exact on a busy machine. With
+a seed, callbacks that are ready at the same time run in an order that the seed draws.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop with a clock of its own, which begins at 0 and moves only where a real loop would wait.
 
     `time()` is that clock, in seconds. With a `seed` the callbacks that are ready run in an order drawn by it: each
-    gets its turn before any that is made ready later.
+    runs before any that is made ready later. A run of the engine lets other callbacks run by real time, so on a busy
+    machine it may draw more often, and get another order from the same seed.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -84,7 +85,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return handle
 
     def _call_one(self, order: random.Random) -> None:
-        """Call one of those that are ready. The loop calls this once for each."""
+        """Call one of the callbacks that are ready. The loop calls this once for each of them."""
         if not self._drawn:
             self._drawn, self._later = self._later, []
             order.shuffle(self._drawn)
@@ -114,9 +115,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class _Clock(selectors.DefaultSelector):
-    """Moves the time on where a real selector would wait for it.
+    """Moves the time on when a real selector would wait.
 
-    Once it has refused something it waits as a real one does, so that what was begun can end.
+    Once it has refused something it waits like a real one, so that what was begun can end.
     """
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ class _Clock(selectors.DefaultSelector):
         return ready
 
     def _check(self, timeout: float | None) -> None:
-        """Refuse to move the time on while something runs beside the loop, or without an end."""
+        """Refuse to move the time on while a thread runs beside the loop, or if no timer is set."""
         beside = sorted(each.name for each in set(threading.enumerate()) - self._threads)
         if beside:
             self._refused = True

@@ -36,19 +36,21 @@ def check_hashed(values: Iterable[object], shapes: Shapes, registered: Container
     raise UnsupportedError(f"use a dict key or set member of less than {DEEPEST_KEY} levels")
 
 
-def way_to(culprit: object, parts: Parts, shapes: Shapes) -> str | None:
+def path_to(culprit: object, parts: Parts, shapes: Shapes) -> str | None:
     """Return how a value that `check_hashed` has refused is reached from the value that has these parts."""
     level = parts
     for _ in range(DEEPEST_KEY):
         below: Parts = []
-        for way, value in level:
+        for template, value in level:
             if value is culprit:
-                return way
+                return template
             kind = type(value)
             if kind in PLAIN or kind in LEAVES:
                 continue
             try:
-                below += [(step.replace("{}", way), part) for step, part in _hashed_with(value, kind, shapes)]
+                below += [
+                    (step.replace("{}", template), part) for step, part in _hashed_with(value, kind, shapes)
+                ]
             except UnsupportedError:
                 continue
         level = below

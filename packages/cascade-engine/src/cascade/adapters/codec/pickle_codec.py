@@ -94,8 +94,8 @@ def _culprit(value: object) -> tuple[object, str]:
         refused = next((each for each in _parts(value) if not _is_taken(each[1])), None)
         if refused is None:
             break
-        way, value = refused
-        path = way.replace("{}", path)
+        template, value = refused
+        path = template.replace("{}", path)
     return value, path
 
 

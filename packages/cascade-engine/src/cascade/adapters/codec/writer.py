@@ -10,7 +10,7 @@ import msgspec
 
 from cascade.adapters.codec.data_type import DataType
 from cascade.adapters.codec.decoding_steps import Step
-from cascade.adapters.codec.hash_checks import Parts, check_hashed, numbered, way_to
+from cascade.adapters.codec.hash_checks import Parts, check_hashed, numbered, path_to
 from cascade.adapters.codec.leaves import LEAVES, PLAIN
 from cascade.adapters.codec.library_types.registry import LibraryType, library_type_of
 from cascade.adapters.codec.shapes.class_shapes import EnumShape, NamedTupleShape, Shapes
@@ -49,7 +49,7 @@ class _Open:
         self.places = places
         self.begun = 0
 
-    def way(self) -> str:
+    def template(self) -> str:
         """Return how the part that was begun last is reached from the value `{}`: `{}[0]`, `{}.name`."""
         at = self.begun - 1
         if self.places:
@@ -94,7 +94,7 @@ class Writer:
         # Once per part of every value that is more than plain: exact leaves go straight through.
         # Watched by observatory/benchmarks/bench_codec.py.
         steps, numbers, inside, path = self._steps, self._numbers, self._inside, self._path
-        kept: list[object] = []  # what is made on the way stays alive, so that its id stays its own
+        kept: list[object] = []  # data of registered types is kept alive: its id must stay its own
         path.append(_Open(None, _PUSH, None, (value,)))
         while True:
             top = path[-1]
@@ -166,8 +166,8 @@ class Writer:
         head, parts, places = library_type.pack(part)
         if library_type.hashed is not None:
             _, *labels = hashed = library_type.hashed(parts)
-            ways = [f"{{}}{places[0]}", *(f"{{}}[{number}]" for number in range(len(labels)))]
-            self._check_hashed(hashed, list(zip(ways, hashed, strict=True)))
+            templates = [f"{{}}{places[0]}", *(f"{{}}[{number}]" for number in range(len(labels)))]
+            self._check_hashed(hashed, list(zip(templates, hashed, strict=True)))
         return _Open(part, int(Step.BUILD_LIBRARY_TYPE), [library_type.name, head, len(parts)], parts, places)
 
     def _opened_record(self, part: object, kind: type) -> _Open:
@@ -221,15 +221,15 @@ class Writer:
         place = "value"
         for each in self._path[1:]:
             if each.begun:
-                place = each.way().replace("{}", place)
+                place = each.template().replace("{}", place)
         return place
 
     def _refusal(self, problem: UnsupportedError) -> CodecError:
         part, place, remedy = self._part, self._place(), problem.remedy
         if problem.culprit is not MISSING:
             part = problem.culprit
-            way = way_to(part, self._hashed, self._shapes)
-            place = f"a part of {place}" if way is None else way.replace("{}", place)
+            template = path_to(part, self._hashed, self._shapes)
+            place = f"a part of {place}" if template is None else template.replace("{}", place)
         if type(part) is SecretValue:
             remedy = SECRET
         elif is_marker(part):

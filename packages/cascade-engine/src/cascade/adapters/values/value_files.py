@@ -94,9 +94,9 @@ class FileValueStore:
         """Yield the names below a folder, with the time and the size of each; half written files too."""
         for path in sorted((self._folder / folder).rglob("*")):
             with suppress(OSError):
-                told = path.lstat()
+                status = path.lstat()
                 if not path.is_dir():
-                    yield path.relative_to(self._folder).as_posix(), told.st_mtime, told.st_size
+                    yield path.relative_to(self._folder).as_posix(), status.st_mtime, status.st_size
 
 
 def _sync_folder(folder: Path) -> None:

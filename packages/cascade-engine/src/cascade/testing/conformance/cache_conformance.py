@@ -1,4 +1,4 @@
-"""The conformance suite of cache backends: values by key, for their time."""
+"""The conformance suite of cache backends: values are found by their keys, until they expire."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cascade.testing.conformance.cache_values import CacheValues
 class CacheBackendConformance(CacheValues, CacheTimes):
     """Tests for a `CacheBackend`. Subclass it and say in `make_backend` how to make an empty one.
 
-    A backend may forget what it likes for want of room; the suite puts a handful of values of plain data, and expects
-    these to be kept. Each test runs in an event loop of its own and closes its backend at the end. For a store whose
-    bytes can be reached, write `damage` too.
+    A backend may drop values if it has no room. The suite puts a few values of plain data at a time, and expects that
+    these are kept. Each test runs in an event loop of its own, and closes its backend at the end. If the test can reach
+    the stored bytes, write `damage` too.
     """
 
     def test_entries_tell_of_a_tasks_values(self) -> None:
@@ -38,14 +38,14 @@ class CacheBackendConformance(CacheValues, CacheTimes):
         self._run(check)
 
     def test_entries_are_as_many_as_asked_for(self) -> None:
-        """`limit` bounds the entries; those put last are told."""
+        """`limit` bounds the entries; those put last are returned."""
 
         async def check(cache: CacheBackend, clock: Clock) -> None:
             for number in range(10):
                 clock.now += 1
                 await cache.put(key_for(str(number)), number, None)
-            told = await cache.entries("module.task", limit=3)
-            assert [entry.key.digest for entry in told] == ["9", "8", "7"]
+            found = await cache.entries("module.task", limit=3)
+            assert [entry.key.digest for entry in found] == ["9", "8", "7"]
             assert await cache.entries("module.task", limit=0) == []
 
         self._run(check)
@@ -57,8 +57,8 @@ class CacheBackendConformance(CacheValues, CacheTimes):
             for digest in ("key", "other", "key"):
                 clock.now += 1
                 await cache.put(key_for(digest), 1, None)
-            told = await cache.entries("module.task")
-            assert [(entry.key.digest, entry.stored_at) for entry in told] == [
+            found = await cache.entries("module.task")
+            assert [(entry.key.digest, entry.stored_at) for entry in found] == [
                 ("key", 1003.0),
                 ("other", 1002.0),
             ]

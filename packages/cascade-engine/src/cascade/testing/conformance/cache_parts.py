@@ -1,4 +1,4 @@
-"""What the tests of cache backends are made of."""
+"""What the tests of cache backends share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cascade.spec.protocols import CacheBackend, CacheKey, KeyPart
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock in seconds. Tests set `now`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -24,19 +24,14 @@ def key_for(digest: str, task: str = "module.task", *parts: KeyPart) -> CacheKey
 
 
 class CacheParts:
-    """Tests for a `CacheBackend`. Subclass it and say in `make_backend` how to make an empty one.
-
-    A backend may forget what it likes for want of room; the suite puts a handful of values of plain data, and expects
-    these to be kept. Each test runs in an event loop of its own and closes its backend at the end. For a store whose
-    bytes can be reached, write `damage` too.
-    """
+    """What the tests of a `CacheBackend` share: how a backend is made, damaged, used and closed."""
 
     def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
         """Return an empty backend that takes the time, in seconds, from `clock`."""
         raise NotImplementedError("say in make_backend how to make a backend")
 
     async def damage(self, cache: CacheBackend, key: CacheKey) -> bool:
-        """Change the stored bytes of a value in one place; return `False` where there are none to change."""
+        """Change one byte of a stored value; return `False` if there are no bytes to change."""
         return False
 
     def _run(self, check: Callable[[CacheBackend, Clock], Awaitable[None]]) -> None:

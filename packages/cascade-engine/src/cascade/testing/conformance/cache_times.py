@@ -1,4 +1,4 @@
-"""The part of the suite of cache backends that is about time: for how long a value holds."""
+"""The part of the suite of cache backends about time: when values expire."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cascade.testing.conformance.cache_parts import CacheParts, Clock, key_for
 
 
 class CacheTimes(CacheParts):
-    """A value holds for its time to live, counted from when it was put by the clock of the test."""
+    """A value is valid for its time to live, from when it was put, by the clock of the test."""
 
     def test_a_later_value_replaces_an_earlier_one(self) -> None:
         """A key has one value, the last one put, with its own time to live."""

@@ -1,4 +1,4 @@
-"""The part of the suite of cache backends that is about values: what was put is there, whole, for its key alone."""
+"""The part of the suite of cache backends about values: what was put is there, whole, for its key alone."""
 
 from __future__ import annotations
 

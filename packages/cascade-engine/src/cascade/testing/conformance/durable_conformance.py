@@ -1,4 +1,4 @@
-"""The conformance suite of durable state backends: what is committed is there for who opens the run again."""
+"""The conformance suite of durable state backends: what was committed is there when the run is opened again."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _RUN_IDS = [
 
 
 class DurableStateBackendConformance(DurableFacts, DurableForgetting, DurableProvisional):
-    """Tests for a `DurableStateBackend`, those for a `StateBackend` among them.
+    """Tests for a `DurableStateBackend`. They include those for a `StateBackend`.
 
-    Subclass it and say in `make_backend` how to make a backend. Within one test all of them are on the same store,
-    which holds nothing at first. A store that makes a newcomer wait for a run that is taken should do so
-    for a moment only. Each test runs in an event loop of its own.
+    Subclass it and say in `make_backend` how to make a backend. All backends of one test use the same store, which is
+    empty at first. If a store lets a newcomer wait for a run that is taken, let it wait for a moment only. Each test
+    runs in an event loop of its own.
     """
 
     # Commits

@@ -1,4 +1,4 @@
-"""The part of the suite of durable state backends that is about facts that are kept: they are there again."""
+"""The part of the suite of durable state backends about facts that are kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cascade.testing.conformance.sample_tasks import give, show
 
 
 class DurableFacts(DurableParts):
-    """What was committed is there, equal, for who opens the run again."""
+    """What was committed is there when the run is opened again, and is equal."""
 
     def test_a_new_run_has_no_record(self) -> None:
         """Who opens a run that was never begun gets no record and no facts."""

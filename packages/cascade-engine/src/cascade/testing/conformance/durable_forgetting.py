@@ -1,4 +1,4 @@
-"""The part of the suite of durable state backends that is about facts that are not kept, or forgotten again."""
+"""The part of the suite of durable state backends about facts that are not kept, or are forgotten."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cascade.testing.conformance.sample_tasks import give
 
 
 class DurableForgetting(DurableParts):
-    """What was not committed, or was forgotten, is not there for who opens the run again."""
+    """What was not committed, or was forgotten, is not there when the run is opened again."""
 
     def test_what_is_put_is_for_this_process(self) -> None:
         """What `put_result` and `mark_skipped` note is not kept, and does not replace what is."""

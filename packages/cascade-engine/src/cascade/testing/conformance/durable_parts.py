@@ -1,4 +1,4 @@
-"""What the tests of durable state backends are made of."""
+"""What the tests of durable state backends share."""
 
 from __future__ import annotations
 
@@ -26,23 +26,18 @@ LABEL = FactLabel("task", "root.args.0")
 
 
 class DurableParts(StateBackendConformance):
-    """The tests for a `StateBackend`, and what those for a durable one share.
-
-    Subclass it and say in `make_backend` how to make a backend. Within one test all of them are on the same store,
-    which holds nothing at first. A store that makes a newcomer wait for a run that is taken should do so
-    for a moment only. Each test runs in an event loop of its own.
-    """
+    """The tests for a `StateBackend`, and what those for a `DurableStateBackend` share."""
 
     def make_backend(self, run_id: str = "run") -> DurableStateBackend:
         """Return a backend for a run, not opened, on the store of the test."""
         raise NotImplementedError("say in make_backend how to make a backend")
 
     def damage(self, run_id: str) -> bool:
-        """Change one bit in each stored value of a run that nobody drives; `False` if that can't be done."""
+        """Change one bit in each stored value of a run that nobody drives; return `False` if that is not possible."""
         return False
 
     def swap(self, run_id: str) -> bool:
-        """Let stored values of a run change places, so that none is in its own; `False` if that can't be done."""
+        """Exchange the stored values of a run, so that none is in its place; return `False` if that is not possible."""
         return False
 
     async def _opened(self, expected: RunRecord | None = None) -> DurableStateBackend:
@@ -171,7 +166,7 @@ def round_of(frame: FrameKey) -> int:
 
 
 def frames_below(node: NodeKey) -> list[FrameKey]:
-    """Return the frame of a loop in the place of a node, that of an item in it, and that of a loop in its place."""
+    """Return three frames below a node, each in the one before: a round, an item of a map, and a round again."""
     loop = round_at(node)
     item = item_of(loop, 2)
     return [loop, item, round_at(NodeKey(item, ROOT), 1)]

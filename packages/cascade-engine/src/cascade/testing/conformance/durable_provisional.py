@@ -1,4 +1,4 @@
-"""The part of the suite of durable state backends that is about what is provisional: kept apart until it is final."""
+"""The part of the suite of durable state backends about provisional facts: they are kept apart until they are final."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _check_nothing(backend: DurableStateBackend) -> None:
 
 
 class DurableProvisional(DurableParts):
-    """What is provisional is there for this process, and for who opens the run again only once it is final."""
+    """Provisional facts are there for this process. When the run is opened again, only final ones are there."""
 
     def _after(self, *steps: Step, first: Step = lambda _: None) -> None:
         """Begin a run, commit after each step, and check with the last one what is there when it is opened again."""
@@ -155,14 +155,14 @@ class DurableProvisional(DurableParts):
             assert backend.get_result(node_at(0)) == "final"
             assert backend.get_result(node_at(1)) == "provisional"
 
-        def unsettled(backend: DurableStateBackend) -> None:
+        def not_final(backend: DurableStateBackend) -> None:
             assert [backend.get_result(node_at(number)) for number in (0, 1)] == ["final", "final"]
 
-        def settled(backend: DurableStateBackend) -> None:
+        def final(backend: DurableStateBackend) -> None:
             assert [backend.get_result(node_at(number)) for number in (0, 1)] == ["final", "provisional"]
 
-        self._after(put, unsettled)
-        self._after_anew(put, lambda backend: backend.keep_provisional(), settled)
+        self._after(put, not_final)
+        self._after_anew(put, lambda backend: backend.keep_provisional(), final)
 
     def _after_anew(self, *steps: Step) -> None:
         """Do as `_after`, with a run that is begun anew."""
@@ -196,13 +196,13 @@ class DurableProvisional(DurableParts):
             backend.clear(inner[0].frame, provisional=True)
             assert [backend.has_result(key) for key in (node, *inner)] == [True, False, False, False]
 
-        def settle(backend: DurableStateBackend) -> None:
+        def make_final(backend: DurableStateBackend) -> None:
             clear(backend)
             backend.keep_provisional()
 
         def both(backend: DurableStateBackend) -> None:
             keep(backend)
-            settle(backend)
+            make_final(backend)
 
         def stays(backend: DurableStateBackend) -> None:
             assert [backend.get_result(key) for key in (node, *inner)] == [0, 1, 2, 3]
@@ -211,7 +211,7 @@ class DurableProvisional(DurableParts):
             assert [backend.has_result(key) for key in (node, *inner)] == [True, False, False, False]
 
         self._after(clear, stays, first=keep)
-        self._after_anew(keep, settle, gone)
+        self._after_anew(keep, make_final, gone)
         self._after_anew(both, gone)
 
     def test_what_is_forgotten_is_not_made_final(self) -> None:

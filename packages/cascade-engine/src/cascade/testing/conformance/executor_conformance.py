@@ -1,4 +1,4 @@
-"""The conformance suite of executors: one call, made somewhere, and really over when it is said to be."""
+"""The conformance suite of executors: a call gives its value or its error, and has ended when `execute` returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and values that the suites of state backends use: the keys are made as the engine makes them."""
+"""Keys and values for the suites of state backends. The keys are made as the engine makes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VALUES: tuple[object, ...] = ("text", 1, 0, False, None, "", [], {"k": [1, (2, 3
 
 
 def path_of(number: int) -> StructurePath:
-    """Return the place of an argument of the target."""
+    """Return the structure path of an argument of the target."""
     return StructurePath(ROOT, segment(Place.ARGUMENT, number))
 
 
@@ -25,12 +25,12 @@ def node_at(number: int = 0) -> NodeKey:
 
 
 def round_at(node: NodeKey, number: int = 0) -> FrameKey:
-    """Return a round of the loop in the place of a node."""
+    """Return a round of a node's loop."""
     return FrameKey(node.frame, node.path, FrameKind.ROUND, number)
 
 
 def item_of(frame: FrameKey, number: int = 0) -> FrameKey:
-    """Return an item of the map that stands at one place of a frame."""
+    """Return an item of the map that is one and the same node of a frame."""
     return FrameKey(frame, path_of(5), FrameKind.ITEM, number)
 
 

@@ -19,8 +19,8 @@ from cascade.testing.conformance.sample_keys import (
 class StateBackendConformance:
     """Tests for a `StateBackend`. Subclass it and say in `make_backend` how to make an empty one.
 
-    The keys are made as the engine makes them; each is built anew for each use, so a backend must go by their
-    equality. Of values the suite stores plain data only, and compares what comes back by equality.
+    The keys are made as the engine makes them. Each use has a key object of its own, so a backend must compare keys by
+    equality. The values are plain data, and are compared by equality too.
     """
 
     def make_backend(self) -> StateBackend:

@@ -208,8 +208,8 @@ def _changed(module: str, qualname: str, problem: str) -> StoredReferenceError:
 def changed_fields(shape: Shape, stored: list[str]) -> StoredReferenceError:
     """Return the error for a class that has other fields than when the data was made."""
     now = [] if isinstance(shape, EnumShape) else list(shape.names)
-    told = f"its fields were {', '.join(stored) or 'none'} and are {', '.join(now) or 'none'}"
-    return _changed(*reference_of(shape.cls), told)
+    change = f"its fields were {', '.join(stored) or 'none'} and are {', '.join(now) or 'none'}"
+    return _changed(*reference_of(shape.cls), change)
 
 
 def missing_member(shape: EnumShape, names: list[str]) -> StoredReferenceError:

@@ -47,8 +47,8 @@ class Layout:
             if name not in self.derived and read_slot(slot, value) is not MISSING:
                 more.add(name)
         if more:
-            told = ", ".join(map(repr, sorted(more)))
-            raise UnsupportedError(f"declare {told} as fields, or register the type with DataType")
+            extra = ", ".join(map(repr, sorted(more)))
+            raise UnsupportedError(f"declare {extra} as fields, or register the type with DataType")
         found = {}
         for name in names:
             part = read_slot(self.slots[name], value) if name in self.slots else held.get(name, MISSING)
