@@ -141,6 +141,8 @@ def _try_all(
             waiting.append(case)
     waiting.sort(key=lambda case: case.mutant.name in ledger)  # what is new comes first
     waiting.reverse()
+    for bench in benches if waiting else ():
+        bench.check(waiting[-1].order[0])
     running: dict[Bench, Case] = {}
     try:
         while running or (waiting and time.monotonic() < until):

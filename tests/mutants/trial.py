@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,19 @@ class Bench:
         self._batches: list[list[Test]] = []
         self._child: Child | None = None
         self._note = root.with_suffix(".test")
+
+    def check(self, test: Test) -> None:
+        """Run a test on the copy as it is.
+
+        Raises:
+            SystemExit: If it fails: every mutant would be taken for killed.
+        """
+        self._batches = [[test]]
+        self._next()
+        while (killer := self.poll()) is None:
+            time.sleep(0.05)
+        if killer:
+            raise SystemExit(f"fails without any change: {killer}")
 
     def begin(self, mutant: Mutant, changed: str, order: Sequence[Test]) -> None:
         """Put a mutant on trial."""
