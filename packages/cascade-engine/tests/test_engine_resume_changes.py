@@ -83,6 +83,19 @@ async def test_other_literals_are_refused_by_place(url: str) -> None:
     assert (await play(url, add("sum", give("a", 1), give("b", 2)))).calls == ["sum"]
 
 
+async def test_new_tasks_are_told_in_order(url: str) -> None:
+    """A run that is refused for its structure tells each new task, by name and in the order of names."""
+    await stopped(url, add("sum", give("a", 1)), "sum")
+    target = add("sum", pay(1), give("a", 1), reads("b", 1), item(2), made_with(1)("c"), asks("d"))
+    names = sorted(
+        [
+            *(f"{__name__}.{name}" for name in ("made_with.<locals>.made", "pay", "reads", "asks")),
+            f"{item.func.__module__}.item",
+        ]
+    )
+    await refused(url, target, "".join(f", task '{name}' is new" for name in names))
+
+
 async def test_other_keyword_arguments_are_refused_by_place(url: str) -> None:
     """A run of `pay(order=7)` is not gone on with as one of `pay(order=8)`, and gives no answer of the other order."""
 

@@ -512,6 +512,26 @@ def pong(n):
     from .a import ping as following
     from ... import too_far
     return a.ping(n) if n > 3 else following(n) if n else too_far.pong(n)
+
+@cs.task
+def whole(n):
+    import {package}.a
+    return {package}.a.ping(n)
+
+@cs.task
+def renamed(n):
+    import {package}.a as module
+    return module.ping(n)
+
+@cs.task
+def by_its_name(n):
+    from {package}.a import ping
+    return ping(n)
+
+@cs.task
+def by_another_name(n):
+    from {package}.a import ping as following
+    return following(n)
 '''
 
 
@@ -537,6 +557,12 @@ def test_mutual_recursion_across_modules(package: str) -> None:
     assert tail_calls(b.pong) == (a.ping,)
     graph = with_tail_calls(build_graph(a.ping(3)))
     assert [(node.name, node.tco_cycle_id) for node in graph.nodes] == [("ping", "c0"), ("pong", "c0")]
+
+
+@pytest.mark.parametrize("name", ["whole", "renamed", "by_its_name", "by_another_name"])
+def test_each_way_to_import_inside_a_function(package: str, name: str) -> None:
+    """Each kind of import inside a function, with another name or without, leads to the task that it names."""
+    assert tail_calls(getattr(sys.modules[f"{package}.b"], name)) == (sys.modules[f"{package}.a"].ping,)
 
 
 def test_analysis_imports_nothing(package: str) -> None:
