@@ -20,6 +20,8 @@ from cascade.adapters.executors.executor_words import COUNTED, EXECUTOR_FORMS, e
 from cascade.adapters.store_urls import (
     CACHE_FORMS,
     STATE_FORMS,
+    STORES,
+    Store,
     cache_factory,
     catalog_from_url,
     state_from_url,
@@ -139,20 +141,21 @@ def test_a_word_for_an_executor_is_told_everywhere(word: str) -> None:
         assert f'"{form}"' in row
 
 
-SCHEMES = sorted({*re.findall(r"(\w+)://", f"{STATE_FORMS} {CACHE_FORMS}")})
+SCHEMES = [(store, scheme) for store in STORES for scheme in store.schemes]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_store_of_a_url_serves_for_all(scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("store", "scheme"), SCHEMES, ids=[scheme for _, scheme in SCHEMES])
+def test_a_store_of_a_url_serves_for_all(store: Store, scheme: str, tmp_path: Path) -> None:
     """What a URL names keeps runs and cached values, can be listed, and its classes are public."""
-    url = f"sqlite:///{tmp_path}/store.db" if scheme == "sqlite" else f"{scheme}://localhost:1/0"
-    assert f"{scheme}://" in STATE_FORMS
-    assert f"{scheme}://" in CACHE_FORMS
+    url = f"{scheme}:///{tmp_path}/store.db" if scheme in ("sqlite", "unix") else f"{scheme}://localhost:1/0"
+    for forms, name in ((STATE_FORMS, "runs.db"), (CACHE_FORMS, "cache.db")):
+        assert all(form.format(file=name) in forms for form in store.forms)
     assert callable(cache_factory(url))
     maker: Any = state_from_url(url)
     assert maker.func.__name__ in states.__all__
     assert getattr(states, maker.func.__name__) is maker.func
     assert all(hasattr(maker.func, name) for name in ("open", "commit", "close"))
+    assert f"`state.{maker.func.__name__}(" in (REFERENCE / "adapters.md").read_text()
     try:
         catalog_from_url(url).close()
     except SpecError as refused:

@@ -1,29 +1,114 @@
 """URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`.
 
-A backend is imported when its URL is given: SQLite, Redis and the codecs are no part of importing the engine.
+Each kind of store is a row of one table: how its URLs are written, and what keeps runs, keeps cached values and lists
+runs there. A backend is imported when its URL is given: importing the engine loads no SQLite, no Redis and no codec.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
 from cascade.spec.protocols import CacheBackend, StateBackend
 
-CACHE_FORMS = "sqlite:///cache.db, sqlite:////absolute/path/cache.db or redis://host:6379/0"
-STATE_FORMS = "sqlite:///runs.db, sqlite:////absolute/path/runs.db or redis://host:6379/0"
-
 if TYPE_CHECKING:
     from cascade.adapters.state.catalog import Catalog
 
+StateMaker: TypeAlias = Callable[..., StateBackend]
+"""Makes the state backend of a run, given `run_id=`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One kind of store. `forms` are how its URLs are written; `{file}` stands for the name of a file.
+
+    `place` takes a URL, the setting that it was given for and the known forms, and returns what the backends take. The
+    functions after it import a backend and return what makes it.
+    """
+
+    schemes: tuple[str, ...]
+    forms: tuple[str, ...]
+    place: Callable[[str, str, str], str]
+    state: Callable[[], StateMaker]
+    cache: Callable[[], Callable[..., CacheBackend]]
+    catalog: Callable[[], Callable[[str], Catalog]]
+
+
+def _sqlite_state() -> StateMaker:
+    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend  # noqa: PLC0415 - brings SQLite
+
+    return SqliteStateBackend
+
+
+def _sqlite_cache() -> Callable[..., CacheBackend]:
+    from cascade.adapters.cache.sqlite_cache import SqliteCacheBackend  # noqa: PLC0415 - brings SQLite
+
+    return SqliteCacheBackend
+
+
+def _sqlite_catalog() -> Callable[[str], Catalog]:
+    from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog  # noqa: PLC0415 - brings SQLite
+
+    return SqliteCatalog
+
+
+def _redis_state() -> StateMaker:
+    from cascade.adapters.state.redis.redis_journal import RedisStateBackend  # noqa: PLC0415 - brings codecs
+
+    return RedisStateBackend
+
+
+def _redis_cache() -> Callable[..., CacheBackend]:
+    from cascade.adapters.cache.redis_cache import RedisCacheBackend  # noqa: PLC0415 - brings codecs
+
+    def make(url: str, *, create: bool = True, **options: Any) -> CacheBackend:
+        return RedisCacheBackend(url, **options)  # there is no file to create
+
+    return make
+
+
+def _redis_catalog() -> Callable[[str], Catalog]:
+    from cascade.adapters.state.redis.redis_catalog import RedisCatalog  # noqa: PLC0415 - brings codecs
+
+    return RedisCatalog
+
+
+def _whole_url(url: str, setting: str, forms: str) -> str:
+    """Return the URL itself: the backends check it, and read from it where the server is."""
+    return url
+
+
+STORES = (
+    Store(
+        ("sqlite",),
+        ("sqlite:///{file}", "sqlite:////absolute/path/{file}"),
+        sqlite_path,
+        _sqlite_state,
+        _sqlite_cache,
+        _sqlite_catalog,
+    ),
+    Store(REDIS_SCHEMES, ("redis://host:6379/0",), _whole_url, _redis_state, _redis_cache, _redis_catalog),
+)
+"""All kinds of stores that a URL may name."""
+
+
+def _listed(file: str) -> str:
+    *forms, last = [form.format(file=file) for store in STORES for form in store.forms]
+    return f"{', '.join(forms)} or {last}"
+
+
+CACHE_FORMS = _listed("cache.db")
+STATE_FORMS = _listed("runs.db")
+
 
 def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
-    """Open and return the cache that a URL names; the caller closes it.
+    """Return the cache that a URL names, opened; who asks for it closes it.
 
-    With `create=False` the file of an SQLite URL is not made, so that reading leaves nothing behind.
+    With `create=False` the file of an SQLite URL is not made: who only looks leaves nothing behind.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -36,34 +121,19 @@ def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
 
 
 def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[[], CacheBackend]:
-    """Return a function that opens the cache that a URL names; `options` are those of the backend.
+    """Return what opens the cache that a URL names; `options` are those of the backend.
 
     Raises:
         SpecError: If the URL is of no known form.
     """
     problem = f"cache={address_of(url)!r} is not the URL of a known cache"
-    scheme = split(url, problem, f"write {CACHE_FORMS}").scheme
-    if scheme == "sqlite":
-        return partial(_sqlite_cache, sqlite_path(url, "cache", CACHE_FORMS), create=create, **options)
-    if scheme in REDIS_SCHEMES:
-        return partial(_redis_cache, url, **options)
-    raise SpecError(problem, f"write {CACHE_FORMS}")
-
-
-def _sqlite_cache(path: str, **options: Any) -> CacheBackend:
-    from cascade.adapters.cache.sqlite_cache import SqliteCacheBackend  # noqa: PLC0415 - brings SQLite
-
-    return SqliteCacheBackend(path, **options)
-
-
-def _redis_cache(url: str, **options: Any) -> CacheBackend:
-    from cascade.adapters.cache.redis_cache import RedisCacheBackend  # noqa: PLC0415 - brings codecs
-
-    return RedisCacheBackend(url, **options)
+    store = _store_of(url, problem, f"write {CACHE_FORMS}")
+    place = store.place(url, "cache", CACHE_FORMS)
+    return lambda: store.cache()(place, create=create, **options)
 
 
 def catalog_from_url(url: str) -> Catalog:
-    """Return a catalog of the runs in an existing store.
+    """Return a catalog of the runs in a store that is there.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -73,36 +143,30 @@ def catalog_from_url(url: str) -> Catalog:
         MissingExtraError: If the extra for the URL is not installed.
     """
     problem = f"state={address_of(url)!r} is not the URL of a known store"
-    scheme = split(url, problem, f"write {STATE_FORMS}").scheme
-    if scheme == "sqlite":
-        from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog  # noqa: PLC0415 - brings SQLite
-
-        return SqliteCatalog(sqlite_path(url, "state", STATE_FORMS))
-    if scheme in REDIS_SCHEMES:
-        from cascade.adapters.state.redis.redis_catalog import RedisCatalog  # noqa: PLC0415 - brings codecs
-
-        return RedisCatalog(url)
-    raise SpecError(problem, f"write {STATE_FORMS}")
+    store = _store_of(url, problem, f"write {STATE_FORMS}")
+    return store.catalog()(store.place(url, "state", STATE_FORMS))
 
 
-def state_from_url(url: str, **options: Any) -> Callable[..., StateBackend]:
-    """Return a function of `run_id=` that makes the state backend of a run; `options` are those of the backend.
+def state_from_url(url: str, **options: Any) -> StateMaker:
+    """Return what makes the state backend of a run, given `run_id=`; `options` are those of the backend.
 
     Raises:
         SpecError: If the URL is of no known form.
         MissingExtraError: If the extra for the URL is not installed, when the backend is made.
     """
-    problem, remedy = (
-        f"state={address_of(url)!r} is not the URL of a known store",
-        f"write {STATE_FORMS}, or give a backend",
-    )
+    problem = f"state={address_of(url)!r} is not the URL of a known store"
+    store = _store_of(url, problem, f"write {STATE_FORMS}, or give a backend")
+    return partial(store.state(), store.place(url, "state", STATE_FORMS), **options)
+
+
+def _store_of(url: str, problem: str, remedy: str) -> Store:
+    """Return the kind of store that a URL names.
+
+    Raises:
+        SpecError: If it names none; with this problem and remedy.
+    """
     scheme = split(url, problem, remedy).scheme
-    if scheme == "sqlite":
-        from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend  # noqa: PLC0415 - brings SQLite
-
-        return partial(SqliteStateBackend, sqlite_path(url, "state", STATE_FORMS), **options)
-    if scheme in REDIS_SCHEMES:
-        from cascade.adapters.state.redis.redis_journal import RedisStateBackend  # noqa: PLC0415 - brings codecs
-
-        return partial(RedisStateBackend, url, **options)
+    for store in STORES:
+        if scheme in store.schemes:
+            return store
     raise SpecError(problem, remedy)
