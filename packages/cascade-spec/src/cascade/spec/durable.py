@@ -153,7 +153,7 @@ class DurableStateBackend(StateBackend, Protocol):
         """Forget all facts of a node, stored ones too, and those of the frames in its place."""
 
     def holds(self, frame: FactFrame) -> bool:
-        """Tell whether facts of a frame were loaded."""
+        """Return whether facts of a frame were loaded."""
 
     def finish(self, status: RunStatus, error: str) -> None:
         """Note how the run has ended: the kind of error if it failed."""

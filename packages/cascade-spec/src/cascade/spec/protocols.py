@@ -26,7 +26,7 @@ class Hit:
     age: float | None = field(default=None, compare=False, repr=False)
 
     def is_good_for(self, ttl: float | None) -> bool:
-        """Tell whether the value is young enough for who takes it for `ttl` seconds, whatever it was put with.
+        """Return whether the value is young enough for who takes it for `ttl` seconds, whatever it was put with.
 
         One that was put later than now, before the clock was set back, is not: nobody knows how old it is.
         """
@@ -194,7 +194,7 @@ class StateBackend(Protocol):
         """
 
     def has_result(self, key: FactKey) -> bool:
-        """Tell whether the node has a value."""
+        """Return whether the node has a value."""
 
     def mark_skipped(self, key: FactKey, reason: str) -> None:
         """Note that the node is not run, or has no value, for this reason."""

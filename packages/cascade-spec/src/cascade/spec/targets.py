@@ -97,7 +97,7 @@ def _needed_arguments(workflow: Function) -> list[str]:
 
 
 def _is_of_the_call(problem: BaseException) -> bool:
-    """Tell whether calling the function failed, and not something inside it."""
+    """Return whether calling the function failed, and not something inside it."""
     frames = problem.__traceback__
     depth = 0
     while frames is not None:

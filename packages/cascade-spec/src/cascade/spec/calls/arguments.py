@@ -42,7 +42,7 @@ def marker(cls: _Class) -> _Class:
 
 
 def is_marker(value: object) -> bool:
-    """Tell whether `value` stands for another value."""
+    """Return whether `value` stands for another value."""
     return type(value) in _markers
 
 
@@ -154,7 +154,7 @@ def _search(root: object) -> list[tuple[tuple[int, ...], object]]:
 
 
 def has_types(values: Iterable[object], types: Collection[type]) -> bool:
-    """Tell whether one of the values is exactly of one of these types."""
+    """Return whether one of the values is exactly of one of these types."""
     return not _kinds_of(values).isdisjoint(types)
 
 
@@ -187,7 +187,7 @@ _SHALLOW = 2
 
 
 def holds_inside(container: Container) -> bool:
-    """Tell whether a marker is inside a container, at any depth; as a dict key or the member of a set too.
+    """Return whether a marker is inside a container, at any depth; as a dict key or the member of a set too.
 
     Goes level by level, so that the time of a value is that of looking at its type: watched by the observatory's
     workload `returned_numbers`.
@@ -319,13 +319,13 @@ def _with_changes(container: object, changes: list[tuple[tuple[int, ...], object
 
 
 def holds_marker(value: object) -> bool:
-    """Tell whether a value is a marker or a container with one inside."""
+    """Return whether a value is a marker or a container with one inside."""
     kind = type(value)
     return kind in _interesting and (kind in _markers or holds_inside(value))
 
 
 def any_holds_marker(values: Iterable[object]) -> bool:
-    """Tell whether one of the values is a marker or a container with one inside; each container is looked at once."""
+    """Return whether one of the values is a marker or a container with one inside; each container is looked at once."""
     looked_into = {id(value): value for value in values if type(value) in _interesting}
     return any(map(holds_marker, looked_into.values()))
 

@@ -68,7 +68,7 @@ class AsyncBlock(Generic[T]):
 
 
 def _is_same(raised: BaseException, error: BaseException) -> bool:
-    """Tell whether a generator raised what was thrown into it, or what Python makes of a `StopIteration` there."""
+    """Return whether a generator raised what was thrown into it, or what Python makes of a `StopIteration` there."""
     return raised is error or (
         type(raised) is RuntimeError
         and raised.__cause__ is error

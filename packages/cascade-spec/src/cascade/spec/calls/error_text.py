@@ -47,7 +47,7 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def is_error(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> TypeGuard[E]:
-    """Tell whether an exception is of one of these classes, as `except` does: its `__class__` is not asked."""
+    """Return whether an exception is of one of these classes, as `except` does: its `__class__` is not asked."""
     return issubclass(type(error), kinds)
 
 

@@ -75,7 +75,7 @@ def innermost(func: Any) -> Any:
 
 
 def is_coroutine_function(func: Function) -> bool:
-    """Tell whether a call gives a coroutine for sure; a wrapper's may do so all the same."""
+    """Return whether a call gives a coroutine for sure; a wrapper's may do so all the same."""
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(innermost(func))
 
 

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 
+from cascade.spec.code.descriptions import Describer, Description, Reached
 from cascade.spec.code.fields import fields_of, is_generated, is_written_by_library
-from cascade.spec.code.functions import mangled, tell_names
+from cascade.spec.code.functions import describe_names, mangled
 from cascade.spec.code.names import Namespace
 from cascade.spec.code.ownership import is_own_class, is_own_function
-from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.code.value_kinds import Tell
+from cascade.spec.code.value_kinds import DescribeValue
 from cascade.spec.source.modules import ModuleNames, names_in
 from cascade.spec.source.references import module_of
 from cascade.spec.source.scopes import bound_in, free_names
@@ -26,7 +26,7 @@ from cascade.spec.source.texts import is_installed
 from cascade.spec.source.tree_digest import syntax_digest
 
 
-def describe_class(reached: Reached, teller: Teller) -> Told:
+def describe_class(reached: Reached, describer: Describer) -> Description:
     """Return what stands for a class of the user's own.
 
     Raises:
@@ -34,29 +34,29 @@ def describe_class(reached: Reached, teller: Teller) -> Told:
     """
     cls: type = reached.value
     is_local = "<locals>" in cls.__qualname__
-    tell = Tell(teller, closed_over=is_local)
+    describe = DescribeValue(describer, closed_over=is_local)
     names, file = _module_of(cls)
     parsed = file_of(file, names) if file else None
     places = [] if parsed is None else parsed.classes(cls.__qualname__)
     space = Namespace(names, None if parsed is None else names_in(parsed))
-    told: list[Told] = ["class", cls.__qualname__, module_of(cls) if places else ""]
+    described: list[Description] = ["class", cls.__qualname__, module_of(cls) if places else ""]
     for place in places:
-        told += [syntax_digest(place.node), *_names(place, space, teller)]
+        described += [syntax_digest(place.node), *_names(place, space, describer)]
     kinds = (*cls.__bases__, type(cls))
-    bases = [each for each in kinds if is_own_class(each, teller.package)]
+    bases = [each for each in kinds if is_own_class(each, describer.package)]
     if not places:
         bases = list(cls.__bases__)
     changing = set() if space.text is None else space.text.changing_attributes
-    before = teller.is_partial, teller.is_private
-    held = [(name, tell(value)) for name, value in fields_of(cls, with_types=not places)]
+    before = describer.is_partial, describer.is_private
+    held = [(name, describe(value)) for name, value in fields_of(cls, with_types=not places)]
     held += [
-        (name, _member(value, cls, tell))
+        (name, _member(value, cls, describe))
         for name, value in _members(cls, places, space.text, is_local)
         if name not in changing
     ]
     if places and not is_local:  # the text says what they are made from
-        teller.is_partial, teller.is_private = before
-    return (*told, *[tell(each) for each in bases], ("holds", *held))
+        describer.is_partial, describer.is_private = before
+    return (*described, *[describe(each) for each in bases], ("holds", *held))
 
 
 def _module_of(cls: type) -> tuple[dict[str, object], str]:
@@ -71,7 +71,7 @@ def _module_of(cls: type) -> tuple[dict[str, object], str]:
     return names, names.get("__file__") or ""
 
 
-def _names(place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
+def _names(place: Place, space: Namespace, describer: Describer) -> Iterator[Description]:
     around = {name for each in place.inside for name in bound_in(each) if not isinstance(each, ast.ClassDef)}
     inner = Place(place.node, (*place.inside, place.node))
     paths = [
@@ -79,7 +79,7 @@ def _names(place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
         for path in sorted(free_names(place.node))
         if path[0] not in around
     ]
-    return tell_names(paths, space, teller)
+    return describe_names(paths, space, describer)
 
 
 def _members(
@@ -106,10 +106,10 @@ def _members(
             yield name, value
 
 
-def _member(value: object, cls: type, tell: Tell) -> Told:
+def _member(value: object, cls: type, describe: DescribeValue) -> Description:
     inner = function_in(value)
-    is_function = isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package)
-    return tell.teller.code(inner, cls) if is_function else tell(value)
+    is_function = isinstance(inner, FunctionType) and is_own_function(inner, describe.describer.package)
+    return describe.describer.code(inner, cls) if is_function else describe(value)
 
 
 class _Slotted:

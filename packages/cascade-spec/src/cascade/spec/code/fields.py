@@ -97,12 +97,12 @@ def fields_of(cls: type, with_types: bool) -> Iterator[Field]:
 
 
 def is_written_by_library(cls: type) -> bool:
-    """Tell whether a library writes methods of a class."""
+    """Return whether a library writes methods of a class."""
     return any(_is_of(cls, row) for row in FIELD_KINDS)
 
 
 def is_generated(value: object, cls: type) -> bool:
-    """Tell whether a member of a class is a method that a library has written as text."""
+    """Return whether a member of a class is a method that a library has written as text."""
     function = function_in(value)
     if not isinstance(function, FunctionType) or not is_written_by_library(cls):
         return False
@@ -114,5 +114,5 @@ _GENERATED = ("<string>", "<attrs ")
 
 
 def _is_of(cls: type, row: FieldKind) -> bool:
-    """Tell whether a class is of a row: it says so itself, or its metaclass does, as that of msgspec."""
+    """Return whether a class is of a row: it says so itself, or its metaclass does, as that of msgspec."""
     return row.attribute in vars(cls) or row.attribute in vars(type(cls))

@@ -8,16 +8,16 @@ from functools import lru_cache
 from types import FunctionType
 
 from cascade.spec.calls.missing import MISSING
+from cascade.spec.code.descriptions import Describer, Description, Reached
 from cascade.spec.code.names import Found, Known, Namespace, follow, look_up, member, namespace_of
 from cascade.spec.code.ownership import home_of, is_own_class, is_own_function, library_name
-from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.code.value_kinds import Tell, implementations, is_plain
+from cascade.spec.code.value_kinds import DescribeValue, implementations, is_plain
 from cascade.spec.source.scopes import Name, bound_in, free_names
 from cascade.spec.source.syntax import Place, function_in, place_of
 from cascade.spec.source.tree_digest import syntax_digest
 
 
-def describe_function(reached: Reached, teller: Teller) -> Told:
+def describe_function(reached: Reached, describer: Describer) -> Description:
     """Return what stands for a function.
 
     Raises:
@@ -25,39 +25,46 @@ def describe_function(reached: Reached, teller: Teller) -> Told:
     """
     function: FunctionType = reached.value
     wrapped = vars(function).get("__wrapped__")
-    told: list[Told] = [] if wrapped is None else [Tell(teller, closed_over=True)(wrapped)]
-    if not is_own_function(function, teller.package):
-        held = _held_by_library(function, Tell(teller, closed_over=True))
-        return ("library", library_name(function, home_of(function)), *told, *held)
-    tell = Tell(teller, closed_over="<locals>" in function.__qualname__)
+    described: list[Description] = (
+        [] if wrapped is None else [DescribeValue(describer, closed_over=True)(wrapped)]
+    )
+    if not is_own_function(function, describer.package):
+        held = _held_by_library(function, DescribeValue(describer, closed_over=True))
+        return ("library", library_name(function, home_of(function)), *described, *held)
+    describe = DescribeValue(describer, closed_over="<locals>" in function.__qualname__)
     found = place_of(function)
     if found is None and wrapped is not None and function.__code__.co_filename.startswith("<"):
-        return ("wrapper", *told)  # written by a library that makes decorators
+        return ("wrapper", *described)  # written by a library that makes decorators
     if found is None:
-        return ("function", *told, teller.missing_text(function), *_defaults(function, None, None, tell))
+        return (
+            "function",
+            *described,
+            describer.missing_text(function),
+            *_defaults(function, None, None, describe),
+        )
     place = found[1]
     space = namespace_of(function.__globals__, function.__code__.co_filename)
     return (
-        *("function", *told, syntax_digest(place.node), *_defaults(function, place, space, tell)),
-        *_names(function, place, space, teller),
-        *_members(function, place, reached.owner, tell),
+        *("function", *described, syntax_digest(place.node), *_defaults(function, place, space, describe)),
+        *_names(function, place, space, describer),
+        *_members(function, place, reached.owner, describe),
     )
 
 
-def _held_by_library(function: FunctionType, tell: Tell) -> Iterator[Told]:
+def _held_by_library(function: FunctionType, describe: DescribeValue) -> Iterator[Description]:
     """Give what stands for the user's own code in a library's function; numbers and texts in it are the library's."""
     if home_of(function) == "functools" and hasattr(function, "registry"):
-        yield implementations(function, tell)
+        yield implementations(function, describe)
         return
     for name in function.__code__.co_freevars:
         value = _content(function, name)
         if not is_plain(value):
-            yield tell(value)
+            yield describe(value)
 
 
 def _defaults(
-    function: FunctionType, place: Place | None, space: Namespace | None, tell: Tell
-) -> Iterator[Told]:
+    function: FunctionType, place: Place | None, space: Namespace | None, describe: DescribeValue
+) -> Iterator[Description]:
     """Give what stands for the defaults of parameters: their values, but names where a library is asked for one."""
     named = function.__kwdefaults__ or {}
     values = [*(function.__defaults__ or ()), *(named[name] for name in sorted(named))]
@@ -80,8 +87,8 @@ def _defaults(
             and space.text is not None
             and path[0] in space.text.imports
         ):
-            known = look_up(space, path, tell.teller.package)
-        yield known.told if isinstance(known, Known) else tell(value)
+            known = look_up(space, path, describe.describer.package)
+        yield known.described if isinstance(known, Known) else describe(value)
 
 
 def _path(expression: ast.expr) -> Name | None:
@@ -91,7 +98,9 @@ def _path(expression: ast.expr) -> Name | None:
     return next(iter(names)) if is_path and len(names) == 1 else None
 
 
-def _names(function: FunctionType, place: Place, space: Namespace, teller: Teller) -> Iterator[Told]:
+def _names(
+    function: FunctionType, place: Place, space: Namespace, describer: Describer
+) -> Iterator[Description]:
     """Give what stands for the names that a function takes from around it."""
     around = _bound_around(place)
     changing = _changing_around(place)
@@ -101,47 +110,47 @@ def _names(function: FunctionType, place: Place, space: Namespace, teller: Telle
         attributes = [mangled(each, place) for each in attributes]
         if name in function.__code__.co_freevars:
             if name not in changing and name != "__class__":
-                found = follow(space, _content(function, name), attributes, teller.package)
-                yield (name, *attributes), _told(found, Tell(teller, closed_over=True))
+                found = follow(space, _content(function, name), attributes, describer.package)
+                yield (name, *attributes), _describe_found(found, DescribeValue(describer, closed_over=True))
         elif name not in around:
             outside.append((name, *attributes))
-    yield from tell_names(outside, space, teller)
+    yield from describe_names(outside, space, describer)
 
 
-def tell_names(names: Iterable[Name], space: Namespace, teller: Teller) -> Iterator[Told]:
+def describe_names(names: Iterable[Name], space: Namespace, describer: Describer) -> Iterator[Description]:
     """Give what stands for names at the top of a module, and for those that they are made from."""
     pending = [(space, name) for name in names]
     seen = {(id(space.names), name) for name in names}
     for where, path in pending:
-        found = look_up(where, path, teller.package)
+        found = look_up(where, path, describer.package)
         if found is not None:
-            yield path, _told(found, Tell(teller, closed_over=False))
+            yield path, _describe_found(found, DescribeValue(describer, closed_over=False))
         if isinstance(found, Known) and found.space is not None:
             more = [(found.space, each) for each in found.more]
             pending += [each for each in more if (id(each[0].names), each[1]) not in seen]
             seen.update((id(each[0].names), each[1]) for each in more)
 
 
-def _told(found: Known | Found | None, tell: Tell) -> Told:
+def _describe_found(found: Known | Found | None, describe: DescribeValue) -> Description:
     if found is None:
         return None
     if isinstance(found, Known):
-        return found.told
-    return _attribute(found, tell) if found.owner is not None else tell(found.value)
+        return found.described
+    return _attribute(found, describe) if found.owner is not None else describe(found.value)
 
 
-def _attribute(found: Found, tell: Tell) -> Told:
+def _attribute(found: Found, describe: DescribeValue) -> Description:
     """Return what stands for an attribute of a class: what is written there, or the class where that is no constant."""
     value = found.value
     inner = function_in(value)
-    if isinstance(inner, FunctionType) and is_own_function(inner, tell.teller.package):
-        return tell.teller.code(inner, found.owner)
-    teller = tell.teller
-    before, teller.is_partial = (teller.is_partial, teller.is_private), False
-    told = tell(value)
-    is_seen = not teller.is_partial
-    teller.is_partial, teller.is_private = before
-    return told if is_seen else (told, tell(found.owner))
+    if isinstance(inner, FunctionType) and is_own_function(inner, describe.describer.package):
+        return describe.describer.code(inner, found.owner)
+    describer = describe.describer
+    before, describer.is_partial = (describer.is_partial, describer.is_private), False
+    described = describe(value)
+    is_seen = not describer.is_partial
+    describer.is_partial, describer.is_private = before
+    return described if is_seen else (described, describe(found.owner))
 
 
 def _bound_around(place: Place) -> set[str]:
@@ -174,18 +183,20 @@ def _content(function: FunctionType, name: str) -> object:
         return None
 
 
-def _members(function: FunctionType, place: Place, owner: type | None, tell: Tell) -> Iterator[Told]:
+def _members(
+    function: FunctionType, place: Place, owner: type | None, describe: DescribeValue
+) -> Iterator[Description]:
     """Give what stands for the attributes that a method takes of its object, of its class and by `super()`."""
     owner = owner or _owner(function)
-    if owner is None or not is_own_class(owner, tell.teller.package):
+    if owner is None or not is_own_class(owner, describe.describer.package):
         return
     code = function.__code__
     receiver = code.co_varnames[0] if code.co_argcount else None
     for name, after in sorted(_members_taken(place.node, receiver)):
         name = mangled(name, place)
-        found = member(owner, name, tell.teller.package, after)
+        found = member(owner, name, describe.describer.package, after)
         if found is not None:
-            yield ("super" if after else "self", name), _told(found, tell)
+            yield ("super" if after else "self", name), _describe_found(found, describe)
 
 
 @lru_cache(maxsize=1024)

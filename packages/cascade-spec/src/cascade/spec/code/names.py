@@ -21,7 +21,7 @@ from cascade.spec.source.tree_digest import syntax_digest
 class Known(NamedTuple):
     """What a name stands for where that is told without looking at a value; `more` are names in `space` beside it."""
 
-    told: object
+    described: object
     space: Namespace | None = None
     more: tuple[tuple[str, ...], ...] = ()
 
@@ -169,7 +169,7 @@ def member(cls: type, name: str, package: str, after: bool = False) -> Found | N
 
 
 def _changes(cls: type, name: str) -> bool:
-    """Tell whether code of a class's module assigns to that attribute while the program runs."""
+    """Return whether code of a class's module assigns to that attribute while the program runs."""
     module = _loaded(cls.__module__)
     text = namespace_of(vars(module)).text if isinstance(module, ModuleType) else None
     return text is not None and name in text.changing_attributes

@@ -14,7 +14,7 @@ from cascade.spec.source.texts import is_installed
 
 
 def is_own_module(name: str, package: str) -> bool:
-    """Tell whether a module is the user's own; `package` is the top-level package of the task."""
+    """Return whether a module is the user's own; `package` is the top-level package of the task."""
     top = name.partition(".")[0]
     if top == _CASCADE:
         return False
@@ -31,7 +31,7 @@ def is_own_module(name: str, package: str) -> bool:
 
 
 def is_own_function(function: FunctionType, package: str) -> bool:
-    """Tell whether the code of a function is the user's own, whatever module `functools.wraps` says it is of."""
+    """Return whether the code of a function is the user's own, whatever module `functools.wraps` says it is of."""
     return _is_own(home_of(function), function.__code__.co_filename, package)
 
 
@@ -41,7 +41,7 @@ def home_of(function: FunctionType) -> str:
 
 
 def is_own_class(cls: type, package: str) -> bool:
-    """Tell whether a class is the user's own. Before Python 3.12, `make_dataclass` makes it one of `types`."""
+    """Return whether a class is the user's own. Before Python 3.12, `make_dataclass` makes it one of `types`."""
     if cls.__module__ == "types" and "__dataclass_fields__" in vars(cls):
         return True
     return _is_own(module_of(cls), file_of_class(cls), package)

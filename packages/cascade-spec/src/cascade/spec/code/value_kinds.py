@@ -1,7 +1,8 @@
-"""Kinds: how each kind of value that code reaches is told, one row for each.
+"""Kinds of values: one row says how the values of some types are described in a code version.
 
-A value is told by what it is, never by which object it is, where its class is defined or what was done with it. What
-has no row is an object: its class is told if that is the user's own, and what it holds is not seen.
+A description has the content of a value. It does not depend on which object it is, on where its class is defined or on
+what was done with it. A value without a row is described by its class, if that is the user's own; what such an object
+holds is not seen.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ from types import FunctionType, MethodType, ModuleType
 from typing import NamedTuple
 
 from cascade.spec.calls.missing import MISSING
+from cascade.spec.code.descriptions import Describer, Description, Value
 from cascade.spec.code.ownership import is_own_class, library_name
-from cascade.spec.code.telling import Teller, Told, Value
+from cascade.spec.code.type_descriptions import (
+    describe_alias,
+    describe_forward,
+    describe_new_type,
+    describe_type_alias,
+    describe_variable,
+    is_type_alias,
+)
 from cascade.spec.common import EnvContract, ParamContract
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import UncacheableError
@@ -38,237 +47,210 @@ from cascade.spec.task import AnyTask, PartialTask, Task
 
 
 class Kind(NamedTuple):
-    """A row: what the values are called, their types, and what stands for one, given what tells its parts."""
+    """A row: a name, the types, and the function that describes a value; it is given what describes the parts."""
 
     name: str
     types: tuple[type, ...]
-    tell: Callable[[Value, Tell], Told]
+    describe: Callable[[Value, DescribeValue], Description]
 
 
-class Tell(NamedTuple):
-    """Tells parts of a value: `closed_over` says that a function inside another one holds it."""
+class DescribeValue(NamedTuple):
+    """Describes a value and its parts.
 
-    teller: Teller
+    `closed_over` says that a function inside another one holds the value. `depth` is how many values it stands in.
+    """
+
+    describer: Describer
     closed_over: bool
     depth: int = 0
-    aliases: tuple[object, ...] = ()  # the type aliases that are being told: they may name themselves
+    aliases: tuple[object, ...] = ()  # the type aliases that are being described: they may name themselves
 
-    def __call__(self, value: object) -> Told:
-        """Return what stands for a value."""
+    def __call__(self, value: object) -> Description:
+        """Return the description of a value."""
         if self.depth > _DEEPEST:
-            return self.teller.unknown(self.closed_over)
+            return self.describer.unknown(self.closed_over)
         row = _BY_TYPE.get(type(value)) or _by_base(value)
         inner = self._replace(depth=self.depth + 1)
-        return (row.name, row.tell(value, inner)) if row is not None else _object(value, inner)
+        return (row.name, row.describe(value, inner)) if row is not None else _object(value, inner)
 
-    def all(self, values: Iterable[object]) -> tuple[Told, ...]:
-        """Return what stands for each of some values."""
+    def all(self, values: Iterable[object]) -> tuple[Description, ...]:
+        """Return the description of each of some values."""
         return tuple([self(each) for each in values])
+
+    def inside_alias(self, alias: object) -> DescribeValue:
+        """Return what describes the type that `alias` stands for."""
+        return self._replace(aliases=(*self.aliases, alias))
 
 
 _DEEPEST = 60
-"""Values inside values that are told: deeper ones are not seen."""
+"""How deep values inside values are looked at: deeper ones are not seen."""
 
 
-def _text(value: object, tell: Tell) -> Told:
+def _text(value: object, describe: DescribeValue) -> Description:
     return str(value)
 
 
-def _digest(value: object, tell: Tell) -> Told:
+def _digest(value: object, describe: DescribeValue) -> Description:
     try:
         return digest(value)
     except UncacheableError:  # a time in a zone of somebody's own
-        return tell.teller.unknown(tell.closed_over)
+        return describe.describer.unknown(describe.closed_over)
 
 
-def _shown(value: object, tell: Tell) -> Told:
+def _shown(value: object, describe: DescribeValue) -> Description:
     return repr(value)
 
 
-def _function(value: object, tell: Tell) -> Told:
-    return tell.teller.code(value)
+def _function(value: object, describe: DescribeValue) -> Description:
+    return describe.describer.code(value)
 
 
-def _class(value: type, tell: Tell) -> Told:
-    if is_own_class(value, tell.teller.package):
-        return tell.teller.code(value)
+def _class(value: type, describe: DescribeValue) -> Description:
+    if is_own_class(value, describe.describer.package):
+        return describe.describer.code(value)
     return ("library", library_name(value))
 
 
-def _builtin(value: Value, tell: Tell) -> Told:
+def _builtin(value: Value, describe: DescribeValue) -> Description:
     holder = value.__self__
     if holder is None or isinstance(holder, ModuleType):
         return ("library", library_name(value))
-    return ("method", value.__name__, tell(holder))
+    return ("method", value.__name__, describe(holder))
 
 
-def _of_builtin_class(value: Value, tell: Tell) -> Told:
+def _of_builtin_class(value: Value, describe: DescribeValue) -> Description:
     return ("library", f"{library_name(value.__objclass__)}.{value.__name__}")
 
 
-def _method(value: MethodType, tell: Tell) -> Told:
-    return tell(value.__func__), tell(value.__self__)
+def _method(value: MethodType, describe: DescribeValue) -> Description:
+    return describe(value.__func__), describe(value.__self__)
 
 
-def _partial(value: functools.partial[object], tell: Tell) -> Told:
-    return tell(value.func), tell.all(value.args), _named(value.keywords, tell)
+def _partial(value: functools.partial[object], describe: DescribeValue) -> Description:
+    return describe(value.func), describe.all(value.args), _named(value.keywords, describe)
 
 
-def _partial_task(value: PartialTask[object], tell: Tell) -> Told:
-    return tell(value.task), tell.all(value.args), _named(value.kwargs, tell)
+def _partial_task(value: PartialTask[object], describe: DescribeValue) -> Description:
+    return describe(value.task), describe.all(value.args), _named(value.kwargs, describe)
 
 
-def _named(values: Mapping[str, object], tell: Tell) -> Told:
-    return tuple((name, tell(values[name])) for name in sorted(values))
+def _named(values: Mapping[str, object], describe: DescribeValue) -> Description:
+    return tuple((name, describe(values[name])) for name in sorted(values))
 
 
-def _property(value: property, tell: Tell) -> Told:
-    return tell.all((value.fget, value.fset, value.fdel))
+def _property(value: property, describe: DescribeValue) -> Description:
+    return describe.all((value.fget, value.fset, value.fdel))
 
 
-def _inner(value: Value, tell: Tell) -> Told:
-    return tell(value.__func__)
+def _inner(value: Value, describe: DescribeValue) -> Description:
+    return describe(value.__func__)
 
 
-def _wrapped(value: Value, tell: Tell) -> Told:
-    return tell(value.__wrapped__)
+def _wrapped(value: Value, describe: DescribeValue) -> Description:
+    return describe(value.__wrapped__)
 
 
-def _single_dispatch_method(value: Value, tell: Tell) -> Told:
-    return tell(value.func), implementations(value.dispatcher, tell)
+def _single_dispatch_method(value: Value, describe: DescribeValue) -> Description:
+    return describe(value.func), implementations(value.dispatcher, describe)
 
 
-def implementations(dispatcher: Value, tell: Tell) -> Told:
-    """Return what stands for the functions that a generic one chooses from, those that stand in its own module."""
+def implementations(dispatcher: Value, describe: DescribeValue) -> Description:
+    """Describe those functions of a `singledispatch` function that stand in its own module."""
     registry = dispatcher.registry
     home = getattr(registry.get(object), "__module__", None)
     own = [(kind, each) for kind, each in registry.items() if getattr(each, "__module__", None) == home]
     own.sort(key=lambda item: (module_of(item[0]), item[0].__qualname__))
-    return tuple((tell(kind), tell(each)) for kind, each in own)
+    return tuple((describe(kind), describe(each)) for kind, each in own)
 
 
-def _sequence(value: Iterable[object], tell: Tell) -> Told:
-    return tell.all(value)
+def _sequence(value: Iterable[object], describe: DescribeValue) -> Description:
+    return describe.all(value)
 
 
-def _set(value: frozenset[object], tell: Tell) -> Told:
-    return tuple(sorted(tell.all(value), key=digest))
+def _set(value: frozenset[object], describe: DescribeValue) -> Description:
+    return tuple(sorted(describe.all(value), key=digest))
 
 
-def _path(value: pathlib.PurePath, tell: Tell) -> Told:
+def _path(value: pathlib.PurePath, describe: DescribeValue) -> Description:
     return ("concrete" if isinstance(value, pathlib.Path) else type(value).__name__), value.as_posix()
 
 
-def _pattern(value: re.Pattern[str] | re.Pattern[bytes], tell: Tell) -> Told:
-    return tell(value.pattern), value.flags
+def _pattern(value: re.Pattern[str] | re.Pattern[bytes], describe: DescribeValue) -> Description:
+    return describe(value.pattern), value.flags
 
 
-def _by_parts(value: Value, tell: Tell) -> Told:
-    """Tell by what copying it would be made from."""
+def _by_parts(value: Value, describe: DescribeValue) -> Description:
+    """Describe a value by what a copy of it would be made from."""
     make, parts = value.__reduce__()[:2]
-    return tell(make) if isinstance(make, functools.partial) else None, tell.all(parts)
+    return describe(make) if isinstance(make, functools.partial) else None, describe.all(parts)
 
 
-def _slice(value: slice, tell: Tell) -> Told:
-    return tell.all((value.start, value.stop, value.step))
+def _slice(value: slice, describe: DescribeValue) -> Description:
+    return describe.all((value.start, value.stop, value.step))
 
 
-def _struct(value: struct.Struct, tell: Tell) -> Told:
+def _struct(value: struct.Struct, describe: DescribeValue) -> Description:
     return value.format
 
 
-def _alias(value: Value, tell: Tell) -> Told:
-    origin: object = typing.get_origin(value)
-    if origin in (typing.Union, types.UnionType):
-        return "union", tell.all(typing.get_args(value))
-    parts = [tuple(each) if isinstance(each, list) else each for each in typing.get_args(value)]
-    is_plain = _is_type_alias(origin) or (isinstance(origin, type) and origin.__module__ != "typing")
-    name: object = (
-        tell(origin) if is_plain else getattr(origin, "__name__", None) or getattr(origin, "_name", "")
-    )
-    return name, tell.all(parts)
-
-
-def _is_type_alias(value: object) -> bool:
-    """Tell whether a value was made by a `type` statement, which came with Python 3.12."""
-    kind = type(value)
-    return kind.__module__ == "typing" and kind.__name__ == "TypeAliasType"
-
-
-def _type_alias(value: Value, tell: Tell) -> Told:
-    if any(each is value for each in tell.aliases):
-        return value.__name__
-    try:
-        meant = value.__value__  # the code after `type ROWS =` runs here
-    except Exception:  # noqa: BLE001 - whatever that code raises; a task that needs the value fails too
-        return value.__name__, tell.teller.unknown(tell.closed_over)
-    return value.__name__, tell._replace(aliases=(*tell.aliases, value))(meant)
-
-
-def _variable(value: Value, tell: Tell) -> Told:
-    return value.__name__
-
-
-def _new_type(value: typing.NewType, tell: Tell) -> Told:
-    return value.__name__, tell(value.__supertype__)
-
-
-def _forward(value: typing.ForwardRef, tell: Tell) -> Told:
-    return value.__forward_arg__
-
-
-def _module(value: ModuleType, tell: Tell) -> Told:
+def _module(value: ModuleType, describe: DescribeValue) -> Description:
     return known_as(value.__name__)
 
 
-def _task(value: AnyTask, tell: Tell) -> Told:
-    """Tell the versions that were given by hand, too: who calls the task may return its value."""
+def _task(value: AnyTask, describe: DescribeValue) -> Description:
+    """Describe a task by its function and by the versions given by hand: a caller may return the task's value."""
     versions = (value.version, getattr(value.policies.cache, "version", None) or "")
-    before = tell.teller.is_excused
-    tell.teller.is_excused = before or bool(versions[0])
-    told = tell(value.func)
-    tell.teller.is_excused = before
-    return told, versions
+    before = describe.describer.is_excused
+    describe.describer.is_excused = before or bool(versions[0])
+    described = describe(value.func)
+    describe.describer.is_excused = before
+    return described, versions
 
 
-def _lazy(value: Lazy, tell: Tell) -> Told:
+def _lazy(value: Lazy, describe: DescribeValue) -> Description:
     cache = getattr(value.policies.cache, "version", None) or ""
-    peculiar = (getattr(value, "mapped", ()), _arguments(getattr(value, "members", ()), tell))
-    return tell(value.task), _arguments(value.args, tell), _arguments(value.kwargs, tell), cache, peculiar
+    peculiar = (getattr(value, "mapped", ()), _arguments(getattr(value, "members", ()), describe))
+    return (
+        describe(value.task),
+        _arguments(value.args, describe),
+        _arguments(value.kwargs, describe),
+        cache,
+        peculiar,
+    )
 
 
-def _arguments(value: object, tell: Tell) -> Told:
-    """Tell what a lazy result holds, containers too: nobody changes them."""
-    if tell.depth > _DEEPEST:
-        return tell.teller.unknown(tell.closed_over)
-    inner = tell._replace(depth=tell.depth + 1)
+def _arguments(value: object, describe: DescribeValue) -> Description:
+    """Describe the arguments of a lazy result. Containers are described too, as nobody changes these."""
+    if describe.depth > _DEEPEST:
+        return describe.describer.unknown(describe.closed_over)
+    inner = describe._replace(depth=describe.depth + 1)
     if type(value) is list or type(value) is tuple:
         return (type(value).__name__, *(_arguments(each, inner) for each in value))
     if type(value) is dict:
-        pairs = ((tell(name), _arguments(each, inner)) for name, each in value.items())
+        pairs = ((describe(name), _arguments(each, inner)) for name, each in value.items())
         return ("dict", *sorted(pairs, key=digest))
-    return tell(value)
+    return describe(value)
 
 
-def _router(value: Router, tell: Tell) -> Told:
-    return _arguments([value.selector, value.routes], tell)
+def _router(value: Router, describe: DescribeValue) -> Description:
+    return _arguments([value.selector, value.routes], describe)
 
 
-def _contract(value: ParamContract | EnvContract, tell: Tell) -> Told:
+def _contract(value: ParamContract | EnvContract, describe: DescribeValue) -> Description:
     default = getattr(value, "default", None)
-    return value.name, tell(value.type), tell(default)
+    return value.name, describe(value.type), describe(default)
 
 
-def _resource(value: Resource, tell: Tell) -> Told:
+def _resource(value: Resource, describe: DescribeValue) -> Description:
     return value.name
 
 
-def _inject(value: Inject, tell: Tell) -> Told:
+def _inject(value: Inject, describe: DescribeValue) -> Description:
     return value.name
 
 
-def _file(value: File, tell: Tell) -> Told:
-    """Tell an input file by its path: its content counts where it is an argument, at each call."""
+def _file(value: File, describe: DescribeValue) -> Description:
+    """Describe an input file by its path: its content counts at each call that has it as an argument."""
     return value.__fspath__()
 
 
@@ -297,13 +279,13 @@ ROWS = (
     Kind("partial", (functools.partial,), _partial),
     Kind("partial method", (functools.partialmethod,), _partial),
     Kind("property", (property,), _property),
-    Kind("cached property", (functools.cached_property,), lambda value, tell: tell(value.func)),
+    Kind("cached property", (functools.cached_property,), lambda value, describe: describe(value.func)),
     Kind("static or class method", (staticmethod, classmethod), _inner),
     Kind("cached function", (type(functools.cache(len)),), _wrapped),
     Kind("generic method", (functools.singledispatchmethod,), _single_dispatch_method),
-    Kind("type variable", (typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple), _variable),
-    Kind("new type", (typing.NewType,), _new_type),
-    Kind("forward reference", (typing.ForwardRef,), _forward),
+    Kind("type variable", (typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple), describe_variable),
+    Kind("new type", (typing.NewType,), describe_new_type),
+    Kind("forward reference", (typing.ForwardRef,), describe_forward),
     Kind("task", (Task,), _task),
     Kind("partial task", (PartialTask,), _partial_task),
     Kind("router", (Router,), _router),
@@ -312,11 +294,11 @@ ROWS = (
     Kind("resource", (Resource,), _resource),
     Kind("injected resource", (Inject,), _inject),
 )
-"""Types whose values are told, each row for values of exactly these types."""
+"""The rows for values of exactly these types."""
 
 
-def _enum_member(value: enum.Enum, tell: Tell) -> Told:
-    return tell(type(value)), str(value.name), tell(value.value)
+def _enum_member(value: enum.Enum, describe: DescribeValue) -> Description:
+    return describe(type(value)), str(value.name), describe(value.value)
 
 
 BASES = (
@@ -325,9 +307,9 @@ BASES = (
     Kind("module", (ModuleType,), _module),
     Kind("lazy result", (LazyResult,), _lazy),
     Kind("member of an enum", (enum.Enum,), _enum_member),
-    Kind("type", (types.GenericAlias, types.UnionType), _alias),
+    Kind("type", (types.GenericAlias, types.UnionType), describe_alias),
 )
-"""Types whose values are told, those of their subclasses too."""
+"""The rows for values of these types and of their subclasses."""
 
 _BY_TYPE = {each: row for row in ROWS for each in row.types}
 
@@ -339,33 +321,33 @@ def _by_base(value: object) -> Kind | None:
     return None
 
 
-def _object(value: Value, tell: Tell) -> Told:
-    """Tell a value that has no row of its own: one that can't change by its data, a wrapper by what it wraps."""
+def _object(value: Value, describe: DescribeValue) -> Description:
+    """Describe a value without a row: an immutable one by its data, a wrapper by what it wraps."""
     kind = type(value)
-    own = is_own_class(kind, tell.teller.package)
-    told: list[Told] = [tell.teller.code(kind)] if own else []
+    own = is_own_class(kind, describe.describer.package)
+    described: list[Description] = [describe.describer.code(kind)] if own else []
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return ("named tuple", *told, tell.all(tuple.__iter__(value)))
+        return ("named tuple", *described, describe.all(tuple.__iter__(value)))
     if _is_frozen_dataclass(kind):
-        fields = [(name, tell(getattr(value, name, None))) for name in sorted(kind.__dataclass_fields__)]
-        return ("frozen dataclass", *told, tuple(fields))
+        fields = [(name, describe(getattr(value, name, None))) for name in sorted(kind.__dataclass_fields__)]
+        return ("frozen dataclass", *described, tuple(fields))
     if kind.__module__ == "typing" and typing.get_origin(value) is not None:
-        return ("type", _alias(value, tell))
-    if _is_type_alias(value):
-        return ("type alias", _type_alias(value, tell))
+        return ("type", describe_alias(value, describe))
+    if is_type_alias(value):
+        return ("type alias", describe_type_alias(value, describe))
     if kind.__module__ == "zoneinfo" and getattr(value, "key", None):
         return ("zone", value.key)
     constant = _constant(value)
     if constant is not None:
-        return ("constant", *told, constant)
+        return ("constant", *described, constant)
     held = vars_of(value)
     if "__wrapped__" in held:
-        return ("wrapper", *told, tell(held["__wrapped__"]))
+        return ("wrapper", *described, describe(held["__wrapped__"]))
     if class_attribute(kind, "__get__") is not MISSING or class_attribute(kind, "__call__") is not MISSING:
-        told += [tell(held[name]) for name in sorted(held) if isinstance(held[name], _CODE)]
-    if kind.__module__ == "logging" and not tell.closed_over:
+        described += [describe(held[name]) for name in sorted(held) if isinstance(held[name], _CODE)]
+    if kind.__module__ == "logging" and not describe.closed_over:
         return ("logger",)  # a value does not depend on it
-    return ("object", *told, tell.teller.unknown(tell.closed_over))
+    return ("object", *described, describe.describer.unknown(describe.closed_over))
 
 
 _CODE = (FunctionType, MethodType, Task, staticmethod, classmethod, functools.partial)
@@ -377,7 +359,7 @@ def _is_frozen_dataclass(kind: type) -> bool:
 
 
 def is_plain(value: object) -> bool:
-    """Tell whether a value is a number, a text or the like."""
+    """Return whether a value is a number, a text or the like."""
     return type(value) in _PLAIN
 
 
@@ -385,7 +367,7 @@ _PLAIN = ROWS[0].types
 
 
 def _constant(value: object) -> bytes | None:
-    """Return the digest of a value that can't change and has a form in cache keys; `None` for others."""
+    """Return the digest of an immutable value that can be part of a cache key; `None` for others."""
     if type(value).__hash__ is None:
         return None
     try:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from cascade.spec.code.classes import describe_class
+from cascade.spec.code.descriptions import Describer, Description, Reached
 from cascade.spec.code.functions import describe_function
-from cascade.spec.code.telling import Reached, Teller, Told
-from cascade.spec.code.value_kinds import Tell
+from cascade.spec.code.value_kinds import DescribeValue
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.errors import SourceMissingError
 from cascade.spec.source.references import loaded_names
@@ -76,12 +76,12 @@ _known: WeakKeyDictionary[TaskDefinition, TaskCode] = WeakKeyDictionary()
 def _read(task: TaskDefinition, is_excused: bool) -> TaskCode:
     reference = task.reference
     package = reference.module.partition(".")[0]
-    teller = Teller(task.name, package, is_excused)
-    root = (task.version, Tell(teller, closed_over=True)(task.func))
-    told = teller.all(lambda reached: _describe(reached, teller))
-    is_private = teller.is_private and reference.find() is not task
-    place = _place(reference.module) if teller.is_partial else ""
-    return TaskCode(digest((root, tuple(told))).hex(), is_private, str(reference), place)
+    describer = Describer(task.name, package, is_excused)
+    root = (task.version, DescribeValue(describer, closed_over=True)(task.func))
+    described = describer.all(lambda reached: _describe(reached, describer))
+    is_private = describer.is_private and reference.find() is not task
+    place = _place(reference.module) if describer.is_partial else ""
+    return TaskCode(digest((root, tuple(described))).hex(), is_private, str(reference), place)
 
 
 def _place(module: str) -> str:
@@ -92,7 +92,7 @@ def _place(module: str) -> str:
     return os.path.realpath(file)
 
 
-def _describe(reached: Reached, teller: Teller) -> Told:
+def _describe(reached: Reached, describer: Describer) -> Description:
     if isinstance(reached.value, FunctionType):
-        return describe_function(reached, teller)
-    return describe_class(reached, teller)
+        return describe_function(reached, describer)
+    return describe_class(reached, describer)

@@ -144,7 +144,7 @@ def _open(value: object) -> _Open:
 
 
 def _is_found(kind: type) -> bool:
-    """Tell whether a class stands where its name says: the name of another tells nothing about it."""
+    """Return whether a class stands where its name says: the name of another tells nothing about it."""
     return find_loaded(kind.__module__, kind.__qualname__) is kind
 
 

@@ -36,12 +36,12 @@ def type_name(kind: object) -> str:
 
 
 def _is_path(kind: type) -> bool:
-    """Tell whether a class is one of `pathlib`, which is not loaded for this."""
+    """Return whether a class is one of `pathlib`, which is not loaded for this."""
     return any(base.__name__ == "PurePath" and base.__module__.startswith("pathlib") for base in kind.__mro__)
 
 
 def is_type(kind: object) -> bool:
-    """Tell whether values can be checked against `kind`."""
+    """Return whether values can be checked against `kind`."""
     origin = get_origin(kind)
     if kind is Any or kind is None or kind is Ellipsis or origin is Literal:
         return True
@@ -85,7 +85,7 @@ def told_by(kind: object, example: object) -> object:
 
 
 def check_type(value: object, kind: Any) -> bool:
-    """Tell whether `value` is of that type. An `int` is a `float`; a `bool` is no number, a `datetime` no `date`."""
+    """Return whether `value` is of that type. An `int` is a `float`; a `bool` is no number, a `datetime` no `date`."""
     if kind is Any or kind is object:
         return True
     origin = get_origin(kind)

@@ -82,11 +82,11 @@ class ModuleNames:
                 self.assigned.setdefault(name, []).append(statement)
 
     def binds(self, name: str) -> bool:
-        """Tell whether the text binds a name, or may do so without naming it."""
+        """Return whether the text binds a name, or may do so without naming it."""
         return name in self.imports or name in self.assigned or self.has_star
 
     def loads(self, module: str, package: str) -> bool:
-        """Tell whether the imports of the text load a module; `package` is the one that it is in."""
+        """Return whether the imports of the text load a module; `package` is the one that it is in."""
         for each in self.imported:
             found = each.absolute(package)
             whole = f"{found.module}.{found.name}" if found.name else found.module
@@ -105,7 +105,7 @@ class ModuleNames:
         return found
 
     def is_located(self, name: str) -> bool:
-        """Tell whether a constant is made from where the file lies: from `__file__` and the like."""
+        """Return whether a constant is made from where the file lies: from `__file__` and the like."""
         known = self._located.get(name)
         if known is None:
             self._located[name] = False  # one that is made from itself adds nothing
@@ -160,7 +160,7 @@ _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
 
 
 def _is_class(node: ast.expr) -> bool:
-    """Tell whether an expression whose attribute is assigned may be a class: a bare name but `self`, or its type."""
+    """Return whether an expression whose attribute is assigned may be a class: a bare name but `self`, or its type."""
     if isinstance(node, ast.Name):
         return node.id != "self"
     if isinstance(node, ast.Attribute):

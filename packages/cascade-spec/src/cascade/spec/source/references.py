@@ -148,7 +148,7 @@ def name_of(cls: object) -> str:
 
 
 def is_class(value: object) -> bool:
-    """Tell whether `value` is a class, without asking it."""
+    """Return whether `value` is a class, without asking it."""
     return issubclass(type(value), type)
 
 

@@ -34,7 +34,7 @@ class _Scope:
         self.since = _since(node) if isinstance(node, ast.ClassDef) else {}
 
     def binds(self, name: str, at: _Position) -> bool:
-        """Tell whether a name that is read here is bound inside the piece of syntax that is looked at."""
+        """Return whether a name that is read here is bound inside the piece of syntax that is looked at."""
         scope: _Scope | None = self
         while scope is not None:
             if name in scope.globals:

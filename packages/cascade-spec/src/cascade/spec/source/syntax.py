@@ -174,7 +174,7 @@ def vars_of(value: object) -> dict[str, object]:
 
 
 def _is_rewritten(function: FunctionType) -> bool:
-    """Tell whether code may be other than its text says: by a loader, as that of pytest, or in a notebook."""
+    """Return whether code may be other than its text says: by a loader, as that of pytest, or in a notebook."""
     if function.__code__.co_filename.startswith("<"):  # a text that nobody edits
         return True
     loader = function.__globals__.get("__loader__")

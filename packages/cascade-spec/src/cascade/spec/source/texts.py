@@ -56,7 +56,7 @@ def take(function: Any) -> None:
 
 
 def _is_old(text: Text, names: dict[str, object]) -> bool:
-    """Tell whether a module was loaded again since its text was read."""
+    """Return whether a module was loaded again since its text was read."""
     loaded = names.get("__spec__")
     return text.loaded is not loaded or (loaded is None and text.stamp != _stamp(text.file))
 
@@ -117,12 +117,12 @@ def _stamp(file: str) -> object:
 
 
 def is_installed(file: str) -> bool:
-    """Tell whether a file belongs to Python or to an installed package."""
+    """Return whether a file belongs to Python or to an installed package."""
     return is_site(file) or file.startswith(_STANDARD)
 
 
 def is_site(file: str) -> bool:
-    """Tell whether a file lies among installed packages."""
+    """Return whether a file lies among installed packages."""
     return "site-packages" in file or "dist-packages" in file
 
 

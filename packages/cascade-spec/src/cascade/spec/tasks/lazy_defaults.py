@@ -17,7 +17,7 @@ from cascade.spec.tasks.definition import TaskDefinition
 
 
 def has_lazy_defaults(task: TaskDefinition) -> bool:
-    """Tell whether a default of the task is or holds a lazy result; injections are filled in another way."""
+    """Return whether a default of the task is or holds a lazy result; injections are filled in another way."""
     func = task.func
     if type(func) is FunctionType and "__wrapped__" not in func.__dict__:
         defaults = (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
