@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from rich.markup import escape
 
 from cascade.spec import MISSING, EnvContract
-from cascade.spec.inputs.conversion import item_types, many, told_by, type_name, without_none
+from cascade.spec.inputs.conversion import item_types, many, type_name, with_item_type, without_none
 
 _EMOJI = re.compile(r":(?=\S+:)")
 """A colon that may begin one of Rich's emoji codes, such as `:warning:`."""
@@ -32,7 +32,7 @@ def environment_help(contracts: Iterable[object]) -> str:
 
 def _variable_line(contract: EnvContract) -> str:
     note = "[required]" if contract.required else default_text(contract.default, secret=contract.secret)
-    kind = type_label(told_by(without_none(contract.type), contract.default))
+    kind = type_label(with_item_type(without_none(contract.type), contract.default))
     words = (f"{contract.name} <{kind}>", contract.description, note)
     return verbatim("  ".join(filter(None, words)))
 

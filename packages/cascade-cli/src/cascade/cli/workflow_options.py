@@ -18,7 +18,7 @@ import typer
 
 from cascade.cli.option_help import default_text, type_label, verbatim
 from cascade.spec import MISSING, InputError, ParamContract, SpecError
-from cascade.spec.inputs.conversion import item_types, many, told_by, without_none
+from cascade.spec.inputs.conversion import item_types, many, with_item_type, without_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class InputOption:
         return many(kind) is not None and not isinstance(item_types(kind), tuple)
 
     def _label(self) -> str:
-        return type_label(told_by(without_none(self.contract.type), self.contract.default))
+        return type_label(with_item_type(without_none(self.contract.type), self.contract.default))
 
     def _parse(self, text: str) -> object:
         try:

@@ -1,4 +1,4 @@
-"""Cache keys: the task with its code, a version, and each argument, every part with a digest of its own."""
+"""Cache keys: the task with its code, a version, and each argument. Each part has a digest of its own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cascade.spec.tasks.definition import TaskDefinition
 
 
 def make_key(task: TaskDefinition, arguments: Mapping[str, object], version: str = "") -> CacheKey:
-    """Return the key for a task, a version and what a value depends on, by name; the order of names is no matter.
+    """Return the key for a task, a version and the values that the result depends on, by name in any order.
 
-    For tasks that module and name lead to, and for those inside functions that close over nothing but plain values
-    and code, it is the same in every process. The key of any other task is good in its own process only, and that of a
-    task in a script which reads what a code version does not see is good for that file.
+    The key is the same in every process for a task that is found by its module and name, and for a task inside a
+    function that closes over plain values and code only. For other tasks it is valid in this process only. For a task
+    of a script that reads something which a code version does not cover, it is valid for that file only.
 
     Raises:
         UncacheableError: If one of `arguments` has no canonical form; it names the argument and the type.
@@ -52,7 +52,7 @@ def _version_part(version: str) -> KeyPart:
 
 @lru_cache(maxsize=1)
 def _token(process: int) -> str:
-    """Return what no other process has; a fork is another process."""
+    """Return a text that no other process has; a fork is another process."""
     return f"{process} {os.urandom(16).hex()}"
 
 
@@ -84,6 +84,6 @@ def bound_arguments(task: TaskDefinition, args: Arguments, kwargs: Keywords) -> 
 
 
 def _by_name(task: TaskDefinition, name: str, value: Container) -> object:
-    """Return the value of an argument; the keyword arguments of `**kwargs` in an order of their own."""
+    """Return the value of an argument; the keyword arguments of `**kwargs` are sorted by name."""
     parameter = task.signature.parameters[name]
     return tuple(sorted(value.items())) if parameter.kind is parameter.VAR_KEYWORD else value

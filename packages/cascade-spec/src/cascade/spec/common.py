@@ -1,7 +1,7 @@
 """Inputs: contracts for the values that a workflow takes from outside.
 
-`Param`, `Env` and `Secret` declare one and return the lazy result of an internal task that reads the value when it
-runs. A `WorkflowSpec` that is active at the time collects the contract.
+`Param`, `Env` and `Secret` declare a contract. Each returns the lazy result of an internal task, which reads the value
+when it runs. A `WorkflowSpec` that is active at the time collects the contract.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.errors import InputError, SpecError
-from cascade.spec.inputs.conversion import check_type, convert_text, is_type, told_by, type_name
+from cascade.spec.inputs.conversion import check_type, convert_text, is_type, type_name, with_item_type
 from cascade.spec.inputs.workflow import declare
 from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import ParamLazyResult
@@ -23,17 +23,17 @@ from cascade.spec.resource import Inject
 T = TypeVar("T")
 
 INPUTS = "cascade.inputs"
-"""The resource, filled by the engine in every run, from which the internal task reads."""
+"""The name of the resource that the internal task reads from; the engine provides it in every run."""
 
 IDEMPOTENCY_KEY = "idempotency_key"
-"""The resource, filled by the engine for each call, that is the same text for every attempt at that call.
+"""The name of the resource that gives each call its idempotency key, a text that is the same for all of its attempts.
 
-Retries get the same one, and so does the call when a recorded run is resumed: hand it to services that do a thing once
-per key.
+Retries get the same key, and so does the call when a recorded run is resumed. Pass it to services that do a thing once
+for each key.
 """
 
 GIVEN = frozenset({INPUTS, IDEMPOTENCY_KEY})
-"""The resources that the engine fills itself."""
+"""The names of the resources that the engine provides itself."""
 
 
 class SecretValue(Generic[T]):
@@ -70,7 +70,7 @@ class SecretValue(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ParamContract:
-    """What is promised of a parameter: its name, type and default. Without a default it is required."""
+    """The contract of a parameter: its name, type and default. Without a default it is required."""
 
     name: str
     type: object = str
@@ -93,7 +93,7 @@ class ParamContract:
         return str(self)
 
     def read(self, inputs: Mapping[str, object]) -> object:
-        """Return the value from the run's parameters, checked and not converted, or the default.
+        """Return the value from the run's parameters, or the default. The value is checked and not converted.
 
         Raises:
             InputError: If there is none, or it is of another type.
@@ -109,19 +109,19 @@ class ParamContract:
         return SecretValue(value) if self.secret else value
 
     def parse(self, text: str) -> object:
-        """Convert the text of a command line.
+        """Return the value that a text from the command line stands for.
 
         Raises:
-            InputError: If it is no text of that type.
+            InputError: If the text is not of the parameter's type.
         """
         return _parse(self, text, shown="***" if self.secret else repr(text))
 
 
 @dataclass(frozen=True, slots=True)
 class EnvContract:
-    """What is promised of an environment variable. Without a default it is required.
+    """The contract of an environment variable. Without a default it is required.
 
-    A recorded run goes on only if the value is what it was, unless `identity` is false or the variable is a secret.
+    A recorded run is resumed only with the same value, unless `identity` is false or the variable is a secret.
     """
 
     name: str
@@ -166,7 +166,7 @@ Contract = ParamContract | EnvContract
 
 def _parse(contract: Contract, text: str, shown: str) -> object:
     try:
-        return convert_text(text, told_by(contract.type, contract.default))
+        return convert_text(text, with_item_type(contract.type, contract.default))
     except ValueError as problem:
         reason = f": {problem}" if shown != "***" else ""
         raise InputError(
@@ -248,8 +248,8 @@ def Env(  # noqa: N802 - reads as the declaration that it is
 ) -> ParamLazyResult[Any]:
     """Declare an environment variable and return the lazy result of its value; as `Param` otherwise.
 
-    With `secret=True` the value is a `SecretValue`, as that of `Secret` is. A recorded run that goes on compares the
-    value with what it was, unless it is a secret or `identity` is false, for what may differ each time.
+    With `secret=True` the value is a `SecretValue`, as with `Secret`. When a recorded run is resumed, the value must be
+    the same as before, unless it is a secret or `identity` is false; use that for a value that may differ each time.
     """
     if not isinstance(name, str) or not name or "=" in name:
         raise SpecError(f"Env({name!r})", "give the name of an environment variable")

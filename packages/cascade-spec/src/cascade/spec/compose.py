@@ -50,7 +50,7 @@ def unpack(lazy: LazyResult[Iterable[R]], count: int) -> tuple[LazyResult[R], ..
 @overload
 def unpack(lazy: Lazy | AnyRouter, count: int) -> tuple[Lazy, ...]: ...
 def unpack(lazy: Lazy | AnyRouter, count: int) -> tuple[Lazy, ...]:
-    """Return the lazy results of the parts of a value, as many as there are: `a, b = cs.unpack(f(), 2)`.
+    """Return the lazy results of the `count` parts of a value: `a, b = cs.unpack(f(), 2)`.
 
     The value may be any iterable; a run fails with `UnpackError` if it has more or fewer parts.
 
@@ -66,9 +66,9 @@ def unpack(lazy: Lazy | AnyRouter, count: int) -> tuple[Lazy, ...]:
 
 
 def sequence(lazies: Iterable[Lazy | AnyRouter]) -> SequenceLazyResult[Any]:
-    """Run these very lazy results one after another; the value is the last one's.
+    """Run these lazy results one after another; the value is that of the last one.
 
-    It is no node itself: it only adds the order. A skipped member skips those after it.
+    The sequence is no node of its own, it only adds an order. A skipped member skips those after it.
 
     Raises:
         NotLazyError: If one is no lazy result.
@@ -87,9 +87,9 @@ def sequence(lazies: Iterable[Lazy | AnyRouter]) -> SequenceLazyResult[Any]:
 
 
 def pipeline(value: object, steps: Sequence[Function]) -> Lazy:
-    """Give `value`, plain or lazy, to the first step, what that gives to the second, and so on: `g(f(value))`.
+    """Pass `value`, plain or lazy, through the steps: `pipeline(value, [f, g])` is `g(f(value))`.
 
-    A step is a task or a function that is called now; it may give a lazy result, a router or a plain value.
+    A step is a task or a function, which is called now. It may return a lazy result, a router or a plain value.
 
     Raises:
         SpecError: If there is no step, or one can't be called.
@@ -139,7 +139,7 @@ def map(
 
 
 def as_target(target: object) -> Lazy:
-    """Return the lazy result that a run's target stands for: itself, or the gathering of a list, tuple or dict.
+    """Return the lazy result of a run's target; a list, tuple or dict is gathered.
 
     Raises:
         NotLazyError: If it is none of these.

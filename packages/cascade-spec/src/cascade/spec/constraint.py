@@ -1,4 +1,4 @@
-"""Constraints: how much of what an engine shares a call needs while it runs."""
+"""Constraints: the amounts of an engine's `system_resources` that a call holds while it runs."""
 
 from __future__ import annotations
 

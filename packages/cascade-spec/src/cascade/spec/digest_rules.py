@@ -1,7 +1,7 @@
-"""The version of the rules by which digests are made, of code, arguments, structures and inputs.
+"""The version of the rules for digests of code, arguments, structures and inputs.
 
-Whatever is compared with a digest of an earlier process says by which rules that one was made. What was made under
-other rules is told so, and never taken for a change of code.
+A stored digest is stored with the version of its rules. A digest of other rules is an error of its own, and never taken
+for a change of code.
 """
 
 DIGEST_RULES = 2

@@ -1,4 +1,4 @@
-"""Durable state: the protocol of a backend that keeps a run's facts beyond the process, and what it keeps."""
+"""Durable state: the protocol of a backend that keeps the facts of a run beyond the process, and those facts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Note(StrEnum):
-    """A fact of a node beside its value: which routes its routers took, how many items its map has."""
+    """The kinds of facts that a node has beside its value: the routes that its routers took, the length of its map."""
 
     ROUTES = "routes"
     SIZE = "size"
 
 
 class RunStatus(StrEnum):
-    """What became of a recorded run. One that is `RUNNING` and driven by nobody was interrupted.
+    """How a recorded run has ended. A run that is `RUNNING` and driven by no process was interrupted.
 
-    `DAMAGED` stands in no store: it is told of a run whose own data can't be read.
+    `DAMAGED` is in no store: it is reported for a run whose own data can't be read.
     """
 
     RUNNING = "running"
@@ -51,7 +51,7 @@ class NextRound(NamedTuple):
 
 
 class CodeRecord(NamedTuple):
-    """Which code a task had: where the task is found, and its code version."""
+    """The code of a task at the time of a run: where the task is found, and its code version."""
 
     module: str
     qualname: str
@@ -60,11 +60,11 @@ class CodeRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a run was begun with, as digests: a run that is resumed must have been begun with the same.
+    """Digests of what a run was begun with. A run can be resumed only with the same.
 
-    `code` covers every task that the run has met, `inputs` holds a digest of each input by its name, `nodes` one of
-    each node of the first tree by the digest of its place. `salt` keeps the digests of inputs from being looked up.
-    `rules` is the version of the rules that all these digests were made by.
+    `code` has an entry for every task of the run so far. `inputs` has a digest of each input by its name, and `nodes` a
+    digest of each node of the first tree by the digest of its path. `salt` is part of the digests of inputs, so that
+    nobody can look them up in a table. `rules` is the version of the rules for all these digests.
     """
 
     target: str
@@ -78,24 +78,25 @@ class RunRecord:
 
 @runtime_checkable
 class DurableStateBackend(StateBackend, Protocol):
-    """The facts of one run, kept beyond it: gets read memory, puts are buffered until `commit`.
+    """The facts of one run, kept beyond the process. Reads use memory, writes are buffered until `commit`.
 
-    The facts are those of `run_id`: who opens them again finds what was committed. What is put by the methods of
-    `StateBackend` is for this process only.
+    The run is known by its `run_id`: another process that opens it finds what was committed. What the methods of
+    `StateBackend` put is for this process only.
 
-    What is put or cleared with `provisional=True` can be read at once, as all else, but is not committed before
-    `keep_provisional` has made it final: until then who opens the run again finds what was there without it. It is
-    what rests on a resource that may still undo it. A later fact in the same place takes its place, provisional or not.
+    What is put or cleared with `provisional=True` can be read at once, but is not committed before `keep_provisional`:
+    until then another process that opens the run finds the facts as they were. A call's facts are provisional while a
+    resource that it used may still undo what it did. A later fact under the same key replaces the earlier one,
+    provisional or not.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:
         """Take the run for this process and load its facts; return its record, `None` for a run that is new.
 
-        With `anew` the run is to begin anew: nothing that is stored of it is read, however damaged it is, and `begin`
-        is called next.
+        With `anew` the run begins anew: none of its stored facts are read, so they may be damaged. `begin` must be
+        called next.
 
         Raises:
-            RunActiveError: If another process, or another run of this one, drives it.
+            RunActiveError: If another process, or another run of this process, drives it.
             RunRulesError: If another version has recorded it, by other rules for digests.
             StoreError: If the store can't be read or written.
         """
@@ -107,14 +108,14 @@ class DurableStateBackend(StateBackend, Protocol):
         """Replace the record and keep the facts; the run goes on."""
 
     def keep_result(self, key: FactKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
-        """Note a value that is to be kept as it is now.
+        """Note the value of a node as it is now; it is kept beyond the process.
 
         Raises:
-            CodecError: If it can't be.
+            CodecError: If the codec can't turn it into bytes.
         """
 
     def keep_skip(self, key: FactKey, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
-        """Note a skip that is to be kept."""
+        """Note that a node is skipped, and why; it is kept beyond the process."""
 
     def put_note(
         self,
@@ -128,12 +129,12 @@ class DurableStateBackend(StateBackend, Protocol):
         """Note numbers beside a node's value."""
 
     def get_note(self, key: FactKey, note: Note) -> tuple[int, ...] | None:
-        """Return what was noted, if anything was."""
+        """Return what `put_note` noted; `None` if it noted nothing."""
 
     def put_target(
         self, key: FactKey | None, pending: NextRound, call: FactLabel, *, provisional: bool = False
     ) -> None:
-        """Note what the loop in the place of a node goes on with; in that of the run itself if `key` is `None`.
+        """Note the next round of the tail-call loop of a node; of the run itself if `key` is `None`.
 
         Raises:
             CodecError: If a literal of the target can't be kept.
@@ -141,32 +142,32 @@ class DurableStateBackend(StateBackend, Protocol):
         """
 
     def get_target(self, key: FactKey | None) -> NextRound | None:
-        """Return what the loop goes on with, if it was noted."""
+        """Return what `put_target` noted; `None` if it noted nothing."""
 
     def clear(self, frame: FactFrame | None = None, *, provisional: bool = False) -> None:
         """Forget what lies below `frame`, or everything.
 
-        Provisionally only for this process, with all that is provisional there; in the store once that is made final.
+        If `provisional`, at first for this process only; stored facts are deleted after `keep_provisional`.
         """
 
     def discard(self, key: FactKey) -> None:
-        """Forget all facts of a node, stored ones too, and those of the frames in its place."""
+        """Forget all facts of a node, also stored ones, and those of the frames below it."""
 
     def holds(self, frame: FactFrame) -> bool:
         """Return whether facts of a frame were loaded."""
 
     def finish(self, status: RunStatus, error: str) -> None:
-        """Note how the run has ended: the kind of error if it failed."""
+        """Note how the run has ended; `error` is the class name of the error, or empty."""
 
     def keep_provisional(self) -> None:
-        """Make all that is provisional final: the next commit has it."""
+        """Make all provisional facts final: the next commit writes them."""
 
     async def commit(self) -> None:
-        """Make all that was put so far durable, all of it or nothing.
+        """Write all that was put so far to the store, in one transaction.
 
         Raises:
             StoreError: If the store can't be written, or the run is no longer this process's own.
         """
 
     async def close(self) -> None:
-        """Let go of the run and of the store; what was not committed is lost."""
+        """Release the run and the store; what was not committed is lost."""

@@ -1,6 +1,7 @@
-"""Errors: one root, one class per thing that a caller might handle.
+"""Errors: one root, and one class for each thing that a caller might handle.
 
-The facts of an error are its fields, its text names the thing and the remedy, and it survives pickling.
+The facts of an error are its fields. Its text names the task or the thing and says what to do next. Errors survive
+pickling.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 
 class CascadeError(Exception):
-    """The root of everything that Cascade itself raises.
+    """The root of all errors that Cascade itself raises.
 
     Subclasses are dataclasses: their facts live in the instance's `__dict__`, which is pickled, as `args` is.
     """
@@ -32,12 +33,12 @@ def _rebuild(cls: type[CascadeError], args: tuple[object, ...], facts: dict[str,
 
 
 _HEAP_TYPE = 1 << 9
-"""The flag of classes that a `class` statement makes."""
+"""The flag of classes that were made by a `class` statement."""
 
 
 @dataclass(eq=False)
 class MissingWheelError(CascadeError, ImportError):
-    """A name of the facade whose wheel is not installed."""
+    """A name of `cascade` was used whose wheel is not installed."""
 
     used: str
     wheel: str
@@ -48,7 +49,7 @@ class MissingWheelError(CascadeError, ImportError):
 
 @dataclass(eq=False)
 class SpecError(CascadeError, TypeError):
-    """Something written down that can't mean anything; `problem` says what, `remedy` what to write."""
+    """Something written down has no meaning; `problem` says what is wrong, `remedy` what to write instead."""
 
     problem: str
     remedy: str
@@ -62,7 +63,7 @@ class LazyUseError(SpecError):
 
 
 class LazyAttributeError(LazyUseError, AttributeError):
-    """An attribute of the value was asked of the lazy result."""
+    """A lazy result was asked for an attribute of its value."""
 
 
 class NotLazyError(SpecError):
@@ -70,14 +71,14 @@ class NotLazyError(SpecError):
 
 
 class PolicyError(SpecError, ValueError):
-    """A policy with a value that makes no sense."""
+    """A policy has a value that makes no sense."""
 
 
 @dataclass(eq=False)
 class UnknownSettingError(CascadeError, TypeError):
-    """A keyword that is no setting of what was called; `nearest` is the known one most like it, or empty.
+    """A keyword is no setting of what was called.
 
-    `belongs_to` is the call that does take it, or empty.
+    `nearest` is the known setting most like it, or empty. `belongs_to` is the call that takes the keyword, or empty.
     """
 
     call: str
@@ -100,7 +101,7 @@ class UnknownSettingError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class CallError(CascadeError, TypeError):
-    """A task is called with arguments that its signature does not take; `place` is where in the tree the call is."""
+    """A task is called with arguments that its signature does not take; `place` is the call's path in the tree."""
 
     task: str
     signature: str
@@ -113,7 +114,7 @@ class CallError(CascadeError, TypeError):
 
 
 class MapError(SpecError, ValueError):
-    """A map over something that has no items, or over inputs that don't fit together."""
+    """A map goes over something that has no items, or over inputs that don't fit together."""
 
 
 @dataclass(eq=False)
@@ -130,7 +131,7 @@ class MapLengthError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class UnpackError(CascadeError, ValueError):
-    """`cs.unpack` of a value that has fewer or more parts; `found` counts one beyond `wanted` at the most."""
+    """`cs.unpack` got a value with fewer or more parts; `found` counts to one more than `wanted` at most."""
 
     wanted: int
     found: int
@@ -143,7 +144,7 @@ class UnpackError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class InputError(CascadeError, ValueError):
-    """A value from outside does not fit its contract."""
+    """A parameter or an environment variable is missing, or its value does not fit the contract."""
 
     contract: str
     problem: str
@@ -154,7 +155,7 @@ class InputError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class ContractConflictError(CascadeError, ValueError):
-    """Two contracts of one name that do not agree."""
+    """Two contracts of one name differ."""
 
     first: str
     second: str
@@ -165,7 +166,7 @@ class ContractConflictError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class TaskReferenceError(CascadeError, TypeError):
-    """A task that other processes can't find by its module and name."""
+    """A task can't be found by its module and name, as another process would look for it."""
 
     task: str
     reference: str
@@ -177,7 +178,7 @@ class TaskReferenceError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class SourceMissingError(CascadeError, TypeError):
-    """Code whose text is not there, so that a change of it could not be seen; `code` is the function's name."""
+    """The text of a task's code is not there, so that a change could not be seen; `code` is the function's name."""
 
     task: str
     code: str
@@ -192,9 +193,9 @@ class SourceMissingError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class UncacheableError(CascadeError, TypeError):
-    """A value without a canonical form; a call with it is made without the cache.
+    """A value has no canonical form, so it can't be part of a cache key; the call is made without the cache.
 
-    `argument` is the parameter that it was given for, empty where that is not known.
+    `argument` is the parameter that got the value, or empty where that is not known.
     """
 
     kind: str
@@ -210,7 +211,7 @@ class UncacheableError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class CodecError(CascadeError, TypeError):
-    """A value that a codec can't turn into bytes; `path` is the way to it inside the value that was given."""
+    """A codec can't turn a value into bytes; `path` leads to it inside the value that was given."""
 
     kind: str
     path: str
@@ -222,7 +223,7 @@ class CodecError(CascadeError, TypeError):
 
 @dataclass(eq=False)
 class DamagedDataError(CascadeError, ValueError):
-    """Bytes that are not what a codec wrote under this key: changed, cut, swapped, or written by another codec."""
+    """Bytes are not what a codec wrote under this key: changed, cut, swapped, or written by another codec."""
 
     problem: str
 
@@ -232,7 +233,7 @@ class DamagedDataError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class DataVersionError(CascadeError, ValueError):
-    """Intact bytes in a format that this release does not know."""
+    """Intact bytes have a format that this release does not know."""
 
     version: int
     known: int
@@ -243,7 +244,7 @@ class DataVersionError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class FileUnreadableError(CascadeError, OSError):
-    """A `File` whose content can't be read."""
+    """The content of a `File` can't be read."""
 
     path: str
     problem: str
@@ -254,7 +255,7 @@ class FileUnreadableError(CascadeError, OSError):
 
 @dataclass(eq=False)
 class FileChangedError(CascadeError):
-    """A `File` changed while a call was made that takes it: nobody can tell which content the value is of."""
+    """A `File` changed while a call with it was running: the value may come from either content."""
 
     task: str
     arguments: tuple[str, ...]
@@ -290,12 +291,12 @@ class StoreError(CascadeError, OSError):
 
 
 class StoreNotFoundError(StoreError, FileNotFoundError):
-    """A store that is not there, and is only to be looked at."""
+    """A store that is only read from does not exist."""
 
 
 @dataclass(eq=False)
 class RunLostError(StoreError):
-    """A run that somebody else has taken over while this process drove it; `driver` says who, as far as is known.
+    """Another process has taken over a run while this one drove it; `driver` names it, as far as it is known.
 
     What this process has done since its last commit is not recorded.
     """
@@ -309,14 +310,14 @@ class RunLostError(StoreError):
 
 @dataclass(eq=False)
 class RunDamagedError(StoreError):
-    """What a store holds of a run can't be read: it was changed, or a part of it is gone. Others are not touched."""
+    """The facts of a run in a store can't be read: they were changed, or some are gone. Other runs are not affected."""
 
     run_id: str
 
 
 @dataclass(eq=False)
 class StoreFormatError(CascadeError, ValueError):
-    """A store that is of another kind, or of a newer version, than what opens it."""
+    """A store is of another kind or of a newer version than the code that opens it."""
 
     store: str
     problem: str
@@ -328,7 +329,7 @@ class StoreFormatError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class RunActiveError(CascadeError, OSError):
-    """A run that somebody else drives at this moment."""
+    """Another process, or another run of this one, drives the run at this moment."""
 
     run_id: str
     store: str
@@ -344,7 +345,7 @@ class RunActiveError(CascadeError, OSError):
 
 @dataclass(eq=False)
 class RunRulesError(CascadeError, ValueError):
-    """A run that another version of Cascade has recorded, by digests that this one can't compare with its own."""
+    """Another version of Cascade has recorded the run, with digests that this one can't compare with its own."""
 
     run_id: str
     recorded_by: str
@@ -359,7 +360,7 @@ class RunRulesError(CascadeError, ValueError):
 
 @dataclass(eq=False)
 class RunNotFoundError(CascadeError, LookupError):
-    """A run that a store does not have."""
+    """A store has no run of this id."""
 
     run_id: str
     store: str
@@ -370,7 +371,7 @@ class RunNotFoundError(CascadeError, LookupError):
 
 @dataclass(eq=False)
 class MissingExtraError(CascadeError, ImportError):
-    """A part of the engine whose extra is not installed."""
+    """A part of the engine was used whose extra is not installed."""
 
     used: str
     extra: str

@@ -1,7 +1,7 @@
-"""Cascade's own tasks: nodes like any other to graph and engine, and named like what the user wrote.
+"""Cascade's own tasks. For graph and engine they are nodes like any other, named like what the user wrote.
 
-A record names them by their place in `INTERNAL`. They do next to nothing: they run inline wherever other calls run, and
-what they give is not stored, as it is made again from what is.
+A record names them by their key in `INTERNAL`. They take next to no time, so they run inline, whatever mode other calls
+have. Their values are not stored: they are computed again from values that are.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def _collect(values: object) -> Quoted:
 
 
 COLLECT = own_task(_collect, "gather", "COLLECT")
-"""Gives its argument, with the values of the lazy results inside it."""
+"""Returns its argument, with values in place of the lazy results inside it."""
 
 CHOOSE = own_task(_hand_on, "router", "CHOOSE")
-"""Hands on what its argument, a router, has chosen: what stands for a router where there is no call around it."""
+"""Returns the choice of its argument, a router: it stands for a router that is no argument of a call."""
 
 VALUE = own_task(_hand_on, "value", "VALUE")
-"""Hands on a plain value: what stands for one where a lazy result belongs, as a route or a pipeline's step."""
+"""Returns a plain value: it stands for one where a lazy result belongs, as a route or a pipeline's step."""
 
 
 def _unpack(values: Iterable[object], count: int) -> Quoted:
@@ -42,7 +42,7 @@ def _unpack(values: Iterable[object], count: int) -> Quoted:
 
 
 UNPACK = own_task(_unpack, "unpack", "UNPACK")
-"""Gives the values of an iterable, which are as many as was said."""
+"""Returns the values of an iterable, as a tuple of the length that was asked for."""
 
 
 def _call_factory(
@@ -54,11 +54,11 @@ def _call_factory(
 
 
 CALL_FACTORY = own_task(_call_factory, "map", "CALL_FACTORY")
-"""Makes one item of `cs.map`: it returns the item's lazy result."""
+"""Calls the factory of `cs.map` for one item and returns the item's lazy result."""
 
 
 class Contract(Protocol):
-    """What the task that reads an input needs of its contract."""
+    """The part of a contract that the task which reads an input needs."""
 
     def read(self, inputs: Mapping[str, object]) -> object:
         """Return the value; `inputs` are the parameters of the run by name."""
@@ -80,7 +80,7 @@ INTERNAL_TASKS = frozenset(INTERNAL.values())
 """All of them, to ask whether a task is one."""
 
 PASS_THROUGH = INTERNAL_TASKS - {CALL_FACTORY}
-"""Those that only hand values on; `CALL_FACTORY` calls a function of the user's."""
+"""Those that only return values that they got; `CALL_FACTORY` calls a function of the user's."""
 
 
 def check_lazy(value: object, where: str) -> None:
@@ -96,5 +96,5 @@ def check_lazy(value: object, where: str) -> None:
 
 
 def name_of_factory(factory: object) -> str:
-    """Return what a callable is called in errors."""
+    """Return the name of a callable for errors."""
     return getattr(factory, "__name__", type(factory).__name__)

@@ -1,6 +1,6 @@
-"""Tasks and lazy results: a task, called, gives a lazy result, which names its task.
+"""Tasks and lazy results: calling a task gives a lazy result, which names its task.
 
-The two refer to each other and so share a module. A lazy result records a call and never changes, so one may sit in
+The two refer to each other, so they share a module. A lazy result records a call and never changes, so one may sit in
 many graphs. It is equal only to itself.
 """
 
@@ -60,11 +60,11 @@ class LazyResult(TakesPolicies, Generic[R_co]):
 
     @property
     def policies(self) -> Policies:
-        """How the call is to be made: as its task's calls are, unless something else was asked for."""
+        """How the call is made: those of its task, unless others were chained to it."""
         return self.task.policies
 
     def as_lazy(self) -> Self:
-        """Return this very lazy result; a router gives the one that stands for it."""
+        """Return this lazy result itself; `Router.as_lazy` returns the one that stands for the router."""
         return self
 
     def _with(self, policies: Policies) -> Self:
@@ -163,7 +163,7 @@ class ParamLazyResult(ConfiguredLazyResult[R_co]):
 
 @marker
 class SequenceLazyResult(ConfiguredLazyResult[R_co]):
-    """Lazy results in an order: no call of its own, it stands for its last member and orders the others before it."""
+    """Lazy results in an order. It is no call of its own: it stands for its last member, after the others."""
 
     __slots__ = ("members",)
 
@@ -180,7 +180,7 @@ class SequenceLazyResult(ConfiguredLazyResult[R_co]):
 
 
 SINGLE_CALLS = (LazyResult, ConfiguredLazyResult)
-"""The classes of one call and nothing else; they differ in where the policies are."""
+"""The classes of a single call; they differ in where the policies are kept."""
 
 
 def kind_of(lazy: LazyResult[Any]) -> type:
@@ -192,7 +192,7 @@ LAZY_CLASSES = frozenset({*SINGLE_CALLS, MappedLazyResult, ParamLazyResult, Sequ
 """The classes of all lazy results."""
 
 Lazy: TypeAlias = LazyResult[Any]
-"""A lazy result of which nobody asks what its value is."""
+"""A lazy result of any value."""
 
 
 class Task(TaskDefinition, Generic[R]):
@@ -241,7 +241,7 @@ class Task(TaskDefinition, Generic[R]):
         return _map(PartialTask(self, (), {}), args, kwargs, max_concurrency)
 
     def partial(self, /, *args: object, **kwargs: object) -> PartialTask[R]:
-        """Fix some arguments, the same for each call or item; a lazy one is computed once."""
+        """Return the task with some arguments fixed for all calls or items; a lazy one is computed once."""
         return PartialTask(self, args, kwargs)
 
     def with_defaults(self, args: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
@@ -261,7 +261,7 @@ class Task(TaskDefinition, Generic[R]):
 
 
 AnyTask: TypeAlias = Task[Any]
-"""A task of which nobody asks what its calls give."""
+"""A task whose calls give any value."""
 
 
 class TaskWithLazyDefaults(Task[R]):

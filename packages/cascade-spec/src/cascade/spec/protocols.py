@@ -19,16 +19,16 @@ from cascade.spec.tasks.definition import TaskDefinition
 class Hit:
     """A value that was found, so that `None` is a value like any other.
 
-    `age` is how many seconds ago it was put, by the cache's clock; `None` where that is not known.
+    `age` is the seconds since it was put, by the cache's clock; `None` where that is not known.
     """
 
     value: object
     age: float | None = field(default=None, compare=False, repr=False)
 
     def is_good_for(self, ttl: float | None) -> bool:
-        """Return whether the value is young enough for who takes it for `ttl` seconds, whatever it was put with.
+        """Return whether the value is younger than `ttl` seconds, whatever time to live it was put with.
 
-        One that was put later than now, before the clock was set back, is not: nobody knows how old it is.
+        A value that was put later than now is not: the clock was set back since, so its age is unknown.
         """
         return ttl is None or self.age is None or 0 <= self.age < ttl
 
@@ -43,7 +43,7 @@ class CachedCall:
 
 
 class PartKind(StrEnum):
-    """What a part of a key tells: code, version, one argument, or the process or the file that a key is good in."""
+    """The kinds of parts of a key: code, version, one argument, or the process or file that the key is valid for."""
 
     CODE = "code"
     VERSION = "version"
@@ -62,10 +62,10 @@ class KeyPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """The key of a call: a text that tells it from every other, the task, and the parts that the text was made of.
+    """The key of a call: a digest that differs from that of every other call, the task, and the parts of the digest.
 
-    Values are found by `digest` alone, which is 64 hex digits in keys that Cascade makes; `task` and `parts` are there
-    to tell what has changed since an entry was made, and `parts` may be empty.
+    Values are found by `digest` alone, which is 64 hex digits in keys that Cascade makes. `task` and `parts` serve to
+    explain what has changed since an entry was made; `parts` may be empty.
     """
 
     digest: str
@@ -75,10 +75,10 @@ class CacheKey:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """What a cache knows of a value without looking at it. Times are in seconds of the cache's clock.
+    """What a cache knows about a value without decoding it. Times are in seconds of the cache's clock.
 
-    An entry that has expired is no hit; a cache may show it as long as it likes. `rules` is the version of the rules by
-    which its key was made; one of other rules than `DIGEST_RULES` is no hit either.
+    An expired entry is no hit; a cache may still list it. `rules` is the version of the rules by which its key was
+    made; an entry of other rules than `DIGEST_RULES` is no hit either.
     """
 
     key: CacheKey
@@ -88,11 +88,11 @@ class CacheEntry:
 
 
 class CachePolicy(Protocol):
-    """Says what the key of a call is and how long a value of it is good."""
+    """Decides what the key of a call is, and how long its value may be used."""
 
     @property
     def ttl(self) -> float | None:
-        """Seconds for which a value is good; `None` means for ever."""
+        """Seconds for which a value may be used; `None` means for ever."""
 
     def key(self, call: CachedCall) -> CacheKey | None:
         """Return the key of `call`, equal only for calls with equal values; `None` to leave the cache alone.
@@ -106,7 +106,7 @@ class CachePolicy(Protocol):
 
 
 class EncodedValue(Protocol):
-    """A value as a cache would store it. What has been encoded is not changed by whoever changes the value."""
+    """A value as a cache would store it. It stays the same if somebody changes the value later."""
 
     def copy(self) -> object:
         """Return an equal value, a new object each time."""
@@ -116,39 +116,39 @@ class EncodedValue(Protocol):
 
 
 class CacheBackend(Protocol):
-    """Where cached values lie. It may forget whatever it likes, and never gives a value past its time.
+    """A store of cached values. It may forget any value, and never returns one that has expired.
 
-    A cache whose `get` gives a new object each time also has `encode(key, value, ttl) -> EncodedValue`, which is like
-    `put` up to its first `await`. Then those who wait for a value while it is computed get objects of their own too.
-    Without `encode` they get the object that was computed.
+    A value with a time to live that was put later than now is not returned either: the clock was set back since. A hit
+    has its age, so that a shorter time to live of a policy also applies to values that are stored already.
 
-    Nor does it give one with a time that was put later than now: its clock was set back since. A hit tells its age, so
-    that a time to live that a policy gets later holds for what is stored already.
+    A cache whose `get` returns a new object each time also has `encode(key, value, ttl) -> EncodedValue`, which is like
+    `put` up to its first `await`. With it, calls that wait for a value while it is computed get objects of their own.
+    Without it they get the object that was computed.
 
-    What goes wrong in it is raised, as a `CascadeError` where it can be foreseen: the call is then made without the
-    cache. A value that was damaged in the store is no hit.
+    Its errors are raised, as a `CascadeError` where they can be foreseen: the call is then made without the cache. A
+    value that was damaged in the store is no hit.
     """
 
     async def get(self, key: CacheKey) -> Hit | None:
-        """Return what was put there last, if it is still good."""
+        """Return what was put under the key last, unless it has expired."""
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep `value` for `ttl` seconds, or as long as there is room.
 
-        What is kept is the value as it is now: encode it before the first `await`, after which others may change it.
+        The value is kept as it is now: encode it before the first `await`, after which others may change it.
         """
 
     async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
-        """Return what is known of a task's values, the one that was put last first; no value is decoded."""
+        """Return the entries of a task, the latest one first; no value is decoded."""
 
     async def close(self) -> None:
-        """Let go of files and connections. Closing twice is no error."""
+        """Close files and connections. Closing twice is no error."""
 
 
 class Codec(Protocol):
     """Turns values into bytes for a store, and back.
 
-    `key` is the key that the bytes are stored under. It is no secret; it binds bytes to their place, so that those of
+    `key` is the key that the bytes are stored under. It is no secret. It binds the bytes to the key, so that bytes of
     another key are refused.
     """
 
@@ -156,7 +156,7 @@ class Codec(Protocol):
         """Return bytes that stand for `value` under `key`.
 
         Raises:
-            CodecError: If a part of it is of a type that the codec does not know; it names the type and the place.
+            CodecError: If a part of it has a type that the codec does not know; it names the type and the path to it.
         """
 
     def decode(self, data: bytes, *, key: bytes) -> object:
@@ -173,7 +173,7 @@ FactKey: TypeAlias = Any
 """The key of a node's facts: hashable, equal for equal places, with a `frame`. A backend names its own class."""
 
 FactFrame: TypeAlias = Any
-"""What the keys below one place have in common: the `frame` of a key."""
+"""The part that the keys of one tree have in common: the `frame` of a key."""
 
 
 class StateBackend(Protocol):
@@ -197,7 +197,7 @@ class StateBackend(Protocol):
         """Return whether the node has a value."""
 
     def mark_skipped(self, key: FactKey, reason: str) -> None:
-        """Note that the node is not run, or has no value, for this reason."""
+        """Note that the node does not run, or has no value, for this reason."""
 
     def get_skip_reason(self, key: FactKey) -> str | None:
         """Return why the node was skipped; `None` if it was not."""

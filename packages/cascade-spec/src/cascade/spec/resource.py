@@ -1,4 +1,4 @@
-"""Resources: what a run opens, lends to its tasks and closes again.
+"""Resources: what a run opens, gives to its tasks and closes again.
 
 A resource is a generator function with one `yield`, sync or async. A task asks for it by name with `inject`.
 """
@@ -29,12 +29,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """A provider and how it is to be used.
+    """A generator function that provides a resource, and how it is used.
 
-    `requires` gives the resource for each parameter that is injected, `inputs` the contract for each whose default is
-    a `Param`, an `Env` or a `Secret`.
+    `requires` has the name of the resource for each parameter that is injected. `inputs` has the contract for each
+    parameter whose default is a `Param`, an `Env` or a `Secret`.
 
-    What calls do with an `atomic` one counts as done only after its release without an error.
+    What calls do with an `atomic` resource counts as done only after its release without an error.
     """
 
     func: ResourceFunction
@@ -66,8 +66,8 @@ def resource(
 ) -> Resource | Callable[[ResourceFunction], Resource]:
     """Make a resource of a generator function; its name is the function's unless given.
 
-    With `atomic=True` what calls do with it counts as done only after its release without an error: use it where a
-    failure undoes what was done, as a database transaction does. A recorded run that goes on makes such calls again.
+    With `atomic=True`, what calls do with the resource counts as done only after its release without an error. Use this
+    where a failure undoes what was done, as in a database transaction. A resumed run makes such calls again.
 
     A parameter whose default is `cs.inject(...)` gets that resource, which is then opened first and closed last. One
     whose default is a `Param`, an `Env` or a `Secret` gets the value of that input.

@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 @marker
 class Router(StandsForValue, Generic[R_co]):
-    """Stands for the route that the selector's value names; the others do not run for it.
+    """Stands for the route that the selector's value names; the other routes do not run for it.
 
     `selector` is a lazy result of a key, `routes` gives a lazy result or a plain value for each key. A router may stand
     wherever a lazy result may.
@@ -70,7 +70,7 @@ class Router(StandsForValue, Generic[R_co]):
         self._lazy: Lazy | None = None
 
     def as_lazy(self) -> LazyResult[R_co]:
-        """Return the lazy result that stands for this router: one call, always the same, that hands on the choice."""
+        """Return the lazy result that stands for this router: one call, always the same, that returns the choice."""
         if self._lazy is None:
             # The call takes another router that chooses alike, so that no circle of references is made.
             self._lazy = CHOOSE(Router(self.selector, self.routes))
@@ -95,11 +95,11 @@ class Router(StandsForValue, Generic[R_co]):
 
 
 AnyRouter: TypeAlias = Router[Any]
-"""A router of which nobody asks what its value is."""
+"""A router of any value."""
 
 
 def _route(key: object, route: object) -> Lazy:
-    """Return the lazy result of a route; for a plain value that of the call that hands it on."""
+    """Return the lazy result of a route; a plain value gets a call that returns it."""
     if isinstance(route, (LazyResult, Router)):
         return route.as_lazy()
     if isinstance(route, (Task, PartialTask)):
@@ -108,5 +108,5 @@ def _route(key: object, route: object) -> Lazy:
 
 
 def as_value(value: object) -> Lazy:
-    """Return a lazy result of a plain value; of a container, the gathering of what is in it."""
+    """Return a lazy result of a plain value; for a list, tuple or dict one that gathers what is in it."""
     return COLLECT(value) if type(value) in (list, tuple, dict) else VALUE(value)

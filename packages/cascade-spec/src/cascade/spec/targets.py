@@ -1,4 +1,4 @@
-"""Targets: what a run may be given, and one sentence for each thing that it may be given by mistake."""
+"""Targets: what a run may be given, and the error for each thing that is given by mistake."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cascade.spec.task import Task
 
 
 def made_by(workflow: Function) -> tuple[object, WorkflowSpec]:
-    """Call a workflow function; return what it gave and the inputs that it declared.
+    """Call a workflow function; return what it returned and the inputs that it declared.
 
     Raises:
-        NotLazyError: If it needs arguments, or gave nothing.
+        NotLazyError: If it needs arguments, returned nothing, or is an `async def`.
     """
     try:
         made, spec = collect(workflow)
@@ -52,10 +52,10 @@ def check_no_arguments(workflow: Function) -> None:
 
 
 def check_called(target: Container) -> None:
-    """Check that no task stands in a list, tuple or dict of targets where its call is meant.
+    """Check that a list, tuple or dict of targets holds no task in place of its call.
 
     Raises:
-        NotLazyError: If one does; it would be its own value.
+        NotLazyError: If it does.
     """
     values: Container = target.values() if type(target) is dict else target
     if Task in map(type, values):
@@ -106,7 +106,7 @@ def _is_of_the_call(problem: BaseException) -> bool:
 
 
 _OWN_FRAMES = 2
-"""`made_by` and `collect`: a function that could be called has a frame of its own."""
+"""The frames of `made_by` and `collect`. A function that could be called adds a frame of its own."""
 
 
 def _needs_arguments(workflow: Function, needed: list[str]) -> NotLazyError:

@@ -71,7 +71,7 @@ show_keywords(task, ((name, kind, None) for name, kind in PolicyKeywords.__annot
 
 
 class _TaskDecorator:
-    """What `@cs.task(...)` gives: it wraps the function below it."""
+    """The decorator that `@cs.task(...)` returns."""
 
     def __init__(self, name: str | None, policies: Policies, on: str | None, version: str) -> None:
         self._name = name

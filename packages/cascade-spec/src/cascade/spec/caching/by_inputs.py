@@ -13,8 +13,8 @@ from cascade.spec.protocols import CachedCall, CacheKey, Hit
 class ByInputs:
     """A value holds for calls of the same task with equal arguments, for `ttl` seconds or for ever.
 
-    A task is the same as long as its code is: see `cascade.spec.code.code_version`. `version` sets apart what the
-    code does not show, a file that the task reads or a model that it asks.
+    A task is the same as long as its code is: see `cascade.spec.code.code_version`. Change `version` for a difference
+    that the code does not show, such as in a file that the task reads or in a model that it asks.
     """
 
     ttl: float | None = None

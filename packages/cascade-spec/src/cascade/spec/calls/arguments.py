@@ -1,9 +1,9 @@
 """The one walker for nested arguments: finds what stands for a value, and puts values in its place.
 
 Exact lists, tuples and dicts are searched; anything else is a literal. A *marker* is an object that stands for a
-value of its own: a lazy result, a router, an injection, a quotation. Markers are met in a fixed order (arguments by
-position, then by name in the order of the names, containers from the left): so the k-th marker of a call is the same
-one each time, in whatever order the keywords were written.
+value: a lazy result, a router, an injection, a quotation. Markers are found in a fixed order: arguments by position,
+then by name in the order of the names, containers from the left. So the k-th marker of a call is the same one each
+time, in whatever order the keywords were written.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Found(NamedTuple):
 def find_markers(args: Arguments, kwargs: Keywords, barren: set[int] | None = None) -> list[Found]:
     """Return the markers in the arguments of one call, in the walker's order.
 
-    `barren` are the ids of containers that are known to hold none; those that turn out to are added. It is for calls
-    that are looked at one after the other, while nothing can change what they hold.
+    `barren` has the ids of containers that are known to hold no marker; more are added to it. Use it for a series of
+    calls during which nothing can change the containers.
 
     Takes O(size of the arguments), also when many places share one container; a marker in a shared container counts
     once for each place.
@@ -96,7 +96,7 @@ def find_markers(args: Arguments, kwargs: Keywords, barren: set[int] | None = No
 
 
 def sorted_items(kwargs: Keywords) -> Iterable[tuple[str, object]]:
-    """Return the keyword arguments in the order of their names: how they were written is no part of a structure."""
+    """Return the keyword arguments in the order of their names: the order in the code is no part of a structure."""
     return [(name, kwargs[name]) for name in sorted(kwargs)] if len(kwargs) > 1 else kwargs.items()
 
 
@@ -189,8 +189,8 @@ _SHALLOW = 2
 def holds_inside(container: Container) -> bool:
     """Return whether a marker is inside a container, at any depth; as a dict key or the member of a set too.
 
-    Goes level by level, so that the time of a value is that of looking at its type: watched by the observatory's
-    workload `returned_numbers`.
+    Goes level by level, so that a value costs no more than looking at its type. Watched by the observatory's workload
+    `returned_numbers`.
     """
     if len(container) <= _FEW and type(container) in _SEQUENCES:
         for each in container:
@@ -219,7 +219,7 @@ def holds_inside(container: Container) -> bool:
 
 
 def _members(level: list[Container]) -> Iterable[object]:
-    """Give what is in some containers, the keys of dicts and their values too."""
+    """Return the members of some containers, both keys and values of dicts."""
     if len(level) == 1 and type(level[0]) is list:
         only: list[object] = level[0]
         return only
@@ -242,7 +242,7 @@ def _may_hold_markers(container: Container) -> bool:
 
 
 def _refuse_markers(values: Collection[object], place: str, remedy: str) -> None:
-    """Refuse markers among values that are hashed, and in the tuples and frozen sets among them."""
+    """Raise if markers are among hashed values, or in the tuples and frozen sets among these."""
     pending = [values]
     while pending:
         group = pending.pop()

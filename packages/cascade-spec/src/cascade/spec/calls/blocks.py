@@ -1,7 +1,7 @@
 """`with` blocks around the user's own code, written as generators.
 
-`contextlib.contextmanager` assigns to the exception that passes through a block, which an exception that refuses
-attributes turns into another one. These two let every exception out as it is.
+`contextlib.contextmanager` assigns to an exception that passes through a block. If the exception refuses attributes,
+another one is raised. These two classes let every exception pass as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The text and the notes of an exception that somebody else wrote.
+"""The text and the notes of an exception whose class the user or a library wrote.
 
-An exception may refuse attributes, or raise from `__str__`, `__repr__` or `__class__`. Nothing here lets such an
-exception disturb the run that it ends: all that tells of an error goes through these functions.
+Such an exception may refuse attributes, or raise from `__str__`, `__repr__` or `__class__`. These functions never raise
+because of it. Every event, log line and record that shows an error gets its text here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 def error_text(error: BaseException) -> str:
-    """Return the class and the text of an exception; the class alone if it has no text that can be had."""
+    """Return the class and the text of an exception; the class alone if the text is empty or can't be read."""
     name = error_name(error)
     try:
         text = str(error)
@@ -24,7 +24,7 @@ def error_text(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return the text of an exception without its class; the class if it has no text that can be had."""
+    """Return the text of an exception without its class; the class if the text is empty or can't be read."""
     try:
         return str.__str__(str(error)) or error_name(error)
     except BaseException:  # noqa: BLE001 - as above
@@ -32,7 +32,7 @@ def message_of(error: BaseException) -> str:
 
 
 def notes_of(error: BaseException) -> list[str]:
-    """Return the notes of an exception; none if what it has in their place is no list of texts."""
+    """Return the notes of an exception; none if its `__notes__` is no list."""
     try:
         notes: object = getattr(error, "__notes__", ())
         return [str.__str__(note) for note in notes if isinstance(note, str)] if type(notes) is list else []
@@ -47,7 +47,7 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def is_error(error: BaseException, kinds: type[E] | tuple[type[E], ...]) -> TypeGuard[E]:
-    """Return whether an exception is of one of these classes, as `except` does: its `__class__` is not asked."""
+    """Return whether an exception is of one of these classes, as `except` does, without reading its `__class__`."""
     return issubclass(type(error), kinds)
 
 

@@ -1,4 +1,4 @@
-"""Quoting: data that is handed on as it is, without a search for lazy results inside it."""
+"""Quoting: data that is passed on as it is, without a search for lazy results inside it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Quoted:
 
 
 def quote(value: T) -> T:
-    """Return what stands for `value` and says that there is nothing lazy inside: it is not searched.
+    """Mark `value` as data with nothing lazy inside, so that it is not searched.
 
-    For an argument, `f(cs.quote(rows))`, or in a `return`. The task gets the very object. Typed as the value, so that
-    it can stand wherever that may.
+    Use it for an argument, as in `f(cs.quote(rows))`, or in a `return`. The task gets the same object. The result has
+    the type of `value` for type checkers, so that it can stand wherever `value` can.
 
     Raises:
         SpecError: If the value is a lazy result or a router itself.

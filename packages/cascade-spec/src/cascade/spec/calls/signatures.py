@@ -1,6 +1,6 @@
 """Callables: what can be a task, and how it takes its arguments.
 
-A callable counts as what it is itself. What it wraps may have another signature, and may be async where it is not.
+The callable itself counts, not what it wraps: that may have another signature, or be async where the wrapper is not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CACHED = type(functools.lru_cache(lambda: None))
 
 
 def as_task_function(func: Any) -> Function:
-    """Return what a task of `func` calls.
+    """Return the callable that a task of `func` calls.
 
     Raises:
         SpecError: If it can't be a task: a class, a generator function, or nothing that can be called.
@@ -52,9 +52,10 @@ def as_task_function(func: Any) -> Function:
 
 
 def innermost(func: Any) -> Any:
-    """Return the function that runs when `func` is called with the arguments, some of which it may add.
+    """Return the function that runs in the end when `func` is called.
 
-    Looks through partials, methods, caches and objects with a `__call__`; not through wrappers, which do as they like.
+    Looks through partials, methods, caches and objects with a `__call__`. Does not look through other wrappers: they
+    may do anything.
     """
     for _ in range(_DEPTH):
         kind = type(func)
@@ -75,7 +76,7 @@ def innermost(func: Any) -> Any:
 
 
 def is_coroutine_function(func: Function) -> bool:
-    """Return whether a call gives a coroutine for sure; a wrapper's may do so all the same."""
+    """Return whether a call surely returns a coroutine; that of a wrapper may do so even if this is false."""
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(innermost(func))
 
 
@@ -98,7 +99,7 @@ def own_signature(func: Function) -> inspect.Signature:
 def parameters_with_defaults(func: Function | None, signature: inspect.Signature) -> list[inspect.Parameter]:
     """Return the parameters whose defaults a call is made with.
 
-    A wrapper that takes any keyword is taken to hand them on: then the defaults of what it wraps count too.
+    A wrapper that takes `**kwargs` is assumed to pass them on: then the defaults of what it wraps count too.
     """
     found = [each for each in signature.parameters.values() if each.default is not each.empty]
     for _ in range(_DEPTH):
@@ -156,7 +157,7 @@ def _name(func: object) -> str:
 
 
 _DEPTH = 100
-"""So many layers are looked through; an object may be its own."""
+"""How many layers are looked through: an object may wrap itself."""
 
 _UNNAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 

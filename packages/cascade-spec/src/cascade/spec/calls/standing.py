@@ -1,7 +1,7 @@
-"""What stands for a value that is not there yet, and refuses to be taken for that value.
+"""The base of lazy results and routers, which stand for a value that is not there yet.
 
-Lazy results and routers share this base. What can't work before a run (arithmetic, iteration, `await`, an f-string)
-raises one clear error. `==`, `hash`, `repr`, `str`, `copy`, `pickle` and `hasattr` keep working.
+Whatever needs the value before a run (arithmetic, iteration, `await`, an f-string) raises a clear error. These keep
+working: `==`, `hash`, `repr`, `str`, `copy`, `pickle` and `hasattr`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONVERSIONS |= {"index": "an index or a length", "fspath": "a path"}
 
 
 class StandsForValue:
-    """The base of what stands for a value: each use that only the value itself allows is a `LazyUseError`."""
+    """Stands for a value: a use that only the value itself allows raises `LazyUseError`."""
 
     __slots__ = ()
 
@@ -101,7 +101,7 @@ def _slots_of(kind: type) -> set[str]:
 def _refusing(
     problem: str, remedy: str = "do that inside a task; cs.run(...) gives the value"
 ) -> Callable[..., NoReturn]:
-    """Return a method that raises: the lazy result, then the problem."""
+    """Return a method that raises an error with the lazy result's name and the problem."""
 
     def refuse(self: StandsForValue, *_: object) -> NoReturn:
         raise LazyUseError(f"{self.name_in_errors()} {problem}", remedy)

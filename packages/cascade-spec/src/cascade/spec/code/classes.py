@@ -1,7 +1,7 @@
 """Classes: the text of the class statement, and what the class holds.
 
-The text tells the fields with their defaults, the methods, whatever wraps them, and how a library is to make the class.
-What the class holds tells what no text says: a constant that was read from the environment, the fields of
+The text gives the fields with their defaults, the methods, their decorators, and how a library is to make the class.
+What the class holds gives what no text says: a constant that was read from the environment, or the fields of
 `namedtuple("Rates", "vat", defaults=[20])`.
 """
 
@@ -27,7 +27,7 @@ from cascade.spec.source.tree_digest import syntax_digest
 
 
 def describe_class(reached: Reached, describer: Describer) -> Description:
-    """Return what stands for a class of the user's own.
+    """Return the description of a class of the user's own.
 
     Raises:
         SourceMissingError: If the text of a method is not there, and no version was given by hand.
@@ -85,9 +85,9 @@ def _names(place: Place, space: Namespace, describer: Describer) -> Iterator[Des
 def _members(
     cls: type, places: list[Place], text: ModuleNames | None, is_local: bool
 ) -> Iterator[tuple[str, object]]:
-    """Give what the body of a class has bound and its text does not tell as well.
+    """Yield the members of a class that its text does not describe.
 
-    That are constants and, of a class in a function, what its methods close over. Without a text it is all there is.
+    These are constants and, in a class inside a function, what its methods close over. Without a text these are all.
     """
     written = {name for place in places for name in bound_in(place.node)}
     written |= set() if text is None else text.attributes
@@ -117,7 +117,7 @@ class _Slotted:
 
 
 _GETTERS = (type(vars(_Slotted)["slot"]), type(vars(Place)["node"]))
-"""What gives the fields of classes with slots and of named tuples."""
+"""The types of the descriptors for the fields of named tuples and of classes with slots."""
 _OF_EVERY_CLASS = {
     "__module__",
     "__qualname__",

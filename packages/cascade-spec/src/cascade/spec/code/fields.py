@@ -1,6 +1,6 @@
-"""Fields: the fields of a class and their defaults, one row for each way of making such classes.
+"""Fields: the fields of a class and their defaults, one row for each library that makes such classes.
 
-Libraries are not imported: a class says itself which one has made it.
+Libraries are not imported: an attribute of the class says which one has made it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple, TypeAlias
 from cascade.spec.source.syntax import function_in
 
 Field = tuple[str, object]
-"""A name, and what a field of that name holds if nothing is given: a value, or a function that makes one."""
+"""A name and the default of the field: a value, or a function that makes one."""
 
 
 Fields: TypeAlias = Any
-"""What a class holds under the attribute of its row: each library has a form of its own."""
+"""What a class holds under the attribute of its row; each library has its own form."""
 
 
 class FieldKind(NamedTuple):
-    """A row: what the classes are called, the attribute that tells one, and what gives the fields of it."""
+    """A row: what the classes are called, the attribute that they are known by, and what gives their fields."""
 
     name: str
     attribute: str
@@ -83,11 +83,11 @@ FIELD_KINDS = (
 
 
 _AS = " as"
-"""Ends the name under which the type of a field is told."""
+"""Ends the name under which the type of a field is described."""
 
 
 def fields_of(cls: type, with_types: bool) -> Iterator[Field]:
-    """Give the fields of a class, if it has such; their types may not be known before a library has completed it."""
+    """Yield the fields of a class. A library may not know their types before it has completed the class."""
     for row in FIELD_KINDS:
         if _is_of(cls, row):
             fields = row.fields(cls, getattr(cls, row.attribute))
@@ -114,5 +114,5 @@ _GENERATED = ("<string>", "<attrs ")
 
 
 def _is_of(cls: type, row: FieldKind) -> bool:
-    """Return whether a class is of a row: it says so itself, or its metaclass does, as that of msgspec."""
+    """Return whether a class has the attribute of a row, or its metaclass has it, as with msgspec."""
     return row.attribute in vars(cls) or row.attribute in vars(type(cls))

@@ -1,4 +1,4 @@
-"""Functions: their text, the defaults of their parameters, and all that they name."""
+"""Descriptions of functions: their text, the defaults of their parameters, and all that they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cascade.spec.source.tree_digest import syntax_digest
 
 
 def describe_function(reached: Reached, describer: Describer) -> Description:
-    """Return what stands for a function.
+    """Return the description of a function.
 
     Raises:
         SourceMissingError: If its text is not there, and no version was given by hand.
@@ -52,7 +52,7 @@ def describe_function(reached: Reached, describer: Describer) -> Description:
 
 
 def _held_by_library(function: FunctionType, describe: DescribeValue) -> Iterator[Description]:
-    """Give what stands for the user's own code in a library's function; numbers and texts in it are the library's."""
+    """Yield descriptions of the user's own code in a library's function; its numbers and texts are the library's."""
     if home_of(function) == "functools" and hasattr(function, "registry"):
         yield implementations(function, describe)
         return
@@ -65,7 +65,7 @@ def _held_by_library(function: FunctionType, describe: DescribeValue) -> Iterato
 def _defaults(
     function: FunctionType, place: Place | None, space: Namespace | None, describe: DescribeValue
 ) -> Iterator[Description]:
-    """Give what stands for the defaults of parameters: their values, but names where a library is asked for one."""
+    """Yield descriptions of the defaults of parameters: of a name from a library the name, of all else the value."""
     named = function.__kwdefaults__ or {}
     values = [*(function.__defaults__ or ()), *(named[name] for name in sorted(named))]
     written: list[ast.expr | None] = [None] * len(values)
@@ -101,7 +101,7 @@ def _path(expression: ast.expr) -> Name | None:
 def _names(
     function: FunctionType, place: Place, space: Namespace, describer: Describer
 ) -> Iterator[Description]:
-    """Give what stands for the names that a function takes from around it."""
+    """Yield descriptions of the names that a function takes from around it."""
     around = _bound_around(place)
     changing = _changing_around(place)
     outside: list[Name] = []
@@ -118,7 +118,7 @@ def _names(
 
 
 def describe_names(names: Iterable[Name], space: Namespace, describer: Describer) -> Iterator[Description]:
-    """Give what stands for names at the top of a module, and for those that they are made from."""
+    """Yield descriptions of names at the top of a module, and of those that they are made from."""
     pending = [(space, name) for name in names]
     seen = {(id(space.names), name) for name in names}
     for where, path in pending:
@@ -140,7 +140,7 @@ def _describe_found(found: Known | Found | None, describe: DescribeValue) -> Des
 
 
 def _attribute(found: Found, describe: DescribeValue) -> Description:
-    """Return what stands for an attribute of a class: what is written there, or the class where that is no constant."""
+    """Return the description of an attribute of a class; where it is no constant, that of the class as well."""
     value = found.value
     inner = function_in(value)
     if isinstance(inner, FunctionType) and is_own_function(inner, describe.describer.package):
@@ -154,7 +154,7 @@ def _attribute(found: Found, describe: DescribeValue) -> Description:
 
 
 def _bound_around(place: Place) -> set[str]:
-    """Return the names that are bound in the functions around a function: what it does not close over is no global."""
+    """Return the names that the functions around a function bind: these are no globals, whether or not it uses them."""
     functions = [each for each in place.inside if not isinstance(each, ast.ClassDef)]
     of_module = {name for each in ast.walk(place.node) if isinstance(each, ast.Global) for name in each.names}
     return {name for each in functions for name in bound_in(each)} - of_module
@@ -186,7 +186,7 @@ def _content(function: FunctionType, name: str) -> object:
 def _members(
     function: FunctionType, place: Place, owner: type | None, describe: DescribeValue
 ) -> Iterator[Description]:
-    """Give what stands for the attributes that a method takes of its object, of its class and by `super()`."""
+    """Yield descriptions of the attributes that a method takes of its object, of its class and by `super()`."""
     owner = owner or _owner(function)
     if owner is None or not is_own_class(owner, describe.describer.package):
         return
@@ -219,7 +219,7 @@ def _members_taken(node: ast.AST, receiver: str | None) -> frozenset[tuple[str, 
 
 
 def _owner(function: FunctionType) -> type | None:
-    """Return the class whose body a function stands in, if that is found by name or held by the function."""
+    """Return the class whose body a function stands in, if it is found by name or through the function's closure."""
     if "__class__" in function.__code__.co_freevars:
         held = _content(function, "__class__")
         return held if isinstance(held, type) else None

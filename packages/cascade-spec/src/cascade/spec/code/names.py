@@ -1,4 +1,7 @@
-"""Names: what a name in a module's code stands for, told by what the text says and not by what has happened since."""
+"""Names: what a name in a module's code stands for.
+
+The text of the module decides, not what the process has done since it was loaded.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from cascade.spec.source.tree_digest import syntax_digest
 
 
 class Known(NamedTuple):
-    """What a name stands for where that is told without looking at a value; `more` are names in `space` beside it."""
+    """The description of a name whose value need not be looked at; `more` are names in `space` that belong to it."""
 
     described: object
     space: Namespace | None = None
@@ -90,13 +93,13 @@ _OF_EVERY_MODULE = {
         "__builtins__",
     ),
 }
-"""Names that say where a module lies and how it was loaded: a script, a checkout and a wheel differ in them."""
+"""Names that depend on where a module lies and how it was loaded: a script, a checkout and a wheel differ in them."""
 
 
 def _imported(
     imports: list[Import], value: object, attributes: list[str], package: str, depth: int
 ) -> Known | Found | None:
-    """Return what an imported name stands for: of a library what the import says, of own code what is there."""
+    """Return what an imported name stands for: in a library what the import says, in own code what is there."""
     own = [each for each in imports if is_own_module(each.module, package)]
     if not own:
         return Known(("library", *sorted(f"{module}:{name or ''}" for module, name, _ in set(imports))))
@@ -109,7 +112,7 @@ def _imported(
 
 
 _DEEPEST = 50
-"""Modules that a name may be handed through; more are taken for a circle."""
+"""How many modules a name may be imported through; more are taken for a circle."""
 
 
 def _loaded(module: str) -> object:
@@ -121,7 +124,7 @@ def _loaded(module: str) -> object:
 def follow(
     space: Namespace, value: object, attributes: list[str], package: str, depth: int = 0
 ) -> Known | Found | None:
-    """Return what is reached from a value by attributes, as long as these are those of modules and classes."""
+    """Return what a chain of attributes leads to, as far as it goes through modules and classes."""
     if not attributes:
         return Found(value)
     if isinstance(value, ModuleType):
@@ -154,8 +157,8 @@ def _member_of_module(
 def member(cls: type, name: str, package: str, after: bool = False) -> Found | None:
     """Return what an attribute of an own class stands for; `None` if there is none of that name.
 
-    It is the class as a whole where the attribute is made by a library, or assigned to while the program runs. With
-    `after` it is looked up in the classes after this one, as `super()` does.
+    Where a library has made the attribute, or the program assigns to it while it runs, this is the class as a whole.
+    With `after` the classes after this one are searched, as `super()` does.
     """
     if name in getattr(cls, "_member_map_", ()):
         return Found(cls)

@@ -1,7 +1,7 @@
-"""Ownership: which code is the user's own, and how that of others is named.
+"""Ownership: which code is the user's own, and how code of libraries is named.
 
 The top-level package of a task is its own code, wherever it is installed. So is what neither comes with Python nor is
-installed. All else is a library, and is told by the names that the code uses.
+installed. All else is a library. It is described by the names that the code uses.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def file_of_class(cls: type) -> str:
 
 
 def library_name(value: object, home: str | None = None) -> str:
-    """Return how code of a library is named where no import says it: without the modules that it hides things in.
+    """Return the name of code of a library where no import says it, without private modules.
 
     `pathlib.Path` is `pathlib._local.Path` from Python 3.13 on, and `functools.partial` is made in `_functools`.
     """

@@ -1,7 +1,7 @@
-"""Code versions: what a task's code is, so that a cached value is not taken for that of other code.
+"""Code versions: a digest of a task's code, so that a cached value is not used after the code has changed.
 
 A version covers the text of the function, the functions and classes that it names, and the constants that it reads,
-wherever these lie but in libraries. It is read once per task.
+except those of libraries. It is computed once per task.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from cascade.spec.tasks.definition import TaskDefinition
 
 
 class TaskCode(NamedTuple):
-    """The code version of a task, in hex, with what it can't tell, and the task's name.
+    """The code version of a task, in hex, the task's name, and what the version does not cover.
 
-    `is_private` says that the task closes over what a version can't tell; a task that is found by its module and name
-    is never private: there is one of it in each process. `place` is the file of a script whose task reads what a
-    version does not see, since another script may have the same name and text and read something else. It is empty for
-    other tasks.
+    `is_private` says that the task closes over something that a version can't cover. A task that is found by its module
+    and name is never private: each process has one of it. `place` is the file of a script whose task reads something
+    that a version does not cover, as another script may have the same name and text. It is empty for other tasks.
     """
 
     version: str
@@ -38,15 +37,16 @@ class TaskCode(NamedTuple):
 
 
 def code_version(task: TaskDefinition) -> str:
-    """Return the sha256, in hex, of the code that a call of `task` runs; read at the first use of the task.
+    """Return the sha256, in hex, of the code that a call of `task` runs; it is computed at the first use of the task.
 
-    It covers the syntax of the function, without docstrings, comments and the decorators above it; defaults; what it
-    reads by name, as far as that is plain, immutable or a class; and the same for each function, class and task that
-    is named, in the task's own package or outside the standard library and installed packages. A library is told by
-    the names that the code uses. Policies such as retry are no part of it, but a `version=` is.
+    It covers the syntax of the function, without docstrings, comments and the decorators above it; its defaults; and
+    what it reads by name, as far as that is plain, immutable or a class. It covers in the same way each function, class
+    and task that is named there and belongs to the task's own package, or lies outside the standard library and
+    installed packages. Of a library it covers the names that the code uses. A `version=` is part of it; policies such
+    as retry are not.
 
-    It is the same in every process and every version of Python. It does not see what is reached in other ways: through
-    lists, dicts and objects, through imports inside functions, by `getattr` or `eval`.
+    It is the same in every process and every version of Python. It does not cover what is reached in other ways:
+    through lists, dicts and objects, through imports inside functions, by `getattr` or `eval`.
 
     Raises:
         SourceMissingError: If the text of a function is not there, and `@cs.task(version=...)` does not stand for it.
@@ -55,7 +55,7 @@ def code_version(task: TaskDefinition) -> str:
 
 
 def code_of(task: TaskDefinition, version: str = "") -> TaskCode:
-    """Return the code version of a task with what it can't tell; as `code_version`.
+    """Return the code version of a task with what it does not cover; as `code_version`.
 
     Where `version` is given, it stands for text that is not there, as the task's own version does.
     """
@@ -85,7 +85,7 @@ def _read(task: TaskDefinition, is_excused: bool) -> TaskCode:
 
 
 def _place(module: str) -> str:
-    """Return the file of a module that is in no package and not installed; its name says little."""
+    """Return the file of a module that is in no package and not installed: another may have its name."""
     file = loaded_names(module).get("__file__")
     if "." in module or not isinstance(file, str) or is_installed(file):
         return ""

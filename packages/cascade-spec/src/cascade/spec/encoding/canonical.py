@@ -1,6 +1,6 @@
-"""Canonical digests of values: equal for equal data of equal types, different for all else.
+"""Canonical digests of values: equal for equal data of equal types, different for anything else.
 
-A digest is a sha256 over typed, length-prefixed content; that of a container covers its members. `1`, `True` and
+A digest is a sha256 over typed, length-prefixed content; the digest of a container covers its members. `1`, `True` and
 `1.0` differ, the order of a set does not matter, the order of a dict does. It is the same in every process.
 """
 
@@ -29,14 +29,15 @@ from cascade.spec.source.references import find_loaded, reference_of
 T = TypeVar("T")
 
 Leaf: TypeAlias = Callable[[Any], bytes]
-"""Gives the bytes that stand for a value of one type."""
+"""Returns the bytes that stand for a value of one type."""
 
 
 def register_encoder(kind: type[T], encode: Callable[[T], object]) -> None:
-    """Say what stands for a value of exactly the type `kind` in cache keys: bytes, or any value that has a key.
+    """Register what stands for a value of exactly the type `kind` in cache keys.
 
-    Two values that a task may tell apart must be given different stand-ins, the same ones in every process.
-    Registering a type again replaces what was registered.
+    `encode` returns bytes, or any value that itself has a canonical form. Two values that a task may treat differently
+    must get different results, and the results must be the same in every process. Registering a type again replaces
+    its encoder.
 
     Raises:
         SpecError: If `kind` is no type, or one that has a form of its own.
@@ -52,7 +53,7 @@ _registered: dict[type, encoders.Encoder] = {}
 
 
 def digest(value: object, *, also: Mapping[type, Leaf] | None = None) -> bytes:
-    """Return the sha256 of a value; `also` gives bytes for more types that stand for themselves.
+    """Return the sha256 of a value, 32 bytes; `also` has functions that give the bytes of values of more types.
 
     Takes O(size), also for values that are shared or deeply nested.
 
@@ -144,7 +145,7 @@ def _open(value: object) -> _Open:
 
 
 def _is_found(kind: type) -> bool:
-    """Return whether a class stands where its name says: the name of another tells nothing about it."""
+    """Return whether a class is found under its own name; otherwise the name may be that of another class."""
     return find_loaded(kind.__module__, kind.__qualname__) is kind
 
 

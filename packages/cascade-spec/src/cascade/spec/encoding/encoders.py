@@ -1,6 +1,6 @@
-"""What stands for values of libraries in cache keys: plain values that tell all of their data.
+"""Encoders: plain values that stand for values of libraries in cache keys, with all of their data.
 
-Libraries are looked up among the modules already imported and never imported: who has an array, has NumPy.
+Libraries are looked up among the imported modules and never imported: a program with an array has imported NumPy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ LibraryValue: TypeAlias = Any
 """A value of a library that is not imported here, so its type can't be written."""
 
 Encoder: TypeAlias = Callable[[Any], object]
-"""Gives what stands for a value of one type."""
+"""Returns what stands for a value of one type."""
 
 
 def find(kind: type) -> Encoder | None:
-    """Return what encodes a type of another package, if that is known here."""
+    """Return the encoder for a type of another package; `None` if there is none."""
     if kind in _COLLECTIONS:
         return _COLLECTIONS[kind]
     package = kind.__module__.partition(".")[0]
@@ -40,7 +40,7 @@ def find(kind: type) -> Encoder | None:
 
 
 def fields_of(value: LibraryValue) -> list[object] | None:
-    """Return name and value of each field of an instance of attrs, pydantic or msgspec; `None` of any other.
+    """Return the names and values of the fields of an attrs, pydantic or msgspec object; `None` for any other.
 
     Raises:
         UncacheableError: If it holds more than its fields, or one is not set.
@@ -75,7 +75,7 @@ def _named(value: object, names: list[str], kind: type) -> list[object]:
 
 
 def _check_bare(kind: type, others: Iterable[str]) -> None:
-    """Check that what an instance holds beside its fields is computed from them."""
+    """Check that an object holds nothing beside its fields but cached properties."""
     if not all(isinstance(getattr(kind, each, None), functools.cached_property) for each in others):
         raise UncacheableError(f"{_name(kind)} that holds more than its fields")
 
@@ -102,7 +102,7 @@ def _default(value: defaultdict[object, object]) -> object:
 
 
 def _array(value: LibraryValue) -> object:
-    """Return type, shape and bytes of an array or a NumPy number; elements one by one where these are objects."""
+    """Return type, shape and bytes of an array or a NumPy number; an array of objects gives its elements."""
     kind = value.dtype
     if kind.kind in "biufcmMSU":
         return kind.str, tuple(value.shape), value.tobytes()
@@ -144,7 +144,7 @@ def _plain(codes: object) -> LibraryValue:
 
 
 def _extension(array: LibraryValue) -> object:
-    """Return what stands for one column: its type, and its values as NumPy holds them or one by one."""
+    """Return what stands for one column: its type, and its values as a NumPy array or as a list."""
     kind = array.dtype
     if hasattr(kind, "categories"):
         return "category", bool(kind.ordered), _stand_in(array.categories), _array(_plain(array.codes))

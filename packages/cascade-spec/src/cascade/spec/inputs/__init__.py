@@ -1,1 +1,1 @@
-"""What comes from outside: types and their conversion, files, and who declares what."""
+"""What comes from outside: types and their conversion, files, and the inputs that a workflow declares."""

@@ -22,7 +22,7 @@ _MANY: tuple[type, ...] = (list, set, frozenset, tuple)
 
 
 def type_name(kind: object) -> str:
-    """Return how a type is written for people: a `PosixPath` is a path."""
+    """Return a type as people read it: a `PosixPath` is a path."""
     if isinstance(kind, type) and not get_args(kind):
         return "path" if _is_path(kind) else kind.__name__
     origin, choices = get_origin(kind), get_args(kind)
@@ -36,7 +36,7 @@ def type_name(kind: object) -> str:
 
 
 def _is_path(kind: type) -> bool:
-    """Return whether a class is one of `pathlib`, which is not loaded for this."""
+    """Return whether a class is one of `pathlib`, without importing it."""
     return any(base.__name__ == "PurePath" and base.__module__.startswith("pathlib") for base in kind.__mro__)
 
 
@@ -53,7 +53,7 @@ def is_type(kind: object) -> bool:
 
 
 def many(kind: object) -> type | None:
-    """Return the container that a type is of: `list`, `set`, `frozenset` or `tuple`; `None` for one of another kind."""
+    """Return the container class of a type: `list`, `set`, `frozenset` or `tuple`; `None` for other types."""
     found = get_origin(kind) or kind
     return found if found in _MANY else None
 
@@ -74,8 +74,8 @@ def item_types(kind: object) -> object:
     return next(iter(choices), object)
 
 
-def told_by(kind: object, example: object) -> object:
-    """Return the type of a container with that of its items, where only an example tells: `[1, 2]` is a `list[int]`."""
+def with_item_type(kind: object, example: object) -> object:
+    """Return `list[int]` for `list` with the example `[1, 2]`, and so for each container; other types as they are."""
     if kind in _MANY and type(example) is kind and example:
         found = {type(item) for item in example}  # type: ignore[attr-defined]  # a container
         if len(found) == 1:
@@ -114,10 +114,10 @@ def _check_items(value: Collection[object], kind: object) -> bool:
 
 
 def convert_text(text: str, kind: Any) -> object:
-    """Read a value of that type from text.
+    """Return the value of that type that a text stands for.
 
     Raises:
-        ValueError: If the text is none.
+        ValueError: If the text stands for none.
     """
     origin = get_origin(kind)
     if origin is Literal:
@@ -142,10 +142,10 @@ def _file(text: str) -> File:
 
 
 def collect_items(texts: Iterable[str], kind: object) -> object:
-    """Read a container of that type from the texts of its items.
+    """Return a container of that type from the texts of its items.
 
     Raises:
-        ValueError: If one is none, or there are more or fewer than a tuple has.
+        ValueError: If a text does not fit its type, or there are more or fewer than a tuple has.
     """
     container, items, given = many(kind), item_types(kind), list(texts)
     assert container is not None

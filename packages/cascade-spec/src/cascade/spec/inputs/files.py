@@ -1,6 +1,6 @@
-"""Input files: a path that stands for what is in the file.
+"""Input files: a path that stands for the content of the file.
 
-In keys of caches and in recorded runs a `File` is the digest of its content and nothing else of it.
+In cache keys and in recorded runs only the digest of its content counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SETTLED_SECONDS = 2.0
-"""How old a file has to be for its times to tell a change: file systems count in steps of up to two seconds."""
+"""How old a file must be for a change to show in its times: some file systems count in steps of two seconds."""
 
 _MOST = 10_000
 _BLOCK = 1 << 20
@@ -26,8 +26,7 @@ _TRIES = 3
 class File:
     """A file that a task reads: an argument, a default, or the type of a parameter.
 
-    It is a path for whoever opens it: `open(file)`, `pandas.read_csv(file)`, `file.path`. Two are equal if their paths
-    are.
+    It can be used as a path: `open(file)`, `pandas.read_csv(file)`, `file.path`. Two are equal if their paths are.
     """
 
     __slots__ = ("_name",)
@@ -53,10 +52,10 @@ class File:
         return self.path.open(mode, **options)
 
     def digest(self) -> bytes:
-        """Return the sha256 of the content.
+        """Return the sha256 of the content, 32 bytes.
 
-        It is not read again while path, device, inode, size and time of change are the same, if the file was two
-        seconds old when it was read.
+        The file is not read again while path, device, inode, size and time of change are the same, if it was at least
+        two seconds old when it was read.
 
         Raises:
             FileUnreadableError: If there is no such file, it can't be read, or is being changed while it is read.
@@ -90,7 +89,7 @@ class File:
 
 
 class _Stamp(NamedTuple):
-    """What changes when a file does, as far as the file system tells."""
+    """The facts of the file system that change when a file does."""
 
     device: int
     inode: int
@@ -103,7 +102,10 @@ _made = [0]
 
 
 def digests_made() -> int:
-    """Return how often a digest of a file was asked for in this process: who makes a key sees whether it has files."""
+    """Return how many digests of files were asked for in this process.
+
+    The difference before and after a key is made says whether the key has files in it.
+    """
     return _made[0]
 
 

@@ -11,11 +11,11 @@ from cascade.spec.errors import ContractConflictError
 
 
 class Declared(Protocol):
-    """What a spec needs to know of a contract."""
+    """The part of a contract that a spec needs."""
 
     @property
     def name(self) -> str:
-        """The name that the value goes by."""
+        """The name of the parameter or the environment variable."""
 
 
 _active: ContextVar[WorkflowSpec | None] = ContextVar("cascade_workflow_spec", default=None)
@@ -53,7 +53,7 @@ class WorkflowSpec:
 
 
 def collect(workflow: Callable[[], object]) -> tuple[object, WorkflowSpec]:
-    """Call a workflow function; return what it gave and the inputs that it declared."""
+    """Call a workflow function; return what it returned and the inputs that it declared."""
     with WorkflowSpec().active() as spec:
         return workflow(), spec
 

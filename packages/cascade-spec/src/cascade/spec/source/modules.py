@@ -1,7 +1,7 @@
-"""Modules: what the text of a module says of the names at its top.
+"""Modules: what the text of a module says about the names at its top.
 
-A name that is imported is told by where it is imported from, and one that functions assign to while the program runs by
-what the module gives it first: neither depends on what the process has done so far.
+An imported name stands for where it is imported from. A name that functions assign to while the program runs stands for
+its first value. So neither depends on what the process has done so far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cascade.spec.source.syntax import Parsed
 
 
 class Import(NamedTuple):
-    """What a name is imported from: a module, and a name in it if there is one. `level` counts leading dots."""
+    """Where a name is imported from: a module, and a name in it if there is one. `level` counts leading dots."""
 
     module: str
     name: str | None
@@ -95,7 +95,7 @@ class ModuleNames:
         return False
 
     def values(self, name: str) -> list[ast.expr]:
-        """Return the expressions that a name stands for, each assigned to it alone."""
+        """Return the expressions that are assigned to a name and to nothing else."""
         found = []
         for statement in self.assigned.get(name, ()):
             value = getattr(statement, "value", None)
@@ -131,7 +131,7 @@ def names_in(file: Parsed) -> ModuleNames:
 
 
 def _statements(module: ast.Module) -> Iterator[ast.stmt]:
-    """Give the statements that run when a module is loaded, those inside other statements too."""
+    """Yield the statements that run when a module is loaded, also those inside other statements."""
     pending: list[ast.AST] = list(reversed(module.body))
     while pending:
         node = pending.pop()
@@ -143,7 +143,7 @@ def _statements(module: ast.Module) -> Iterator[ast.stmt]:
 
 
 def _bound_by(statement: ast.stmt) -> Iterator[str]:
-    """Give the names that a statement binds itself, those inside it in other statements left out."""
+    """Yield the names that a statement binds itself, without those of statements inside it."""
     yield from bindings(statement)
     pending = [each for each in ast.iter_child_nodes(statement) if not isinstance(each, ast.stmt)]
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

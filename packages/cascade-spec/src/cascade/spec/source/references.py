@@ -3,8 +3,8 @@
 A file that is run by itself is the module `__main__`. What it holds is known by the name under which others would
 import the file, so that `python trip.py` and a command that imports `trip.py` mean the same tasks.
 
-Only dictionaries are read: those of modules that are imported already and of classes in them. So no `__getattr__` of a
-module, no lazy module, no descriptor and no metaclass has a say.
+Only the dictionaries of imported modules, and of classes in them, are read. So no `__getattr__` of a module, no lazy
+module, no descriptor and no metaclass runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from cascade.spec.calls.missing import MISSING
 
 Descriptor: TypeAlias = Any
-"""What gives an attribute of a module or a class when it is asked with `__get__`."""
+"""A descriptor of a module or a class, which is asked with `__get__`."""
 
 _DICT_OF_MODULE: Descriptor = vars(ModuleType)["__dict__"]
 _DICT_OF_CLASS: Descriptor = vars(type)["__dict__"]
@@ -71,7 +71,7 @@ def _is_file(known: object, path: str) -> bool:
 
 
 _MAINS = (_MAIN, "__mp_main__")
-"""What the module that is run is called: in the first process, and in worker processes that load it again."""
+"""The names of the module that is run: in the first process, and in worker processes that load it again."""
 
 
 def known_as(module: str) -> str:
@@ -109,7 +109,7 @@ _STORED_NAMES = {
     "cascade.spec.calls.injection": "cascade.spec.resource",
     "cascade.spec.inputs.files": "cascade.spec.files",
 }
-"""What modules of Cascade are called in records and digests: wherever a class moves to, these names stay."""
+"""The names of Cascade's modules in records and digests: they stay as they are wherever a class moves to."""
 
 _MOVED = {
     stored: [now for now, each in _STORED_NAMES.items() if each == stored]
@@ -159,18 +159,18 @@ def class_order(cls: object) -> tuple[type, ...]:
 
 
 def own_attributes(cls: object) -> Mapping[str, object]:
-    """Return what a class's own body holds, as it stands there."""
+    """Return the members of a class's own body, without calling descriptors."""
     attributes: Mapping[str, object] = _DICT_OF_CLASS.__get__(cls)
     return attributes
 
 
 def own_attribute(cls: object, name: str) -> Any:
-    """Return what a class's own body holds under a name, as it stands there; `MISSING` if nothing."""
+    """Return a member of a class's own body, without calling a descriptor; `MISSING` if there is none."""
     return _DICT_OF_CLASS.__get__(cls).get(name, MISSING)
 
 
 def class_attribute(cls: object, name: str) -> Any:
-    """Return what a class or the first of its bases holds under a name, as it stands there; `MISSING` if nothing."""
+    """Return a member of a class or of the first base that has it, as `own_attribute`; `MISSING` if none has."""
     for each in class_order(cls):
         found = own_attribute(each, name)
         if found is not MISSING:

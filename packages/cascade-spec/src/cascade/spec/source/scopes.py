@@ -1,7 +1,7 @@
 """Scopes: which names a piece of syntax takes from around it.
 
-Python's own rules, read off the text: a name that is bound in a function, a lambda, a comprehension or a class body is
-another one than that of the module, in whatever version of Python.
+Follows Python's scoping rules on the text: a name that is bound in a function, a lambda, a comprehension or a class
+body is not the module's name. The answer is the same in every version of Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Position = tuple[int, int]
 
 
 class _Scope:
-    """Names that are bound in a function, a comprehension or a class body; `since` says from where on, in a class."""
+    """The names that a function, a comprehension or a class body binds; `since` says from which line on, in a class."""
 
     def __init__(self, node: ast.AST, outer: _Scope | None) -> None:
         self.outer = outer
@@ -51,7 +51,7 @@ class _Scope:
 def free_names(root: ast.AST, *, with_defaults: bool = True) -> frozenset[Name]:
     """Return the names that a piece of syntax reads and does not bind, with the attributes taken of them.
 
-    Of a function, its decorators are left out, and the defaults of its parameters if that is asked for.
+    The decorators of a function are left out, and without `with_defaults` the defaults of its parameters.
     """
     found: set[Name] = set()
     pending: list[tuple[ast.AST, _Scope | None]] = []
@@ -81,7 +81,7 @@ def free_names(root: ast.AST, *, with_defaults: bool = True) -> frozenset[Name]:
 
 
 def _inside(node: ast.AST, scope: _Scope | None) -> Iterator[tuple[ast.AST, _Scope | None]]:
-    """Give what stands in a node, each with the scope that its names are looked up in."""
+    """Yield the parts of a node, each with the scope that its names are looked up in."""
     if isinstance(node, _Function):
         inner = _Scope(node, scope)
         yield from ((each, inner) for each in _body(node))
@@ -131,7 +131,7 @@ def _parameters(node: ast.AST) -> list[ast.arg]:
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """Give the syntax that belongs to a scope itself: of those inside it only the head."""
+    """Yield the syntax that belongs to a scope itself: of the scopes inside it only the head."""
     pending = _body(scope)
     if isinstance(scope, _Comprehension):
         pending = [each.target for each in scope.generators]
@@ -143,7 +143,7 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def bound_in(scope: ast.AST) -> Iterator[str]:
-    """Give the names that a scope binds."""
+    """Yield the names that a scope binds."""
     yield from (each.arg for each in _parameters(scope))
     yield from (each.name for each in getattr(scope, "type_params", ()))
     for node in _own_nodes(scope):
@@ -160,7 +160,7 @@ _BINDING = (
 
 
 def bindings(node: ast.AST) -> Iterator[str]:
-    """Give the names that a node itself binds in the scope around it."""
+    """Yield the names that a node itself binds in the scope around it."""
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
@@ -175,7 +175,7 @@ def bindings(node: ast.AST) -> Iterator[str]:
 
 
 def _walruses(comprehension: ast.AST) -> Iterator[str]:
-    """Give the names that `:=` binds in a comprehension: in the function around it."""
+    """Yield the names that `:=` inside a comprehension binds in the function around it."""
     pending = [comprehension]
     while pending:
         node = pending.pop()
@@ -186,7 +186,7 @@ def _walruses(comprehension: ast.AST) -> Iterator[str]:
 
 
 def _since(scope: ast.ClassDef) -> dict[str, _Position]:
-    """Return from where on each name of a class body is bound: what is read before comes from around it."""
+    """Return from where on each name of a class body is bound; read before that, it is a name from outside."""
     found: dict[str, _Position] = {}
     for statement in scope.body:
         end = (statement.end_lineno or 0, statement.end_col_offset or 0)

@@ -1,7 +1,7 @@
 """Syntax: the text of a function as a tree, found by the function's code.
 
-A file is parsed as a whole, so that lambdas are found like any other function. Text that is not there or can't be
-parsed shows nothing and is no error. Trees are walked iteratively, however deep an expression is.
+A file is parsed as a whole, so that lambdas are found like any other function. Text that is missing or can't be parsed
+gives nothing and is no error. Trees are walked without recursion, as expressions may be deep.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Parsed:
             pending.extend((each, inside, name) for each in ast.iter_child_nodes(node))
 
     def made(self, function: FunctionType) -> list[CodeType]:
-        """Return the pieces of code in this text that do what the function's code does, wherever they stand."""
+        """Return the code objects of this text that do what the function's code does, at any position."""
         code = function.__code__
         wanted = _fingerprint(code)
         return [each for each in self._codes.get(code.co_qualname, ()) if _fingerprint(each) == wanted]
@@ -108,7 +108,7 @@ _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 @lru_cache(maxsize=16)
 def parsed(text: Text) -> Parsed:
-    """Return a text as a tree; the last ones are kept."""
+    """Return a text as a tree; the latest results are cached."""
     return Parsed(text)
 
 
@@ -144,7 +144,7 @@ def file_of(file: str, names: dict[str, object]) -> Parsed | None:
 
 
 def _functions_of(names: dict[str, object]) -> Iterator[FunctionType]:
-    """Give the functions of a module and of the classes in it, whatever wraps them."""
+    """Yield the functions of a module and of the classes in it, without their wrappers."""
     pending = [*names.values()]
     for value in pending:
         inner = (
@@ -174,7 +174,7 @@ def vars_of(value: object) -> dict[str, object]:
 
 
 def _is_rewritten(function: FunctionType) -> bool:
-    """Return whether code may be other than its text says: by a loader, as that of pytest, or in a notebook."""
+    """Return whether code may differ from its text: a loader rewrites it, as pytest does, or it is a notebook's."""
     if function.__code__.co_filename.startswith("<"):  # a text that nobody edits
         return True
     loader = function.__globals__.get("__loader__")
@@ -182,7 +182,7 @@ def _is_rewritten(function: FunctionType) -> bool:
 
 
 def _outline(tree: ast.AST) -> list[tuple[object, ...]]:
-    """Return what a tree says, without positions."""
+    """Return the content of a tree, without positions."""
     return [
         (
             type(node),
@@ -193,7 +193,7 @@ def _outline(tree: ast.AST) -> list[tuple[object, ...]]:
 
 
 def codes_below(code: CodeType) -> Iterator[CodeType]:
-    """Give a piece of code and all that it contains, in the order of the text."""
+    """Yield a code object and all that it contains, in the order of the text."""
     pending = [code]
     while pending:
         each = pending.pop()
@@ -202,7 +202,7 @@ def codes_below(code: CodeType) -> Iterator[CodeType]:
 
 
 def _fingerprint(code: CodeType) -> list[tuple[object, ...]]:
-    """Return what a piece of code does, without where it stands."""
+    """Return what a code object does, without its position."""
     return [
         (
             *(
@@ -242,6 +242,6 @@ def _last(function: ast.AST) -> ast.AST:
 
 
 def span_of(node: ast.AST) -> tuple[int | None, ...]:
-    """Return where a piece of syntax stands: lines, then columns."""
+    """Return the position of a piece of syntax: lines, then columns."""
     names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
     return tuple(getattr(node, name) for name in names)

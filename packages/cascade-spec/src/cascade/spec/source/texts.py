@@ -1,8 +1,8 @@
-"""Texts: what the files of tasks said when the tasks were made.
+"""Texts: the content of the files of tasks, as it was when the tasks were made.
 
-A file may be edited while its code runs. So it is read when a task of it is made, once, and parsed only if somebody
-asks for a code version. The files of the user's other modules that are loaded by then are read as well: a task may call
-what they hold.
+A file may be edited while its code runs. So it is read once, when its first task is made. It is parsed only if somebody
+asks for a code version. The files of the user's other modules that are loaded by then are read as well, as a task may
+call their functions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 class Text:
     """The text of one file as it was at one time.
 
-    `stamp` says which state of the file it is, `loaded` which loading of the module: each has a `__spec__` of its own.
+    `stamp` identifies the state of the file: time of change, size and inode. `loaded` identifies the loading of the
+    module: it is the module's `__spec__`, which each loading makes anew.
     """
 
     __slots__ = ("__weakref__", "_data", "file", "loaded", "stamp")
@@ -30,13 +31,13 @@ class Text:
 
     @property
     def data(self) -> bytes | str:
-        """What stands in the file: the bytes of it, or a text that never was in a file, such as that of a notebook."""
+        """The bytes of the file, or a text that never was in a file, such as that of a notebook."""
         return self._data
 
 
 _taken: dict[str, Text] = {}
 _seen: dict[str, int] = {}
-"""The modules that were looked at, by name: which objects they are."""
+"""The ids of the modules that were looked at, by name."""
 
 
 def take(function: Any) -> None:
@@ -104,7 +105,7 @@ def texts_of(file: str, names: dict[str, object]) -> list[Text]:
 
 
 def keep(text: Text) -> None:
-    """Go on with this text for its file: it is the one that the module was made from."""
+    """Use this text for its file from now on: it is the one that the module was made from."""
     _taken[text.file] = text
 
 

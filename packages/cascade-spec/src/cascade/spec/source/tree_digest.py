@@ -1,4 +1,4 @@
-"""Digests of syntax: equal for texts that differ in nothing that a value depends on, in every version of Python."""
+"""Digests of syntax: equal for texts that give equal values, in every version of Python."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1024)
 def syntax_digest(tree: ast.AST) -> bytes:
-    """Return the sha256 of what a function, a class or an expression does, by its text.
+    """Return the sha256 of the syntax of a function, a class or an expression.
 
-    Left out are what does not change a value (positions, comments, docstrings, decorators of the function itself) and
-    what differs between versions of Python for the same text. The decorators of a class are part of it: they say what
-    its fields are.
+    It leaves out what does not change a value (positions, comments, docstrings, the function's own decorators) and what
+    differs between versions of Python for the same text. It covers the decorators of a class, as they make its
+    fields.
     """
     hashed = hashlib.sha256()
     pending: list[object] = [tree]
@@ -36,11 +36,11 @@ def syntax_digest(tree: ast.AST) -> bytes:
 
 
 class _Mark(bytes):
-    """What stands between the parts of a tree; a plain `bytes` is a constant of the user's."""
+    """A separator between the parts of a tree; a plain `bytes` is a constant of the user's code."""
 
 
 def _fields(node: ast.AST, outermost: bool) -> list[tuple[str, object]]:
-    """Return the fields of a node that say something, by name."""
+    """Return the fields of a node that are not empty, by name."""
     fields = []
     for name in sorted(node._fields):
         value = getattr(node, name, None)
@@ -66,7 +66,7 @@ _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _merged(parts: list[ast.expr]) -> list[object]:
-    """Return the parts of an f-string, its literal text in as few pieces as can be: parsers differ in that."""
+    """Return the parts of an f-string, its literal text in as few pieces as possible: parsers split it differently."""
     merged: list[object] = []
     for part in parts:
         text = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None

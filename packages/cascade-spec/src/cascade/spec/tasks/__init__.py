@@ -1,1 +1,1 @@
-"""What is known of a task before it is called: its function, its signature and the name it is found under."""
+"""What is known about a task before it is called: its function, its signature and the name it is found under."""

@@ -1,6 +1,6 @@
-"""Task definitions: the function of a task, and what can be said of a call before there is one.
+"""Task definitions: the function of a task, its signature, and the name that it is found under.
 
-The engine and the cache keys read a task through this class. `Task`, which adds the call, derives from it.
+This is all that cache policies and cache keys need of a task. `Task` derives from it and adds the call.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TaskReference(NamedTuple):
 
 
 class TaskDefinition:
-    """A function with the name that its task has.
+    """A function that became a task, and what is known about it without a call.
 
     `serial` numbers the tasks of a process, so that a table can know a task without keeping it alive. `on` is the
     name of the executor that makes its calls, or `None`. `version` is what the code does not show, given by hand.
@@ -110,9 +110,9 @@ class TaskDefinition:
 
     @functools.cached_property
     def positional(self) -> tuple[str, ...]:
-        """The names of the first parameters that are given by position or by name alike.
+        """The names of the first parameters, as far as each can be given by position or by name.
 
-        None for one that says of itself what its signature is: it may tell the two apart.
+        Empty for a callable that is no plain function or has a `__signature__`: it may treat the two differently.
         """
         if type(self.func) is not FunctionType or hasattr(self.func, "__signature__"):
             return ()
@@ -124,7 +124,7 @@ class TaskDefinition:
         return tuple(names)
 
     def describe_slot(self, slot: Slot) -> str:
-        """Return how a place in a call is written: the parameter, then the way inside the argument."""
+        """Return a slot as people read it: the parameter, then the indices inside the argument."""
         return self.parameter_at(slot.argument) + "".join(f"[{step}]" for step in slot.steps)
 
     @property
@@ -141,4 +141,4 @@ def _accept_anything(*args: object, **kwargs: object) -> None: ...
 
 _ANY_SIGNATURE = inspect.signature(_accept_anything)
 _SHAPES_KEPT = 64
-"""Call shapes remembered as accepted per task: calls come in few shapes, and a table must not grow."""
+"""How many accepted call shapes a task remembers: calls come in few shapes, and the table must not grow."""

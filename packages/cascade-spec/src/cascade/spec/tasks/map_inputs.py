@@ -1,4 +1,4 @@
-"""The inputs of a map: what gives one value per item, and that all of them give as many."""
+"""The inputs of a map: each gives one value per item, and all give equally many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cascade.spec.tasks.definition import TaskDefinition
 
 
 def take_items(task: TaskDefinition, argument: int | str, value: object) -> object:
-    """Return the items as a list of our own; what is only known at run time stays as it is."""
+    """Return the items as a new list; a lazy result or router stays as it is."""
     if type(value) is list:
         return value.copy()
     if type(value) is Quoted:
