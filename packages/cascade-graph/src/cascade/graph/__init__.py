@@ -1,9 +1,9 @@
-"""The graph model, the builder, plans, analysis, drawing and serialisation; nothing here runs a task.
+"""The graph of a workflow: how it is built, planned, analysed, drawn and written as JSON. Nothing here runs a task.
 
-The names of `cascade.graph.analysis.networks` are looked up on first use: for them alone networkx is loaded.
+The names of `cascade.graph.analysis.networks` are imported when they are first used, since only they need networkx,
+which takes long to load.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from cascade.graph.analysis.tail_call_edges import with_tail_calls
@@ -19,11 +19,11 @@ from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
 from cascade.graph.serialisation import from_json, to_json
 from cascade.graph.structure_digests import structure_digest
+from cascade.spec.policies.declared import NodePolicies
+from cascade.spec.policies.retry import NodeRetry
 
 if TYPE_CHECKING:
     from cascade.graph.analysis.networks import critical_path, cycles, to_networkx
-from cascade.spec.policies.declared import NodePolicies
-from cascade.spec.policies.retry import NodeRetry
 
 __all__ = [
     "CycleError",
@@ -60,4 +60,6 @@ if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name
     def __getattr__(name):
         if name not in ("critical_path", "cycles", "to_networkx"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module("cascade.graph.analysis.networks"), name)
+        from cascade.graph.analysis import networks  # noqa: PLC0415 - loads networkx
+
+        return getattr(networks, name)

@@ -106,7 +106,7 @@ def _task(task: AnyTask) -> object:
 
 
 def _policies(policies: Policies) -> object:
-    """Return the policies as plain data; conditions and order are told by positions, in the row of the node."""
+    """Return the policies as plain data, without conditions and order, which the row of the node has by position."""
     pairs = [*zip(POLICIES, policies, strict=True)]
     first = [
         row.form.described(value, _description)

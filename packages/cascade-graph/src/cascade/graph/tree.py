@@ -42,7 +42,7 @@ Source = int | Choice | Injected | Quotation
 
 
 class Call(NamedTuple):
-    """What a node waits for, and what fills its arguments. Nodes are told by position.
+    """What a node waits for, and what fills its arguments. Nodes are referred to by position.
 
     Attributes:
         after: The nodes that have to end first, by `after`.
@@ -81,7 +81,7 @@ class Call(NamedTuple):
 
 
 NO_CALL = Call()
-"""The one call of all nodes that wait for nothing and have nothing to fill: told by `is`."""
+"""The call of all nodes that wait for nothing and have nothing to fill: one object, compared with `is`."""
 
 
 class Structure:

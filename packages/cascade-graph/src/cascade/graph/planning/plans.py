@@ -12,7 +12,7 @@ PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
 """The heads of the columns of `Plan.rows`."""
 
 _SHOWN = 6
-"""The most node ids that a line lists; the others are told by their number, since a call may gather thousands."""
+"""The most node ids that a line lists; of the others it gives the number, since a call may gather thousands."""
 
 
 class Plan(Sequence[list[Node]]):
