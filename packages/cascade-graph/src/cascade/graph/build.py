@@ -61,7 +61,7 @@ class _Builder:
         self._sequences: set[_Sequence] = set()
         self._pending: list[int] = []
         # Ids of literals that hold no lazy result: many calls may share a large one, which is searched once.
-        self._barren: set[int] = set()
+        self._literal_ids: set[int] = set()
 
     def build(self, target: Lazy) -> Tree:
         """Return the columns of the tree of `target`; called once."""
@@ -141,7 +141,7 @@ class _Builder:
     def _markers_of(self, lazy: Lazy, path: StructurePath) -> list[Found]:
         """Return what has to be filled in the arguments of a call; an error says where in the tree the call is."""
         try:
-            return find_markers(lazy.args, lazy.kwargs, self._barren)
+            return find_markers(lazy.args, lazy.kwargs, self._literal_ids)
         except SpecError as error:
             where = f"in the arguments of task '{lazy.task.name}' at {path}"
             raise SpecError(f"{where}, {error.problem}", error.remedy) from None

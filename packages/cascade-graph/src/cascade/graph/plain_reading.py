@@ -29,7 +29,7 @@ class _Shape(NamedTuple):
     places: tuple[int | str, ...] | None
 
 
-class _Inside(NamedTuple):
+class _ContainerCall(NamedTuple):
     """How one call with containers is read, and the lazy results in it, in the order of its slots."""
 
     kind: int
@@ -45,7 +45,7 @@ class _Forms:
         self.numbers: dict[Form, int] = {}
         self.samples: list[int] = []
         # Ids of literals that hold no lazy result: many calls may share a large one, which is searched once.
-        self._barren: set[int] = set()
+        self._literal_ids: set[int] = set()
 
     def shape(self, lazy: Lazy, position: int) -> _Shape | None:
         """Return how calls like this one are read; `None` if they are not plain, or do not fit their task."""
@@ -67,7 +67,7 @@ class _Forms:
         kind = self._number(Form(task.serial, len(lazy.args), names, slots), position)
         return _Shape(kind, slots, places if names or others else None)
 
-    def inside(self, lazy: Lazy, position: int) -> _Inside | None:
+    def container_call(self, lazy: Lazy, position: int) -> _ContainerCall | None:
         """Return how a call with containers is read; `None` if it is not plain."""
         slots: list[Slot | Listed] = []
         children: list[Lazy] = []
@@ -82,7 +82,7 @@ class _Forms:
                 children += value
             elif type(value) in LOOKED_INTO:
                 try:
-                    found = find_markers((value,), {}, self._barren)
+                    found = find_markers((value,), {}, self._literal_ids)
                 except SpecError:
                     return None  # the builder raises the error and says where
                 for (_, steps), marker in found:
@@ -94,7 +94,7 @@ class _Forms:
                     containers.append(container_kinds(lazy, slot, entries))
         names = tuple(sorted(lazy.kwargs))
         form = Form(lazy.task.serial, len(lazy.args), names, tuple(slots), tuple(containers))
-        return _Inside(self._number(form, position), form.slots, children, bool(containers))
+        return _ContainerCall(self._number(form, position), form.slots, children, bool(containers))
 
     def _number(self, form: Form, position: int) -> int:
         number = self.numbers.setdefault(form, len(self.numbers))
@@ -146,10 +146,10 @@ def read_plain(target: Lazy) -> Tree | None:  # noqa: C901 - a function per node
         children: Sequence[Lazy] = args
         nested = False
         if kind < 0:
-            inside = forms.inside(lazy, position)
-            if inside is None:
+            found = forms.container_call(lazy, position)
+            if found is None:
                 return None
-            kind, slots, children, nested = inside
+            kind, slots, children, nested = found
         elif places:
             children = [args[place] if isinstance(place, int) else kwargs[place] for place in places]
         kinds[position] = kind
