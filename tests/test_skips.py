@@ -119,6 +119,17 @@ def test_the_branch_of_a_skipped_consumer_is_pruned_too(tell: Tell) -> None:
 
 
 @BOTH
+def test_the_routes_of_a_skipped_node_are_not_needed_though_their_selector_has_run(tell: Tell) -> None:
+    """A node whose condition is false chooses no route, also where somebody else wants its selector."""
+    call = Recorder()
+    selector = call("s", "x")
+    router = cs.Router(selector, {"x": call("left"), "y": call("right")})
+    told = tell(call("both", 1, selector, call("a", 1, router).run_if(call("c", 0), otherwise=1)))
+    assert (told["a"], told["s"], told["both"]) == ("ConditionFalse", "Succeeded", "Succeeded")
+    assert told["left"] == told["right"] == "NotNeeded"
+
+
+@BOTH
 def test_what_only_skipped_nodes_wanted_is_not_needed(tell: Tell) -> None:
     """What only skipped nodes wanted is NotNeeded: the inputs, selectors, routes and amounts behind a condition."""
     call = Recorder()

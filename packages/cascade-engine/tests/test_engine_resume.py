@@ -9,6 +9,7 @@ import pytest
 from support.resuming import (
     CALLS,
     TROUBLE,
+    Seen,
     add,
     count,
     count_with_parts,
@@ -129,6 +130,22 @@ async def test_routes_stay_taken(url: str) -> None:
     again = await play(url, target)
     assert (again.value, again.calls) == (1, ["sum"])
     assert len(again.skips("Pruned_UnselectedRoute")) == 1
+
+
+async def test_a_router_that_nobody_asks_again_has_chosen(url: str) -> None:
+    """A run that goes on tells a route as pruned that was not chosen before, also if its router is not asked again."""
+    router = cs.Router(give("selector", "x"), {"x": give("route x", 1), "y": give("route y", 2)})
+    target = add("sum", give("after", 3).after(router))
+
+    def pruned(seen: Seen) -> list[str]:
+        return [each.task_id for each in seen.skips("Pruned_UnselectedRoute")]
+
+    whole = await play(url, target, run_id="whole")
+    assert len(pruned(whole)) == 1
+    await stopped(url, target, "sum")
+    again = await play(url, target)
+    assert (again.value, again.calls) == (3, ["sum"])
+    assert pruned(again) == pruned(whole)
 
 
 async def test_after_and_sequences_are_kept(url: str) -> None:
