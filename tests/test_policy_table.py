@@ -62,6 +62,9 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
 }
 """Two values of each policy that make two structures."""
 
+LAZY_SAMPLES = {"constraints": [Constraints((("gpu", truth()), ("memory", 1)))]}
+"""More values, with lazy results inside."""
+
 NOT_IN_NODE_POLICIES = {"mode", "conditions", "after"}
 """A node has its mode itself, and the others are edges."""
 
@@ -96,6 +99,16 @@ def test_a_policy_is_structure(row: PolicyRow) -> None:
     for tree, again in zip(trees, trees_of(row), strict=True):
         assert key_of(tree) == key_of(again)
         assert structure_digest(tree) == structure_digest(again)
+
+
+@each_policy
+def test_lazy_results_in_a_policy_are_nodes(row: PolicyRow) -> None:
+    """Each lazy result that a policy holds is a node of the graph, and so is run and recorded."""
+    for value in (*SAMPLES[row.name], *LAZY_SAMPLES.get(row.name, ())):
+        held = [*row.form.lazies(value)]
+        nodes = read_tree(with_policy(row.name, value)).lazies
+        assert all(any(lazy is node for node in nodes) for lazy in held)
+        assert len(nodes) == 1 + len(held)
 
 
 @each_policy
