@@ -240,6 +240,17 @@ async def test_compatible_decides_skips_anew(url: str) -> None:
     assert (again.value, sorted(again.calls)) == (1, ["last", "maybe", "on", "sum"])
 
 
+async def test_compatible_calls_what_a_recorded_skip_left_out(url: str) -> None:
+    """With `resume="compatible"`, a call that was left out for good in the run's record is made once it is wanted."""
+
+    def target(on: bool) -> Any:
+        return add("sum", give("maybe", 1).run_if(give("on", on), otherwise=5))
+
+    assert (await stopped(url, target(False), "sum")).calls == ["on", "sum"]
+    again = await play(url, target(True), resume="compatible")
+    assert (again.value, again.calls) == (1, ["on", "maybe", "sum"])
+
+
 @pytest.mark.parametrize("how", ["an argument", "an input"])
 async def test_compatible_keeps_no_value_whose_condition_has_become_false(url: str, how: str) -> None:
     """With `resume="compatible"`, what ran on a condition that is false now is skipped, its old value not used."""
