@@ -43,6 +43,10 @@ class RecordedState:
         self.store = self._journal.store
         self.is_held = self._journal.is_held
         self._codec = FactCodec(codec, run_id, self.store)
+        self._encode, self._bound = (
+            self._codec.codec.encode,
+            self._codec.bound,
+        )  # looked up once, not per call
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._next_round: NextRound | None = None  # of the run's own loop
@@ -117,8 +121,7 @@ class RecordedState:
         """
         # Once per recorded call: watched by observatory/benchmarks/bench_durability.py.
         node = node_digest(key)
-        codec = self._codec
-        data = codec.codec.encode(value, key=codec.bound(node, Kind.RESULT))
+        data = self._encode(value, key=self._bound(node, Kind.RESULT))
         self._table.put(node, key.frame, Kind.RESULT, value)
         self._buffer.put(Fact(node, Kind.RESULT, data, call), key.frame, provisional)
 

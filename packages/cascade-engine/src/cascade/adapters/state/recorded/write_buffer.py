@@ -47,17 +47,15 @@ class WriteBuffer:
 
     def put(self, fact: Fact, frame: FrameKey, provisional: bool) -> None:
         """Note a fact of a node of this frame."""
+        # Once per recorded call: watched by observatory/benchmarks/bench_durability.py.
         if provisional:
             self._provisional.put(fact)
         else:
-            self._put(fact)
+            self._facts.setdefault(fact.place.frame.digest, {})[fact.place.node, fact.kind] = fact
             if self._provisional.facts:
                 self._provisional.drop(fact.place, fact.kind)
         if frame.parent is not None:  # what lies below it says nothing of itself, and so is never provisional
             self._link(frame.parent)
-
-    def _put(self, fact: Fact) -> None:
-        self._facts.setdefault(fact.place.frame.digest, {})[fact.place.node, fact.kind] = fact
 
     def _link(self, frame: FrameKey) -> None:
         """Store which node a frame stands in for, and so on upwards: who loads what lies below finds the way by that.
@@ -70,7 +68,8 @@ class WriteBuffer:
             if digest.digest in self._linked:
                 return
             self._linked.add(digest.digest)
-            self._put(Fact(NodeDigest(digest, b""), Kind.FRAME, b"", _NO_LABEL))
+            fact = Fact(NodeDigest(digest, b""), Kind.FRAME, b"", _NO_LABEL)
+            self._facts.setdefault(digest.digest, {})[b"", Kind.FRAME] = fact
             each = each.parent
 
     def change(self, head: Head) -> None:
@@ -100,25 +99,19 @@ class WriteBuffer:
 
     def forget(self, frames: Mapping[bytes, FrameDigest | None]) -> None:
         """Forget frames."""
-        for digest in frames:
+        for digest, frame in frames.items():
             self._facts.pop(digest, None)
             self._provisional.facts.pop(digest, None)
-        self._changes.frames += self._no_longer_stored(frames)
-
-    def forget_round(self, frames: Mapping[bytes, FrameDigest | None], number: int) -> None:
-        """Forget the frames of a round of the run's own loop, which stay in the store until later rounds replace it."""
-        self._no_longer_stored(frames)
-        self._forget_rounds(number + 1 - self._keep_rounds)
-
-    def _no_longer_stored(self, frames: Mapping[bytes, FrameDigest | None]) -> list[FrameDigest]:
-        """Note that frames are not in the store any more; return those that were."""
-        stored = []
-        for digest, frame in frames.items():
             self._linked.discard(digest)
             if frame is not None and digest in self._stored:
                 self._stored.discard(digest)
-                stored.append(frame)
-        return stored
+                self._changes.frames.append(frame)
+
+    def forget_round(self, frames: Mapping[bytes, FrameDigest | None], number: int) -> None:
+        """Forget the frames of a round of the run's own loop, which stay in the store until later rounds replace it."""
+        self._linked.difference_update(frames)
+        self._stored.difference_update(frames)
+        self._forget_rounds(number + 1 - self._keep_rounds)
 
     def _forget_rounds(self, last: int) -> None:
         """Forget all rounds of the run's own loop up to this one."""
