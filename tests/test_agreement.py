@@ -368,7 +368,7 @@ def test_the_reasons_are_those_of_the_engine() -> None:
 
 
 def test_runs_at_once_do_not_mix() -> None:
-    """Many workflows on one engine at one time give what each gives alone."""
+    """Many workflows on one engine at one time give what each gives alone; each example has a loop of its own."""
 
     @settings(QUICK, max_examples=30)
     @given(st.lists(workflows(size=6), min_size=2, max_size=6))

@@ -204,47 +204,47 @@ async def driven(url: str | None, target: Any, resources: Any, **settings: Any) 
         return await engine.run(target, run_id="r", **settings)
 
 
-def run(url: str | None, target: Any, resources: Any = None, **settings: Any) -> list[str]:
+async def run(url: str | None, target: Any, resources: Any = None, **settings: Any) -> list[str]:
     """Run a target; return what was called."""
     CALLS.clear()
     SAVED.clear()
-    asyncio.run(driven(url, target, resources, **settings))
+    await driven(url, target, resources, **settings)
     return [each for each in CALLS if each != "open"]
 
 
-def fail(url: str, target: Any, resources: Any = None, **settings: Any) -> list[str]:
+async def fail(url: str, target: Any, resources: Any = None, **settings: Any) -> list[str]:
     """Run a target that fails; return what was called."""
     with pytest.raises((OSError, ExceptionGroup)) as caught:
-        run(url, target, resources, **settings)
+        await run(url, target, resources, **settings)
     error = caught.value
     assert DISK in str(error.exceptions[0] if isinstance(error, ExceptionGroup) else error)
     return [each for each in CALLS if each != "open"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_rests_on_a_database_that_rolled_back_is_done_again(url: str, shape: str) -> None:
+async def test_what_rests_on_a_database_that_rolled_back_is_done_again(url: str, shape: str) -> None:
     """After a failed commit exactly what rests on the database is called again, and all of it is there in the end."""
     make, rests, free = SHAPES[shape]
     TROUBLE["commit"] = OSError(DISK)
-    first = fail(url, make()) if rests else run(url, make())
+    first = await fail(url, make()) if rests else await run(url, make())
     assert not ROWS
     assert set(first) == rests | free
-    again = run(url, make())
+    again = await run(url, make())
     assert sorted(again) == sorted(each for each in first if each in rests)
     assert sorted(ROWS) == sorted(SAVED)
-    assert run(url, make()) == []
+    assert await run(url, make()) == []
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_run_that_ended_well_is_done(url: str, shape: str) -> None:
+async def test_a_run_that_ended_well_is_done(url: str, shape: str) -> None:
     """After a release without an error all counts as done: nothing is called again."""
     make, rests, free = SHAPES[shape]
-    assert set(run(url, make())) == rests | free
+    assert set(await run(url, make())) == rests | free
     assert sorted(ROWS) == sorted(SAVED)
-    assert run(url, make()) == []
+    assert await run(url, make()) == []
 
 
-def test_nothing_provisional_is_in_the_store(url: str) -> None:
+async def test_nothing_provisional_is_in_the_store(url: str) -> None:
     """While the database is open, what rests on it can be used and is not in the store; what is final is."""
 
     @cs.task
@@ -256,7 +256,7 @@ def test_nothing_provisional_is_in_the_store(url: str) -> None:
 
     seen: list[tuple[bool, bool]] = []
     target = look(say("one", "a", save("aaaa")), later("b"), say("two", "c", later("cccc")))
-    run(url, target)
+    await run(url, target)
     assert seen == [(False, True)]
     stored = b"".join(values_of(url))
     assert b"aaaa" in stored
@@ -264,18 +264,18 @@ def test_nothing_provisional_is_in_the_store(url: str) -> None:
 
 
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
-def test_a_failure_elsewhere_undoes_what_was_done(url: str, on_failure: str) -> None:
+async def test_a_failure_elsewhere_undoes_what_was_done(url: str, on_failure: str) -> None:
     """Whatever fails in the run, and however the run goes on after it, what was rolled back is done again."""
     target = [work("end", save("a")), work("z", work("y", work("x")))]
     TROUBLE["z"] = OSError(DISK)
-    fail(url, target, on_failure=on_failure)
+    await fail(url, target, on_failure=on_failure)
     assert not ROWS
-    again = run(url, target)
+    again = await run(url, target)
     assert {"a", "end", "z"} == set(again)
     assert ROWS == ["a"]
 
 
-def test_a_cancelled_run_undoes_what_was_done(url: str) -> None:
+async def test_a_cancelled_run_undoes_what_was_done(url: str) -> None:
     """After a cancellation what was rolled back is done again, and what does not rest on it is not."""
     begun = asyncio.Event()
 
@@ -287,23 +287,20 @@ def test_a_cancelled_run_undoes_what_was_done(url: str) -> None:
             await asyncio.Event().wait()
         return "there"
 
-    async def main() -> None:
-        running = asyncio.ensure_future(driven(url, target, None))
-        await begun.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
     target = hang(save("a"), work("b"))
-    asyncio.run(main())
+    running = asyncio.ensure_future(driven(url, target, None))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert sorted(CALLS) == ["a", "b", "hang", "open"]
     assert not ROWS
-    asyncio.run(driven(url, target, None))
+    await driven(url, target, None)
     assert CALLS[4:] == ["open", "a", "hang"]
     assert ROWS == ["a"]
 
 
-def test_a_resource_that_swallows_a_failure_has_undone_all_the_same(url: str) -> None:
+async def test_a_resource_that_swallows_a_failure_has_undone_all_the_same(url: str) -> None:
     """A failure that was thrown into an atomic resource counts as one, whatever the resource makes of it."""
 
     @cs.resource(name="database", atomic=True)
@@ -315,11 +312,11 @@ def test_a_resource_that_swallows_a_failure_has_undone_all_the_same(url: str) ->
 
     target = work("b", save("a"))
     TROUBLE["b"] = OSError(DISK)
-    fail(url, target, [swallowing])
-    assert run(url, target, [swallowing]) == ["a", "b"]
+    await fail(url, target, [swallowing])
+    assert await run(url, target, [swallowing]) == ["a", "b"]
 
 
-def test_what_fails_after_the_release_undoes_nothing(url: str) -> None:
+async def test_what_fails_after_the_release_undoes_nothing(url: str) -> None:
     """Once the database has committed, another resource's failure leaves what was done as done."""
 
     @cs.resource
@@ -334,33 +331,33 @@ def test_what_fails_after_the_release_undoes_nothing(url: str) -> None:
 
     TROUBLE["other"] = OSError(DISK)
     target = work("b", save("a", first()))
-    fail(url, target, [database, other])
+    await fail(url, target, [database, other])
     assert ROWS == ["a"]
-    assert run(url, target, [database, other]) == []
+    assert await run(url, target, [database, other]) == []
     assert ROWS == ["a"]
 
 
-def test_what_fails_before_the_release_undoes_all(url: str) -> None:
+async def test_what_fails_before_the_release_undoes_all(url: str) -> None:
     """A resource that is released before the database, and fails, rolls it back."""
     TROUBLE["session"] = OSError(DISK)
     target = put("a", {"where": [cs.inject("session")]})
-    fail(url, target)
+    await fail(url, target)
     assert not ROWS
-    assert run(url, target) == ["a"]
+    assert await run(url, target) == ["a"]
     assert ROWS == ["a"]
 
 
-def test_an_error_right_after_the_commit_makes_the_calls_again(url: str) -> None:
+async def test_an_error_right_after_the_commit_makes_the_calls_again(url: str) -> None:
     """What is in the database may be made again: a release that fails after its commit counts as undone."""
     TROUBLE["committed"] = OSError(DISK)
     target = save("a")
-    fail(url, target)
+    await fail(url, target)
     assert ROWS == ["a"]
-    assert run(url, target) == ["a"]
+    assert await run(url, target) == ["a"]
     assert ROWS == ["a", "a"]
 
 
-def test_what_can_not_be_recorded_fails_before_the_release(url: str) -> None:
+async def test_what_can_not_be_recorded_fails_before_the_release(url: str) -> None:
     """A value that the codec refuses fails its own call, so that the database rolls back."""
 
     @cs.task
@@ -369,49 +366,49 @@ def test_what_can_not_be_recorded_fails_before_the_release(url: str) -> None:
         return object()
 
     with pytest.raises(CodecError):
-        run(url, give())
+        await run(url, give())
     assert not ROWS
 
 
-def test_what_was_recorded_in_a_provisional_place_stays(url: str) -> None:
+async def test_what_was_recorded_in_a_provisional_place_stays(url: str) -> None:
     """Calls that don't rest on the database are not made again, though what stands for them is not final."""
     TROUBLE["commit"] = OSError(DISK)
     target = work("end", expand.map(name=["a", "b"], how=["save", "save"]))
-    fail(url, target)
-    again = run(url, target)
+    await fail(url, target)
+    again = await run(url, target)
     assert sorted(again) == ["a after", "a saved", "b after", "b saved", "end"]
 
 
-def test_a_failed_run_goes_on_many_times(url: str) -> None:
+async def test_a_failed_run_goes_on_many_times(url: str) -> None:
     """However often the database rolls back, what is final stays, and the rest is there in the end."""
     target = work("end", save("a"), expand("x", "save"), save.map(name=["b", "c"]))
     for _ in range(3):
         TROUBLE["commit"] = OSError(DISK)
-        fail(url, target)
-    run(url, target)
+        await fail(url, target)
+    await run(url, target)
     assert sorted(ROWS) == ["a", "b", "c", "x saved"]
-    assert run(url, target) == []
+    assert await run(url, target) == []
 
 
 # Resources of one call
 
 
-def test_one_of_scope_task_is_done_with_its_call(url: str) -> None:
+async def test_one_of_scope_task_is_done_with_its_call(url: str) -> None:
     """An atomic resource that is released after each call leaves nothing provisional."""
     TROUBLE["end"] = OSError(DISK)
     target = work("end", save("a"), save("b"))
-    fail(url, target, [database_per_call])
+    await fail(url, target, [database_per_call])
     assert sorted(ROWS) == ["a", "b"]
-    assert run(url, target, [database_per_call]) == ["end"]
+    assert await run(url, target, [database_per_call]) == ["end"]
     assert sorted(ROWS) == ["a", "b"]
 
 
-def test_a_call_whose_own_release_fails_is_made_again(url: str) -> None:
+async def test_a_call_whose_own_release_fails_is_made_again(url: str) -> None:
     """A commit of one call that fails is that call's failure, and nothing else is made again."""
     TROUBLE["commit"] = OSError(DISK)
     target = work("end", save("b", save("a")))
-    fail(url, target, [database_per_call])
-    assert run(url, target, [database_per_call]) == ["a", "b", "end"]
+    await fail(url, target, [database_per_call])
+    assert await run(url, target, [database_per_call]) == ["a", "b", "end"]
     assert ROWS == ["a", "b"]
 
 
@@ -422,12 +419,12 @@ def rounds(left: int, db: Rows = cs.inject("database")) -> Any:
     return rounds(left - 1) if left else "done"
 
 
-def test_a_loop_with_one_of_scope_task_goes_on_at_its_round(url: str) -> None:
+async def test_a_loop_with_one_of_scope_task_goes_on_at_its_round(url: str) -> None:
     """A recorded loop whose rounds commit for themselves is as far as its last committed round."""
     TROUBLE["round 1"] = OSError(DISK)
-    fail(url, rounds(3), [database_per_call])
+    await fail(url, rounds(3), [database_per_call])
     assert ROWS == ["round 3", "round 2"]
-    assert run(url, rounds(3), [database_per_call]) == ["round 1", "round 0"]
+    assert await run(url, rounds(3), [database_per_call]) == ["round 1", "round 0"]
     assert ROWS == ["round 3", "round 2", "round 1", "round 0"]
 
 
@@ -487,7 +484,7 @@ LOOPS: dict[str, tuple[Callable[[], Any], str, str]] = {
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_recorded_loop_with_one_of_the_whole_run_is_refused_before_anything_runs(
+async def test_a_recorded_loop_with_one_of_the_whole_run_is_refused_before_anything_runs(
     url: str, loop: str
 ) -> None:
     """A loop none of whose rounds could be recorded is refused by name, with the remedy; nothing is opened."""
@@ -495,7 +492,7 @@ def test_a_recorded_loop_with_one_of_the_whole_run_is_refused_before_anything_ru
     with pytest.raises(
         AtomicLoopError, match=rf"task '({task})' .* resource '{resource}'.*scope=\"task\""
     ) as caught:
-        run(url, make())
+        await run(url, make())
     assert caught.value.resource == resource
     assert not CALLS
     assert not values_of_new(url)
@@ -542,30 +539,30 @@ def hidden_pong(left: int) -> Any:
         (lambda: work("end", hidden_ping(3, save("a"))), ["a", "ping 3", "pong 3"]),
     ],
 )
-def test_a_loop_that_no_source_shows_is_refused_when_it_goes_round(
+async def test_a_loop_that_no_source_shows_is_refused_when_it_goes_round(
     url: str, make: Callable[[], Any], calls: list[str]
 ) -> None:
     """Where the source does not show the loop, it fails as soon as a task comes again, and the database rolls back."""
     with pytest.raises(AtomicLoopError, match="database"):
-        run(url, make())
+        await run(url, make())
     assert [each for each in CALLS if each != "open"] == calls
     assert not ROWS
 
 
-def test_a_loop_that_is_not_recorded_may_have_one() -> None:
+async def test_a_loop_that_is_not_recorded_may_have_one() -> None:
     """Without a record a loop with an atomic resource of the whole run is a loop like any other."""
-    assert len(run(None, rounds(3))) == 4
+    assert len(await run(None, rounds(3))) == 4
     assert len(ROWS) == 4
 
 
 @pytest.mark.parametrize(
     "make", [lambda: work("end", save("a"), ping(3)), lambda: cs.gather(ping(2), save("a"))]
 )
-def test_a_loop_beside_the_resource_is_recorded(url: str, make: Callable[[], Any]) -> None:
+async def test_a_loop_beside_the_resource_is_recorded(url: str, make: Callable[[], Any]) -> None:
     """A loop that does not rest on the resource goes round in the same run, and its rounds are final."""
     TROUBLE["commit"] = OSError(DISK)
-    fail(url, make())
-    assert not any(each.startswith("ping") for each in run(url, make()))
+    await fail(url, make())
+    assert not any(each.startswith("ping") for each in await run(url, make()))
 
 
 # Caches
@@ -587,7 +584,7 @@ def cached(name: str, *deps: Any) -> Any:
 )
 @pytest.mark.parametrize("is_recorded", [False, True])
 @pytest.mark.parametrize("is_in_file", [False, True])
-def test_a_cache_is_not_filled_with_what_may_be_undone(
+async def test_a_cache_is_not_filled_with_what_may_be_undone(
     make: Callable[[], Any], is_recorded: bool, is_in_file: bool, tmp_path: Any
 ) -> None:
     """A value whose call, or what stood in its place, took an open atomic resource is no hit for anybody later."""
@@ -597,33 +594,26 @@ def test_a_cache_is_not_filled_with_what_may_be_undone(
     bus = MessageBus()
     bus.subscribe(CacheBypassed, lambda event: reasons.append(event.reason))
 
-    async def main() -> None:
-        state = None if url is None else recorded(url)
-        async with Engine(state=state, cache=cache, bus=bus) as engine:
-            engine.register(database)
-            TROUBLE["commit"] = OSError(DISK)
-            with pytest.raises(OSError, match=DISK):
-                await engine.run(make(), run_id="one")
-            assert not ROWS
-            await engine.run(make(), run_id="two")
-
-    asyncio.run(main())
+    state = None if url is None else recorded(url)
+    async with Engine(state=state, cache=cache, bus=bus) as engine:
+        engine.register(database)
+        TROUBLE["commit"] = OSError(DISK)
+        with pytest.raises(OSError, match=DISK):
+            await engine.run(make(), run_id="one")
+        assert not ROWS
+        await engine.run(make(), run_id="two")
     assert ROWS
     assert reasons
     for each in reasons:
         assert "it rests on resource 'database', which is atomic" in each
 
 
-def test_what_takes_such_values_alone_is_cached(tmp_path: Any) -> None:
+async def test_what_takes_such_values_alone_is_cached(tmp_path: Any) -> None:
     """A call that was given what was saved, and does not take the resource, is cached by its arguments as ever."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            engine.register(database)
-            for _ in range(2):
-                await engine.run(later("b", save("a")).with_cache(cs.ByInputs()))
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        engine.register(database)
+        for _ in range(2):
+            await engine.run(later("b", save("a")).with_cache(cs.ByInputs()))
     assert CALLS == ["open", "a", "b", "open", "a"]
 
 
@@ -638,7 +628,7 @@ def test_atomic_is_a_truth_value() -> None:
     assert not session.atomic
 
 
-def test_one_that_stands_in_under_another_name_is_atomic(url: str) -> None:
+async def test_one_that_stands_in_under_another_name_is_atomic(url: str) -> None:
     """An override keeps what the resource says of itself."""
 
     async def main(fails: bool) -> None:
@@ -648,8 +638,8 @@ def test_one_that_stands_in_under_another_name_is_atomic(url: str) -> None:
 
     TROUBLE["commit"] = OSError(DISK)
     with pytest.raises(OSError, match=DISK):
-        asyncio.run(main(True))
-    asyncio.run(main(False))
+        await main(True)
+    await main(False)
     assert CALLS == ["open", "a", "open", "a"]
 
 

@@ -67,7 +67,7 @@ def test_an_error_in_a_returned_tree_comes_out_as_it_is() -> None:
         assert caught.value is error
 
 
-def test_siblings_are_cancelled_and_awaited_before_the_error_comes_out() -> None:
+async def test_siblings_are_cancelled_and_awaited_before_the_error_comes_out() -> None:
     """On the first failure all 63 siblings are cancelled, and have ended when the error is raised."""
     ended: list[str] = []
     begun: list[None] = []
@@ -93,12 +93,9 @@ def test_siblings_are_cancelled_and_awaited_before_the_error_comes_out() -> None
     targets = [waits() for _ in range(63)]
     targets.insert(31, cs.task(fails)())
 
-    async def run() -> int:
-        with pytest.raises(ValueError, match="first"):
-            await cs.arun(targets)
-        return len(ended)
-
-    assert asyncio.run(run()) == 63
+    with pytest.raises(ValueError, match="first"):
+        await cs.arun(targets)
+    assert len(ended) == 63
 
 
 def test_resources_are_released_before_the_error_is_raised() -> None:
@@ -346,25 +343,23 @@ def test_an_unknown_parameter_is_judged_by_the_first_structure() -> None:
     assert cs.run(target, params={"known": 2}) == 1
 
 
-def test_a_parameter_of_a_later_round_stands_in_the_spec_or_has_a_default() -> None:
+async def test_a_parameter_of_a_later_round_stands_in_the_spec_or_has_a_default() -> None:
     """A parameter that only a later round declares takes its value if the spec has it, else its default."""
 
     def later() -> int | LazyResult[int]:
         return cs.Param("late", default=1, type=int)
 
     target = cs.task(later)()
-    assert cs.run(target) == 1
+    assert await cs.arun(target) == 1
     with pytest.raises(UnknownParamError):
-        cs.run(target, params={"late": 2})
+        await cs.arun(target, params={"late": 2})
     spec = WorkflowSpec()
     with spec.active():
         cs.Param("late", default=1, type=int)
 
-    async def with_spec() -> object:
-        async with Engine() as engine:
-            return await engine.run(target, params={"late": 2}, spec=spec)
-
-    assert asyncio.run(with_spec()) == 2
+    async with Engine() as engine:
+        value = await engine.run(target, params={"late": 2}, spec=spec)
+    assert value == 2
 
 
 def test_a_key_without_a_route_lists_the_known_ones() -> None:
@@ -434,21 +429,16 @@ def test_a_map_starts_its_items_in_order_and_raises_the_first_failure() -> None:
     assert begun == [0, 1, 2]
 
 
-def test_the_engine_goes_on_after_a_failed_run() -> None:
+async def test_the_engine_goes_on_after_a_failed_run() -> None:
     """A failure leaves nothing behind: the same engine runs the next target."""
     call = Recorder()
 
-    async def runs() -> list[Any]:
-        async with plain_engine(MessageBus()) as engine:
-            results: list[Any] = []
-            for gives in (ValueError("no"), 5, ValueError("no"), 6):
-                target = cs.gather(
-                    call("a", gives).with_constraints(gpu=4), call("b").with_constraints(gpu=4)
-                )
-                results += await asyncio.gather(engine.run(target), return_exceptions=True)
-            return results
-
-    failed, first, again, second = asyncio.run(runs())
+    async with plain_engine(MessageBus()) as engine:
+        results: list[Any] = []
+        for gives in (ValueError("no"), 5, ValueError("no"), 6):
+            target = cs.gather(call("a", gives).with_constraints(gpu=4), call("b").with_constraints(gpu=4))
+            results += await asyncio.gather(engine.run(target), return_exceptions=True)
+        failed, first, again, second = results
     assert isinstance(failed, ValueError)
     assert isinstance(again, ValueError)
     assert (first, second) == ([5, 1], [6, 1])

@@ -38,18 +38,18 @@ def count(left: int, data: dict[str, Any]) -> Any:
     return count(left - 1, record(data["name"] + "x")) if left else data["name"]
 
 
-def test_an_item_is_taken_when_the_value_is_there() -> None:
+async def test_an_item_is_taken_when_the_value_is_there() -> None:
     """Keys, indices, slices and lazy keys give what they give of the value, at any depth."""
-    check_all_ways(lambda: record("a")["name"], "a")
-    check_all_ways(lambda: record("a")["parts"][0], 1)
-    check_all_ways(lambda: record("a")["parts"][1:], [2, 3])
-    check_all_ways(lambda: record("a")[later("name")], "a")
-    check_all_ways(lambda: later(record("a"))["parts"][-1], 3)
-    check_all_ways(lambda: add.map(left=[1, 2], right=[3, 4])[1], 6)
-    check_all_ways(lambda: cs.sequence([pair(), record("b")])["name"], "b")
+    await check_all_ways(lambda: record("a")["name"], "a")
+    await check_all_ways(lambda: record("a")["parts"][0], 1)
+    await check_all_ways(lambda: record("a")["parts"][1:], [2, 3])
+    await check_all_ways(lambda: record("a")[later("name")], "a")
+    await check_all_ways(lambda: later(record("a"))["parts"][-1], 3)
+    await check_all_ways(lambda: add.map(left=[1, 2], right=[3, 4])[1], 6)
+    await check_all_ways(lambda: cs.sequence([pair(), record("b")])["name"], "b")
 
 
-def test_items_are_lazy_results_like_others() -> None:
+async def test_items_are_lazy_results_like_others() -> None:
     """An item goes into arguments, containers, conditions and maps, and one lazy result is called once for all."""
     calls = []
 
@@ -64,25 +64,25 @@ def test_items_are_lazy_results_like_others() -> None:
         right = add(1, 2).run_if(made["no"], otherwise=0)
         return [left, right, later.map(made["items"])]
 
-    cs.run(target())
+    await cs.arun(target())
     assert len(calls) == 1
 
     def plain() -> Any:
         made = record("a")
         return add(made["parts"][0], made["parts"][1])
 
-    check_all_ways(plain, 3)
+    await check_all_ways(plain, 3)
 
 
-def test_unpacked_parts_are_those_of_the_value() -> None:
+async def test_unpacked_parts_are_those_of_the_value() -> None:
     """`a, b = cs.unpack(f(), 2)` works for tuples, lists and other iterables, and calls `f` once."""
 
     def target() -> Any:
         number, text = cs.unpack(pair(), 2)
         return [text, number]
 
-    check_all_ways(target, ["one", 1])
-    assert cs.run(list(cs.unpack(later({"a": 1, "b": 2}), 2))) == ["a", "b"]
+    await check_all_ways(target, ["one", 1])
+    assert await cs.arun(list(cs.unpack(later({"a": 1, "b": 2}), 2))) == ["a", "b"]
 
 
 def test_a_value_with_another_number_of_parts_is_an_error() -> None:
@@ -110,16 +110,16 @@ def test_a_missing_item_fails_as_it_does_in_python() -> None:
     assert "in task 'item' at root" in caught.value.__notes__[0]
 
 
-def test_a_task_may_return_an_item() -> None:
+async def test_a_task_may_return_an_item() -> None:
     """An item as a tail call, and in the rounds of a loop."""
 
     @cs.task
     def tail() -> Any:
         return record("z")["name"]
 
-    assert cs.run(tail()) == "z"
-    assert cs.run([tail(), tail()]) == ["z", "z"]
-    check_all_ways(lambda: count(3, record("a")), "axxx")
+    assert await cs.arun(tail()) == "z"
+    assert await cs.arun([tail(), tail()]) == ["z", "z"]
+    await check_all_ways(lambda: count(3, record("a")), "axxx")
 
 
 def test_a_lazy_result_used_inside_a_task_fails_that_task() -> None:

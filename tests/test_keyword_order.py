@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def test_calls_with_another_order_have_one_structure(first: Any, second: Any) ->
 
 
 @pairs
-def test_they_give_the_same_and_are_built_once(first: Any, second: Any) -> None:
+async def test_they_give_the_same_and_are_built_once(first: Any, second: Any) -> None:
     """By turns on one engine, heard or not, they give the same values and are one structure."""
 
     async def main(bus: MessageBus | None) -> tuple[list[Any], int]:
@@ -75,32 +74,30 @@ def test_they_give_the_same_and_are_built_once(first: Any, second: Any) -> None:
     bus = MessageBus()
     bus.subscribe(Event, lambda event: None)
     for each in (None, bus):
-        found, builds = asyncio.run(main(each))
+        found, builds = await main(each)
         assert all(value == found[0] for value in found)
         assert builds == 1
 
 
-def test_a_loop_may_change_the_order() -> None:
+async def test_a_loop_may_change_the_order() -> None:
     """Rounds whose calls differ in the order of keywords are rounds of one structure."""
-    check_all_ways(lambda: down(left=9, total=0), 45)
+    await check_all_ways(lambda: down(left=9, total=0), 45)
 
 
-def test_a_function_sees_the_order_that_was_written() -> None:
+async def test_a_function_sees_the_order_that_was_written() -> None:
     """`**kwargs` has the order of the very call, in all ways of running and by turns."""
 
     def make(flip: bool) -> Any:
         return names(b=value(1), a=value(2)) if flip else names(a=value(2), b=value(1))
 
-    check_all_ways(lambda: make(True), ["b=1", "a=2"])
-    check_all_ways(lambda: make(False), ["a=2", "b=1"])
+    await check_all_ways(lambda: make(True), ["b=1", "a=2"])
+    await check_all_ways(lambda: make(False), ["a=2", "b=1"])
 
-    async def main() -> list[Any]:
-        async with Engine() as engine:
-            return [await engine.run(make(turn % 2 == 0)) for turn in range(2 * TIMES)]
-
-    assert asyncio.run(main()) == [["b=1", "a=2"], ["a=2", "b=1"]] * TIMES
+    async with Engine() as engine:
+        found = [await engine.run(make(turn % 2 == 0)) for turn in range(2 * TIMES)]
+    assert found == [["b=1", "a=2"], ["a=2", "b=1"]] * TIMES
     mapped = [names.map(b=[1], a=[2]), names.map(a=[2], b=[1])] * TIMES
-    assert [cs.run(each) for each in mapped] == [[["b=1", "a=2"]], [["a=2", "b=1"]]] * TIMES
+    assert [await cs.arun(each) for each in mapped] == [[["b=1", "a=2"]], [["a=2", "b=1"]]] * TIMES
 
 
 @pairs

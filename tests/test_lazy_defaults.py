@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -39,21 +38,21 @@ def loop(left: int, step: Any = cs.Param("a", 1), total: int = 0) -> Any:
     return loop(left - 1, total=total + step) if left else total
 
 
-def test_an_input_as_a_default_is_an_input_like_any_other() -> None:
+async def test_an_input_as_a_default_is_an_input_like_any_other() -> None:
     """A call that leaves the parameter out reads the input; one that gives it does not."""
-    check_all_ways(read, 1)
-    check_all_ways(read, 7, params={"a": 7})
-    check_all_ways(lambda: read(3), 3)
-    check_all_ways(lambda: read(x=times(1)), 10)
-    check_all_ways(lambda: [read(), read(2), later(y=0)], [5, 2, [5, 0]], params={"a": 5})
-    check_all_ways(lambda: loop(3), 6, params={"a": 2})
+    await check_all_ways(read, 1)
+    await check_all_ways(read, 7, params={"a": 7})
+    await check_all_ways(lambda: read(3), 3)
+    await check_all_ways(lambda: read(x=times(1)), 10)
+    await check_all_ways(lambda: [read(), read(2), later(y=0)], [5, 2, [5, 0]], params={"a": 5})
+    await check_all_ways(lambda: loop(3), 6, params={"a": 2})
     with pytest.raises(UnknownParamError):
-        cs.run(read(3), params={"a": 1})
+        await cs.arun(read(3), params={"a": 1})
     with pytest.raises(InputError):
-        cs.run(read(), params={"a": "text"})
+        await cs.arun(read(), params={"a": "text"})
 
 
-def test_any_lazy_result_may_be_a_default() -> None:
+async def test_any_lazy_result_may_be_a_default() -> None:
     """A task's result, a router or a container with lazy results inside, however the parameter is given."""
 
     @cs.task
@@ -68,14 +67,14 @@ def test_any_lazy_result_may_be_a_default() -> None:
         return [first, second, third, rest, fourth]
 
     second, third = [10, {"k": 20}], "ten"
-    check_all_ways(lambda: many(0), [0, second, third, (), 30])
-    check_all_ways(lambda: many(0, 1, 2, 3), [0, 1, 2, (3,), 30])
-    check_all_ways(lambda: many(0, third=5, fourth=6), [0, second, 5, (), 6])
-    check_all_ways(lambda: many.partial(0)(fourth=1), [0, second, third, (), 1])
-    check_all_ways(lambda: many.partial(0).map(third=[1, 2])[1], [0, second, 2, (), 30])
+    await check_all_ways(lambda: many(0), [0, second, third, (), 30])
+    await check_all_ways(lambda: many(0, 1, 2, 3), [0, 1, 2, (3,), 30])
+    await check_all_ways(lambda: many(0, third=5, fourth=6), [0, second, 5, (), 6])
+    await check_all_ways(lambda: many.partial(0)(fourth=1), [0, second, third, (), 1])
+    await check_all_ways(lambda: many.partial(0).map(third=[1, 2])[1], [0, second, 2, (), 30])
 
 
-def test_a_wrapper_hands_the_defaults_on() -> None:
+async def test_a_wrapper_hands_the_defaults_on() -> None:
     """A wrapper that takes any keyword is called with the lazy defaults of what it wraps."""
 
     def plain(first: Any, second: Any = times(2), *, third: Any = cs.Param("a", 1)) -> Any:
@@ -86,10 +85,10 @@ def test_a_wrapper_hands_the_defaults_on() -> None:
         return plain(*args, **kwargs)
 
     task, partial = cs.task(wrapper), cs.task(functools.partial(plain, 0))
-    check_all_ways(lambda: task(0), [0, 20, 1])
-    check_all_ways(lambda: task(0, 5), [0, 5, 1])
-    check_all_ways(lambda: task(0, third=times(1)), [0, 20, 10])
-    check_all_ways(lambda: partial(), [0, 20, 1])
+    await check_all_ways(lambda: task(0), [0, 20, 1])
+    await check_all_ways(lambda: task(0, 5), [0, 5, 1])
+    await check_all_ways(lambda: task(0, third=times(1)), [0, 20, 10])
+    await check_all_ways(lambda: partial(), [0, 20, 1])
 
 
 def test_a_default_is_computed_once_for_all_calls() -> None:
@@ -215,18 +214,16 @@ def test_the_inputs_of_resources_are_part_of_a_recorded_run(tmp_path: Path) -> N
     assert run(token="another") == "x t me 1"
 
 
-def test_an_override_of_a_resource_has_its_own_inputs() -> None:
+async def test_an_override_of_a_resource_has_its_own_inputs() -> None:
     """A provider that takes another's place reads the inputs that it declares itself."""
 
     @cs.resource(name="folder")
     def other(path: Any = cs.Param("other", "elsewhere")) -> Iterator[str]:
         yield path
 
-    async def main() -> list[str]:
-        async with Engine() as engine:
-            engine.register(folder)
-            first = await engine.run(where())
-            engine.override_resource_provider("folder", other)
-            return [first, await engine.run(where(), params={"other": "o"})]
-
-    assert asyncio.run(main()) == ["here", "o"]
+    async with Engine() as engine:
+        engine.register(folder)
+        first = await engine.run(where())
+        engine.override_resource_provider("folder", other)
+        value = [first, await engine.run(where(), params={"other": "o"})]
+    assert value == ["here", "o"]

@@ -30,33 +30,25 @@ async def value_of(side: Side, salt: int) -> object:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=list(BY_NAME))
-def test_workload_gives_its_answer_on_cascade(workload: Workload) -> None:
+async def test_workload_gives_its_answer_on_cascade(workload: Workload) -> None:
     """From cold and again, at every size and with other literals, Cascade gives the workload's answer."""
-
-    async def check() -> None:
-        for size in SIZES:
-            contestants = Contestants(workload, size)
-            for side in (contestants.cold(), contestants.again(), contestants.again(listening=True)):
-                for salt in (0, 5):
-                    contestants.check(await value_of(side, salt), salt)
-
-    asyncio.run(check())
+    for size in SIZES:
+        contestants = Contestants(workload, size)
+        for side in (contestants.cold(), contestants.again(), contestants.again(listening=True)):
+            for salt in (0, 5):
+                contestants.check(await value_of(side, salt), salt)
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=list(BY_NAME))
-def test_limit_gives_the_same_answer(workload: Workload) -> None:
+async def test_limit_gives_the_same_answer(workload: Workload) -> None:
     """The limit of a workload computes what the workload does."""
-
-    async def check() -> None:
-        for size in SIZES:
-            contestants = Contestants(workload, size)
-            for salt in (0, 5):
-                contestants.check(await value_of(contestants.limit(), salt), salt)
-
-    asyncio.run(check())
+    for size in SIZES:
+        contestants = Contestants(workload, size)
+        for salt in (0, 5):
+            contestants.check(await value_of(contestants.limit(), salt), salt)
 
 
-def test_wrong_answer_stops_a_measurement() -> None:
+async def test_wrong_answer_stops_a_measurement() -> None:
     """A side that is quick and wrong gives no figure."""
 
     def wrong(salt: int) -> Run:
@@ -64,13 +56,13 @@ def test_wrong_answer_stops_a_measurement() -> None:
 
     watch = Stopwatch(Contestants(BY_NAME["chain"], 3))
     with pytest.raises(WrongAnswerError, match="chain of size 3"):
-        asyncio.run(watch.time(wrong))
+        await watch.time(wrong)
     assert gc.isenabled()
 
 
-def test_both_sides_are_measured_by_turns() -> None:
+async def test_both_sides_are_measured_by_turns() -> None:
     """A measurement has as many repeats of the one side as of the other, and a ratio above 0."""
-    timing = asyncio.run(against_limit(BY_NAME["chain"], Start.AGAIN, 3, 0.0))
+    timing = await against_limit(BY_NAME["chain"], Start.AGAIN, 3, 0.0)
     assert len(timing.limit) == len(timing.ours) >= 5
     assert timing.units == 3
     assert timing.ratio > 0
@@ -112,9 +104,9 @@ def test_graph_has_a_weight(shape: str) -> None:
     assert foot.total > foot.lazies > 0
 
 
-def test_loop_growth_is_told_in_bytes() -> None:
+async def test_loop_growth_is_told_in_bytes() -> None:
     """The growth of a loop counts from its first rounds on; a short one does not grow by a MiB."""
-    assert asyncio.run(loop_growth(20_000)) < 2**20
+    assert await loop_growth(20_000) < 2**20
 
 
 def test_making_lazy_results_is_timed() -> None:
@@ -124,7 +116,7 @@ def test_making_lazy_results_is_timed() -> None:
     assert all(timing.ours_us > 0 for timing in timings.values())
 
 
-def test_what_is_durable_is_measured(tmp_path: Path) -> None:
+async def test_what_is_durable_is_measured(tmp_path: Path) -> None:
     """Rounds, fan-outs and cache hits have times of both sides, by turns; what survives loss of power has a target."""
 
     async def measured() -> dict[tuple[str, str], float | None]:
@@ -135,18 +127,18 @@ def test_what_is_durable_is_measured(tmp_path: Path) -> None:
             found[each.name, each.start] = each.target
         return found
 
-    found = asyncio.run(measured())
+    found = await measured()
     assert found["durable round, sync", "again"] == 1.5
     assert found["durable fan_out, sync", "cold"] == found["durable fan_out, sync", "again"] == 1.5
     assert found["durable fan_out, async", "cold"] is None
     assert found["cache hit", "again"] == 3
 
 
-def test_the_bare_side_writes_the_bytes_of_the_run(tmp_path: Path) -> None:
+async def test_the_bare_side_writes_the_bytes_of_the_run(tmp_path: Path) -> None:
     """What a durable run leaves in its file is what the bare connection leaves in its own, but for ids and times."""
     contestants, noted = Contestants(BY_NAME["fan_out"], 70), list[Changes]()
     run = durable_fan_out(contestants, Start.AGAIN, noting(tmp_path / "runs.db", Durability.ASYNC, noted))
-    contestants.check(asyncio.run(value_of(run, 3)), 3)
+    contestants.check(await value_of(run, 3), 3)
     bare = BareRuns.open(tmp_path / "bare.db", Durability.ASYNC)
     bare.write_all([bare.statements(noted)])
     bare.connection.close()
@@ -165,11 +157,11 @@ def stored(path: Path) -> list[object]:
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (8, 11)])
-def test_life_is_what_its_rules_say(height: int, width: int) -> None:
+async def test_life_is_what_its_rules_say(height: int, width: int) -> None:
     """Cells that know only their neighbours make the generations that a direct computation makes."""
     first = life.random_grid(height, width, seed=3)
     seen: list[life.Grid] = []
-    last = asyncio.run(life.run_life(first, 25, lambda generation, grid: seen.append(grid)))
+    last = await life.run_life(first, 25, lambda generation, grid: seen.append(grid))
     expected = [first]
     for _ in range(25):
         expected.append(life.next_grid(expected[-1]))
@@ -177,7 +169,7 @@ def test_life_is_what_its_rules_say(height: int, width: int) -> None:
     assert last == expected[-1]
 
 
-def test_glider_glides() -> None:
+async def test_glider_glides() -> None:
     """After four generations a glider is itself again, one row and one column on."""
     cells = {(0, 1), (1, 2), (2, 0), (2, 1), (2, 2)}
 
@@ -185,51 +177,47 @@ def test_glider_glides() -> None:
         alive = {((row + shift) % 6, (column + shift) % 6) for row, column in cells}
         return tuple(tuple((row, column) in alive for column in range(6)) for row in range(6))
 
-    assert asyncio.run(life.run_life(grid(0), 4)) == grid(1)
-    assert asyncio.run(life.run_life(grid(0), 24)) == grid(0)
+    assert await life.run_life(grid(0), 4) == grid(1)
+    assert await life.run_life(grid(0), 24) == grid(0)
 
 
-def test_wrong_generation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_generation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the cells to go another way than the rules, the run would fail at that generation."""
     monkeypatch.setattr(life, "next_grid", lambda grid: grid)
     with pytest.raises(life.GenerationError, match="generation 1"):
-        asyncio.run(life.run_life(life.random_grid(6, 6, seed=1), 5))
+        await life.run_life(life.random_grid(6, 6, seed=1), 5)
 
 
-def test_endless_life_ends_when_it_is_cancelled() -> None:
+async def test_endless_life_ends_when_it_is_cancelled() -> None:
     """Cells without a last generation go on until their run is cancelled, and hold two generations at most."""
+    reached = asyncio.Event()
+    generations: list[int] = []
 
-    async def live_for_a_while() -> int:
-        reached = asyncio.Event()
-        generations: list[int] = []
+    def note(generation: int, grid: life.Grid) -> None:
+        generations.append(generation)
+        if generation == 30:
+            reached.set()
 
-        def note(generation: int, grid: life.Grid) -> None:
-            generations.append(generation)
-            if generation == 30:
-                reached.set()
-
-        run = asyncio.create_task(life.run_life(life.random_grid(5, 5), None, note))
-        await reached.wait()
-        run.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await run
-        return generations[-1]
-
-    assert asyncio.run(live_for_a_while()) >= 30
+    run = asyncio.create_task(life.run_life(life.random_grid(5, 5), None, note))
+    await reached.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert generations[-1] >= 30
 
 
-def test_fireflies_fall_into_step() -> None:
+async def test_fireflies_fall_into_step() -> None:
     """Coupled strongly the order parameter grows from near nothing to nearly 1, as computed directly."""
     swarm = fireflies.Swarm(size=40, coupling=3.0)
-    order = asyncio.run(fireflies.run_fireflies(swarm, 120))
+    order = await fireflies.run_fireflies(swarm, 120)
     assert order == fireflies.direct_order(swarm, 120)
     assert order[0] < 0.4
     assert order[-1] > 0.9
 
 
-def test_fireflies_that_do_not_heed_the_light_stay_out_of_step() -> None:
+async def test_fireflies_that_do_not_heed_the_light_stay_out_of_step() -> None:
     """Without coupling no order comes about."""
-    order = asyncio.run(fireflies.run_fireflies(fireflies.Swarm(size=40, coupling=0.0), 120))
+    order = await fireflies.run_fireflies(fireflies.Swarm(size=40, coupling=0.0), 120)
     assert max(order) < 0.6
 
 
@@ -242,7 +230,7 @@ def test_the_check_reads_the_ratios_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "code"), [(1.0, 0), (1e-6, 1)])
-def test_the_check_tells_what_is_worse(
+async def test_the_check_tells_what_is_worse(
     ratio: float,
     code: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -253,12 +241,12 @@ def test_the_check_tells_what_is_worse(
     page = tmp_path / "README.md"
     page.write_text(f"| lazy_result |  | 20 | us | 1 | 1 | {1000 * ratio} | 1 | 1.5 x |\n")
     monkeypatch.setattr(check, "README", page)
-    assert asyncio.run(check.main(["lazy_result", "--seconds", "0.02"])) == code
+    assert await check.main(["lazy_result", "--seconds", "0.02"]) == code
     assert ("WORSE" in capsys.readouterr().out) == bool(code)
 
 
-def test_the_search_of_what_a_task_returns_is_measured() -> None:
+async def test_the_search_of_what_a_task_returns_is_measured() -> None:
     """The row of returned numbers runs with and without a quotation, and both give the very list."""
-    timing = asyncio.run(returned_numbers(1000, 0.01))
+    timing = await returned_numbers(1000, 0.01)
     assert timing.quoted_ns > 0
     assert timing.searched_ns > 0

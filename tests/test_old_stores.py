@@ -199,6 +199,7 @@ CACHED = ["cached", "cached", "cached_for_long"]
 
 def test_old_cached_values_miss(old_cache: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What the version before has cached is computed anew, once; `why` names that version, and no change of code."""
+    # The command begins an event loop, so the test runs in none.
     target = "stores_of_0_1.workflow:caching"
     assert cascade("why", target, "--cache", old_cache) == 0
     told = " ".join(capsys.readouterr().out.split())
@@ -212,41 +213,32 @@ def test_old_cached_values_miss(old_cache: str, capsys: pytest.CaptureFixture[st
     assert (told.count("hit: "), told.count("miss")) == (len(CACHED), 0)
 
 
-def test_old_cached_values_miss_whatever_their_keys(old_cache: str) -> None:
+async def test_old_cached_values_miss_whatever_their_keys(old_cache: str) -> None:
     """An entry of the version before is no hit for a policy of one's own either, whose keys are the same as then."""
-
-    async def main() -> None:
-        backend = cache_from_url(old_cache)
-        old = [
-            entry for name in set(CACHED) for entry in await backend.entries(f"stores_of_0_1.workflow.{name}")
-        ]
-        assert [entry.rules for entry in old] == [1] * len(CACHED)
-        for entry in old:
-            assert await backend.get(entry.key) is None
-            await backend.put(entry.key, "new", None)
-            assert await backend.get(entry.key) == Hit("new")
-        await backend.close()
-
-    asyncio.run(main())
+    backend = cache_from_url(old_cache)
+    old = [entry for name in set(CACHED) for entry in await backend.entries(f"stores_of_0_1.workflow.{name}")]
+    assert [entry.rules for entry in old] == [1] * len(CACHED)
+    for entry in old:
+        assert await backend.get(entry.key) is None
+        await backend.put(entry.key, "new", None)
+        assert await backend.get(entry.key) == Hit("new")
+    await backend.close()
 
 
-def test_looking_leaves_an_old_cache_as_it_is(tmp_path: Path) -> None:
+async def test_looking_leaves_an_old_cache_as_it_is(tmp_path: Path) -> None:
     """A cache file of the version before that is only looked at stays what it is, until the first put."""
     path = Path(shutil.copy(OLD / "cache.db", tmp_path / "cache.db"))
     before = path.read_bytes()
 
-    async def main() -> None:
-        backend = SqliteCacheBackend(path, create=False)
-        task = "stores_of_0_1.workflow.cached"
-        (first, *_) = await backend.entries(task)
-        assert await backend.get(first.key) is None
-        assert await asyncio.to_thread(path.read_bytes) == before
-        await backend.put(first.key, 5, None)
-        assert await backend.get(first.key) == Hit(5)
-        assert [entry.rules for entry in await backend.entries(task)] == [2, 1]
-        await backend.close()
-
-    asyncio.run(main())
+    backend = SqliteCacheBackend(path, create=False)
+    task = "stores_of_0_1.workflow.cached"
+    (first, *_) = await backend.entries(task)
+    assert await backend.get(first.key) is None
+    assert await asyncio.to_thread(path.read_bytes) == before
+    await backend.put(first.key, 5, None)
+    assert await backend.get(first.key) == Hit(5)
+    assert [entry.rules for entry in await backend.entries(task)] == [2, 1]
+    await backend.close()
 
 
 def test_a_file_is_brought_up_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

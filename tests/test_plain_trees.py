@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_trees import PlainTree, World, at_hand, changed, plain_trees
+from plain_trees import PlainTree, World, at_hand, changed, plain_trees, still_clock
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
@@ -47,11 +47,14 @@ async def run(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
 
 
 def run_all(tree: PlainTree, engine: Engine, trouble: str, at: int) -> list[Seen]:
+    """Run a tree with each salt, in a loop of their own: Hypothesis calls no coroutine inside a test."""
+
     async def main() -> list[Seen]:
         async with engine:
             return [await run(engine, tree, salt, World(trouble, at)) for salt in SALTS]
 
-    return asyncio.run(main())
+    with still_clock():
+        return asyncio.run(main())
 
 
 def heard() -> Engine:
@@ -78,33 +81,26 @@ def test_values_errors_and_order_are_those_of_the_general_way(make_engine: Any, 
 
 @QUICK
 @given(plain_trees())
-def test_a_structure_is_built_once(tree: PlainTree) -> None:
+async def test_a_structure_is_built_once(tree: PlainTree) -> None:
     """Trees of one structure are told from no other, whichever way they are matched."""
-
-    async def main() -> None:
-        async with Engine() as engine:
-            for salt in SALTS:
-                await run(engine, tree, salt, World())
-            stats = engine.stats()
-            assert (stats.builds, stats.hits) == (1, len(SALTS) - 1)
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        for salt in SALTS:
+            await run(engine, tree, salt, World())
+        stats = engine.stats()
+        assert (stats.builds, stats.hits) == (1, len(SALTS) - 1)
 
 
 @QUICK
 @given(plain_trees(), st.data())
-def test_trees_that_differ_in_one_call_are_told_apart(tree: PlainTree, data: st.DataObject) -> None:
+async def test_trees_that_differ_in_one_call_are_told_apart(tree: PlainTree, data: st.DataObject) -> None:
     """On an engine that has learned one tree, one that differs in a task, an argument or what is shared is itself."""
     others = [changed(tree, data.draw(st.randoms(use_true_random=False))) for _ in range(6)]
 
-    async def main() -> None:
-        async with Engine() as engine:
-            for salt in SALTS:
-                await run(engine, tree, salt, World())
-            for each in (*others, tree, *others):
-                assert (await run(engine, each, 3, World()))[1] == each.value(3)
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        for salt in SALTS:
+            await run(engine, tree, salt, World())
+        for each in (*others, tree, *others):
+            assert (await run(engine, each, 3, World()))[1] == each.value(3)
 
 
 def described(graph: Graph) -> list[object]:
@@ -124,7 +120,7 @@ def test_a_plain_tree_has_the_graph_that_it_has_with_a_policy(tree: PlainTree) -
     assert structure_digest(plain) == structure_digest(tree.build(5)) != structure_digest(other)
 
 
-def test_a_wrong_call_in_a_known_structure_fails_before_anything_runs() -> None:
+async def test_a_wrong_call_in_a_known_structure_fails_before_anything_runs() -> None:
     """However often a large structure has come, a call that does not fit its signature is told before the first one."""
     made: list[int] = []
 
@@ -137,20 +133,17 @@ def test_a_wrong_call_in_a_known_structure_fails_before_anything_runs() -> None:
     def count(values: list[int]) -> int:
         return len(values)
 
-    async def main() -> None:
-        async with Engine() as engine:
-            for _ in range(4):
-                assert await engine.run(count([note(value) for value in range(100)])) == 100
-            made.clear()
-            for wrong in (note(1, 2), note(), note(1, other=2)):
-                with pytest.raises(CallError):
-                    await engine.run(count([note(0), wrong, *(note(value) for value in range(98))]))
-            assert not made
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        for _ in range(4):
+            assert await engine.run(count([note(value) for value in range(100)])) == 100
+        made.clear()
+        for wrong in (note(1, 2), note(), note(1, other=2)):
+            with pytest.raises(CallError):
+                await engine.run(count([note(0), wrong, *(note(value) for value in range(98))]))
+        assert not made
 
 
-def test_a_large_tree_gives_the_event_loop_its_turns() -> None:
+async def test_a_large_tree_gives_the_event_loop_its_turns() -> None:
     """Between the calls of a large tree, the first time and later, others have their turns."""
     turns: list[int] = []
 
@@ -159,16 +152,13 @@ def test_a_large_tree_gives_the_event_loop_its_turns() -> None:
             turns.append(len(turns))
             await asyncio.sleep(0)
 
-    async def main() -> None:
-        ticking = asyncio.create_task(tick())
-        async with Engine() as engine:
-            for salt in SALTS:
-                before = len(turns)
-                await engine.run(slow_total([slow(value + salt) for value in range(200)]))
-                assert len(turns) - before > 4
-        ticking.cancel()
-
-    asyncio.run(main())
+    ticking = asyncio.create_task(tick())
+    async with Engine() as engine:
+        for salt in SALTS:
+            before = len(turns)
+            await engine.run(slow_total([slow(value + salt) for value in range(200)]))
+            assert len(turns) - before > 4
+    ticking.cancel()
 
 
 @cs.task

@@ -64,18 +64,18 @@ def places(path: Path) -> int:
 
 @pytest.mark.parametrize("durability", ["sync", "async"])
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 300])
-def test_every_value_is_recorded(tmp_path: Path, durability: str, size: int) -> None:
+async def test_every_value_is_recorded(tmp_path: Path, durability: str, size: int) -> None:
     """Each call is made once, in the plan's order, its value is in the store, and a second run reads them all."""
     path = tmp_path / "runs.db"
     target = total([noted(value) for value in range(size)])
-    assert asyncio.run(engine_at(path, durability).run(target, run_id="a")) == sum(range(size))
+    assert await engine_at(path, durability).run(target, run_id="a") == sum(range(size))
     assert list(range(size)) == CALLS
     assert places(path) == size + 1
-    assert asyncio.run(engine_at(path, durability).run(target, run_id="a")) == sum(range(size))
+    assert await engine_at(path, durability).run(target, run_id="a") == sum(range(size))
     assert len(CALLS) == size
 
 
-def test_a_level_waits_for_the_commit_of_the_one_below(tmp_path: Path) -> None:
+async def test_a_level_waits_for_the_commit_of_the_one_below(tmp_path: Path) -> None:
     """When a call begins, the values that it depends on are in the file."""
     path = tmp_path / "runs.db"
     seen: list[int] = []
@@ -86,48 +86,48 @@ def test_a_level_waits_for_the_commit_of_the_one_below(tmp_path: Path) -> None:
         return sum(values)
 
     target = look([look([noted(1), noted(2)]), look([noted(3)])])
-    assert asyncio.run(engine_at(path).run(target)) == 6
+    assert await engine_at(path).run(target) == 6
     assert seen[:2] == [3, 3]
     assert seen[2] == 5
 
 
-def test_a_failure_leaves_what_was_recorded(tmp_path: Path) -> None:
+async def test_a_failure_leaves_what_was_recorded(tmp_path: Path) -> None:
     """A call that fails ends the run with its error and a note; what came before it is not made again."""
     path = tmp_path / "runs.db"
     target = total([noted(1), noted(2), failing(3), noted(4)])
     for _ in range(2):
         with pytest.raises(ValueError, match="3") as caught:
-            asyncio.run(engine_at(path).run(target, run_id="a"))
+            await engine_at(path).run(target, run_id="a")
         assert any("task 'failing' at root.args.0[2]" in note for note in caught.value.__notes__)
     assert CALLS == [1, 2]
 
 
-def test_what_does_not_depend_on_a_failure_is_finished(tmp_path: Path) -> None:
+async def test_what_does_not_depend_on_a_failure_is_finished(tmp_path: Path) -> None:
     """With `on_failure="finish"` all other calls are made, and recorded."""
     path = tmp_path / "runs.db"
     target = total([noted(1), failing(2), noted(3), later(4)])
     with pytest.raises(ExceptionGroup, match="1 failed"):
-        asyncio.run(engine_at(path).run(target, run_id="a", on_failure="finish"))
+        await engine_at(path).run(target, run_id="a", on_failure="finish")
     assert sorted(map(int, map(str, CALLS))) == [1, 3, 4, 4]
 
 
-def test_a_call_that_returns_a_tree_goes_on_in_its_place(tmp_path: Path) -> None:
+async def test_a_call_that_returns_a_tree_goes_on_in_its_place(tmp_path: Path) -> None:
     """Trees that plain calls return are run, recorded, and read again."""
     path = tmp_path / "runs.db"
     target = total([noted(1), later(2), noted(3), later(4)])
     for _ in range(2):
-        assert asyncio.run(engine_at(path).run(target, run_id="a")) == 16
+        assert await engine_at(path).run(target, run_id="a") == 16
         assert sorted(map(int, map(str, CALLS))) == [1, 2, 2, 3, 4, 4]
 
 
-def test_a_value_that_can_not_be_kept_fails_its_call(tmp_path: Path) -> None:
+async def test_a_value_that_can_not_be_kept_fails_its_call(tmp_path: Path) -> None:
     """The error names the type, and its note the task and the place."""
     with pytest.raises(CodecError, match="lock") as caught:
-        asyncio.run(engine_at(tmp_path / "runs.db").run(total([noted(1), strange(2)])))
+        await engine_at(tmp_path / "runs.db").run(total([noted(1), strange(2)]))
     assert any("task 'strange' at root.args.0[1]" in note for note in caught.value.__notes__)
 
 
-def test_who_begins_to_listen_hears_what_follows(tmp_path: Path) -> None:
+async def test_who_begins_to_listen_hears_what_follows(tmp_path: Path) -> None:
     """A listener that comes during a run hears of the calls from the next turn on."""
     engine = engine_at(tmp_path / "runs.db")
     heard: list[Event] = []
@@ -137,11 +137,11 @@ def test_who_begins_to_listen_hears_what_follows(tmp_path: Path) -> None:
         engine.bus.subscribe(TaskExecutionFinished, heard.append)
         return value
 
-    assert asyncio.run(engine.run(total([listen(1), noted(2)]))) == 3
+    assert await engine.run(total([listen(1), noted(2)])) == 3
     assert "total" in {each.task_name for each in heard if isinstance(each, TaskExecutionFinished)}
 
 
-def test_a_short_batch_waits_for_another_writer(tmp_path: Path) -> None:
+async def test_a_short_batch_waits_for_another_writer(tmp_path: Path) -> None:
     """Where another connection writes to the file, a batch waits for it, and the event loop does not."""
     path = tmp_path / "runs.db"
     other = sqlite3.connect(path, isolation_level=None)
@@ -151,16 +151,13 @@ def test_a_short_batch_waits_for_another_writer(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         return value
 
-    async def check() -> None:
-        running = asyncio.create_task(engine_at(path).run(total([noted(1), lock(2)])))
-        while not other.in_transaction:  # noqa: ASYNC110 - set in another thread, by the call itself
-            await asyncio.sleep(0)
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert not running.done()
-        other.execute("COMMIT")
-        assert await running == 3
-
-    asyncio.run(check())
+    running = asyncio.create_task(engine_at(path).run(total([noted(1), lock(2)])))
+    while not other.in_transaction:  # noqa: ASYNC110 - set in another thread, by the call itself
+        await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not running.done()
+    other.execute("COMMIT")
+    assert await running == 3
     other.close()
     assert places(path) == 3

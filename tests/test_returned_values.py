@@ -62,19 +62,19 @@ def many_routed() -> Any:
     return {"k": [routed("lazy"), cs.Router(keep("b"), {"a": 1, "b": 2})]}
 
 
-def test_lazy_results_inside_a_returned_container_are_run() -> None:
+async def test_lazy_results_inside_a_returned_container_are_run() -> None:
     """Lists, tuples and dicts are searched at any depth, wherever the task stands."""
     expected = [1, {"a": (2, [3])}, 1]
-    check_all_ways(lambda: box(1), expected)
-    check_all_ways(lambda: look(box(1)), repr(expected))
-    check_all_ways(lambda: [box(1), keep(box(1))], [expected, expected])
-    check_all_ways(lambda: box.map([1, 1]), [expected, expected])
-    check_all_ways(lambda: late_box(1), {"x": 1, "y": [expected]})
-    check_all_ways(lambda: keep([late_box(1), late_box(1)]), [{"x": 1, "y": [expected]}] * 2)
-    check_all_ways(lambda: late_box.map(number=[1]), [{"x": 1, "y": [expected]}])
-    check_all_ways(lambda: nested(4), [[[["end"]]]])
-    check_all_ways(lambda: grow(3, []), [3, 2, 1])
-    check_all_ways(lambda: look(grow(3, [])), "[3, 2, 1]")
+    await check_all_ways(lambda: box(1), expected)
+    await check_all_ways(lambda: look(box(1)), repr(expected))
+    await check_all_ways(lambda: [box(1), keep(box(1))], [expected, expected])
+    await check_all_ways(lambda: box.map([1, 1]), [expected, expected])
+    await check_all_ways(lambda: late_box(1), {"x": 1, "y": [expected]})
+    await check_all_ways(lambda: keep([late_box(1), late_box(1)]), [{"x": 1, "y": [expected]}] * 2)
+    await check_all_ways(lambda: late_box.map(number=[1]), [{"x": 1, "y": [expected]}])
+    await check_all_ways(lambda: nested(4), [[[["end"]]]])
+    await check_all_ways(lambda: grow(3, []), [3, 2, 1])
+    await check_all_ways(lambda: look(grow(3, [])), "[3, 2, 1]")
 
 
 def test_a_lazy_result_inside_returned_containers_runs_once() -> None:
@@ -96,7 +96,7 @@ def test_a_lazy_result_inside_returned_containers_runs_once() -> None:
     assert calls == [1, 1]
 
 
-def test_a_container_without_lazy_results_is_the_same_object() -> None:
+async def test_a_container_without_lazy_results_is_the_same_object() -> None:
     """What a task returns is handed on as it is, also where it is large, shared or holds itself."""
     circle: list[Any] = [1]
     circle.append(circle)
@@ -115,10 +115,10 @@ def test_a_container_without_lazy_results_is_the_same_object() -> None:
                 return [await engine.run(target()) for _ in range(4)]
 
         for make in (partial(give, 0), partial(keep, give(0))):
-            assert all(got is value for got in asyncio.run(main(make)))
+            assert all(got is value for got in await main(make))
 
 
-def test_what_is_quoted_is_not_searched() -> None:
+async def test_what_is_quoted_is_not_searched() -> None:
     """`return cs.quote(value)` hands on the very object, with the lazy results inside it as they are."""
     inside = [keep(1)]
 
@@ -139,14 +139,14 @@ def test_what_is_quoted_is_not_searched() -> None:
             return [await engine.run(make()) for _ in range(5)]
 
     for make in (quoted, late_quoted):
-        assert all(value is inside for value in asyncio.run(main(make)))
-        assert all(value[0] is inside for value in asyncio.run(main(lambda make=make: [make(), 1])))
-    assert all(value[0] is inside and value[1] == 2 for value in asyncio.run(main(partly)))
+        assert all(value is inside for value in await main(make))
+        assert all(value[0] is inside for value in await main(lambda make=make: [make(), 1]))
+    assert all(value[0] is inside and value[1] == 2 for value in await main(partly))
     with pytest.raises(SpecError, match="a lazy result stands for itself"):
         cs.quote(keep(1))
 
 
-def test_quoted_arguments_are_handed_on_as_they_are() -> None:
+async def test_quoted_arguments_are_handed_on_as_they_are() -> None:
     """`cs.quote(value)` in an argument, at any depth and in maps, gives the task the very object."""
     got: list[Any] = []
 
@@ -155,27 +155,24 @@ def test_quoted_arguments_are_handed_on_as_they_are() -> None:
         got.append(value)
         return len(got) * 0
 
-    async def main() -> None:
-        async with Engine() as engine:
-            for _ in range(5):
-                await engine.run(take(cs.quote(BIG)))
-                await engine.run(take(value=cs.quote(BIG), rest=keep(1)))
-
-    asyncio.run(main())
+    async with Engine() as engine:
+        for _ in range(5):
+            await engine.run(take(cs.quote(BIG)))
+            await engine.run(take(value=cs.quote(BIG), rest=keep(1)))
     assert all(value is BIG for value in got)
     assert len(got) == 10
-    check_all_ways(lambda: keep([1, {"k": cs.quote((1, [2]))}, keep(3)]), [1, {"k": (1, [2])}, 3])
-    check_all_ways(lambda: look.map(cs.quote([[1], (2,)])), ["[1]", "(2,)"])
-    check_all_ways(lambda: look.map(value=cs.quote([[1], (2,)])), ["[1]", "(2,)"])
-    check_all_ways(lambda: keep(1).run_if(keep(0), otherwise=cs.quote([2])), [2])
-    check_all_ways(lambda: cs.Router(keep("a"), {"a": cs.quote([1]), "b": 2}), [1])
+    await check_all_ways(lambda: keep([1, {"k": cs.quote((1, [2]))}, keep(3)]), [1, {"k": (1, [2])}, 3])
+    await check_all_ways(lambda: look.map(cs.quote([[1], (2,)])), ["[1]", "(2,)"])
+    await check_all_ways(lambda: look.map(value=cs.quote([[1], (2,)])), ["[1]", "(2,)"])
+    await check_all_ways(lambda: keep(1).run_if(keep(0), otherwise=cs.quote([2])), [2])
+    await check_all_ways(lambda: cs.Router(keep("a"), {"a": cs.quote([1]), "b": 2}), [1])
     lazy = keep(1)
-    assert cs.run(look(cs.quote([lazy]))) == repr([lazy])
+    assert await cs.arun(look(cs.quote([lazy]))) == repr([lazy])
 
 
-def test_a_recorded_run_keeps_what_is_quoted_as_data() -> None:
+async def test_a_recorded_run_keeps_what_is_quoted_as_data() -> None:
     """A returned call with a quoted argument is recorded with its data."""
-    check_all_ways(lambda: passing(2), [1, [2]])
+    await check_all_ways(lambda: passing(2), [1, [2]])
 
 
 @cs.task
@@ -206,13 +203,13 @@ def test_a_lazy_result_that_cannot_stand_there_fails_the_task() -> None:
             assert any(f"in task '{task.name}'" in note for note in caught.value.__notes__)
 
 
-def test_a_returned_router_is_run_in_the_place_of_its_task() -> None:
+async def test_a_returned_router_is_run_in_the_place_of_its_task() -> None:
     """A router as a tail call, inside a returned container, and from the factory of a map."""
     for key, value in (("lazy", 1), ("late", 2), ("plain", 3), ("container", [4])):
-        check_all_ways(partial(routed, key), value)
-        check_all_ways(partial(cs.gather, routed(key), keep(routed(key))), [value, value])
-    check_all_ways(many_routed, {"k": [1, 2]})
-    check_all_ways(lambda: cs.map(choosing, x=[0, 1]), ["even", "odd"])
+        await check_all_ways(partial(routed, key), value)
+        await check_all_ways(partial(cs.gather, routed(key), keep(routed(key))), [value, value])
+    await check_all_ways(many_routed, {"k": [1, 2]})
+    await check_all_ways(lambda: cs.map(choosing, x=[0, 1]), ["even", "odd"])
 
 
 def choosing(x: int) -> Any:
@@ -242,9 +239,9 @@ def choosing(x: int) -> Any:
         (lambda router: cs.unpack(cs.Router(keep(0), {0: (1, 2)}), 2)[1], 2),
     ],
 )
-def test_a_router_stands_wherever_a_lazy_result_may(make: Any, value: Any) -> None:
+async def test_a_router_stands_wherever_a_lazy_result_may(make: Any, value: Any) -> None:
     """As a target, a condition, a selector, a route, in gather, sequence, pipeline, maps and containers."""
-    check_all_ways(lambda: make(cs.Router(keep("b"), {"a": keep(0), "b": keep(1), "c": 2})), value)
+    await check_all_ways(lambda: make(cs.Router(keep("b"), {"a": keep(0), "b": keep(1), "c": 2})), value)
 
 
 def test_a_router_is_an_amount() -> None:
@@ -284,16 +281,15 @@ def collect(left: int, seen: list[Any], rows: Any) -> Any:
     return collect(left - 1, seen, rows) if left else [seen, rows]
 
 
-def test_a_container_that_a_loop_changes_is_searched_in_each_round() -> None:
+async def test_a_container_that_a_loop_changes_is_searched_in_each_round() -> None:
     """Lazy results that a task puts into a list which it hands on are found; a long list stays the same object."""
-    check_all_ways(lambda: collect(3, [], [0, (1, 2)]), [[3, 2, 1, 0], [0, (1, 2)]])
+    await check_all_ways(lambda: collect(3, [], [0, (1, 2)]), [[3, 2, 1, 0], [0, (1, 2)]])
     rows = [(number, number) for number in range(20_000)]
-    assert cs.run(collect(40, [], rows))[1] is rows
+    assert (await cs.arun(collect(40, [], rows)))[1] is rows
     shared = [keep(number) for number in range(3)]
-    assert (
-        cs.run([look.partial().map(value=[rows[:2]] * 2), [passing_on(0, rows) for _ in shared]])[1][2]
-        is rows
-    )
+    assert (await cs.arun([look.partial().map(value=[rows[:2]] * 2), [passing_on(0, rows) for _ in shared]]))[
+        1
+    ][2] is rows
 
 
 @cs.task

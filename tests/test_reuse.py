@@ -92,14 +92,11 @@ def test_a_map_builds_its_items_once(builds: list[object]) -> None:
     assert len(builds) <= 2
 
 
-def test_runs_at_once_build_once(builds: list[object]) -> None:
+async def test_runs_at_once_build_once(builds: list[object]) -> None:
     """A hundred runs of one workflow at the same time build at most two structures."""
-
-    async def main() -> list[int]:
-        async with cs.Engine() as engine:
-            return list(await asyncio.gather(*(engine.run(add(each, leaf(each))) for each in range(100))))
-
-    assert asyncio.run(main()) == [2 * each for each in range(100)]
+    async with cs.Engine() as engine:
+        value = list(await asyncio.gather(*(engine.run(add(each, leaf(each))) for each in range(100))))
+    assert value == [2 * each for each in range(100)]
     assert len(builds) <= 2
 
 
@@ -126,7 +123,7 @@ def test_a_growing_literal_is_one_structure(builds: list[object]) -> None:
     assert len(builds) == 1
 
 
-def test_runs_of_one_structure_never_see_each_others_values() -> None:
+async def test_runs_of_one_structure_never_see_each_others_values() -> None:
     """A thousand pairs of runs with different literals at the same time keep them apart."""
 
     @cs.task
@@ -134,16 +131,13 @@ def test_runs_of_one_structure_never_see_each_others_values() -> None:
         await asyncio.sleep(0)
         return value
 
-    async def main() -> None:
-        async with cs.Engine() as engine:
-            for each in range(1_000):
-                targets = (add(leaf(number), pause(number), number) for number in (each, -each))
-                assert await asyncio.gather(*map(engine.run, targets)) == [3 * each, -3 * each]
-
-    asyncio.run(main())
+    async with cs.Engine() as engine:
+        for each in range(1_000):
+            targets = (add(leaf(number), pause(number), number) for number in (each, -each))
+            assert await asyncio.gather(*map(engine.run, targets)) == [3 * each, -3 * each]
 
 
-def test_trees_that_differ_are_told_apart() -> None:
+async def test_trees_that_differ_are_told_apart() -> None:
     """On one engine each tree gives its own value, however like another one it looks."""
     shared = leaf(2)
 
@@ -179,13 +173,10 @@ def test_trees_that_differ_are_told_apart() -> None:
         (lambda: show(leaf.map([1, 2, 3])), "([1, 2, 3],) {}"),
     ]
 
-    async def main() -> None:
-        async with cs.Engine() as engine:
-            for _ in range(6):
-                for make, expected in trees:
-                    assert await engine.run(make()) == expected
-
-    asyncio.run(main())
+    async with cs.Engine() as engine:
+        for _ in range(6):
+            for make, expected in trees:
+                assert await engine.run(make()) == expected
 
 
 @pytest.mark.parametrize("policy", ["cache", "constraint", "condition", "retry", "otherwise"])
@@ -225,32 +216,29 @@ async def test_a_policy_more_is_told_apart(policy: str) -> None:
                 assert await engine.run(lazy) == 3
 
 
-def test_the_table_of_structures_is_bounded() -> None:
+async def test_the_table_of_structures_is_bounded() -> None:
     """Once the table is full, ten thousand more structures make memory grow by less than 5 MB."""
 
     @cs.task
     def ignore(*values: object, **named: object) -> int:
         return len(values)
 
-    async def main() -> int:
-        async with cs.Engine() as engine:
-            for number in range(600):
-                await engine.run(ignore(**{f"name{number}": leaf()}))
-            gc.collect()
-            tracemalloc.start()
-            before = tracemalloc.get_traced_memory()[0]
-            for number in range(600, 10_600):
-                await engine.run(ignore(**{f"name{number}": leaf()}))
-            gc.collect()
-            grown = tracemalloc.get_traced_memory()[0] - before
-            tracemalloc.stop()
-            assert engine.stats().evictions > 0
-            return grown
-
-    assert asyncio.run(main()) < 5_000_000
+    async with cs.Engine() as engine:
+        for number in range(600):
+            await engine.run(ignore(**{f"name{number}": leaf()}))
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(600, 10_600):
+            await engine.run(ignore(**{f"name{number}": leaf()}))
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert engine.stats().evictions > 0
+    assert grown < 5_000_000
 
 
-def test_a_task_made_in_a_function_is_not_kept_alive() -> None:
+async def test_a_task_made_in_a_function_is_not_kept_alive() -> None:
     """What an engine remembers of structures keeps no task, no function and no value of theirs."""
 
     class Precious:
@@ -264,22 +252,19 @@ def test_a_task_made_in_a_function_is_not_kept_alive() -> None:
 
         return count
 
-    async def main() -> None:
-        async with cs.Engine() as engine:
-            gone: list[weakref.ref[Any]] = []
-            for _ in range(5):
-                precious = Precious()
-                task = closure(precious)
-                assert await engine.run(task(5)) == 0
-                gone += [weakref.ref(task), weakref.ref(task.func), weakref.ref(precious)]
-                del task, precious
-            gc.collect()
-            assert [reference() for reference in gone] == [None] * len(gone)
-
-    asyncio.run(main())
+    async with cs.Engine() as engine:
+        gone: list[weakref.ref[Any]] = []
+        for _ in range(5):
+            precious = Precious()
+            task = closure(precious)
+            assert await engine.run(task(5)) == 0
+            gone += [weakref.ref(task), weakref.ref(task.func), weakref.ref(precious)]
+            del task, precious
+        gc.collect()
+        assert [reference() for reference in gone] == [None] * len(gone)
 
 
-def test_stats_tell_what_was_reused() -> None:
+async def test_stats_tell_what_was_reused() -> None:
     """`engine.stats()` counts builds, hits, misses and evictions."""
 
     async def main() -> None:
@@ -293,4 +278,4 @@ def test_stats_tell_what_was_reused() -> None:
         stats = engine.stats()
         return stats.builds, stats.hits, stats.misses, stats.evictions
 
-    asyncio.run(main())
+    await main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -246,7 +245,7 @@ def test_falsy_results_are_results() -> None:
         assert observe(call("a", lambda got: [got], source).after(source)).value == [value]
 
 
-def test_a_falsy_result_is_a_cache_hit() -> None:
+async def test_a_falsy_result_is_a_cache_hit() -> None:
     """A falsy value that was cached is found again: the call is made once and its node reports CacheHit."""
     for value in FALSY:
         call = Recorder()
@@ -259,7 +258,7 @@ def test_a_falsy_result_is_a_cache_hit() -> None:
             async with plain_engine(bus) as engine:
                 return [await engine.run(target), await engine.run(target)]
 
-        assert asyncio.run(twice()) == [value, value]
+        assert await twice() == [value, value]
         assert call.ran == ["a"]
         assert [each.reason for each in skipped] == [SkipReason.CACHE_HIT]
 

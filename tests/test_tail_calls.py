@@ -151,10 +151,11 @@ def test_mutual_recursion() -> None:
     ],
     ids=["one task", "async", "mutual", "inner node", "map item", "whole tree"],
 )
-def test_memory_does_not_grow_with_the_rounds(make: Callable[[int], Lazy], rounds: int) -> None:
+async def test_memory_does_not_grow_with_the_rounds(make: Callable[[int], Lazy], rounds: int) -> None:
     """A tail-call loop keeps nothing of its earlier rounds: twice the rounds need no more memory."""
-    cs.run(make(100))
-    assert max(kept_late(make(count), count * 3 // 4) for count in (rounds // 2, rounds)) < 20_000
+    await cs.arun(make(100))
+    for count in (rounds // 2, rounds):
+        assert await kept_late(make(count), count * 3 // 4) < 20_000
 
 
 @pytest.mark.parametrize("inner", [False, True], ids=["target", "inner node"])
@@ -173,18 +174,15 @@ def test_memory_does_not_grow_where_nobody_listens(inner: bool) -> None:
         assert kept.size < 20_000
 
 
-def kept_late(target: Lazy, begin: int) -> int:
+async def kept_late(target: Lazy, begin: int) -> int:
     """Return the bytes that a run has put on and kept since `begin` of its calls were finished."""
     kept = Kept(begin)
     bus = MessageBus()
     bus.subscribe(TaskExecutionFinished, lambda _: kept.tick())
 
-    async def run() -> None:
+    with kept:
         async with Engine(bus=bus) as engine:
             await engine.run(target)
-
-    with kept:
-        asyncio.run(run())
     return kept.size
 
 
@@ -216,7 +214,7 @@ class Kept:
             self.size = tracemalloc.get_traced_memory()[0]
 
 
-def test_the_loop_gives_the_event_loop_its_turn_by_time() -> None:
+async def test_the_loop_gives_the_event_loop_its_turn_by_time() -> None:
     """A long loop lets others run about every 10 ms, whatever its number of rounds."""
 
     async def run() -> tuple[int, float]:
@@ -236,33 +234,30 @@ def test_the_loop_gives_the_event_loop_its_turn_by_time() -> None:
         await beside
         return turns, took
 
-    turns, took = asyncio.run(run())
+    turns, took = await run()
     assert turns >= took / 0.03, "a turn at least every 10 ms, with allowance for a machine that stops"
     assert turns < 5_000, "by time, not by round"
 
 
-def test_a_chain_of_inline_tasks_gives_the_event_loop_its_turn() -> None:
+async def test_a_chain_of_inline_tasks_gives_the_event_loop_its_turn() -> None:
     """Many inline tasks of one graph let others run as well."""
 
     @cs.task
     def busy(count: int) -> int:
         return sum(range(count))
 
-    async def run() -> int:
-        turns = 0
+    turns = 0
 
-        async def others() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
 
-        beside = asyncio.create_task(others())
-        await cs.arun([busy(2_000) for _ in range(10_000)])
-        beside.cancel()
-        return turns
-
-    assert asyncio.run(run()) >= 5
+    beside = asyncio.create_task(others())
+    await cs.arun([busy(2_000) for _ in range(10_000)])
+    beside.cancel()
+    assert turns >= 5
 
 
 def test_recursion_that_is_not_in_tail_position_goes_5000_deep() -> None:
@@ -428,7 +423,7 @@ def test_slots_are_released_while_a_retry_waits() -> None:
     assert order == ["flaky", "other", "flaky"]
 
 
-def test_a_cache_covers_the_value_that_the_node_finally_stands_for() -> None:
+async def test_a_cache_covers_the_value_that_the_node_finally_stands_for() -> None:
     """A cached loop fills the key of its first round and of its last one, and none between."""
     calls: list[int] = []
 
@@ -446,11 +441,11 @@ def test_a_cache_covers_the_value_that_the_node_finally_stands_for() -> None:
                 results.append((await engine.run(cached(n)), list(calls)))
             return results
 
-    assert asyncio.run(run()) == [7, (7, []), (7, []), (7, [2, 1])]
+    assert await run() == [7, (7, []), (7, []), (7, [2, 1])]
 
 
 @pytest.mark.parametrize("inner", [False, True])
-def test_a_chain_never_waits_for_a_key_that_it_leads_itself(inner: bool) -> None:
+async def test_a_chain_never_waits_for_a_key_that_it_leads_itself(inner: bool) -> None:
     """A cached task that returns the same call again goes on, as the target and as an inner node."""
     calls: list[None] = []
 
@@ -459,11 +454,9 @@ def test_a_chain_never_waits_for_a_key_that_it_leads_itself(inner: bool) -> None
         calls.append(None)
         return again() if len(calls) < 4 else 4
 
-    async def run() -> int:
-        async with asyncio.timeout(20):
-            return await cs.arun(add(again()) if inner else again())
-
-    assert asyncio.run(run()) == 4
+    async with asyncio.timeout(20):
+        value = await cs.arun(add(again()) if inner else again())
+    assert value == 4
     assert len(calls) == 4
 
 
@@ -475,7 +468,7 @@ def test_a_skipped_target_of_a_later_round_is_the_runs_own() -> None:
         cs.run(call("a", lambda: call("b").run_if(call("c", 0))))
 
 
-def test_a_loop_can_be_cancelled() -> None:
+async def test_a_loop_can_be_cancelled() -> None:
     """An endless loop of inline tasks ends when its run is cancelled."""
     rounds: list[int] = []
 
@@ -484,10 +477,7 @@ def test_a_loop_can_be_cancelled() -> None:
         rounds[:] = [n]
         return forever(n + 1)
 
-    async def run() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await cs.arun(forever(0))
-
-    asyncio.run(run())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await cs.arun(forever(0))
     assert rounds[0] > 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
@@ -126,7 +125,7 @@ def check(judgement: Judgement, told: dict[str, TaskEvent]) -> None:
 
 
 @pytest.mark.parametrize("batch", range(10))
-def test_a_run_does_what_was_said_of_it(batch: int) -> None:
+async def test_a_run_does_what_was_said_of_it(batch: int) -> None:
     """Hits, skips and their reasons come as `explain` tells where it calls them known; it calls no task."""
     now = 0.0
 
@@ -150,7 +149,5 @@ def test_a_run_does_what_was_said_of_it(batch: int) -> None:
             assert not CALLS
         return judgements
 
-    verdicts = [
-        each.verdict for seed in range(batch * 50, batch * 50 + 50) for each in asyncio.run(hold(seed))
-    ]
+    verdicts = [each.verdict for seed in range(batch * 50, batch * 50 + 50) for each in await hold(seed)]
     assert {Verdict.HIT, Verdict.MISS, Verdict.SKIPPED, Verdict.UNKNOWN, Verdict.NOT_CACHED} <= set(verdicts)

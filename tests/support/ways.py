@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +35,9 @@ async def values_in_all_ways(make: Callable[[], Any], params: dict[str, Any] | N
     return found
 
 
-def check_all_ways(make: Callable[[], Any], expected: object, params: dict[str, Any] | None = None) -> None:
+async def check_all_ways(
+    make: Callable[[], Any], expected: object, params: dict[str, Any] | None = None
+) -> None:
     """Check that a target gives this value, of the same type, in whatever way it is run."""
-    for way, value in asyncio.run(values_in_all_ways(make, params)).items():
+    for way, value in (await values_in_all_ways(make, params)).items():
         assert (way, type(value), value) == (way, type(expected), expected)
