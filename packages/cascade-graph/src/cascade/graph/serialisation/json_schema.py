@@ -12,5 +12,8 @@ from cascade.spec.policies.declared import NodePolicies
 VERSION = 2
 """The version of the schema; `from_json` reads no other."""
 
-LATER_POLICIES = {field.name: field.default for field in fields(NodePolicies)[6:]}
-"""The defaults of those policies that came after the first release: they are written only where they are given."""
+_ALWAYS_WRITTEN = 6
+"""The first so many fields of `NodePolicies` are in each text of this version of the schema."""
+
+LATER_POLICIES = {field.name: field.default for field in fields(NodePolicies)[_ALWAYS_WRITTEN:]}
+"""The defaults of the fields that came later. They are written only where they are given."""
