@@ -237,7 +237,7 @@ def Env(
     secret: bool = False,
     identity: bool = True,
 ) -> ParamLazyResult[Any]: ...
-def Env(  # noqa: N802 - reads as the declaration that it is
+def Env(  # noqa: N802, PLR0913 - reads as the declaration that it is; all but the name are keywords
     name: str,
     default: object = MISSING,
     *,

@@ -119,7 +119,7 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
 
     __slots__ = ("mapped", "max_concurrency")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a record of a call: one parameter for each field
         self,
         task: AnyTask,
         args: Arguments,

@@ -6,7 +6,6 @@ A call that leaves such a parameter out has the lazy result as an argument, so t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from inspect import Signature, signature
 from types import FunctionType
 
@@ -35,16 +34,21 @@ def _is_lazy(default: object) -> bool:
     return type(default) is not Inject and holds_marker(default)
 
 
-@dataclass(frozen=True, slots=True)
 class LazyDefaults:
     """The lazy defaults of one task by parameter.
 
     `wrapped_names` are the names that positional arguments have in what a wrapper hands them on to.
     """
 
-    signature: Signature
-    defaults: dict[str, object]
-    wrapped_names: tuple[str, ...]
+    # No dataclass: making one would take longer than importing the rest of this module.
+    __slots__ = ("defaults", "signature", "wrapped_names")
+
+    def __init__(
+        self, signature: Signature, defaults: dict[str, object], wrapped_names: tuple[str, ...]
+    ) -> None:
+        self.signature = signature
+        self.defaults = defaults
+        self.wrapped_names = wrapped_names
 
     def left_out(self, args: Arguments, kwargs: Keywords) -> dict[str, object]:
         """Return the defaults of the parameters that a call leaves out; none for a call that does not fit.
