@@ -5,6 +5,7 @@ A new policy needs a sample here; the rest follows from its row.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Iterator
@@ -170,6 +171,31 @@ def test_only_policies_that_answer_change_what_a_kept_value_stands_for(
         cs.run([with_policy(row.name, value)], run_id=f"{run_id}", resume="compatible", **settings)
         changed = value != row.default and row.answers
         assert calls == ([7, 7] if changed else [7])
+
+
+INLINE = [row for row in POLICIES if row.name != "timeout"]
+"""A time limit is refused on an inline call, where it could never end one."""
+
+
+@pytest.mark.parametrize("row", INLINE, ids=lambda row: row.name)
+def test_a_call_has_an_asyncio_task_of_its_own_only_where_a_policy_needs_one(row: PolicyRow) -> None:
+    """An inline call whose policies are `just_called` is made by the run itself, as one without any."""
+
+    @cs.task
+    def where() -> object:
+        task = asyncio.current_task()
+        return None if task is None else id(task.get_coro())
+
+    async def run() -> tuple[object, object]:
+        value = Mode.INLINE if row.name == "mode" else SAMPLES[row.name][0]
+        given: dict[str, Any] = {row.name: value}
+        lazy: Lazy = ConfiguredLazyResult(where, (), {}, NO_POLICIES._replace(**given))
+        async with cs.Engine(system_resources={"gpu": 1}) as engine:
+            plain, own = await engine.run([where().run_if(truth()), lazy])
+            return plain, own
+
+    plain, own = asyncio.run(run())
+    assert (plain == own) is row.just_called
 
 
 def test_the_table_has_the_fields_of_policies() -> None:

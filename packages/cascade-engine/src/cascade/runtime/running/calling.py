@@ -9,7 +9,7 @@ from typing import Any
 from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
-from cascade.runtime.programs.plain_values import is_simple
+from cascade.runtime.programs.plain_values import is_just_called
 from cascade.runtime.running.call_ends import CallEnds
 from cascade.runtime.running.services import Services
 from cascade.runtime.running.steps import Begun, PlainStep, Step
@@ -121,8 +121,7 @@ class Calling:
 
 def _needs_nothing(job: Job) -> bool:
     """Tell whether no policy of a call has to do with how it is made."""
-    policies = job.policies
-    return policies.retry is None and is_simple(policies)
+    return is_just_called(job.policies)
 
 
 def takes_slot_first(policies: Policies) -> bool:
