@@ -22,7 +22,7 @@ from mutants.modules import modules
 from mutants.nursery import warm_up
 from mutants.rates import interval
 from mutants.reach import Reach, Test, measure, sources_digest
-from mutants.survivors import reason_of
+from mutants.survivors import gone, reason_of
 from mutants.trial import Bench, Trial, Verdict, in_order
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for copy in copies:
             _copy(copy)
         paths = modules(copies[0])
+        for each in gone(ROOT, paths):
+            print(f"survivors.toml lists a line that is not there any more: {each.file}: {each.line}")
         reach = measure(copies[0], paths, arguments.tests, KEPT / "reach")
         ledger = Ledger(KEPT / f"verdicts-{sources_digest(copies[0])[:16]}.jsonl")
         sample = _sample(copies[0], paths, arguments.only, arguments.sample, random.Random(arguments.seed))

@@ -13,6 +13,7 @@ MODULES = (
     "packages/cascade-engine/src/cascade/runtime/recording/*.py",
     "packages/cascade-engine/src/cascade/runtime/sharing/capacity.py",
     "packages/cascade-engine/src/cascade/runtime/sharing/resource_registry.py",
+    "packages/cascade-engine/src/cascade/runtime/sharing/resource_registry.py",
     "packages/cascade-engine/src/cascade/runtime/sharing/single_flight.py",
     "packages/cascade-engine/src/cascade/runtime/fast/matcher_source.py",
     "packages/cascade-engine/src/cascade/runtime/fast/loop_source.py",

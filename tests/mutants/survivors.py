@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,21 @@ class Survivor:
 def listed() -> list[Survivor]:
     """Return the list."""
     return [Survivor(**each) for each in tomllib.loads(FILE.read_text(encoding="utf-8")).get("survivor", [])]
+
+
+def gone(root: Path, paths: Sequence[Path]) -> list[Survivor]:
+    """Return those whose line is in none of the modules: somebody has changed it."""
+    texts = {
+        path.as_posix(): "\n".join(
+            line.strip() for line in (root / path).read_text(encoding="utf-8").splitlines()
+        )
+        for path in paths
+    }
+    return [
+        each
+        for each in listed()
+        if not any(path.endswith(each.file) and each.line in text for path, text in texts.items())
+    ]
 
 
 def reason_of(file: Path, removed: str, added: str) -> str:

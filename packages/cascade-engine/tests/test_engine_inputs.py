@@ -168,6 +168,25 @@ async def test_a_later_rounds_param_must_stand_in_the_spec(calls: Calls) -> None
     assert value == 4
 
 
+async def test_what_a_spec_requires_is_asked_for_before_the_first_call() -> None:
+    """A required `Param` that the spec alone declares is an error before any call, however plain the tree is."""
+    called: list[int] = []
+
+    @cs.task
+    def plain(number: int) -> int:
+        called.append(number)
+        return number
+
+    with WorkflowSpec().active() as spec:
+        cs.Param("late", type=int)
+    async with Engine() as engine:
+        for number in range(4):  # known trees, and trees that code was written for, too
+            with pytest.raises(InputError, match="'late'"):
+                await engine.run(plain(number), spec=spec)
+            await engine.run(plain(-1))
+    assert called == [-1] * 4
+
+
 def test_a_later_rounds_missing_param_fails_before_its_first_node() -> None:
     """A required `Param` of a later round without a value is an error raised before any node of that round."""
     order: list[str] = []
