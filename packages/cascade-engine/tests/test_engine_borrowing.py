@@ -109,6 +109,32 @@ async def test_a_borrower_is_not_held_up_by_one_who_waits_for_its_lender() -> No
     assert value == [2, 2, 2, 3]
 
 
+async def test_a_run_on_another_engine_borrows_nothing() -> None:
+    """A run that a task starts on another engine waits there like everybody else, whatever its task holds."""
+    order: list[str] = []
+
+    @cs.task
+    async def work(name: str) -> None:
+        order.append(name)
+        await asyncio.sleep(1)
+
+    async with Engine(system_resources={"gpu": 1}) as engine, Engine(system_resources={"gpu": 1}) as other:
+
+        def begin(name: str) -> asyncio.Task[None]:
+            return asyncio.create_task(other.run(work(name).with_constraints(gpu=1)))
+
+        @cs.task
+        async def holder() -> None:
+            await asyncio.sleep(0.5)
+            await begin("from inside")
+
+        holding = asyncio.create_task(engine.run(holder().with_constraints(gpu=1)))
+        first = begin("first")
+        await asyncio.sleep(0.1)
+        await asyncio.gather(holding, first, begin("second"))
+    assert order == ["first", "second", "from inside"]
+
+
 async def test_a_large_borrower_is_not_starved_by_those_who_hold_nothing() -> None:
     """While a run inside a task waits for more than the task holds, no new outer call gets what it waits for."""
     order: list[str] = []

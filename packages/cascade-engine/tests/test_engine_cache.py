@@ -12,6 +12,7 @@ from support.loops import now
 
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.codec import DataCodec
 from cascade.runtime import CacheBypassed, Engine, Event, MessageBus, SkipReason, TaskSkipped
 from cascade.spec import CachedCall, CacheEntry, CacheKey, Hit, PolicyError
 from cascade.spec.cache_keys import make_key
@@ -197,6 +198,15 @@ async def test_a_failing_leader_does_not_take_others_along(counter: Counter) -> 
     assert isinstance(results[0], ValueError)
     assert results[1:] == [1, 1, 1]
     assert len(counter.calls) == 2
+
+
+async def test_a_value_that_can_not_be_copied_is_computed_by_each_who_waited(counter: Counter) -> None:
+    """Where a cache hands each caller an object of its own and can't, those who wait compute at the same time."""
+    task = counter.task(lambda x: object())
+    async with Engine(cache=InMemoryCacheBackend(codec=DataCodec())) as engine:
+        results = await asyncio.gather(*(engine.run(task(1)) for _ in range(4)))
+    assert len(set(results)) == len(counter.calls) == 4
+    assert asyncio.get_running_loop().time() == pytest.approx(2)
 
 
 async def test_a_failure_is_not_cached(counter: Counter) -> None:
