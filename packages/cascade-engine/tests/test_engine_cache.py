@@ -258,6 +258,27 @@ async def test_a_cancelled_waiter_does_not_take_others_along(
     assert counter.calls == [1]
 
 
+async def test_a_caller_cancelled_while_it_asks_the_cache_does_not_take_others_along(
+    counter: Counter,
+) -> None:
+    """When the run that asks for a key is cancelled before the cache answers, the next one asks and computes."""
+
+    class Slow(InMemoryCacheBackend):
+        async def get(self, key: CacheKey) -> Hit | None:
+            await asyncio.sleep(1)
+            return await super().get(key)
+
+    task = counter.task(same)
+    async with Engine(cache=Slow()) as engine:
+        asking = asyncio.create_task(engine.run(task(1)))
+        await asyncio.sleep(0.5)
+        waiting = asyncio.create_task(engine.run(task(1)))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        assert await asyncio.wait_for(waiting, 10) == 1
+    assert counter.calls == [1]
+
+
 async def test_a_leader_cancelled_in_its_tail_does_not_take_others_along(counter: Counter) -> None:
     """A run that is cancelled while the tree that a cached call returned is under way leaves the key to others."""
     inner = Counter().task(same, cache=None)

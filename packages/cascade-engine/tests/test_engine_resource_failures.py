@@ -146,6 +146,26 @@ async def test_a_failing_release_is_told() -> None:
 
 
 @pytest.mark.parametrize("scope", ["run", "task"])
+def test_a_stop_iteration_of_a_task_is_no_error_of_the_release(scope: str) -> None:
+    """Python makes a `RuntimeError` of a `StopAsyncIteration` that leaves a generator; a provider may let it out."""
+    heard: list[ResourceReleased] = []
+    bus = MessageBus()
+    bus.subscribe(ResourceReleased, heard.append)
+
+    @cs.resource(scope=scope)
+    async def db() -> AsyncIterator[int]:
+        yield 1
+
+    @cs.task
+    async def fail(value: int = cs.inject("db")) -> None:
+        raise StopAsyncIteration(value)
+
+    with pytest.raises(StopAsyncIteration):
+        cs.run(fail(), resources=[db], bus=bus)
+    assert [event.error for event in heard] == [None]
+
+
+@pytest.mark.parametrize("scope", ["run", "task"])
 def test_a_failing_acquisition_is_the_calls_failure(scope: str) -> None:
     """What a provider raises before its yield comes out of the run, and what was open before is released."""
     log: list[str] = []
@@ -299,6 +319,35 @@ async def test_cancelling_ends_an_acquisition(scope: str) -> None:
         await running
     assert log == ["gave up"]
     assert now() == 1.0
+
+
+@pytest.mark.virtual_time
+async def test_what_waits_to_be_opened_is_not_opened_any_more_when_the_run_ends() -> None:
+    """Resources of the run are opened one after the other; those whose turn comes after its end are never opened."""
+    opened: list[str] = []
+
+    @cs.resource
+    async def slow() -> AsyncIterator[None]:
+        opened.append("slow")
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1000)
+        yield
+
+    @cs.resource
+    def next_one() -> Iterator[None]:
+        opened.append("next")
+        yield
+
+    @cs.task
+    async def takes(resource: None) -> None: ...
+
+    calls = [takes(cs.inject("slow")), takes(cs.inject("next_one"))]
+    running = asyncio.create_task(cs.arun(calls, resources=[slow, next_one]))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert opened == ["slow"]
 
 
 @pytest.mark.virtual_time
