@@ -106,9 +106,9 @@ STATE_FORMS = _listed("runs.db")
 
 
 def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
-    """Return the cache that a URL names, opened; who asks for it closes it.
+    """Open and return the cache that a URL names; the caller closes it.
 
-    With `create=False` the file of an SQLite URL is not made: who only looks leaves nothing behind.
+    With `create=False` the file of an SQLite URL is not made, so that reading leaves nothing behind.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -121,7 +121,7 @@ def cache_from_url(url: str, *, create: bool = True) -> CacheBackend:
 
 
 def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[[], CacheBackend]:
-    """Return what opens the cache that a URL names; `options` are those of the backend.
+    """Return a function that opens the cache that a URL names; `options` are those of the backend.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -133,7 +133,7 @@ def cache_factory(url: str, *, create: bool = True, **options: Any) -> Callable[
 
 
 def catalog_from_url(url: str) -> Catalog:
-    """Return a catalog of the runs in a store that is there.
+    """Return a catalog of the runs in an existing store.
 
     Raises:
         SpecError: If the URL is of no known form.
@@ -148,7 +148,7 @@ def catalog_from_url(url: str) -> Catalog:
 
 
 def state_from_url(url: str, **options: Any) -> StateMaker:
-    """Return what makes the state backend of a run, given `run_id=`; `options` are those of the backend.
+    """Return a function of `run_id=` that makes the state backend of a run; `options` are those of the backend.
 
     Raises:
         SpecError: If the URL is of no known form.
