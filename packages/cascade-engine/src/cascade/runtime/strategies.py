@@ -17,35 +17,35 @@ from cascade.graph.tree import Tree
 from cascade.runtime.fast.call_tables import Table, make_table
 from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.loop_source import (
+    CompiledLoop,
     Matcher,
-    StraightLine,
+    compile_loop,
     compile_matcher,
-    compile_straight_line,
 )
 from cascade.runtime.fast.matcher import make_matcher
 from cascade.runtime.fast.matcher_source import NotCompilableError
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
-from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.placement import Placement, Way
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import LazyResult
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A program, the lazy results of one tree in its order, and the table if all its calls are plain.
+class BoundPlan:
+    """A program with the lazy results of one tree in its order, the way in which it may be run, and what does so.
 
-    The course is there if coroutines are among the calls. `serial` is the tree's number in the run, if it has one
-    already. `inline` says that nothing but plain inline calls is in it.
+    The table is there for trees of plain calls, the course if coroutines are among them. `serial` is the tree's number
+    in the run, if it has one already.
     """
 
     program: Program
     lazies: Lazies
+    way: Way = Way.SCHEDULED
     table: Table | None = None
     course: Course | None = None
     serial: int | None = None
-    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,48 +58,37 @@ class ReuseStats:
     evictions: int = 0
 
 
-class Known:
+class CachedPlan:
     """A structure seen before. It is interpreted at first; if it comes again, code is written for it."""
 
     __slots__ = (
         "_slow",
+        "compiled",
         "course",
-        "inline",
         "key",
         "matcher",
         "program",
         "root",
         "seen",
-        "straight",
         "table",
+        "way",
     )
 
-    def __init__(
-        self,
-        key: Hashable,
-        root: int,
-        program: Program,
-        inline: bool,
-        table: Table | None,
-        course: Course | None,
-    ) -> None:
+    def __init__(self, key: Hashable, target: LazyResult[Any], plan: BoundPlan) -> None:
         self.key = key
-        self.root = root
-        self.program = program
-        self.inline = (
-            inline  # all calls: where a call runs is a matter of its task and mode, so of the structure
-        )
-        self.table = table
-        self.course = course
+        self.root = target.task.serial
+        self.program = plan.program
+        self.way = plan.way
+        self.table = plan.table
+        self.course = plan.course
         self.seen = 0
         self.matcher: Matcher | None = None
-        self.straight: StraightLine | None = None
+        self.compiled: CompiledLoop | None = None
         self._slow = 0
 
-    def prepared(self, lazies: Lazies) -> Prepared:
-        """Return the program with the lazy results of a tree that has this structure."""
-        plain = self.inline and self.table is not None and isinstance(self.program.structure, PlainStructure)
-        return Prepared(self.program, lazies, self.table, self.course, inline=plain)
+    def bound(self, lazies: Lazies) -> BoundPlan:
+        """Return the plan for the lazy results of a tree that has this structure."""
+        return BoundPlan(self.program, lazies, self.way, self.table, self.course)
 
     def note_duration(self, seconds: float) -> bool:
         """Note how long the plain calls of one tree took; return whether that is short enough for more of them.
@@ -109,7 +98,7 @@ class Known:
         """
         self._slow = self._slow + 1 if seconds > SLICE_SECONDS else 0
         if self._slow == 3:
-            self.straight = None
+            self.compiled = None
         return not self._slow
 
 
@@ -131,8 +120,8 @@ class GraphReuse:
     def __init__(self, placement: Placement, solver: Solver) -> None:
         self._placement = placement
         self._solver = solver
-        self._known: OrderedDict[Hashable, Known] = OrderedDict()
-        self._by_root: dict[int, list[Known]] = {}
+        self._known: OrderedDict[Hashable, CachedPlan] = OrderedDict()
+        self._by_root: dict[int, list[CachedPlan]] = {}
         self._nodes = 0
         self._builds = self._hits = self._misses = self._evictions = 0
 
@@ -141,7 +130,7 @@ class GraphReuse:
         """The counts so far."""
         return ReuseStats(self._builds, self._hits, self._misses, self._evictions)
 
-    def prepare(self, target: LazyResult[Any]) -> Prepared:
+    def prepare(self, target: LazyResult[Any]) -> BoundPlan:
         """Return the program of a target, built only if no structure like it is known.
 
         Raises:
@@ -152,20 +141,20 @@ class GraphReuse:
             lazies = None if known.matcher is None else known.matcher(target)
             if lazies is not None:
                 self._see_again(known, lazies)
-                return known.prepared(lazies)
+                return known.bound(lazies)
         tree = read_tree(target)
         key = structure_key(tree)
         found = self._known.get(key) if candidates else None
         if found is None:
             return self._build(target, tree, key)
         self._see_again(found, tree.lazies)
-        return found.prepared(tree.lazies)
+        return found.bound(tree.lazies)
 
-    def candidates(self, target: LazyResult[Any]) -> list[Known]:
+    def candidates(self, target: LazyResult[Any]) -> list[CachedPlan]:
         """Return the known structures that a target may have, the last used first."""
         return self._by_root.get(target.task.serial, [])[: self.TRIED]
 
-    def note_hits(self, known: Known, hits: int) -> None:
+    def note_hits(self, known: CachedPlan, hits: int) -> None:
         """Note that a structure was met again so many times."""
         self._hits += hits
         self._known.move_to_end(known.key)
@@ -174,25 +163,18 @@ class GraphReuse:
             siblings.remove(known)
             siblings.insert(0, known)
 
-    def _build(self, target: LazyResult[Any], tree: Tree, key: Hashable) -> Prepared:
+    def _build(self, target: LazyResult[Any], tree: Tree, key: Hashable) -> BoundPlan:
         graph = build_graph(tree)
         self._builds += 1
         self._misses += 1
         program = compile_program(graph, self._solver.resolve(graph))
         for lazy in _samples(tree):
             self._placement.check(lazy.task)
-        inline = all(self._placement.is_inline(lazy) for lazy in _samples(tree))
-        on_the_loop = inline or all(self._placement.runs_on_loop(lazy) for lazy in _samples(tree))
-        table = make_table(program) if on_the_loop else None
-        structure = program.structure
-        course = None
-        if table is not None and not inline and isinstance(structure, PlainStructure):
-            course = Course(program, structure, tree.lazies)
-        known = Known(key, target.task.serial, program, inline, table, course)
-        self._remember(known)
-        return known.prepared(tree.lazies)
+        plan = _bound(program, tree.lazies, self._placement.way_of(_samples(tree)))
+        self._remember(CachedPlan(key, target, plan))
+        return plan
 
-    def _remember(self, known: Known) -> None:
+    def _remember(self, known: CachedPlan) -> None:
         if known.key in self._known or len(known.program) > self.MAX_NODES:
             return
         self._known[known.key] = known
@@ -201,7 +183,7 @@ class GraphReuse:
         while len(self._known) > self.MAX_STRUCTURES or self._nodes > self.MAX_NODES:
             self._forget(self._known.popitem(last=False)[1])
 
-    def _forget(self, known: Known) -> None:
+    def _forget(self, known: CachedPlan) -> None:
         self._evictions += 1
         self._nodes -= len(known.program)
         siblings = self._by_root[known.root]
@@ -209,22 +191,31 @@ class GraphReuse:
         if not siblings:
             del self._by_root[known.root]
 
-    def _see_again(self, known: Known, lazies: Lazies) -> None:
+    def _see_again(self, known: CachedPlan, lazies: Lazies) -> None:
         known.seen += 1
         self.note_hits(known, 1)
         structure = known.program.structure
         if known.seen == 1 and isinstance(structure, PlainStructure):
             known.matcher = make_matcher(structure)
             if known.table is not None and len(known.program) > self.COMPILED_NODES:
-                known.table = make_table(known.program, again=True)
+                known.table = make_table(known.program, structure, again=True)
         if known.seen != self.COMPILED_AT or len(known.program) > self.COMPILED_NODES:
             return
         try:
             known.matcher = compile_matcher(known.program, lazies)
-            if known.inline:
-                known.straight = compile_straight_line(known.program, lazies)
+            if known.way is Way.INLINE:
+                known.compiled = compile_loop(known.program, lazies)
         except NotCompilableError:
             pass
+
+
+def _bound(program: Program, lazies: Lazies, way: Way) -> BoundPlan:
+    """Return the plan of a tree that may be run in a way; what is not plain has no table, but perhaps written code."""
+    structure = program.structure
+    if way is Way.SCHEDULED or not isinstance(structure, PlainStructure):
+        return BoundPlan(program, lazies, way)
+    course = Course(program, structure, lazies) if way is Way.ON_LOOP else None
+    return BoundPlan(program, lazies, way, make_table(program, structure), course)
 
 
 def _samples(tree: Tree) -> Lazies:

@@ -21,7 +21,7 @@ from cascade.runtime.fast.stretches import (
     unneeded_in_windows,
 )
 from cascade.runtime.frames.reports import Reports
-from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Awaited, Lazies, Stopped, given
+from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Awaited, Interruption, Lazies, given
 from cascade.runtime.programs.program import Program
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.spec.calls.missing import MISSING
@@ -74,7 +74,7 @@ class Table:
         """Make the calls in the plan's order and return the target's value, which is the last.
 
         `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
-        `Stopped` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over.
+        `Interruption` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over.
         """
         clock, ends, short, size = time.monotonic, time_slice.ends, self.SHORT_SECONDS, len(self._program)
         place, now, long = len(values), clock(), True
@@ -147,7 +147,7 @@ class Table:
 
     def stopped(
         self, values: list[Any], error: BaseException | None = None, begin: int = 0, began: float = 0.0
-    ) -> Stopped:
+    ) -> Interruption:
         """Return where the calls stopped: at all lazy results from a place on, and at the next call if that raised.
 
         A lazy result keeps no call from being made that does not need its value, so there may be several.
@@ -161,15 +161,11 @@ class Table:
             else:
                 known[order[place]] = value
         if error is not None:
-            return Stopped(order[len(values)], known, error, None, began, trees)
+            return Interruption(order[len(values)], known, error, None, began, trees)
         node, value = trees.pop() if trees else (None, None)
-        return Stopped(node, known, None, value, began, trees)
+        return Interruption(node, known, None, value, began, trees)
 
 
-def make_table(program: Program, again: bool = False) -> Table | None:
-    """Return the table of a structure; `None` if it has calls that are not plain.
-
-    One for a structure that comes `again` takes longer to make and less to call.
-    """
-    structure = program.structure
-    return Table(program, structure, again) if isinstance(structure, PlainStructure) else None
+def make_table(program: Program, structure: PlainStructure, again: bool = False) -> Table:
+    """Return the table of a structure; one for a structure that comes `again` takes longer to make and less to call."""
+    return Table(program, structure, again)

@@ -1,7 +1,7 @@
 """Compiling: Python functions written for one structure.
 
 `Matcher(target)` checks that a tree has the structure and gives its lazy results in the program's order; a
-`StraightLine` does that and then makes the calls as well, one after the other and in the plan's order.
+`CompiledLoop` does that and then makes the calls as well, one after the other and in the plan's order.
 
 Neither holds a task or a literal of the tree that it was made from: tasks are told by their serial numbers, and a
 function is taken from the tree that matches.
@@ -16,10 +16,18 @@ from typing import Any, NamedTuple
 from cascade.graph.tree import Injected
 from cascade.runtime.events import SkipReason
 from cascade.runtime.fast.matcher_source import MatchWriter, NotCompilableError
-from cascade.runtime.fast.symbolic import Act, Turning, rehearse
+from cascade.runtime.fast.symbolic import Action, Branch, explore
 from cascade.runtime.frames.holding import SETTLED, Holding
 from cascade.runtime.programs.items import call_map
-from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, Awaited, Stopped, given, is_simple
+from cascade.runtime.programs.plain_values import (
+    GIVEN,
+    LAZY_TYPES,
+    PLAIN,
+    Awaited,
+    Interruption,
+    given,
+    is_simple,
+)
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route
 from cascade.spec.calls.missing import MISSING
@@ -31,48 +39,48 @@ from cascade.spec.lazy_types import (
 Matcher = Callable[[LazyResult[Any]], "list[LazyResult[Any]] | None"]
 """Gives the lazy results of a tree, or `None` if it has another structure."""
 
-StraightLine = Callable[[LazyResult[Any], Iterator[None]], Any]
+CompiledLoop = Callable[[LazyResult[Any], Iterator[None]], Any]
 """Runs a tree and those that come in its place, as many as the iterator has rounds for.
 
-Gives what the last one gave; `MISS` if the first has another structure, a `Left` if a later one has, and a
-`StoppedLine` if one could not go on.
+Gives what the last one gave; `MISS` if the first has another structure, an `OtherStructure` if a later one has, and a
+`PartialRound` if one could not go on.
 """
 
 
-class StoppedLine(NamedTuple):
+class PartialRound(NamedTuple):
     """Plain calls that could not go on, with the structure and the lazy results of their tree, and its number."""
 
     program: Program
     lazies: list[LazyResult[Any]]
-    stopped: Stopped
+    stopped: Interruption
     serial: int | None = None
 
 
-class Left(NamedTuple):
+class OtherStructure(NamedTuple):
     """A target that a line has come to after at least one round, and that has another structure."""
 
     target: LazyResult[Any]
 
 
-def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], StoppedLine]:
-    """Return what makes a `StoppedLine` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ...
+def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], PartialRound]:
+    """Return what makes a `PartialRound` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ...
 
     A value that is not there yet is `MISSING`: those of the round before are forgotten when a round begins.
     """
     size = len(program)
 
-    def stopped(node: int | None, names: dict[str, Any], error: BaseException | None) -> StoppedLine:
+    def stopped(node: int | None, names: dict[str, Any], error: BaseException | None) -> PartialRound:
         values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
         value = None if error is not None else names.get(f"v{node}")
         lazies = [names[f"n{each}"] for each in range(size)]
         names.clear()  # the line's frame keeps this dictionary, and the error's traceback that frame
-        return StoppedLine(program, lazies, Stopped(node, values, error, value))
+        return PartialRound(program, lazies, Interruption(node, values, error, value))
 
     return stopped
 
 
 MAX_TURNINGS = 8
-"""Behind more turnings than this a line stops: there may be a branch for each way through them."""
+"""Behind more branches than this a line stops: there may be a branch for each way through them."""
 
 
 class Miss:
@@ -97,7 +105,7 @@ def compile_matcher(program: Program, lazies: list[LazyResult[Any]]) -> Matcher:
     return matcher
 
 
-def compile_straight_line(program: Program, lazies: list[LazyResult[Any]]) -> StraightLine:
+def compile_loop(program: Program, lazies: list[LazyResult[Any]]) -> CompiledLoop:
     """Write the straight line of a structure whose calls are all inline, with no policies but conditions and retries.
 
     Raises:
@@ -108,8 +116,8 @@ def compile_straight_line(program: Program, lazies: list[LazyResult[Any]]) -> St
         raise NotCompilableError
     writer.write_root()
     writer.write_round()
-    straight: StraightLine = writer.function("n0, rounds")
-    return straight
+    compiled: CompiledLoop = writer.function("n0, rounds")
+    return compiled
 
 
 class _LineWriter(MatchWriter):
@@ -126,7 +134,7 @@ class _LineWriter(MatchWriter):
         self._globals.update(
             given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
         )
-        self._globals.update(MISS=MISS, call_map=call_map, left=Left, stopped=_stopper(program))
+        self._globals.update(MISS=MISS, call_map=call_map, left=OtherStructure, stopped=_stopper(program))
 
     def write_round(self) -> None:
         """Match and call, again and again for as long as a plain call comes in the target's place."""
@@ -150,51 +158,51 @@ class _LineWriter(MatchWriter):
                 self.line(f"f{serial} = t{serial}.func")
 
     def _write_calls(self) -> None:
-        """Make the calls in the order that a rehearsal shows, with a branch at each turning.
+        """Make the calls in the order that a exploration shows, with a branch at each branch.
 
-        What a rehearsal does not foresee stops the line: another key, a skip of the target, an exception.
+        What a exploration does not foresee stops the line: another key, a skip of the target, an exception.
         """
-        # What rehearsals may cost in all, in acts: so that many turnings don't hold up the event loop.
+        # What rehearsals may cost in all, in actions: so that many branches don't hold up the event loop.
         self._budget = 8 * len(self._program) + 64
-        self._write_acts({}, 0, 0)
+        self._write_actions({}, 0, 0)
 
-    def _write_acts(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
-        acts, turning = rehearse(self._program, self._lazies, decisions)
-        self._budget -= len(acts) + 1
+    def _write_actions(self, assumptions: dict[Branch, Any], begin: int, depth: int) -> None:
+        actions, branch = explore(self._program, self._lazies, assumptions)
+        self._budget -= len(actions) + 1
         if self._budget < 0 or depth > MAX_TURNINGS:
             self._write_stop()
             return
-        unneeded = self._unneeded_after(acts)
-        for act, gone in zip(acts[begin:], unneeded[begin:], strict=True):
-            if act.skipped is None:
-                if not self._has_routes(act.node, decisions):
+        unneeded = self._unneeded_after(actions)
+        for action, gone in zip(actions[begin:], unneeded[begin:], strict=True):
+            if action.skipped is None:
+                if not self._has_routes(action.node, assumptions):
                     self._write_stop()
                     return
-                self._write_call(act.node, decisions)
-            elif act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node):
-                self.line(f"v{act.node} = p{act.node}.otherwise")
+                self._write_call(action.node, assumptions)
+            elif action.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(action.node):
+                self.line(f"v{action.node} = p{action.node}.otherwise")
             if gone:
                 self.line(f"{' = '.join(f'v{each}' for each in gone)} = None")
-        if turning is None:
-            last = acts[-1]
+        if branch is None:
+            last = actions[-1]
             self._write_end() if self._gives(last) else self._write_stop()
             return
         self.line("at = None")  # the truth and the hash of a value are the user's code, but no call's
-        if turning.is_key:
-            self._write_keys(turning, decisions, len(acts), depth)
+        if branch.is_key:
+            self._write_keys(branch, assumptions, len(actions), depth)
         else:
-            self.line(f"if v{turning.node}:")
-            self._write_branch({**decisions, turning: True}, len(acts), depth)
+            self.line(f"if v{branch.node}:")
+            self._write_branch({**assumptions, branch: True}, len(actions), depth)
             self.line("else:")
-            self._write_branch({**decisions, turning: False}, len(acts), depth)
+            self._write_branch({**assumptions, branch: False}, len(actions), depth)
 
-    def _gives(self, act: Act) -> bool:
+    def _gives(self, action: Action) -> bool:
         """Tell whether a node has a value."""
-        otherwise = act.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(act.node)
-        return act.skipped is None or otherwise
+        otherwise = action.skipped is SkipReason.CONDITION_FALSE and self._has_otherwise(action.node)
+        return action.skipped is None or otherwise
 
-    def _unneeded_after(self, acts: list[Act]) -> list[list[int]]:
-        """Return, for each act, the values that nothing behind it needs.
+    def _unneeded_after(self, actions: list[Action]) -> list[list[int]]:
+        """Return, for each action, the values that nothing behind it needs.
 
         What decides what is called stays: a frame that goes on from here may look at it once more.
         """
@@ -203,36 +211,36 @@ class _LineWriter(MatchWriter):
         holding = Holding(self._program, stages, gone.append)
         known: set[int] = set()
         found = []
-        for act in acts:
-            if self._gives(act):
-                known.add(act.node)
-            stages[act.node] = SETTLED
-            holding.settled(act.node)
+        for action in actions:
+            if self._gives(action):
+                known.add(action.node)
+            stages[action.node] = SETTLED
+            holding.settled(action.node)
             found.append([each for each in gone if each in known and each not in self._deciding])
             gone.clear()
         return found
 
-    def _write_keys(self, turning: Turning, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
+    def _write_keys(self, branch: Branch, assumptions: dict[Branch, Any], begin: int, depth: int) -> None:
         choices = [choice for call in self._program.calls for choice in call.choices()]
         keys = list(
-            dict.fromkeys(key for each in choices if each.selector == turning.node for key in each.keys)
+            dict.fromkeys(key for each in choices if each.selector == branch.node for key in each.keys)
         )
         table = self._constant({key: index for index, key in enumerate(keys)})
-        self.line(f"r{turning.node} = {table}.get(v{turning.node})")
+        self.line(f"r{branch.node} = {table}.get(v{branch.node})")
         for index, key in enumerate(keys):
-            self.line(f"{'if' if index == 0 else 'elif'} r{turning.node} == {index}:")
-            self._write_branch({**decisions, turning: key}, begin, depth)
+            self.line(f"{'if' if index == 0 else 'elif'} r{branch.node} == {index}:")
+            self._write_branch({**assumptions, branch: key}, begin, depth)
         self.line("else:")
         self._indent += 1
         self._write_stop()
         self._indent -= 1
 
-    def _write_branch(self, decisions: dict[Turning, Any], begin: int, depth: int) -> None:
+    def _write_branch(self, assumptions: dict[Branch, Any], begin: int, depth: int) -> None:
         self._indent += 1
-        turning, decided = list(decisions.items())[-1]
-        if turning.node in self._conditions:
-            self.line(f"v{turning.node} = {decided}")  # nothing else of the value is needed
-        self._write_acts(decisions, begin, depth + 1)
+        branch, decided = list(assumptions.items())[-1]
+        if branch.node in self._conditions:
+            self.line(f"v{branch.node} = {decided}")  # nothing else of the value is needed
+        self._write_actions(assumptions, begin, depth + 1)
         self._indent -= 1
 
     def _write_end(self) -> None:
@@ -250,22 +258,22 @@ class _LineWriter(MatchWriter):
     def _write_stop(self) -> None:
         self.line("return stopped(None, locals(), None)")
 
-    def _has_routes(self, node: int, decisions: dict[Turning, Any]) -> bool:
+    def _has_routes(self, node: int, assumptions: dict[Branch, Any]) -> bool:
         """Tell whether each router of a call has a route for its key; others on one selector may have another."""
         return all(
-            choose_route(choice, decisions[Turning(choice.selector, True)]) is not None
+            choose_route(choice, assumptions[Branch(choice.selector, True)]) is not None
             for _, choice in self._routers.get(node, ())
         )
 
     def _has_otherwise(self, node: int) -> bool:
         return self._lazies[node].policies.otherwise is not MISSING
 
-    def _write_call(self, node: int, decisions: dict[Turning, Any]) -> None:
+    def _write_call(self, node: int, assumptions: dict[Branch, Any]) -> None:
         lazy, call = self._lazies[node], self._program.calls[node]
         if call.defaults or any(isinstance(source, Injected) for source in call.sources):
             raise NotCompilableError
         for name, choice in self._routers.get(node, ()):
-            self.line(f"{name} = v{choose_route(choice, decisions[Turning(choice.selector, True)])}")
+            self.line(f"{name} = v{choose_route(choice, assumptions[Branch(choice.selector, True)])}")
         arguments = ", ".join(self._expressions[node])
         self.line(f"at = {node}")
         if isinstance(lazy, MappedLazyResult):

@@ -77,7 +77,7 @@ def stretches(
             yield from _others(order, links, begin, end, longest)
             begin = end + length
             if gather or not form.slots:
-                yield from _alike(form, order, links, end, begin, longest)
+                yield from _alike(form, order, links, _runs(links, end, begin, longest))
             else:
                 for each in range(end, begin, longest):
                     last = min(each + longest, begin)
@@ -148,9 +148,9 @@ def _others(
 
 
 def _alike(
-    form: Form, order: Sequence[int], links: Sequence[Link], begin: int, end: int, longest: int
+    form: Form, order: Sequence[int], links: Sequence[Link], runs: Iterable[tuple[int, int, bool]]
 ) -> Iterator[Stretch]:
-    for first, last, independent in _runs(links, begin, end, longest):
+    for first, last, independent in runs:
         if not form.slots:
             yield _stretch(_LEAF_LOOPS.get(form.arity, _call_leaves), order, links, first, last)
         elif independent and last - first >= LONG:

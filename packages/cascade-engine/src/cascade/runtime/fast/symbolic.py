@@ -1,7 +1,7 @@
-"""Rehearsals: what a tree's demand would do, found out by letting it do so with symbols for values.
+"""Exploration: what a tree's demand would do, found out by letting it do so with symbols for values.
 
-The order of calls, skips and routes comes from `Demand` itself, so code written after a rehearsal has no order of its
-own.
+The order of calls, skips and routes comes from `Demand` itself: code that is written after an exploration has no order
+of its own.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from cascade.runtime.programs.program import Program
 from cascade.spec.lazy_types import LazyResult
 
 
-class Turning(NamedTuple):
+class Branch(NamedTuple):
     """Where the way forks: at the truth of a node's value or, if it selects a route, at which key it is."""
 
     node: int
     is_key: bool
 
 
-Decisions = Mapping[Turning, Hashable]
-"""What is supposed at each turning: a truth, or a key."""
+Assumptions = Mapping[Branch, Hashable]
+"""What is supposed at each branch: a truth, or a key."""
 
 
-class Act(NamedTuple):
+class Action(NamedTuple):
     """A node that is called, or skipped for a reason."""
 
     node: int
     skipped: SkipReason | None = None
 
 
-def rehearse(
-    program: Program, lazies: list[LazyResult[Any]], decisions: Decisions
-) -> tuple[list[Act], Turning | None]:
-    """Return what happens as far as the decisions go, in its order, and the turning that is not decided, if any."""
-    acts: list[Act] = []
-    state = _Symbols(program, decisions)
+def explore(
+    program: Program, lazies: list[LazyResult[Any]], assumptions: Assumptions
+) -> tuple[list[Action], Branch | None]:
+    """Return what happens as far as the assumptions go, in its order, and the branch that is not decided, if any."""
+    actions: list[Action] = []
+    state = _Symbols(program, assumptions)
     key = FrameKey(None, None, FrameKind.ROUND, 0)
     frame = Demand(key, program, lazies, state)
     ready: list[tuple[int, int]] = []
 
     def take() -> None:
-        acts.extend(Act(node, reason) for node, reason in frame.skipped)
+        actions.extend(Action(node, reason) for node, reason in frame.skipped)
         frame.skipped.clear()
         for node in frame.ready:
             heapq.heappush(ready, (program.rank[node], node))
@@ -58,49 +58,49 @@ def rehearse(
         take()
         while not frame.finished:
             node = heapq.heappop(ready)[1]
-            acts.append(Act(node))
+            actions.append(Action(node))
             state.put_result(frame.node_key(node), None)
             frame.settle(node)
             take()
     except _UndecidedError as fork:
         take()
-        return acts, fork.turning
-    return acts, None
+        return actions, fork.branch
+    return actions, None
 
 
 class _UndecidedError(BaseException):
-    """A turning that no decision is there for. No `Exception`, so that no code takes it for the user's."""
+    """A branch that no decision is there for. No `Exception`, so that no code takes it for the user's."""
 
-    def __init__(self, turning: Turning) -> None:
-        self.turning = turning
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
 
 
 class _Symbols(InMemoryStateBackend):
     """Keeps a symbol in place of each value."""
 
-    def __init__(self, program: Program, decisions: Decisions) -> None:
+    def __init__(self, program: Program, assumptions: Assumptions) -> None:
         super().__init__()
         self._nodes = {path: node for node, path in enumerate(program.paths)}
-        self._decisions = decisions
+        self._assumptions = assumptions
 
     def put_result(self, key: NodeKey, value: object) -> None:
-        super().put_result(key, _Symbol(self._nodes[key.path], self._decisions))
+        super().put_result(key, _Symbol(self._nodes[key.path], self._assumptions))
 
 
 class _Symbol:
     """Stands for a node's value: its truth, and the key that it is, are what was decided."""
 
-    __slots__ = ("_decisions", "_node")
+    __slots__ = ("_assumptions", "_node")
 
-    def __init__(self, node: int, decisions: Decisions) -> None:
+    def __init__(self, node: int, assumptions: Assumptions) -> None:
         self._node = node
-        self._decisions = decisions
+        self._assumptions = assumptions
 
     def _decided(self, is_key: bool) -> Hashable:
-        turning = Turning(self._node, is_key)
-        if turning not in self._decisions:
-            raise _UndecidedError(turning)
-        return self._decisions[turning]
+        branch = Branch(self._node, is_key)
+        if branch not in self._assumptions:
+            raise _UndecidedError(branch)
+        return self._assumptions[branch]
 
     def __bool__(self) -> bool:
         return bool(self._decided(is_key=False))

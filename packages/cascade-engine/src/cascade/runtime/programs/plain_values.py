@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
@@ -111,31 +112,21 @@ is_just_called = none_given(row for row in POLICIES if not row.just_called)
 """Tells whether a call with these policies, once it may start, is made by calling its function and nothing else."""
 
 
-class Stopped:
+@dataclass(slots=True, eq=False)
+class Interruption:
     """Where plain calls could not go on: at `node`, which raised `error` or returned a `value` that stands for another.
 
-    With no node only the turn was over. `values` are those known by then, by position; `MISSING` for the others.
+    With no node only the time slice was over. `values` are those known by then, by position; `MISSING` for the others.
     `trees` are the nodes that returned such values before this one, with those. Whoever goes on takes the error, whose
     traceback leads to those who hold this.
     """
 
-    __slots__ = ("began", "error", "node", "trees", "value", "values")
-
-    def __init__(
-        self,
-        node: int | None,
-        values: Sequence[Any],
-        error: BaseException | None,
-        value: Any = None,
-        began: float = 0.0,
-        trees: Sequence[tuple[int, Any]] = (),
-    ) -> None:
-        self.began = began
-        self.node = node
-        self.trees = trees
-        self.values = values
-        self.error = error
-        self.value = value
+    node: int | None
+    values: Sequence[Any]
+    error: BaseException | None
+    value: Any = None
+    began: float = 0.0
+    trees: Sequence[tuple[int, Any]] = ()
 
     def take_error(self) -> BaseException | None:
         """Return the error, and keep it no longer."""

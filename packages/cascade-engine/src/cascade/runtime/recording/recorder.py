@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cascade.runtime.frames.frame import Frame, Job
     from cascade.runtime.frames.map_runs import MapRun
     from cascade.runtime.sharing.resource_registry import ResourceRegistry
-    from cascade.runtime.strategies import Prepared
+    from cascade.runtime.strategies import BoundPlan
 
 
 class Recorder:
@@ -220,7 +220,7 @@ class Recorder:
             self._registry.atomic_among, frame.program, frame.flow, settled, frame.loop.atomic
         )
 
-    def check_loops(self, prepared: Prepared, atomic: str = "") -> None:
+    def check_loops(self, prepared: BoundPlan, atomic: str = "") -> None:
         """Check that no loop depends on an atomic resource, as far as the source of its tasks shows.
 
         Raises:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cascade.runtime.frames.frame import Job
     from cascade.runtime.options import RunOptions
     from cascade.runtime.sharing.resource_registry import ResourceRegistry
-    from cascade.runtime.strategies import Prepared
+    from cascade.runtime.strategies import BoundPlan
 
 
 class Resumption:
@@ -110,7 +110,7 @@ class Resumption:
         self._code = {(each.module, each.qualname) for each in record.code}
         self._commits.note_change()
 
-    def restore(self, key: FrameKey, prepared: Prepared, recovered: bool) -> dict[int, SkipReason]:
+    def restore(self, key: FrameKey, prepared: BoundPlan, recovered: bool) -> dict[int, SkipReason]:
         """Prepare the facts of a frame that opens; return the nodes that they settle, and how.
 
         Only a frame that the run was in before, which `recovered` says, has facts to go on with: those of the nodes
@@ -142,7 +142,7 @@ class Resumption:
                     self._state.put_result(node, otherwise)
         return settled
 
-    def _changed_nodes(self, key: FrameKey, prepared: Prepared) -> frozenset[int]:
+    def _changed_nodes(self, key: FrameKey, prepared: BoundPlan) -> frozenset[int]:
         """Return the nodes that have changed, or depend on such ones, and all that were skipped.
 
         A node changes with its code, its inputs and its arguments. Skips are decided anew, since what they were decided
@@ -176,7 +176,7 @@ class Resumption:
         """Return the round that the loop in the place of a call goes on with, if the run was in it before."""
         return self._state.get_target(job.key) if job.frame.loop.recovered else None
 
-    def _note_code(self, prepared: Prepared) -> None:
+    def _note_code(self, prepared: BoundPlan) -> None:
         """Add to the record the code of tasks that the run has not met before."""
         met = {lazy.task for lazy in prepared.lazies} - NEVER_STORED
         if all(tuple(task.reference) in self._code for task in met):

@@ -13,7 +13,7 @@ from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.services import Services
-from cascade.runtime.strategies import Prepared
+from cascade.runtime.strategies import BoundPlan
 from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
@@ -66,7 +66,7 @@ class Admission:
             self._check_inputs(lazies)
             self._report_start(target)
 
-    def check(self, prepared: Prepared, atomic: str = "") -> None:
+    def check(self, prepared: BoundPlan, atomic: str = "") -> None:
         """Check that a structure can be run, before its first node; all of it depends on the resource `atomic`.
 
         Raises:
@@ -81,7 +81,7 @@ class Admission:
         if not self.announced:
             self._report_start(lazies[program.target])
 
-    def check_recorded(self, prepared: Prepared, recording: Recorder) -> None:
+    def check_recorded(self, prepared: BoundPlan, recording: Recorder) -> None:
         """Check the first structure of a recorded run, before its record is opened.
 
         Raises:

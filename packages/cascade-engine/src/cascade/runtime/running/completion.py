@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cascade.adapters.spawning import spawn
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import MapItemSkippedError, ProvisionalValueError
-from cascade.runtime.fast.loop_source import MISS, StoppedLine
+from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.missing_inputs import missing_error
@@ -20,7 +20,7 @@ from cascade.runtime.programs.plain_values import (
     AWAITABLE,
     LAZY_TYPES,
     Awaited,
-    Stopped,
+    Interruption,
     take_given,
 )
 from cascade.runtime.running.call_ends import CallEnds
@@ -195,7 +195,7 @@ class Completion:
         came = self._loops.advance(loop)
         if came is MISS:
             return
-        if isinstance(came, StoppedLine):
+        if isinstance(came, PartialRound):
             self._take_over(loop, came)
         else:
             self.settle_loop(loop, came)
@@ -210,12 +210,12 @@ class Completion:
         else:
             self.settle_loop(loop, value)
 
-    def _take_over(self, loop: Loop, line: StoppedLine) -> None:
+    def _take_over(self, loop: Loop, line: PartialRound) -> None:
         """Hand a round that could not go on as plain calls over to a frame, with what it has done so far."""
         frame = self._loops.open_stopped(loop, line)
         stopped = line.stopped
         for node, value in stopped.trees:
-            self._go_on_after(frame, node, Stopped(node, (), None, value))
+            self._go_on_after(frame, node, Interruption(node, (), None, value))
         if stopped.node is not None:
             self._go_on_after(frame, stopped.node, stopped)
 
@@ -225,7 +225,7 @@ class Completion:
         if line is not None:
             self._take_over(loop, line)
 
-    def _go_on_after(self, frame: Frame, node: int, stopped: Stopped) -> None:
+    def _go_on_after(self, frame: Frame, node: int, stopped: Interruption) -> None:
         """Go on where plain calls had to stop: at a call that raised or returned a lazy result."""
         job = Job(frame, node)
         job.note_started()

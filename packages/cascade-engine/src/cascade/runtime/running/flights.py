@@ -31,7 +31,7 @@ from cascade.runtime.running.call_ends import CallEnds
 from cascade.runtime.running.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
-from cascade.runtime.strategies import Prepared
+from cascade.runtime.strategies import BoundPlan
 
 STARTS_A_LOOK = 32
 """After so many coroutines are made the clock is looked at; after an inline call it always is."""
@@ -88,7 +88,7 @@ class Flights:
         self.open: dict[int, Flight] = {}
         self.landed: deque[Flight] = deque()
 
-    def begin(self, loop: Loop, prepared: Prepared) -> None:
+    def begin(self, loop: Loop, prepared: BoundPlan) -> None:
         """Let a tree start its first calls in its turn."""
         assert prepared.course is not None
         flight = Flight(self, loop, prepared.course, prepared.lazies)
@@ -229,7 +229,7 @@ class Flight:
             if value is not _NOTHING and node not in outcomes
         }
         del flights.open[self.serial]
-        tree = Prepared(self._course.program, self._lazies, serial=self.serial)
+        tree = BoundPlan(self._course.program, self._lazies, serial=self.serial)
         frame = flights.frames.open(self._loop, tree, settled, under_way)
         self._jobs = {node: Job(frame, node) for node in under_way}
         for node, job in self._jobs.items():

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT
 from cascade.runtime.fast.call_tables import PAUSED, CallReport, Paused, Table
-from cascade.runtime.fast.loop_source import MISS, Left, StoppedLine, StraightLine
+from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
-from cascade.runtime.programs.plain_values import Stopped
+from cascade.runtime.programs.plain_values import Interruption
 from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
-from cascade.runtime.strategies import Known, Prepared
+from cascade.runtime.sharing.placement import Way
+from cascade.runtime.strategies import BoundPlan, CachedPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.durable import NextRound
 from cascade.spec.errors import CascadeError
@@ -30,11 +31,11 @@ LOOK_SECONDS = 0.0005
 """Where the rounds between two looks take longer, the clock is looked at after each one."""
 
 
-class Rest(NamedTuple):
+class PausedRound(NamedTuple):
     """The calls of a table that are still to be made, when the event loop has its turn; `values` are of the others."""
 
     table: Table
-    prepared: Prepared
+    prepared: BoundPlan
     values: list[Any]
 
 
@@ -61,10 +62,10 @@ class Loops:
         self._reports = services.reports
         self._reuse = services.reuse
         self._time_slice = services.time_slice
-        self._paused: dict[Loop, Rest] = {}  # whose calls go on after the event loop's turn
-        self._prepared: dict[Loop, Prepared] = {}  # whose next target is prepared already
+        self._paused: dict[Loop, PausedRound] = {}  # whose calls go on after the event loop's turn
+        self._prepared: dict[Loop, BoundPlan] = {}  # whose next target is prepared already
 
-    def prepare(self, loop: Loop) -> Prepared:
+    def prepare(self, loop: Loop) -> BoundPlan:
         """Prepare the next target of a loop before it is its turn.
 
         Raises:
@@ -97,7 +98,7 @@ class Loops:
     def advance(self, loop: Loop) -> Any:
         """Run rounds as plain calls as far as that goes; open a frame, or begin a flight, for one that needs it.
 
-        Returns the loop's value, or a `StoppedLine` for a round that a frame has to go on with; `MISS` if a frame is
+        Returns the loop's value, or a `PartialRound` for a round that a frame has to go on with; `MISS` if a frame is
         open, a flight has begun or the loop goes on after the event loop's turn.
 
         Raises:
@@ -107,7 +108,7 @@ class Loops:
         while True:
             value = self._go_on(loop) if self._paused else MISS
             if value is MISS and time_slice.direct:
-                value = self._call_heard(loop) if time_slice.heard else self._call_straight(loop)
+                value = self._call_heard(loop) if time_slice.heard else self._call_compiled(loop)
             if value is MISS:
                 try:
                     value = self._call_prepared(loop)
@@ -128,30 +129,30 @@ class Loops:
                 self.frames.queue_loop(loop)
                 return MISS
 
-    def _call_straight(self, loop: Loop) -> Any:
+    def _call_compiled(self, loop: Loop) -> Any:
         """Run the next target by the code written for its structure; `MISS` if there is none."""
         target = loop.target
         clock, admission = time.monotonic, self.admission
         for known in self._reuse.candidates(target):
-            straight = known.straight
-            if straight is not None:
+            compiled = known.compiled
+            if compiled is not None:
                 if not admission.announced and not admission.may_announce_later(known.program):
                     lazies = known.matcher(target) if known.matcher is not None else None
                     if lazies is None:
                         continue
                     admission.announce(target, lazies)
                 began = clock()
-                value = straight(target, repeat(None, 1))
+                value = compiled(target, repeat(None, 1))
                 if value is not MISS:
                     admission.announce(target, [])
                     if known.note_duration(clock() - began):
-                        return self._repeat(loop, known, straight, value)
+                        return self._repeat(loop, known, compiled, value)
                     loop.round += 1
                     self._reuse.note_hits(known, 1)
                     return value
         return MISS
 
-    def _repeat(self, loop: Loop, known: Known, straight: StraightLine, value: Any) -> Any:
+    def _repeat(self, loop: Loop, known: CachedPlan, compiled: CompiledLoop, value: Any) -> Any:
         """Run rounds for as long as they have this structure and the slice lasts; return what the last one gave."""
         # What it costs beside the rounds is watched by observatory/benchmarks/bench_loops.py.
         clock, ends = time.monotonic, self._time_slice.ends
@@ -159,11 +160,11 @@ class Loops:
         done = some = 1
         while type(value) is LazyResult and now < ends:
             rounds = repeat(None, some)
-            following = straight(value, rounds)
+            following = compiled(value, rounds)
             done += some - length_hint(rounds)
-            if following is MISS or isinstance(following, Left):
+            if following is MISS or isinstance(following, OtherStructure):
                 done -= 1
-                value = following.target if isinstance(following, Left) else value
+                value = following.target if isinstance(following, OtherStructure) else value
                 break
             value = following
             before, now = now, clock()
@@ -181,7 +182,12 @@ class Loops:
         reuse, time_slice = self._reuse, self._time_slice
         for known in reuse.candidates(loop.target):
             table, match = known.table, known.matcher
-            if table is None or match is None or not known.inline or known.seen < reuse.COMPILED_AT:
+            if (
+                table is None
+                or match is None
+                or known.way is not Way.INLINE
+                or known.seen < reuse.COMPILED_AT
+            ):
                 continue
             lazies = match(loop.target)
             if lazies is None:
@@ -194,9 +200,9 @@ class Loops:
                 report = CallReport(self._reports, self.frames.next_serial())
                 values: list[Any] = []
                 value = table.call_heard(lazies, time_slice, values, report)
-                if value is PAUSED or type(value) is Stopped:
-                    prepared = Prepared(known.program, lazies, table, serial=report.serial)
-                    value = self._stop(loop, Rest(table, prepared, values), value)
+                if value is PAUSED or type(value) is Interruption:
+                    prepared = BoundPlan(known.program, lazies, known.way, table, serial=report.serial)
+                    value = self._stop(loop, PausedRound(table, prepared, values), value)
                     break
                 loop.round += 1
                 if type(value) is not LazyResult or time_slice.is_over():
@@ -212,20 +218,15 @@ class Loops:
         if prepared is None:
             prepared = self._reuse.prepare(loop.target)
         self.admission.check(prepared, loop.atomic)
-        time_slice = self._time_slice
-        if (
-            not time_slice.direct
-            or prepared.table is None
-            or (prepared.course is not None and time_slice.heard)
-        ):
+        if self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
             self.frames.open(loop, prepared, {}, ())
             return MISS
         if prepared.course is not None:
             self._flights.begin(loop, prepared)
             return MISS
-        return self._call_table(loop, Rest(prepared.table, prepared, []))
+        return self._call_table(loop, PausedRound(prepared.table, prepared, []))
 
-    def _call_table(self, loop: Loop, rest: Rest) -> Any:
+    def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
         """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
         table, prepared, values = rest
         time_slice = self._time_slice
@@ -236,16 +237,16 @@ class Loops:
         else:
             report = CallReport(self._reports, prepared.serial)
             value = table.call_heard(prepared.lazies, time_slice, values, report)
-        if value is PAUSED or type(value) is Stopped:
-            return self._stop(loop, Rest(table, prepared, values), value)
+        if value is PAUSED or type(value) is Interruption:
+            return self._stop(loop, PausedRound(table, prepared, values), value)
         loop.round += 1
         return value
 
-    def _stop(self, loop: Loop, rest: Rest, stopped: Stopped | Paused) -> StoppedLine | None:
+    def _stop(self, loop: Loop, rest: PausedRound, stopped: Interruption | Paused) -> PartialRound | None:
         """Return where the calls of a table stopped; if only the slice was over, the loop is paused."""
-        if isinstance(stopped, Stopped):
+        if isinstance(stopped, Interruption):
             prepared = rest.prepared
-            return StoppedLine(prepared.program, prepared.lazies, stopped, prepared.serial)
+            return PartialRound(prepared.program, prepared.lazies, stopped, prepared.serial)
         self._paused[loop] = rest
         return None
 
@@ -254,19 +255,19 @@ class Loops:
         rest = self._paused.pop(loop, None)
         return MISS if rest is None else self._call_table(loop, rest)
 
-    def take_paused(self, loop: Loop) -> StoppedLine | None:
+    def take_paused(self, loop: Loop) -> PartialRound | None:
         """Return where the calls of a loop are paused, so that a run that ends can tell what never started."""
         rest = self._paused.pop(loop, None)
         if rest is None:
             return None
         table, prepared, values = rest
-        return StoppedLine(prepared.program, prepared.lazies, table.stopped(values), prepared.serial)
+        return PartialRound(prepared.program, prepared.lazies, table.stopped(values), prepared.serial)
 
-    def open_stopped(self, loop: Loop, line: StoppedLine) -> Frame:
+    def open_stopped(self, loop: Loop, line: PartialRound) -> Frame:
         """Open a frame for a round that has begun without one: some values are known, some calls under way."""
         program, lazies, stopped, serial = line
         values = {node: value for node, value in enumerate(stopped.values) if value is not MISSING}
         under_way = [node for node, _ in stopped.trees]
         if stopped.node is not None:
             under_way.append(stopped.node)
-        return self.frames.open(loop, Prepared(program, lazies, serial=serial), values, under_way)
+        return self.frames.open(loop, BoundPlan(program, lazies, serial=serial), values, under_way)

@@ -15,7 +15,8 @@ from cascade.runtime.frames.map_runs import ItemJob
 from cascade.runtime.frames.ready_calls import ReadyCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
-from cascade.runtime.strategies import Prepared
+from cascade.runtime.sharing.placement import Way
+from cascade.runtime.strategies import BoundPlan
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
@@ -63,7 +64,7 @@ class OpenFrames:
         self._ready.push(self._made, -1, loop)
 
     def open(
-        self, loop: Loop, prepared: Prepared, values: dict[int, Any], under_way: Collection[int]
+        self, loop: Loop, prepared: BoundPlan, values: dict[int, Any], under_way: Collection[int]
     ) -> Frame:
         """Demand the value of a prepared tree, some of whose nodes may have values or be under way already."""
         serial = self.next_serial() if prepared.serial is None else prepared.serial
@@ -80,14 +81,15 @@ class OpenFrames:
         self.absorb(frame)
         return frame
 
-    def _open_recorded(self, recording: Recorder, frame: Frame, prepared: Prepared) -> None:
+    def _open_recorded(self, recording: Recorder, frame: Frame, prepared: BoundPlan) -> None:
         """Open a frame with what is recorded of it."""
         settled = recording.resumption.restore(frame.key, prepared, frame.loop.recovered)
         for node, reason in settled.items():
             self._reports.skipped(Job(frame, node), reason)
         frame.atomic_dependencies = recording.dependencies_of(frame, settled)
         frame.routed = partial(_note_route, recording, frame)
-        if prepared.inline and not frame.loop.recovered and self._calls_directly():
+        is_plain = prepared.way is Way.INLINE and prepared.table is not None
+        if is_plain and not frame.loop.recovered and self._calls_directly():
             frame.recorded_calls = ReadyCalls(frame.flow)
             frame.values = frame.recorded_calls.values
         frame.begin(settled, ())

@@ -5,8 +5,9 @@ It is decided from the lazy result and the engine alone, and so may be decided o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from enum import Enum
 
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
@@ -17,6 +18,18 @@ from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
+
+
+class Way(Enum):
+    """The ways in which a tree may be run.
+
+    `INLINE`: all its calls are made in the event loop's thread, one after the other. `ON_LOOP`: there are coroutines
+    among them, and nothing that needs an executor. `SCHEDULED`: whatever it has, by the general scheduler.
+    """
+
+    INLINE = "inline"
+    ON_LOOP = "on the event loop"
+    SCHEDULED = "scheduled"
 
 
 class Placement:
@@ -80,6 +93,17 @@ class Placement:
         if lazy.task.on is not None and self._local_named(lazy.task.on) is None:
             return False
         return self.is_local and self.mode_of(lazy) in (None, Mode.INLINE)
+
+    def way_of(self, lazies: Iterable[Lazy]) -> Way:
+        """Return the way in which a tree may be run that has calls like these and no policies.
+
+        It follows from the tasks and their modes, and so from the structure of the tree, and from the executors alone.
+        Whether it is taken is a matter of the moment: see `TimeSlice.allowed`.
+        """
+        lazies = [*lazies]
+        if all(map(self.is_inline, lazies)):
+            return Way.INLINE
+        return Way.ON_LOOP if all(map(self.runs_on_loop, lazies)) else Way.SCHEDULED
 
     @property
     def needs_references(self) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cascade.runtime.sharing.placement import Way
 from cascade.spec.task import Task
 
 SLICE_SECONDS = 0.01
@@ -37,6 +38,16 @@ class TimeSlice:
         self.ends = self._began + SLICE_SECONDS
         self.direct = self._is_direct()
         self.heard = self._is_heard()
+
+    def allowed(self, way: Way) -> Way:
+        """Return the way that a tree takes now that could be run in this way.
+
+        The scheduler runs everything where executor or state are not built in, where something bounds the calls, and
+        where somebody listens to coroutines.
+        """
+        if not self.direct or (self.heard and way is Way.ON_LOOP):
+            return Way.SCHEDULED
+        return way
 
     def is_over(self) -> bool:
         """Tell whether the event loop is to get its turn."""
