@@ -47,6 +47,8 @@ def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> R
     Raises:
         SpecError: If a setting can't be meant, or settings don't go together.
     """
+    if not settings:  # as most short runs are: one look is all that they pay
+        return RunOptions(spec=spec, lender=held.get(), caller=asyncio.current_task())
     run_id, resume, restart = settings.get("run_id"), settings.get("resume"), settings.get("restart")
     _check_identity(run_id, resume, restart)
     on_failure = settings.get("on_failure", OnFailure.STOP)

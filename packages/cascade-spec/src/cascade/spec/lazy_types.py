@@ -15,6 +15,7 @@ from typing import (
     Any,
     Generic,
     Literal,
+    NamedTuple,
     NoReturn,
     Self,
     SupportsIndex,
@@ -109,6 +110,13 @@ class ConfiguredLazyResult(LazyResult[R_co]):
         self.policies = policies
 
 
+class MappedArguments(NamedTuple):
+    """Which arguments of a call are sequences of one value per item, and how many items may run at once."""
+
+    arguments: tuple[int | str, ...]
+    max_concurrency: int | None = None
+
+
 @marker
 class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
     """A task applied to sequences: one call per item, the values in order.
@@ -119,24 +127,23 @@ class MappedLazyResult(ConfiguredLazyResult[list[R]], Generic[R]):
 
     __slots__ = ("mapped", "max_concurrency")
 
-    def __init__(  # noqa: PLR0913 - a record of a call: one parameter for each field
+    def __init__(
         self,
         task: AnyTask,
         args: Arguments,
         kwargs: Keywords,
         policies: Policies,
-        mapped: tuple[int | str, ...],
-        max_concurrency: int | None,
+        mapping: MappedArguments,
     ) -> None:
         self.task = task
         self.args = args
         self.kwargs = kwargs
         self.policies = policies
-        self.mapped = mapped
-        self.max_concurrency = max_concurrency
+        self.mapped, self.max_concurrency = mapping
 
     def _with(self, policies: Policies) -> Self:
-        return type(self)(self.task, self.args, self.kwargs, policies, self.mapped, self.max_concurrency)
+        mapping = MappedArguments(self.mapped, self.max_concurrency)
+        return type(self)(self.task, self.args, self.kwargs, policies, mapping)
 
 
 @marker
@@ -346,7 +353,7 @@ def _map(
     if len(mapped) > 1:
         check_inputs(task, {key: positional[key] if isinstance(key, int) else kwargs[key] for key in mapped})
     positional, named = task.with_defaults(positional, {**named, **kwargs} if named else kwargs)
-    return MappedLazyResult(task, positional, named, task.policies, mapped, max_concurrency)
+    return MappedLazyResult(task, positional, named, task.policies, MappedArguments(mapped, max_concurrency))
 
 
 def _take_item(container: Container, key: object) -> Quoted:

@@ -23,6 +23,7 @@ from cascade.spec.internal_tasks import READ_INPUT
 from cascade.spec.lazy_types import (
     ConfiguredLazyResult,
     Lazy,
+    MappedArguments,
     MappedLazyResult,
     ParamLazyResult,
     SequenceLazyResult,
@@ -85,9 +86,8 @@ class _Reader:
     def _map(self, *row: Decoded) -> Lazy:
         *call, policies, mapped, max_concurrency = row
         called = self._arguments(*call)
-        return MappedLazyResult(
-            *called, self._policies.read(policies, called[0]), tuple(mapped), max_concurrency
-        )
+        mapping = MappedArguments(tuple(mapped), max_concurrency)
+        return MappedLazyResult(*called, self._policies.read(policies, called[0]), mapping)
 
     def _param(self, policies: Decoded, described: Decoded) -> Lazy:
         arguments = (_contract(described), Inject(INPUTS))
