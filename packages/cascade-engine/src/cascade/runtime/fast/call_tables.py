@@ -9,7 +9,7 @@ import time
 from bisect import bisect_right
 from itertools import islice
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from cascade.graph.plain_structure import PlainStructure, sources_of
 from cascade.runtime.fast.stretches import (
@@ -34,13 +34,6 @@ class Paused:
 
 
 PAUSED = Paused()
-
-
-class CallReport(NamedTuple):
-    """To whom the calls of a tree are reported, and the number of the tree in its run."""
-
-    reports: Reports
-    serial: int
 
 
 class Table:
@@ -104,10 +97,12 @@ class Table:
             index += place == whole.end
         return values[-1]
 
-    def call_heard(self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], report: CallReport) -> Any:
-        """Make the calls as `call` does, and tell of each."""
+    def call_heard(
+        self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], reports: Reports, serial: int
+    ) -> Any:
+        """Make the calls as `call` does, and report each; `serial` is the tree's number in its run."""
         # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
-        (reports, serial), clock, target = report, time.monotonic, self._program.target
+        clock, target = time.monotonic, self._program.target
         suffix = f"@{serial}" if serial else ""
         calls = zip(self._program.order, self._links, self._unneeded_after_each(), strict=True)
         for node, link, unneeded in islice(calls, len(values), None) if values else calls:

@@ -28,26 +28,26 @@ class Calling:
 
     __slots__ = (
         "_context",
-        "_ends",
         "_inbox",
         "_placement",
         "_resources",
         "_services",
         "_time_slice",
         "began_inline",
+        "ends",
         "slot",
         "steps",
     )
 
-    def __init__(self, services: Services, ends: CallEnds, slot: ConcurrencySlot) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._ends = ends
+        self.ends = CallEnds(services)
         self._context = services.context
         self._inbox = services.inbox
         self._placement = services.placement
         self._resources = services.resources
         self._time_slice = services.time_slice
-        self.slot = slot
+        self.slot = ConcurrencySlot(services.capacity, services.options.lender, services.inbox.wake_up)
         self.steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
         self.began_inline = False
 
@@ -69,7 +69,7 @@ class Calling:
 
     def begin_coroutine(self, job: Job) -> None:
         """Make a call that is awaited plainly."""
-        self._begin(PlainStep(self._services, self._ends, job), self._context.copy())
+        self._begin(PlainStep(self._services, self.ends, job), self._context.copy())
 
     def begin(self, job: Job, failed: Exception | None = None) -> None:
         """Make a call with all its policies; `failed` is what its first attempt has raised already."""
@@ -79,16 +79,16 @@ class Calling:
         # Where the order holds few values. Calls that take resources wait together for these to be opened.
         self.began_inline = inline and bool(job.frame.program.window) and not job.resources
         context = self._context if inline else self._context.copy()
-        self._begin(Step(self._services, self._ends, job, Begun(slot, failed)), context)
+        self._begin(Step(self._services, self.ends, job, Begun(slot, failed)), context)
 
     def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
         """Go on with a plain call that has given an awaitable: the call is over when that is."""
         job.started = True
-        self._begin(Step(self._services, self._ends, job, Begun(slot, None, value)), self._context.copy())
+        self._begin(Step(self._services, self.ends, job, Begun(slot, None, value)), self._context.copy())
 
     def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:
         """Take over a coroutine that was begun without a job, or is about to begin."""
-        self.steps[task] = PlainStep(self._services, self._ends, job)
+        self.steps[task] = PlainStep(self._services, self.ends, job)
         task.add_done_callback(self._complete)
 
     def names(self) -> list[str]:
@@ -116,7 +116,7 @@ class Calling:
 
     def _cancelled(self, job: Job) -> Outcome:
         outcome = Failed(asyncio.CancelledError())
-        return outcome if job.told else self._ends.end(job, outcome)
+        return outcome if job.told else self.ends.end(job, outcome)
 
 
 def _needs_nothing(job: Job) -> bool:

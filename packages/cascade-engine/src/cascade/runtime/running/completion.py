@@ -23,11 +23,12 @@ from cascade.runtime.programs.plain_values import (
     Interruption,
     take_given,
 )
-from cascade.runtime.running.call_ends import CallEnds
 from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
+from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.arguments import has_types
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.compose import as_target
@@ -51,6 +52,7 @@ class Completion:
         "_calling",
         "_ending",
         "_ends",
+        "_flights",
         "_frames",
         "_has_atomic",
         "_inbox",
@@ -65,13 +67,14 @@ class Completion:
     )
 
     def __init__(
-        self, services: Services, ends: CallEnds, calling: Calling, maps: MapItems, loops: Loops
+        self, services: Services, calling: Calling, flights: Flights, maps: MapItems, loops: Loops
     ) -> None:
         self._admission = loops.admission
         self._cache = services.cache
         self._calling = calling
         self._ending = services.ending
-        self._ends = ends
+        self._ends = calling.ends
+        self._flights = flights
         self._frames = loops.frames
         self._has_atomic = services.registry.has_atomic
         self._inbox = services.inbox
@@ -140,7 +143,7 @@ class Completion:
             return
         loop = job.frame.loop
         try:
-            self._advance(self._loops.begin_round(job, value))
+            self.go_on(loop, self._loops.advance(self._loops.begin_round(job, value)))
         except BaseException as error:
             loop.give_up()
             if not is_error(error, CascadeError):
@@ -178,27 +181,33 @@ class Completion:
     def advance(self, loop: Loop) -> None:
         """Let a loop run its next rounds; a tree that can't be run fails the call in whose place it stands."""
         try:
-            self._advance(loop)
+            self.go_on(loop, self._loops.advance(loop))
         except CascadeError as error:
-            if loop.job is not None:
-                self.fail_unreported(loop.job, error)
-            elif self._options.finish and self._admission.announced:
-                self._ending.failures.append(error)
-                self._ending.ended = True
-            else:
-                self._ending.stop(error)
+            self.fail_loop(loop, error)
         except BaseException:
             loop.give_up()
             raise
 
-    def _advance(self, loop: Loop) -> None:
-        came = self._loops.advance(loop)
+    def go_on(self, loop: Loop, came: object) -> None:
+        """Go on where the plain calls of a loop came to; see `Loops.advance`."""
         if came is MISS:
             return
         if isinstance(came, PartialRound):
             self._take_over(loop, came)
+        elif isinstance(came, BoundPlan):
+            self._flights.begin(loop, came)
         else:
             self.settle_loop(loop, came)
+
+    def fail_loop(self, loop: Loop, error: CascadeError) -> None:
+        """Take in that a loop's next target can't be run: that fails the call in whose place it stands, or the run."""
+        if loop.job is not None:
+            self.fail_unreported(loop.job, error)
+        elif self._options.finish and self._admission.announced:
+            self._ending.failures.append(error)
+            self._ending.ended = True
+        else:
+            self._ending.stop(error)
 
     def arrived(self, loop: Loop, value: object) -> None:
         """Take in what the round of a loop has given that had no frame: the loop's value, or its next target."""

@@ -27,7 +27,6 @@ from cascade.runtime.programs.plain_values import (
     given,
     value_of,
 )
-from cascade.runtime.running.call_ends import CallEnds
 from cascade.runtime.running.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
@@ -77,9 +76,9 @@ class Flights:
         "time_slice",
     )
 
-    def __init__(self, services: Services, ends: CallEnds, calling: Calling, frames: OpenFrames) -> None:
+    def __init__(self, services: Services, calling: Calling, frames: OpenFrames) -> None:
         self.calling = calling
-        self.ends = ends
+        self.ends = calling.ends
         self.frames = frames
         self.inbox = services.inbox
         self.ready = services.ready

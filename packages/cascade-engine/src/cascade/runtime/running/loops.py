@@ -9,12 +9,11 @@ from operator import length_hint
 from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT
-from cascade.runtime.fast.call_tables import PAUSED, CallReport, Paused, Table
+from cascade.runtime.fast.call_tables import PAUSED, Paused, Table
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.programs.plain_values import Interruption
 from cascade.runtime.running.admission import Admission
-from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.placement import Way
@@ -40,10 +39,9 @@ class PausedRound(NamedTuple):
 
 
 class Loops:
-    """Runs the rounds of loops: as plain calls as far as that goes, by a flight or a frame from there."""
+    """Runs the rounds of loops as plain calls, as far as that goes; opens frames for the others."""
 
     __slots__ = (
-        "_flights",
         "_paused",
         "_prepared",
         "_reports",
@@ -53,12 +51,9 @@ class Loops:
         "frames",
     )
 
-    def __init__(
-        self, services: Services, admission: Admission, frames: OpenFrames, flights: Flights
-    ) -> None:
-        self.admission = admission
-        self.frames = frames
-        self._flights = flights
+    def __init__(self, services: Services) -> None:
+        self.admission = Admission(services)
+        self.frames = OpenFrames(services)
         self._reports = services.reports
         self._reuse = services.reuse
         self._time_slice = services.time_slice
@@ -96,10 +91,10 @@ class Loops:
         return loop
 
     def advance(self, loop: Loop) -> Any:
-        """Run rounds as plain calls as far as that goes; open a frame, or begin a flight, for one that needs it.
+        """Run rounds as plain calls as far as that goes.
 
-        Returns the loop's value, or a `PartialRound` for a round that a frame has to go on with; `MISS` if a frame is
-        open, a flight has begun or the loop goes on after the event loop's turn.
+        Returns the loop's value; a `PartialRound` that a frame has to go on with; a `BoundPlan` with coroutines, which
+        a flight has to run; or `MISS` if a frame is open, or the loop goes on after the event loop's turn.
 
         Raises:
             CascadeError: If the next target can't be run.
@@ -197,11 +192,11 @@ class Loops:
             rounds = 0
             while lazies is not None:
                 rounds += 1
-                report = CallReport(self._reports, self.frames.next_serial())
+                serial = self.frames.next_serial()
                 values: list[Any] = []
-                value = table.call_heard(lazies, time_slice, values, report)
+                value = table.call_heard(lazies, time_slice, values, self._reports, serial)
                 if value is PAUSED or type(value) is Interruption:
-                    prepared = BoundPlan(known.program, lazies, known.way, table, serial=report.serial)
+                    prepared = BoundPlan(known.program, lazies, known.way, table, serial=serial)
                     value = self._stop(loop, PausedRound(table, prepared, values), value)
                     break
                 loop.round += 1
@@ -222,8 +217,7 @@ class Loops:
             self.frames.open(loop, prepared, {}, ())
             return MISS
         if prepared.course is not None:
-            self._flights.begin(loop, prepared)
-            return MISS
+            return prepared
         return self._call_table(loop, PausedRound(prepared.table, prepared, []))
 
     def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
@@ -235,8 +229,7 @@ class Loops:
         if prepared.serial is None:
             value = table.call(prepared.lazies, time_slice, values)
         else:
-            report = CallReport(self._reports, prepared.serial)
-            value = table.call_heard(prepared.lazies, time_slice, values, report)
+            value = table.call_heard(prepared.lazies, time_slice, values, self._reports, prepared.serial)
         if value is PAUSED or type(value) is Interruption:
             return self._stop(loop, PausedRound(table, prepared, values), value)
         loop.round += 1

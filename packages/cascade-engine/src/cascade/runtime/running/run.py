@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.graph.tree import Tree
+from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.options import RunOptions
-from cascade.runtime.running.parts import Parts
+from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown
 from cascade.runtime.sharing.time_slice import TimeSlice
+from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.compose import as_target
 from cascade.spec.durable import DurableStateBackend
-from cascade.spec.errors import SpecError
+from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.task import Task
 
 if TYPE_CHECKING:
@@ -31,24 +34,39 @@ class Run:
     Entries that are ready are started one after another; what has come about since is taken in before the next one.
     """
 
+    __slots__ = (
+        "_began",
+        "_driver",
+        "_ending",
+        "_first",
+        "_inbox",
+        "_loops",
+        "_options",
+        "_recording",
+        "_reports",
+        "_scheduler",
+        "_services",
+        "_slice",
+        "_watch",
+        "context",
+        "is_driven",
+    )
+
     def __init__(self, engine: EngineParts, options: RunOptions, context: Context) -> None:
         self.context = context
         self.is_driven = False
         self._options = options
-        self._is_direct = engine.is_direct()
         self._watch = engine.watch
-        self._slice = TimeSlice(engine.is_direct, engine.is_heard, self._watch_loop)
+        self._slice = TimeSlice(engine.direct, engine.is_heard, self._watch_loop)
         self._services = Services(engine, options, context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
         self._inbox = self._services.inbox
         self._recording = self._services.recording = _recording_of(self._services)
-        self._parts = Parts(self._services)
-        self._completion = self._parts.completion
-        self._dispatcher = self._parts.dispatcher
-        self._calling = self._parts.calling
-        self._driver: asyncio.Task[Any] | None = None
-        self._loop: Loop | None = None
+        self._loops = Loops(self._services)
+        self._scheduler: Scheduler | None = None  # made when the plain calls can't go on
+        self._driver: asyncio.Task[None] | None = None
+        self._first: Loop | None = None
         self._began = 0.0
 
     # The life of the run
@@ -64,11 +82,12 @@ class Run:
         Called in the caller's own asyncio task and the run's context. `slice_ends` is when runs that follow each other
         without a driver owe the event loop its turn; a slice of this run that is still to come counts from now.
         """
-        if not self._is_direct:
+        if not self._slice.direct:
             return False
         self._set_out(target, slice_ends)
-        ending = self._ending
-        if not ending.ended or ending.error is not None or ending.failures or self._completion.filing:
+        ending, scheduler = self._ending, self._scheduler
+        is_filing = scheduler is not None and scheduler.completion.filing
+        if not ending.ended or ending.error is not None or ending.failures or is_filing:
             return False
         self._reports.run_finished(time.monotonic() - self._began, None)
         return True
@@ -88,37 +107,51 @@ class Run:
             await self._set_out_recorded(target, self._recording)
         try:
             if ending.error is None:
-                await self._work()
+                await self._work(self._scheduled())
         except BaseException as error:  # noqa: BLE001 - kept, and raised by the engine after all is cleaned up
             ending.stop(error)
-        await Shutdown(self._services, self._parts, self._loop).shut_down()
+        await Shutdown(self._services, self._scheduled(), self._loops, self._first).shut_down()
         self._reports.run_finished(time.monotonic() - self._began, ending.error)
 
     def _set_out(self, target: object, slice_ends: float) -> None:
         self._began = time.monotonic()
         try:
-            self._loop = Loop(None, as_target(target))
+            first = self._first = Loop(None, as_target(target))
             self._slice.begin()
             if slice_ends > self._began:
                 self._slice.ends = slice_ends
-            self._completion.advance(self._loop)
+            try:
+                came = self._loops.advance(first)
+            except CascadeError as error:
+                self._scheduled().completion.fail_loop(first, error)
+                return
+            if came is MISS or isinstance(came, PartialRound | BoundPlan):
+                self._scheduled().completion.go_on(first, came)
+            else:
+                self._ending.succeed(came)
         except BaseException as error:  # noqa: BLE001 - as in `drive`
             self._ending.stop(error)
+
+    def _scheduled(self) -> Scheduler:
+        """Return the scheduler, made when it is first needed."""
+        if self._scheduler is None:
+            self._scheduler = Scheduler(self._services, self._loops)
+        return self._scheduler
 
     async def _set_out_recorded(self, target: object, recording: Recorder) -> None:
         """Take the run over from whoever recorded it, if anybody did, and go on from there."""
         self._began = time.monotonic()
         try:
-            self._loop = Loop(None, as_target(target))
-            await self._resume(recording, self._loop)
+            first = self._first = Loop(None, as_target(target))
+            await self._resume(recording, first)
             self._slice.begin()
-            self._completion.advance(self._loop)
+            self._scheduled().completion.advance(first)
         except BaseException as error:  # noqa: BLE001 - as in `drive`
             self._ending.stop(error)
 
     async def _resume(self, recording: Recorder, loop: Loop) -> None:
         """Let a loop go on where it is recorded to be."""
-        admission, loops = self._parts.admission, self._parts.loops
+        loops, admission = self._loops, self._loops.admission
         first = loop.target
         prepared = loops.prepare(loop)
         admission.check_recorded(prepared, recording)
@@ -130,14 +163,15 @@ class Run:
         elif recording.resumption.is_resumed:
             loop.recovered = True
 
-    async def _work(self) -> None:
-        dispatcher, finished = self._dispatcher, self._inbox.finished
+    async def _work(self, scheduler: Scheduler) -> None:
+        calling, completion, dispatcher = scheduler.calling, scheduler.completion, scheduler.dispatcher
+        finished = self._inbox.finished
         while True:
             while finished:
-                self._completion.end_frame(finished.popleft())
+                completion.end_frame(finished.popleft())
             if self._ending.ended:
                 return
-            if self._take_in():
+            if self._take_in(scheduler):
                 if self._slice.is_over():
                     await self._yield()
                 continue
@@ -145,12 +179,12 @@ class Run:
             has_room = self._recording is None or self._recording.commits.room > 0
             entry = dispatcher.next_ready() if has_room else None
             if entry is None:
-                await self._wait()
+                await self._wait(scheduler)
                 continue
             job = dispatcher.start(entry)
-            if self._calling.began_inline and self._recording is None:
+            if calling.began_inline and self._recording is None:
                 # It is made before the next one is begun: what then needs its value may come first.
-                self._calling.began_inline = False
+                calling.began_inline = False
                 await self._yield()
             elif self._slice.is_over():
                 if job is not None:
@@ -159,18 +193,18 @@ class Run:
                     self._recording.commits.begin_commit()
                 await self._yield()
 
-    def _take_in(self) -> bool:
+    def _take_in(self, scheduler: Scheduler) -> bool:
         """Take in one thing that has come about since: a commit, a value filed, a call ended; tell whether one had."""
-        inbox, flights = self._inbox, self._parts.flights
+        inbox, landed = self._inbox, scheduler.flights.landed
         released = None if self._recording is None else self._recording.commits.take_released()
         if released is not None:
             released()
         elif inbox.filed:
-            self._completion.settle(inbox.filed.popleft())
+            scheduler.completion.settle(inbox.filed.popleft())
         elif inbox.completed:
-            self._completion.take(*inbox.completed.popleft())
-        elif flights.landed:
-            self._dispatcher.take_landing(flights.landed.popleft().land())
+            scheduler.completion.take(*inbox.completed.popleft())
+        elif landed:
+            scheduler.dispatcher.take_landing(landed.popleft().land())
         else:
             return False
         return True
@@ -181,23 +215,16 @@ class Run:
         await self._confirm()
         self._slice.begin()
 
-    async def _wait(self) -> None:
+    async def _wait(self, scheduler: Scheduler) -> None:
         """Sleep until something has come about."""
-        if self._recording is not None:
-            self._recording.commits.begin_commit()
-        assert self._is_busy(), "a run has nothing to do and no end"
+        commits = None if self._recording is None else self._recording.commits
+        if commits is not None:
+            commits.begin_commit()
+        is_committing = commits is not None and commits.under_way is not None
+        assert is_committing or scheduler.is_busy(), "a run has nothing to do and no end"
         await self._inbox.sleep()
         await self._confirm()
         self._slice.begin()
-
-    def _is_busy(self) -> bool:
-        return bool(
-            self._calling.steps
-            or self._parts.flights.open
-            or self._completion.filing
-            or self._calling.slot.is_awaited
-            or (self._recording is not None and self._recording.commits.under_way is not None)
-        )
 
     async def _confirm(self) -> None:
         if self._recording is not None:
@@ -223,17 +250,23 @@ class Run:
 
     def _let_go(self) -> None:
         """Let go of everything. The parts of a run know each other, and an error may know some of them for long."""
-        state, ending = self._services.state, self._ending
+        state, ending, services, loops = self._services.state, self._ending, self._services, self._loops
         if type(state) is InMemoryStateBackend:
             state.clear()
         if ending.error is not None or ending.failures:
-            self._parts.let_go(self._services)
+            for frame in loops.frames.by_serial.values():
+                frame.let_go()
+            if self._scheduler is not None:
+                self._scheduler.let_go()
+            self._inbox.let_go()
+            for part in (loops.frames, loops, services):
+                let_go_of(part)
         ending.let_go()
-        vars(self).clear()
+        let_go_of(self)
 
     def under_way(self) -> list[str]:
         """Return the names of the calls that are under way in asyncio tasks."""
-        return self._calling.names() + self._parts.flights.names()
+        return [] if self._scheduler is None else self._scheduler.under_way()
 
     def interrupt(self, error: BaseException) -> None:
         """End the run from outside of its own asyncio task."""
@@ -242,8 +275,10 @@ class Run:
     def _watch_loop(self, task: Task[Any], seconds: float) -> None:
         """Note for how long an inline call has held the event loop."""
         committing = None if self._recording is None else self._recording.commits.under_way
-        own = {asyncio.current_task(), self._driver, self._options.caller, self._services.resources.keeper}
-        self._watch.note(task, seconds, own | {committing} | self._completion.filing)
+        filing = set() if self._scheduler is None else self._scheduler.completion.filing
+        keeper = self._services.resources.keeper
+        own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
+        self._watch.note(task, seconds, own | filing)
 
 
 def _recording_of(services: Services) -> Recorder | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What all runs of one engine share, and how its runs are made."""
+    """What all runs of one engine share, and how its runs are made.
+
+    `direct` says whether inline calls may be made directly: executor and state are built in, and nothing bounds them.
+    """
 
     bus: MessageBus
     state_factory: StateBackendFactory
@@ -43,14 +46,11 @@ class EngineParts:
     capacity: Capacity
     cache: SharedCache[Job]
     watch: BlockedLoopWatch
+    direct: bool = field(init=False)
 
-    def is_direct(self) -> bool:
-        """Tell whether inline calls may be made directly: executor and state are built in, and nothing bounds them."""
-        return (
-            self.placement.is_local
-            and self.state_factory is InMemoryStateBackend
-            and CONCURRENCY not in self.capacity.totals
-        )
+    def __post_init__(self) -> None:
+        built_in = self.placement.is_local and self.state_factory is InMemoryStateBackend
+        object.__setattr__(self, "direct", built_in and CONCURRENCY not in self.capacity.totals)
 
     def is_heard(self) -> bool:
         """Tell whether somebody listens to what becomes of each call."""

@@ -11,7 +11,8 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.resource_manager import note_others
-from cascade.runtime.running.parts import Parts
+from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.scheduler import Scheduler
 from cascade.runtime.running.services import Services
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.errors import CascadeError
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 class Shutdown:
     """Ends one run: what is under way is cancelled and waited for, what is open is released, all is committed."""
 
-    def __init__(self, services: Services, parts: Parts, first: Loop | None) -> None:
-        self._calling = parts.calling
-        self._completion = parts.completion
-        self._ends = parts.call_ends
+    def __init__(self, services: Services, scheduler: Scheduler, loops: Loops, first: Loop | None) -> None:
+        self._calling = scheduler.calling
+        self._completion = scheduler.completion
+        self._ends = scheduler.calling.ends
         self._first = first
-        self._flights = parts.flights
-        self._frames = parts.frames
-        self._maps = parts.maps
+        self._flights = scheduler.flights
+        self._frames = loops.frames
+        self._maps = scheduler.maps
         self._ending = services.ending
         self._inbox = services.inbox
         self._ready = services.ready

@@ -20,23 +20,22 @@ class TimeSlice:
     """The time slice that a run is in, and how its calls may be made meanwhile.
 
     `ends` is in seconds of `time.monotonic`; 0 cuts the slice short. `direct` says whether inline calls may be made
-    without the scheduler, `heard` whether somebody listens to what becomes of each call: both are asked once a slice.
+    without the scheduler, `heard` whether somebody listens to what becomes of each call, which is asked once a slice.
     """
 
-    __slots__ = ("_began", "_is_direct", "_is_heard", "_watch", "direct", "ends", "heard")
+    __slots__ = ("_began", "_is_heard", "_watch", "direct", "ends", "heard")
 
-    def __init__(self, is_direct: Callable[[], bool], is_heard: Callable[[], bool], watch: Watch) -> None:
-        self._is_direct = is_direct
+    def __init__(self, direct: bool, is_heard: Callable[[], bool], watch: Watch) -> None:
+        self.direct = direct
         self._is_heard = is_heard
         self._watch = watch
         self._began = self.ends = 0.0
-        self.direct = self.heard = False
+        self.heard = False
 
     def begin(self) -> None:
         """Begin a slice of full length now."""
         self._began = time.monotonic()
         self.ends = self._began + SLICE_SECONDS
-        self.direct = self._is_direct()
         self.heard = self._is_heard()
 
     def allowed(self, way: Way) -> Way:
