@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -208,6 +211,31 @@ def test_digests_and_records_begin_with_the_first_policies() -> None:
     """The order of the first eight policies never changes: what was written long ago has it."""
     first = ["retry", "timeout", "cache", "mode", "constraints", "conditions", "otherwise", "after"]
     assert [row.name for row in POLICIES[:ALWAYS_WRITTEN]] == first
+
+
+WORKFLOW = """
+import cascade as cs
+@cs.task
+def f(value: object = None) -> object: return value
+@cs.task
+def truth() -> bool: return True
+"""
+
+
+def test_what_was_written_long_ago_stays_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest and the record of a tree with all the first policies are those that earlier versions made."""
+    module = ModuleType("test_policy_table")  # where the tasks stand is part of both
+    exec(WORKFLOW, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    condition, call = module.truth(), module.f
+    retry = cs.RetryPolicy(2, delay=1.5, on=(OSError, ValueError))
+    task = cs.task(retry=retry, timeout=3, cache=cs.ByInputs(version="x"), mode="thread")(call.func)
+    lazy = task(1).run_if(condition, otherwise=3).after(call(2), condition)
+    lazy = lazy.with_constraints(gpu=1, cpu=call(3))
+    tree: Lazy = ConfiguredLazyResult(call, (1,), {}, lazy.policies)
+    record = encode_target(tree, DataCodec(), key=b"k")
+    assert structure_digest(tree) == "5833deaa8c8e9edafd99985e10e156dae17183061803e306d57480781d858686"
+    assert sha256(record).hexdigest() == "549e8702dbcc826fa142bfb28e671b3ce64aa35d565dde9007e2040e1479da1f"
 
 
 def public_methods() -> Iterator[str]:

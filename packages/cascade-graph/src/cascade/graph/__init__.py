@@ -19,8 +19,7 @@ from cascade.graph.path import StructurePath
 from cascade.graph.planning import Plan, plan, stages
 from cascade.graph.serialisation import from_json, to_json
 from cascade.graph.structure_digests import structure_digest
-from cascade.spec.policies.declared import NodePolicies
-from cascade.spec.policies.retry import NodeRetry
+from cascade.spec.policies.pictures import NodePolicies, NodeRetry
 
 if TYPE_CHECKING:
     from cascade.graph.analysis.networks import critical_path, cycles, to_networkx

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from cascade.spec.policies.declared import NO_POLICIES, POLICIES, NodePolicies, Policies
+from cascade.spec.policies.declared import NO_POLICIES, POLICIES, Policies
+from cascade.spec.policies.pictures import NodePolicies
 
 NO_NODE_POLICIES = NodePolicies()
 

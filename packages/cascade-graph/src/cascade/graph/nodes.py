@@ -12,8 +12,8 @@ from typing import Any
 
 from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.path import StructurePath
-from cascade.spec.policies.declared import NodePolicies
 from cascade.spec.policies.mode import Mode
+from cascade.spec.policies.pictures import NodePolicies
 from cascade.spec.task import AnyTask
 
 

@@ -12,9 +12,8 @@ from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import Place, Segment, StructurePath
 from cascade.graph.serialisation.json_fields import json_field, json_texts, json_word
 from cascade.graph.serialisation.json_schema import LATER_POLICIES, VERSION
-from cascade.spec.policies.declared import NodePolicies
 from cascade.spec.policies.mode import Mode
-from cascade.spec.policies.retry import NodeRetry
+from cascade.spec.policies.pictures import NodePolicies, NodeRetry
 
 _Fields = TypeVar("_Fields")
 

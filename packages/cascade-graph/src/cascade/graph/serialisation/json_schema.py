@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from cascade.spec.policies.declared import NodePolicies
+from cascade.spec.policies.pictures import NodePolicies
 
 VERSION = 2
 """The version of the schema; `from_json` reads no other."""

@@ -13,7 +13,7 @@ from cascade.graph.model import Graph
 from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.path import PathTable, Segment
 from cascade.graph.serialisation.json_schema import LATER_POLICIES, VERSION
-from cascade.spec.policies.declared import NodePolicies
+from cascade.spec.policies.pictures import NodePolicies
 
 
 def to_json(graph: Graph) -> str:

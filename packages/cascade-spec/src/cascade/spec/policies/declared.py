@@ -1,15 +1,14 @@
 """Policies: how a call is to be made. Plain values; the engine gives them their meaning.
 
-What is said of each policy once stands here: its field and its row, its keyword in `@cs.task(...)`, and what a picture
-shows of it. Structure keys, digests, matchers, records, pictures and the analysis of source walk the rows. So a new
-policy is added here, gets its method in `cascade.spec.policies.chaining`, and has its effect in the engine. Its name
-stands nowhere else, and `tests/test_policy_table.py` fails for what was forgotten.
+Each policy has its field and its row here, and its keyword in `@cs.task(...)`. Structure keys, digests, matchers,
+records, pictures and the analysis of source walk the rows. So a new policy is added here, gets its method in
+`chaining` and what pictures show of it in `pictures`, and has its effect in the engine. Its name stands nowhere else,
+and `tests/test_policy_table.py` fails for what was forgotten.
 """
 
 # Annotations are evaluated here, unlike elsewhere: the rows are read at run time.
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 from cascade.spec.calls.missing import MISSING, Missing
@@ -27,12 +26,11 @@ from cascade.spec.policies.forms import (
     SecondsForm,
 )
 from cascade.spec.policies.mode import Mode, parse_mode
-from cascade.spec.policies.retry import NodeRetry, RetryPolicy, as_retry
+from cascade.spec.policies.retry import RetryPolicy, as_retry
 from cascade.spec.protocols import CachePolicy
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRow:
+class PolicyRow(NamedTuple):
     """What is true of one policy wherever policies are written, compared or shown.
 
     `method` is how it is chained to a lazy result, and `keyword` checks what `@cs.task(...)` is given for it; each may
@@ -47,7 +45,6 @@ class PolicyRow:
     form: Form[Any]
     method: str | None
     keyword: Callable[[Any], object] | None
-    _: KW_ONLY
     in_fast_ways: bool
     just_called: bool
     answers: bool
@@ -128,7 +125,7 @@ _new = tuple.__new__
 NO_POLICIES = Policies()
 
 POLICIES: tuple[PolicyRow, ...] = tuple(
-    replace(hint.__metadata__[0], name=name, default=NO_POLICIES._asdict()[name])
+    hint.__metadata__[0]._replace(name=name, default=NO_POLICIES._asdict()[name])
     for name, hint in Policies.__annotations__.items()
 )
 """The rows, in the order of the fields."""
@@ -145,23 +142,6 @@ class PolicyKeywords(TypedDict, total=False):
     timeout: float | None
     cache: CachePolicy | None
     mode: Literal["inline", "thread", "process"] | Mode | None
-
-
-@dataclass(frozen=True, slots=True)
-class NodePolicies:
-    """The policies of a node, as a picture shows them: plain names and numbers, no function and no value.
-
-    `timeout` is seconds, `cache` the name of the cache policy's class, `constraints` the names of the amounts that the
-    call needs. `otherwise` says whether a value stands in for the call where a condition is false. `max_concurrency` is
-    the bound of a map. Conditions and order are edges, and the mode is the node's own.
-    """
-
-    retry: NodeRetry | None = None
-    timeout: float | None = None
-    cache: str | None = None
-    constraints: tuple[str, ...] = ()
-    otherwise: bool = False
-    max_concurrency: int | None = None
 
 
 def policies_of(keywords: PolicyKeywords) -> Policies:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.calls.missing import MISSING, Missing
 from cascade.spec.constraint import Constraints
 from cascade.spec.policies.checks import is_cache_policy
 from cascade.spec.policies.mode import Mode
-from cascade.spec.policies.retry import NodeRetry, RetryPolicy, kinds_of
+from cascade.spec.policies.retry import RetryPolicy, kinds_of
 from cascade.spec.protocols import CachePolicy
+
+if TYPE_CHECKING:
+    from cascade.spec.policies.pictures import NodeRetry
 
 V = TypeVar("V")
 
@@ -110,6 +113,8 @@ class RetryForm(Form[RetryPolicy | None]):
     def pictured(self, value: RetryPolicy | None) -> NodeRetry | None:
         if value is None:
             return None
+        from cascade.spec.policies.pictures import NodeRetry  # noqa: PLC0415 - only pictures need it
+
         waits = (finite(value.delay), value.backoff, value.jitter, finite(value.max_delay))
         return NodeRetry(value.max_attempts, *waits, tuple(kind.__name__ for kind in kinds_of(value)))
 

@@ -75,21 +75,6 @@ def kinds_of(retry: RetryPolicy) -> tuple[type[Exception], ...]:
     return retry.on if isinstance(retry.on, tuple) else (retry.on,)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRetry:
-    """A retry policy as a picture shows it: its numbers, as in `with_retry`, and the names of its exceptions.
-
-    `delay` is `None` where the wait has no end.
-    """
-
-    max_attempts: int
-    delay: float | None
-    backoff: float
-    jitter: float
-    max_delay: float | None
-    on: tuple[str, ...]
-
-
 def retry_policy(*fields: *tuple[int, float, float, float, float | None, Exceptions]) -> RetryPolicy:
     """Return a `RetryPolicy` with these fields, made and checked once for all calls that are alike.
 
