@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Self
 
-from cascade.adapters.executors.places import Places
 from cascade.adapters.executors.waiting import wait_until_done
+from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.adapters.executors.workers import Worker
 from cascade.spec.task import AnyTask
 
@@ -40,7 +40,7 @@ class ProcessCalls:
 
     def __init__(self, size: int | None = None) -> None:
         size = size or os.cpu_count() or 1
-        self._places = Places(size)
+        self._slots = WorkerSlots(size)
         self._idle: list[Worker] = []
         # A thread for each worker: it encodes, waits and decodes, while the event loop goes on.
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="cascade-process")
@@ -54,9 +54,9 @@ class ProcessCalls:
 
     async def take_worker(self, task: AnyTask) -> Worker:
         """Wait for a worker that knows a task."""
-        place = await self._places.take()
+        slot = await self._slots.take()
         worker = self._idle.pop() if self._idle else Worker()
-        worker.place = place
+        worker.slot = slot
         try:
             if not worker.has_loaded(task):
                 await wait_until_done(self._threads.submit(worker.load, task), worker.kill)
@@ -66,10 +66,10 @@ class ProcessCalls:
         return worker
 
     def give_back(self, worker: Worker) -> None:
-        """Let the next call have a worker, or its place if it has ended."""
+        """Let the next call have a worker, or its slot if it has ended."""
         if worker.lives:
             self._idle.append(worker)
-        self._places.give_back(worker.place)
+        self._slots.give_back(worker.slot)
 
     async def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
         """Make a call in a worker; when cancelled, kill the worker.

@@ -9,32 +9,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
-from cascade.adapters.executors.places import Place, Places
 from cascade.adapters.executors.waiting import outcome_of, wait_until_done
+from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 
 _BORROWERS = 10_000
-"""No bound: a call that borrows its place has a thread beside the one that lends it, and waits."""
+"""No bound: a call that borrows its slot has a thread beside the one that lends it, and waits."""
 
 
 class Admission:
-    """Holds a place in a `with` block; a `call` inside the block uses it."""
+    """Holds a slot in a `with` block; a `call` inside the block uses it."""
 
     # No generator with a decorator, which sets the traceback of what passes through: a frozen exception refuses that.
 
-    __slots__ = ("_place", "_places", "_shown", "_token")
+    __slots__ = ("_shown", "_slot", "_slots", "_token")
 
-    def __init__(self, places: Places, shown: ContextVar[Place | None]) -> None:
-        self._places = places
+    def __init__(self, slots: WorkerSlots, shown: ContextVar[WorkerSlot | None]) -> None:
+        self._slots = slots
         self._shown = shown
 
-    async def __aenter__(self) -> Place:
-        self._place = await self._places.take(self._shown.get())
-        self._token = self._shown.set(self._place)
-        return self._place
+    async def __aenter__(self) -> WorkerSlot:
+        self._slot = await self._slots.take(self._shown.get())
+        self._token = self._shown.set(self._slot)
+        return self._slot
 
     async def __aexit__(self, *_: object) -> None:
         self._shown.reset(self._token)
-        self._places.give_back(self._place)
+        self._slots.give_back(self._slot)
 
 
 class ThreadCalls:
@@ -42,32 +42,36 @@ class ThreadCalls:
 
     def __init__(self, size: int | None = None) -> None:
         size = size or min(32, (os.cpu_count() or 1) + 4)  # what `ThreadPoolExecutor` takes
-        self._places = Places(size)
+        self._slots = WorkerSlots(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="cascade")
-        self._more: ThreadPoolExecutor | None = None  # for calls in borrowed places
-        # The place of the call that the current code is a part of: threads get a copy of their caller's context.
-        self._place: ContextVar[Place | None] = ContextVar("cascade_thread", default=None)
+        self._more: ThreadPoolExecutor | None = None  # for calls in borrowed slots
+        # The slot of the call that the current code is a part of: threads get a copy of their caller's context.
+        self._slot: ContextVar[WorkerSlot | None] = ContextVar("cascade_thread", default=None)
 
     def admission(self) -> Admission:
         """Wait for a thread; the next `call` in this context uses it."""
-        return Admission(self._places, self._place)
+        return Admission(self._slots, self._slot)
 
     async def call(
         self, func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Any:
         """Call a function in a thread, with a copy of this context; when cancelled, return after it has ended."""
-        place = self._place.get()
-        if place is None or place.used:
-            async with self.admission() as place:
-                return await self._call(place, func, args, kwargs)
-        return await self._call(place, func, args, kwargs)
+        slot = self._slot.get()
+        if slot is None or slot.used:
+            async with self.admission() as slot:
+                return await self._call(slot, func, args, kwargs)
+        return await self._call(slot, func, args, kwargs)
 
     async def _call(
-        self, place: Place, func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+        self,
+        slot: WorkerSlot,
+        func: Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
     ) -> Any:
-        place.used = True
+        slot.used = True
         context = contextvars.copy_context()
-        threads = self._threads if place.lender is None else self._extra()
+        threads = self._threads if slot.lender is None else self._extra()
         return await wait_until_done(threads.submit(context.run, outcome_of, func, args, kwargs), late=True)
 
     def _extra(self) -> ThreadPoolExecutor:

@@ -26,8 +26,8 @@ from cascade.adapters.executors.boundary_errors import (
 )
 from cascade.adapters.executors.locations import main_location, odd_locations, reference_here
 from cascade.adapters.executors.messages import ErrorReport, Reply, ReplyKind, Request, Setup, report_of
-from cascade.adapters.executors.places import Place
 from cascade.adapters.executors.waiting import Outcome
+from cascade.adapters.executors.worker_slots import WorkerSlot
 from cascade.spec.calls.error_text import add_note
 from cascade.spec.task import AnyTask, TaskReference
 
@@ -46,10 +46,10 @@ _END_SECONDS = 5.0
 
 
 class Worker:
-    """One process, started by the first request. `place` is the place that the worker is used in."""
+    """One process, started by the first request. `slot` is the slot that it is used in."""
 
     def __init__(self) -> None:
-        self.place = Place()
+        self.slot = WorkerSlot()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection | None = None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cascade.adapters.executors.places import rank_of_call
+from cascade.adapters.executors.worker_slots import rank_of_call
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned

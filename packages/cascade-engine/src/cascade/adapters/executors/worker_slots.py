@@ -1,9 +1,9 @@
-"""Places: which calls may use the workers of a pool, first come first served.
+"""WorkerSlots: which calls may use the workers of a pool, first come first served.
 
-The runs that wait take turns. When a run has its turn, that of its calls with the lowest rank gets the place: a call
+The runs that wait take turns. When a run has its turn, that of its calls with the lowest rank gets the slot: a call
 that frees values may rank before one that makes more of them.
 
-A call that has a place may start a run of its own and wait for it. The calls of that run may borrow its place, one at a
+A call that has a slot may start a run of its own and wait for it. The calls of that run may borrow its slot, one at a
 time. So they never wait for a worker that waits for them.
 """
 
@@ -23,27 +23,27 @@ rank_of_call: ContextVar[Rank | None] = ContextVar("cascade_rank", default=None)
 """The run that the call belongs to in whose context we are, and its rank there."""
 
 
-class Place:
+class WorkerSlot:
     """The right to use one worker; `used` is true if a call has begun in it.
 
-    `lender` is the place that this one is borrowed from, and `borrower` the place that is borrowed from this one.
+    `lender` is the slot that this one is borrowed from, and `borrower` the slot that is borrowed from this one.
     """
 
     __slots__ = ("borrower", "is_over", "lender", "used", "waiting")
 
-    def __init__(self, lender: Place | None = None) -> None:
+    def __init__(self, lender: WorkerSlot | None = None) -> None:
         self.lender = lender
-        self.borrower: Place | None = None
-        self.waiting = Line()
+        self.borrower: WorkerSlot | None = None
+        self.waiting = WaitingLine()
         self.used = False
         self.is_over = False
 
 
-class Request(Future[Place]):
-    """A request for a place: a future of threads, since the pool may serve several event loops."""
+class Request(Future[WorkerSlot]):
+    """A request for a slot: a future of threads, since the pool may serve several event loops."""
 
 
-class Line:
+class WaitingLine:
     """Requests that wait. Each of them is a turn for its run, in the order of their coming."""
 
     __slots__ = ("_of_runs", "_ties", "_turns")
@@ -55,9 +55,9 @@ class Line:
 
     def join(self, request: Request, rank: Rank | None) -> None:
         """Add a request; one without a rank is a run by itself."""
-        run, place = (request, ()) if rank is None else rank
+        run, position = (request, ()) if rank is None else rank
         self._turns.append(run)
-        heappush(self._of_runs.setdefault(run, []), (place, next(self._ties), request))
+        heappush(self._of_runs.setdefault(run, []), (position, next(self._ties), request))
 
     def next(self) -> Request | None:
         """Return the next request that is neither cancelled nor granted by another line."""
@@ -73,20 +73,20 @@ class Line:
         return None
 
 
-class Places:
-    """The places of one pool."""
+class WorkerSlots:
+    """The slots of one pool."""
 
     def __init__(self, size: int) -> None:
         self._free = size
-        self._waiting = Line()
+        self._waiting = WaitingLine()
         self._lock = threading.Lock()
 
-    async def take(self, lender: Place | None = None) -> Place:
-        """Wait for a place; `lender` is the place of the call that the caller is a part of, in this pool."""
+    async def take(self, lender: WorkerSlot | None = None) -> WorkerSlot:
+        """Wait for a slot; `lender` is the slot of the call that the caller is a part of, in this pool."""
         with self._lock:
-            place = self._find(lender)
-            if place is not None:
-                return place
+            slot = self._find(lender)
+            if slot is not None:
+                return slot
             request = Request()
             rank = rank_of_call.get()
             self._waiting.join(request, rank)
@@ -99,34 +99,34 @@ class Places:
                 self.give_back(request.result())
             raise
 
-    def give_back(self, place: Place) -> None:
-        """Give a place to the next request."""
+    def give_back(self, slot: WorkerSlot) -> None:
+        """Give a slot to the next request."""
         with self._lock:
-            request, granted = self._pass_on(place)
+            request, granted = self._pass_on(slot)
         if request is not None:
             request.set_result(granted)  # wakes an event loop, so not under the lock
 
-    def _find(self, lender: Place | None) -> Place | None:
+    def _find(self, lender: WorkerSlot | None) -> WorkerSlot | None:
         if self._free:
             self._free -= 1
-            return Place()
+            return WorkerSlot()
         if lender is None or lender.borrower is not None or lender.is_over:
             return None
-        lender.borrower = Place(lender)
+        lender.borrower = WorkerSlot(lender)
         return lender.borrower
 
-    def _pass_on(self, place: Place) -> tuple[Request | None, Place]:
-        """Return the request that gets the place next, and the place for it."""
-        place.is_over = True
-        lender, borrower = place.lender, place.borrower
+    def _pass_on(self, slot: WorkerSlot) -> tuple[Request | None, WorkerSlot]:
+        """Return the request that gets the slot next, and the slot for it."""
+        slot.is_over = True
+        lender, borrower = slot.lender, slot.borrower
         if borrower is not None:
-            # The call ends before one that it has started: that one stands in its place from now on.
+            # The call ends before one that it has started: that one stands in its slot from now on.
             borrower.lender = lender
             if lender is not None:
                 lender.borrower = borrower
             return None, borrower
         request = (self._waiting if lender is None else lender.waiting).next()
-        granted = Place(lender)
+        granted = WorkerSlot(lender)
         if lender is not None:
             lender.borrower = None if request is None else granted
         elif request is None:
