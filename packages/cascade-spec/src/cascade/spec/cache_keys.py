@@ -37,9 +37,9 @@ def make_key(task: TaskDefinition, arguments: Mapping[str, object], version: str
         parts.append(KeyPart(PartKind.PROCESS, "", digest((_token(os.getpid()), task.serial)).hex()))
     if code.place:
         parts.append(KeyPart(PartKind.PLACE, "", digest(code.place).hex()))
-    told = "".join([f"{kind} {len(name)} {name} {part}" for kind, name, part in parts])
+    listed = "".join([f"{kind} {len(name)} {name} {part}" for kind, name, part in parts])
     return CacheKey(
-        digest(f"{DIGEST_RULES} {len(code.reference)} {code.reference} {told}").hex(),
+        digest(f"{DIGEST_RULES} {len(code.reference)} {code.reference} {listed}").hex(),
         code.reference,
         tuple(parts),
     )

@@ -86,8 +86,8 @@ class ParamContract:
     def __str__(self) -> str:
         shown = "***" if self.secret else repr(self.default)
         default = "" if self.required else f", default={shown}"
-        told = f", description={self.description!r}" if self.description else ""
-        return f"{'Secret' if self.secret else 'Param'}({self.name!r}, type={type_name(self.type)}{default}{told})"
+        about = f", description={self.description!r}" if self.description else ""
+        return f"{'Secret' if self.secret else 'Param'}({self.name!r}, type={type_name(self.type)}{default}{about})"
 
     def __repr__(self) -> str:
         return str(self)
@@ -139,9 +139,9 @@ class EnvContract:
     def __str__(self) -> str:
         shown = "***" if self.secret else repr(self.default)
         default = "" if self.required else f", default={shown}"
-        told = f", description={self.description!r}" if self.description else ""
+        about = f", description={self.description!r}" if self.description else ""
         secret = ", secret=True" if self.secret else ""
-        return f"Env({self.name!r}, type={type_name(self.type)}{default}{told}{secret})"
+        return f"Env({self.name!r}, type={type_name(self.type)}{default}{about}{secret})"
 
     def __repr__(self) -> str:
         return str(self)

@@ -125,8 +125,8 @@ class MapLengthError(CascadeError, ValueError):
     lengths: dict[str, int]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name}: {length}" for name, length in self.lengths.items())
-        return f"task '{self.task}' is mapped over inputs of unequal lengths ({told}); give each one as many items"
+        listed = ", ".join(f"{name}: {length}" for name, length in self.lengths.items())
+        return f"task '{self.task}' is mapped over inputs of unequal lengths ({listed}); give each one as many items"
 
 
 @dataclass(eq=False)
@@ -261,10 +261,8 @@ class FileChangedError(CascadeError):
     arguments: tuple[str, ...]
 
     def __str__(self) -> str:
-        told = ", ".join(map(repr, self.arguments)) or "an argument"
-        return (
-            f"the content of {told} has changed while task '{self.task}' was called; its value is not cached"
-        )
+        listed = ", ".join(map(repr, self.arguments)) or "an argument"
+        return f"the content of {listed} has changed while task '{self.task}' was called; its value is not cached"
 
 
 @dataclass(eq=False)

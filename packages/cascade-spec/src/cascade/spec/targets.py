@@ -111,9 +111,9 @@ _OWN_FRAMES = 2
 
 def _needs_arguments(workflow: Function, needed: list[str]) -> NotLazyError:
     name, first = _name_of(workflow), needed[0]
-    told = ", ".join(map(repr, needed))
+    listed = ", ".join(map(repr, needed))
     return NotLazyError(
-        f"workflow '{name}' can't be called without {'argument' if len(needed) == 1 else 'arguments'} {told}",
+        f"workflow '{name}' can't be called without {'argument' if len(needed) == 1 else 'arguments'} {listed}",
         f"give what it returns, {name}(...), or take the value inside it: {first} = cs.Param({first!r})",
     )
 

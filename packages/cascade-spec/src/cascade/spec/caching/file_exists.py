@@ -52,7 +52,7 @@ class FileExists:
 
 
 def marks_of(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Give the paths at which a mark may say that a file is not finished: in its folder, and in each one above.
+    """Yield the paths at which a mark may say that a file is not finished: in its folder, and in each one above.
 
     The name of a mark is made of the path from its folder to the file: it is the same wherever the folder is mounted.
     """

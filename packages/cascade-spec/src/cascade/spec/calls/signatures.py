@@ -91,9 +91,7 @@ def own_signature(func: Function) -> inspect.Signature:
     except ValueError:
         if not hasattr(func, "__wrapped__"):
             raise
-        return inspect.signature(
-            func
-        )  # one that is written in C hands on what it gets: `functools.lru_cache`
+        return inspect.signature(func)  # a wrapper written in C passes on what it gets: `functools.lru_cache`
 
 
 def parameters_with_defaults(func: Function | None, signature: inspect.Signature) -> list[inspect.Parameter]:

@@ -175,21 +175,21 @@ def _float(value: float) -> bytes:
     return _NAN if value != value else struct.pack(">d", value)
 
 
-_NAN = struct.pack(">Q", 0x7FF8000000000000)  # there are many; none is told from another
+_NAN = struct.pack(">Q", 0x7FF8000000000000)  # there are many; all count as equal
 
 
 def _time(value: datetime.datetime | datetime.time) -> bytes:
     zone = value.tzinfo
     if zone is None or type(zone) is datetime.timezone:
-        told = repr(zone)
+        zone_name = repr(zone)
     else:
         kind, key = type(zone), getattr(zone, "key", None)
         if kind.__module__ not in ("zoneinfo", "backports.zoneinfo") or not key:
             raise UncacheableError(
                 f"{type(value).__name__} with a zone of {kind.__module__}.{kind.__qualname__}"
             )
-        told = f"zone {key}"
-    return f"{value.replace(tzinfo=None).isoformat()} {value.fold} {told}".encode()
+        zone_name = f"zone {key}"
+    return f"{value.replace(tzinfo=None).isoformat()} {value.fold} {zone_name}".encode()
 
 
 def _path(value: pathlib.PurePath) -> bytes:

@@ -133,10 +133,10 @@ def _note(path: str, stamp: _Stamp, digest: bytes, looked: float) -> None:
 
 
 def _stamp(path: str, name: str) -> _Stamp:
-    told = os.stat(path)  # noqa: PTH116 - without pathlib
-    if not S_ISREG(told.st_mode):
+    facts = os.stat(path)  # noqa: PTH116 - without pathlib
+    if not S_ISREG(facts.st_mode):
         raise FileUnreadableError(name, "it is not a file")
-    return _Stamp(told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
+    return _Stamp(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def _read(path: str) -> bytes:

@@ -21,7 +21,7 @@ def parse_word(words: type[Word], what: str, given: object, error: type[SpecErro
         SpecError: If it is none of them; of the class that `error` names, with all words in it.
     """
     try:
-        return words(given)  # type: ignore[arg-type]  # what is no text is told the same way
+        return words(given)  # type: ignore[arg-type]  # the error for what is no text is the same
     except ValueError:
         raise error(f"unknown {what} {given!r}", f"use one of {listed(words_of(words))}") from None
 

@@ -40,7 +40,7 @@ class Parsed:
         self._codes: dict[str, list[CodeType]] = {}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler has told them when the file was imported
+                warnings.simplefilter("ignore")  # the compiler gave them when the file was imported
                 self.module = ast.parse(text.data)
                 whole = compile(
                     text.data, text.file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
