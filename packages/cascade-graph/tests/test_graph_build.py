@@ -209,8 +209,11 @@ def test_wrong_arity_and_names_are_refused(call: cs.LazyResult[object]) -> None:
 
 def test_contracts_in_conflict_are_refused() -> None:
     """Two inputs of one name with different contracts are refused and both are named; equal ones are two nodes."""
-    with pytest.raises(ContractConflictError, match=r"Param\('p', type=str\) and Param\('p', type=int\)"):
+    with pytest.raises(
+        ContractConflictError, match=r"Param\('p', type=str\) and Param\('p', type=int\)"
+    ) as told:
         build_graph(f(cs.Param("p"), [cs.Param("p", type=int)]))
+    assert (told.value.first, told.value.second) == ("Param('p', type=str)", "Param('p', type=int)")
     assert len(build_graph(f(cs.Param("p"), cs.Param("p")))) == 3
 
 
