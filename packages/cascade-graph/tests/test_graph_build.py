@@ -260,3 +260,11 @@ def test_each_call_is_one_node(shape: Any) -> None:
     graph: Graph = build_graph(grow(shape))
     assert len(graph) == count(shape)
     assert len(graph.edges) == count(shape) - 1
+
+
+def test_a_sequence_that_is_taken_twice_orders_its_members_once() -> None:
+    """A sequence that goes to two arguments has one edge between a member and the next, and one order."""
+    steps = cs.sequence([f(), f(), f()])
+    graph = build_graph(f(steps, [steps]))
+    ordered = [(edge.source, edge.target) for edge in graph.edges if edge.edge_type is EdgeType.SEQUENCE]
+    assert len(ordered) == len(set(ordered)) == 2
