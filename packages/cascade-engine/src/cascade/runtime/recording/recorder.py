@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Set
-from typing import TYPE_CHECKING
 
 from cascade.adapters.state.damage import as_damage
+from cascade.graph.tree import Choice
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
-from cascade.runtime.frames.map_runs import ItemJob
+from cascade.runtime.frames.frame import Frame, Job
+from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
-from cascade.runtime.recording.labels import label_of, label_of_node
+from cascade.runtime.recording.fact_labels import label_of, label_of_node
 from cascade.runtime.recording.node_digests import in_canonical_order
 from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
+from cascade.runtime.sharing.resource_registry import ResourceRegistry
+from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import error_name, is_error
 from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
 from cascade.spec.lazy_types import Lazy, LazyResult
-
-if TYPE_CHECKING:
-    from cascade.graph.tree import Choice
-    from cascade.runtime.frames.frame import Frame, Job
-    from cascade.runtime.frames.map_runs import MapRun
-    from cascade.runtime.sharing.resource_registry import ResourceRegistry
-    from cascade.runtime.strategies import BoundPlan
 
 
 class Recorder:

@@ -8,29 +8,26 @@ depend on such ones.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import path_digest
 from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.graph.tree import Tree
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import RunChangedError
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.options import RunOptions
 from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.run_differences import Differences, compare, merged
 from cascade.runtime.recording.run_record import NEVER_STORED, code_of, make_record
+from cascade.runtime.sharing.resource_registry import ResourceRegistry
+from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract
 from cascade.spec.digest_rules import made_by
 from cascade.spec.durable import DurableStateBackend, NextRound, RunRecord
 from cascade.spec.errors import RunRulesError
 from cascade.spec.lazy_types import ParamLazyResult
-
-if TYPE_CHECKING:
-    from cascade.graph.tree import Tree
-    from cascade.runtime.frames.frame import Job
-    from cascade.runtime.options import RunOptions
-    from cascade.runtime.sharing.resource_registry import ResourceRegistry
-    from cascade.runtime.strategies import BoundPlan
 
 
 class Resumption:

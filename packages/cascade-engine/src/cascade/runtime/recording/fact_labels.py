@@ -1,15 +1,11 @@
-"""Labels: what a recorded fact is of, as text for people who look into a store."""
+"""Fact labels: what a recorded fact is of, as text for people who look into a store."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cascade.graph.path import StructurePath
+from cascade.runtime.frames.frame import Frame, Job
+from cascade.runtime.programs.program import Program
 from cascade.spec.durable import FactLabel
-
-if TYPE_CHECKING:
-    from cascade.runtime.frames.frame import Frame, Job
-    from cascade.runtime.programs.program import Program
 
 _STEPS_SHOWN = 6
 """The last steps of a path that a label shows. As text, the full paths of a deep chain would fill the store."""
