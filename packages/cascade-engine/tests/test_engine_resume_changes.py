@@ -293,6 +293,14 @@ async def test_compatible_begins_a_loop_anew_if_its_beginning_changed(url: str) 
     assert again.calls == [f"round {left}" for left in (3, 2, 1, 0)]
 
 
+async def test_compatible_begins_a_loop_anew_if_an_input_of_its_beginning_changed(url: str) -> None:
+    """With `resume="compatible"`, rounds that came of another input are not gone on with."""
+    target = count(cs.Param("left", type=int))
+    await stopped(url, target, "round 2", params={"left": 5})
+    again = await play(url, target, params={"left": 3}, resume="compatible")
+    assert again.calls == [f"round {left}" for left in (3, 2, 1, 0)]
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished"])
 async def test_restart_begins_anew(url: str, state: str) -> None:
     """With `restart=True` all runs again, as whatever it is now; the facts of before are gone."""
