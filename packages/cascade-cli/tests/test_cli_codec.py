@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.commands import Call, Write
 
 import cascade as cs
 from cascade.adapters.codec import DataCodec, PickleCodec, codec_from_word
 from cascade.spec import SpecError
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
 
 FLOW = """
 from cascade.adapters.codec import DataCodec, DataType

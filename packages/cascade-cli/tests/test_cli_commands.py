@@ -6,15 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
+from support.commands import Call, Write
 
 GREETING = '''
 @cs.task

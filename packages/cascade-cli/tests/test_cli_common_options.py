@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import Call, Write
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend, SqliteCatalog
@@ -16,9 +16,6 @@ from cascade.cli import cli
 from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.settings import RUN_SETTINGS, row_of
 from cascade.spec import UnknownSettingError
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
 
 calls: list[str] = []
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import platform
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import Call
 from support.redis_server import RedisProcess
 
 import cascade as cs
 from cascade.adapters.sqlite_files import journal_mode
 from cascade.cli.commands.doctor import wheels
-
-Call = Callable[..., Any]
 
 
 @cs.task

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from support.commands import Call
+
 import cascade as cs
 from cascade.cli import cli
-
-Call = Callable[..., Any]
 
 
 @cs.task

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections import Counter, OrderedDict, deque, namedtuple
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,12 +20,10 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
+from support.commands import Call, Write
 
 import cascade as cs
 from cascade.cli import cli
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
 
 
 class Color(enum.Enum):

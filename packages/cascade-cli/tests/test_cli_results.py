@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import Call
 
 import cascade as cs
 from cascade.cli import cli
-
-Call = Callable[..., Any]
 
 
 @cs.task

@@ -9,15 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
+from support.commands import Call, Write
 
 STATE = ("--state", "sqlite:///runs.db")
 

@@ -9,18 +9,15 @@ import pty
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from pathlib import Path
 from time import sleep as wait
 from typing import Any
 
 import pytest
+from support.commands import Call, Write
 
 import cascade as cs
 from cascade.cli import cli
-
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
 
 
 @cs.task

@@ -6,15 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import Call, Write
 
-Call = Callable[..., Any]
-Write = Callable[[str, str], Path]
 CACHE = ("--cache", "sqlite:///cache.db")
 
 REPORT = """

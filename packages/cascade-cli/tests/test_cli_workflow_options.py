@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from support.commands import Call
 
 import cascade as cs
 from cascade.cli import cli
-
-Call = Callable[..., Any]
 
 
 class Color(Enum):

@@ -8,7 +8,6 @@ import importlib.util
 import linecache
 import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.made_modules import Loader
 
 from cascade.spec.code import code_version
-
-Loader = Callable[..., ModuleType]
 
 HELPERS = """
 class Rates:
