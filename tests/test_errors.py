@@ -14,6 +14,7 @@ import cascade as cs
 from cascade.graph import CycleError
 from cascade.runtime import (
     Engine,
+    Event,
     MapItemSkippedError,
     MessageBus,
     RequirementError,
@@ -442,3 +443,18 @@ async def test_the_engine_goes_on_after_a_failed_run() -> None:
     assert isinstance(failed, ValueError)
     assert isinstance(again, ValueError)
     assert (first, second) == ([5, 1], [6, 1])
+
+
+@pytest.mark.parametrize("heard", [False, True])
+async def test_a_bad_tree_in_a_later_round_is_a_failure_like_others(heard: bool) -> None:
+    """With `on_failure="finish"` it comes in a group, whether or not somebody listens."""
+
+    @cs.task
+    def rounds(left: int) -> Any:
+        return rounds(left - 1) if left else rounds()
+
+    bus = MessageBus()
+    if heard:
+        bus.subscribe(Event, lambda event: None)
+    with pytest.raises(ExceptionGroup):
+        await cs.Engine(bus=bus).run(rounds(3), on_failure="finish")

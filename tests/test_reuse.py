@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.ways import make_known
 
 import cascade as cs
 from cascade.graph import build_graph
+from cascade.runtime import RunStarted
 
 
 @cs.task
@@ -28,6 +30,26 @@ def add(*values: int) -> int:
 @cs.task
 def parity(n: int) -> int:
     return n % 2
+
+
+@cs.task
+def same(value: Any) -> Any:
+    return value
+
+
+@cs.task
+def pair(first: Any, second: Any) -> tuple[Any, Any]:
+    return first, second
+
+
+@cs.task
+def positional(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+@cs.task
+def keywords(**values: Any) -> list[str]:
+    return list(values)
 
 
 Dependency = Callable[[int], Any]
@@ -279,3 +301,71 @@ async def test_stats_tell_what_was_reused() -> None:
         return stats.builds, stats.hits, stats.misses, stats.evictions
 
     await main()
+
+
+async def test_a_call_without_arguments_is_not_one_with_some() -> None:
+    """`f()` and `f(5)` are told apart, also once `f()` is compiled."""
+    engine = cs.Engine()
+    await make_known(engine, positional)
+    assert await engine.run(positional(5)) == (5,)
+
+
+async def test_keyword_arguments_keep_their_order() -> None:
+    """A function with `**kwargs` sees them as they were written, whatever order a known structure has."""
+    engine = cs.Engine()
+    await make_known(engine, lambda: keywords(a=1, b=2))
+    assert await engine.run(keywords(b=1, a=2)) == ["b", "a"]
+
+
+async def test_another_structure_of_the_same_root_may_declare_inputs() -> None:
+    """That `f(1)` is compiled neither hides the parameters that `f(Param)` declares nor begins a run too early."""
+    engine = cs.Engine()
+    await make_known(engine, lambda: same(1))
+    assert await engine.run(same(cs.Param("x", type=int)), params={"x": 7}) == 7
+    begun: list[RunStarted] = []
+    engine.bus.subscribe(RunStarted, begun.append)
+    with pytest.raises(cs.CascadeError):
+        await engine.run(same(1, 2))
+    assert not begun
+
+
+async def test_otherwise_stands_in_for_a_false_condition_alone_when_known() -> None:
+    """A compiled target that is skipped for its inputs raises the same error as an interpreted one."""
+
+    def make(needed: bool) -> cs.LazyResult[Any]:
+        skipped = same(1).run_if(same(needed))
+        return pair(skipped, same(same(2))).run_if(same(True), otherwise="instead")
+
+    engine = cs.Engine()
+    await make_known(engine, lambda: make(True))
+    with pytest.raises(cs.DependencyMissingError):
+        await engine.run(make(False))
+
+
+async def test_routers_on_one_selector_may_have_different_routes() -> None:
+    """A key that only one of two routers knows is the other one's `RouteNotFoundError`, compiled or not."""
+
+    def make(key: int) -> cs.LazyResult[Any]:
+        selector = same(key)
+        both = cs.Router(selector=selector, routes={1: same(1), 2: same(2)})
+        return cs.gather(same(both), same(cs.Router(selector=selector, routes={1: same(3)})))
+
+    engine = cs.Engine()
+    await make_known(engine, lambda: make(1))
+    with pytest.raises(LookupError, match="no route 2"):
+        await engine.run(make(2))
+
+
+async def test_two_contracts_of_one_name_clash_in_a_known_structure() -> None:
+    """A tree that is only matched is refused like one that is built."""
+
+    @cs.task
+    def later() -> Any:
+        return pair(cs.Param("a", type=int, default=1), cs.Param("a", type=str, default="x"))
+
+    engine = cs.Engine()
+    await make_known(
+        engine, lambda: pair(cs.Param("a", type=int, default=1), cs.Param("a", type=int, default=1))
+    )
+    with pytest.raises(cs.CascadeError, match="'a'"):
+        await engine.run(later())

@@ -14,6 +14,12 @@ TIMES = 5
 """So often that code is written for the structure, and used."""
 
 
+async def make_known(engine: Engine, make: Callable[[], Any]) -> None:
+    """Run a structure so often that code is written for it."""
+    for _ in range(TIMES):
+        await engine.run(make())
+
+
 async def values_in_all_ways(make: Callable[[], Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what a target gives, by the way in which it was run; each run has a target of its own."""
     found: dict[str, Any] = {}

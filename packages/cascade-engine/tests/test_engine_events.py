@@ -10,6 +10,7 @@ from functools import partial, wraps
 from typing import Any
 
 import pytest
+from support.ways import TIMES
 
 import cascade as cs
 from cascade import runtime
@@ -325,3 +326,48 @@ async def test_a_runs_id_is_made_or_given() -> None:
         await engine.run(give(), run_id="mine")
     assert len(set(ids)) == 3
     assert ids[2] == "mine"
+
+
+async def test_skips_are_told_to_those_who_hear_nothing_else() -> None:
+    """A subscriber to `TaskSkipped` alone hears every skip, however often the structure has run."""
+    engine, skips = cs.Engine(), list[TaskSkipped]()
+    engine.bus.subscribe(TaskSkipped, skips.append)
+    for _ in range(2 * TIMES):
+        await engine.run(give(1).run_if(give(False), otherwise=None))
+    assert len(skips) == 2 * TIMES
+
+
+@pytest.mark.virtual_time
+async def test_the_event_of_a_failed_map_tells_its_own_error() -> None:
+    """Not one that another task raised meanwhile."""
+    other_failed = asyncio.Event()
+
+    @cs.task
+    async def item(index: int) -> None:
+        if index == 0:
+            raise ValueError("its own")
+        await other_failed.wait()
+
+    @cs.task
+    async def other() -> None:
+        await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_soon(other_failed.set)
+        raise KeyError("another")
+
+    engine, ends = cs.Engine(), dict[str, str | None]()
+    engine.bus.subscribe(TaskExecutionFinished, lambda event: ends.update({event.task_id: event.error}))
+    with pytest.raises(ExceptionGroup):
+        await engine.run([item.map([0, 1]), other()], on_failure="finish")
+    assert ends["n1"] == "ValueError: its own"
+
+
+async def test_a_preview_that_raises_is_isolated() -> None:
+    """It costs the preview, not the run."""
+
+    def preview(value: object) -> str:
+        raise ZeroDivisionError
+
+    engine, ends = cs.Engine(preview=preview), list[TaskExecutionFinished]()
+    engine.bus.subscribe(TaskExecutionFinished, ends.append)
+    assert await engine.run(give(1)) == 1
+    assert [end.result_preview for end in ends] == [None]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.loops import now
+from support.ways import make_known
 
 import cascade as cs
 from cascade.runtime import (
@@ -389,3 +390,45 @@ def test_a_map_may_be_the_next_round() -> None:
 
     assert cs.run(spread(3)) == [0, 2, 4]
     assert cs.run(total(spread(3))) == 6
+
+
+async def test_items_of_a_known_map_are_retried() -> None:
+    """The retry policy of a map is each item's, also in a compiled structure."""
+    seen: list[int] = []
+
+    @cs.task
+    def flaky(value: int) -> int:
+        seen.append(value)
+        if value < 0 and seen.count(value) == 1:
+            raise ValueError(value)
+        return value
+
+    engine = cs.Engine()
+    await make_known(engine, lambda: flaky.map([1, 2, 3]).with_retry(2))
+    seen.clear()
+    assert await engine.run(flaky.map([1, -2, 3]).with_retry(2)) == [1, -2, 3]
+    assert sorted(seen) == [-2, -2, 1, 3]
+
+
+async def test_a_map_over_no_iterable_is_never_a_call() -> None:
+    """A bad input of a map fails it and is not retried as a call of its task with the whole input."""
+    engine = cs.Engine()
+    await make_known(engine, lambda: give.map(give([1, 2])).with_retry(2))
+    with pytest.raises(cs.CascadeError, match="not an iterable"):
+        await engine.run(give.map(give(5)).with_retry(2))
+
+
+def test_an_item_that_raises_stop_iteration_is_called_once() -> None:
+    """`StopIteration` is no end of a map's items: the item has failed, after one call."""
+    seen: list[int] = []
+
+    @cs.task
+    def stops(value: int) -> None:
+        seen.append(value)
+        if value == 2:
+            raise StopIteration
+
+    with pytest.raises(RuntimeError) as caught:
+        cs.run(stops.map([1, 2, 3]))
+    assert isinstance(caught.value.__cause__, StopIteration)
+    assert seen == [1, 2]

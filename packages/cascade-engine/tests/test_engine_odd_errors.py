@@ -369,3 +369,21 @@ def test_a_result_is_not_asked_for_its_text() -> None:
             raise SystemExit("no text")
 
     assert type(cs.run(cs.task(lambda: Result())())) is Result
+
+
+async def test_an_error_without_a_text_comes_out() -> None:
+    """An exception whose `__str__` raises is still the one that comes out, with its events."""
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    @cs.task
+    def fails() -> None:
+        raise MuteError
+
+    engine, ends = cs.Engine(), list[TaskExecutionFinished]()
+    engine.bus.subscribe(TaskExecutionFinished, ends.append)
+    with pytest.raises(MuteError):
+        await engine.run(fails())
+    assert [end.error for end in ends] == ["MuteError"]

@@ -387,3 +387,59 @@ async def test_cancelling_again_does_not_cut_a_release_short() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert log == ["released"]
+
+
+@pytest.mark.virtual_time
+async def test_a_provider_that_swallows_the_cancellation_does_not_start_its_task() -> None:
+    """The call that a cancelled run wanted the resource for is not made."""
+    opening, called = asyncio.Event(), False
+
+    @cs.resource(scope="task")
+    async def stubborn() -> Any:
+        opening.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        yield 1
+
+    @cs.task
+    async def uses(value: Any = cs.inject("stubborn")) -> None:
+        nonlocal called
+        called = True
+        await asyncio.sleep(60)
+
+    engine = cs.Engine()
+    engine.register(stubborn)
+    run = asyncio.create_task(engine.run(uses()))
+    await opening.wait()
+    run.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await run
+    assert not called
+
+
+def test_resources_close_in_order_when_the_loop_is_shut_down() -> None:
+    """A run in the background that `asyncio.run` cancels with everything else throws its failure into providers."""
+    thrown: list[type[BaseException]] = []
+
+    @cs.resource
+    async def held() -> Any:
+        try:
+            yield 1
+        except BaseException as error:
+            thrown.append(type(error))
+            raise
+
+    @cs.task
+    async def waits(value: Any = cs.inject("held")) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> asyncio.Task[Any]:
+        engine = cs.Engine()
+        engine.register(held)
+        run = asyncio.create_task(engine.run(waits()))
+        await asyncio.sleep(0.02)
+        return run
+
+    assert asyncio.run(main()).cancelled()
+    assert thrown == [asyncio.CancelledError]
