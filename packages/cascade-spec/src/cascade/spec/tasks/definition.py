@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FunctionType
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.calls.injection import Inject
@@ -27,6 +27,7 @@ from cascade.spec.source.references import find_loaded, module_of
 from cascade.spec.source.texts import take
 
 _serials = itertools.count()
+_take_names: Callable[..., object] = functools.update_wrapper
 
 
 class TaskReference(NamedTuple):
@@ -58,7 +59,7 @@ class TaskDefinition:
     ) -> None:
         self._is_static = isinstance(func, staticmethod)
         self.func = func = as_task_function(func)
-        functools.update_wrapper(cast("Function", self), func, updated=())  # without its `__dict__`
+        _take_names(self, func, updated=())  # without its `__dict__`
         self.name: str = name or str(getattr(func, "__name__", type(func).__name__))
         self.on = on
         self.version = version
