@@ -244,6 +244,26 @@ async def test_a_run_that_ended_well_is_done(url: str, shape: str) -> None:
     assert await run(url, make()) == []
 
 
+async def test_a_route_that_rests_on_a_database_that_rolled_back_may_be_another_one(url: str) -> None:
+    """A router that chose by the database may choose anew, also if another one of the same call chose after it."""
+    chosen = ["x"]
+
+    @cs.task
+    def choose(*deps: Any) -> str:
+        noted("choose")
+        return chosen[0]
+
+    def make() -> cs.LazyResult[str]:
+        first = cs.Router(selector=choose(save("a")), routes={"x": work("b"), "y": work("c")})
+        return work("end", first, cs.Router(selector=later("z"), routes={"z": work("d")}))
+
+    TROUBLE["commit"] = OSError(DISK)
+    assert sorted(await fail(url, make())) == ["a", "b", "choose", "d", "end", "z"]
+    chosen[0] = "y"
+    assert sorted(await run(url, make())) == ["a", "c", "choose", "end"]
+    assert ROWS == ["a"]
+
+
 async def test_nothing_provisional_is_in_the_store(url: str) -> None:
     """While the database is open, what rests on it can be used and is not in the store; what is final is."""
 
