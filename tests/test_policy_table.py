@@ -24,7 +24,7 @@ from cascade.adapters.codec.trees import decode_target, encode_target
 from cascade.graph import NodePolicies, build_graph, from_json, structure_digest, to_json, with_tail_calls
 from cascade.graph.build import read_tree
 from cascade.graph.structure_keys import structure_key
-from cascade.spec import MISSING, Mode
+from cascade.spec import MISSING, DataVersionError, Mode
 from cascade.spec.constraint import Constraints
 from cascade.spec.lazy_types import ConfiguredLazyResult, Lazy
 from cascade.spec.policies.chaining import TakesPolicies
@@ -236,6 +236,15 @@ def test_what_was_written_long_ago_stays_equal(monkeypatch: pytest.MonkeyPatch) 
     record = encode_target(tree, DataCodec(), key=b"k")
     assert structure_digest(tree) == "5833deaa8c8e9edafd99985e10e156dae17183061803e306d57480781d858686"
     assert sha256(record).hexdigest() == "549e8702dbcc826fa142bfb28e671b3ce64aa35d565dde9007e2040e1479da1f"
+
+
+def test_a_policy_of_a_later_version_is_told_so() -> None:
+    """A record with a policy that this version does not know is refused as a later version's, and nothing is lost."""
+    codec = DataCodec()
+    record: Any = codec.decode(encode_target(with_policy("timeout", 5), codec, key=b"k"), key=b"k")
+    record[-1][-1][-1].append(["a later policy", 1])
+    with pytest.raises(DataVersionError):
+        decode_target(codec.encode(record, key=b"k"), codec, key=b"k")
 
 
 def public_methods() -> Iterator[str]:
