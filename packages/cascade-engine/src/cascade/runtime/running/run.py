@@ -1,4 +1,4 @@
-"""Runs: the life of one run, and the loop that drives it."""
+"""Runs: the life of one run, from its target to its value. What drives it meanwhile is its scheduler."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run of a target. Driven by one asyncio task; all that is decided is decided there.
+    """One run of a target.
 
-    Entries that are ready are started one after another; what has come about since is taken in before the next one.
+    Its first plain calls are made in the caller's own asyncio task. If they do not bring it to its end, it gets a
+    scheduler and one asyncio task, which makes all decisions.
     """
 
     __slots__ = (
@@ -107,7 +108,7 @@ class Run:
             await self._set_out_recorded(target, self._recording)
         try:
             if ending.error is None:
-                await self._work(self._scheduled())
+                await self._scheduled().work()
         except BaseException as error:  # noqa: BLE001 - kept, and raised by the engine after all is cleaned up
             ending.stop(error)
         await Shutdown(self._services, self._scheduled(), self._loops, self._first).shut_down()
@@ -162,73 +163,6 @@ class Run:
             loops.resume_at(loop, pending)
         elif recording.resumption.is_resumed:
             loop.recovered = True
-
-    async def _work(self, scheduler: Scheduler) -> None:
-        calling, completion, dispatcher = scheduler.calling, scheduler.completion, scheduler.dispatcher
-        finished = self._inbox.finished
-        while True:
-            while finished:
-                completion.end_frame(finished.popleft())
-            if self._ending.ended:
-                return
-            if self._take_in(scheduler):
-                if self._slice.is_over():
-                    await self._yield()
-                continue
-            # Once so many calls have ended that are not committed, no other begins before a commit has returned.
-            has_room = self._recording is None or self._recording.commits.room > 0
-            entry = dispatcher.next_ready() if has_room else None
-            if entry is None:
-                await self._wait(scheduler)
-                continue
-            job = dispatcher.start(entry)
-            if calling.began_inline and self._recording is None:
-                # It is made before the next one is begun: what then needs its value may come first.
-                calling.began_inline = False
-                await self._yield()
-            elif self._slice.is_over():
-                if job is not None:
-                    self._slice.note_overrun(job.task, dispatcher.called_at)
-                if self._recording is not None and not finished:  # the end commits what is left
-                    self._recording.commits.begin_commit()
-                await self._yield()
-
-    def _take_in(self, scheduler: Scheduler) -> bool:
-        """Take in one thing that has come about since: a commit, a value filed, a call ended; tell whether one had."""
-        inbox, landed = self._inbox, scheduler.flights.landed
-        released = None if self._recording is None else self._recording.commits.take_released()
-        if released is not None:
-            released()
-        elif inbox.filed:
-            scheduler.completion.settle(inbox.filed.popleft())
-        elif inbox.completed:
-            scheduler.completion.take(*inbox.completed.popleft())
-        elif landed:
-            scheduler.dispatcher.take_landing(landed.popleft().land())
-        else:
-            return False
-        return True
-
-    async def _yield(self) -> None:
-        """Give the event loop its turn."""
-        await asyncio.sleep(0)
-        await self._confirm()
-        self._slice.begin()
-
-    async def _wait(self, scheduler: Scheduler) -> None:
-        """Sleep until something has come about."""
-        commits = None if self._recording is None else self._recording.commits
-        if commits is not None:
-            commits.begin_commit()
-        is_committing = commits is not None and commits.under_way is not None
-        assert is_committing or scheduler.is_busy(), "a run has nothing to do and no end"
-        await self._inbox.sleep()
-        await self._confirm()
-        self._slice.begin()
-
-    async def _confirm(self) -> None:
-        if self._recording is not None:
-            await self._recording.confirm()
 
     # What others may do with it
 

@@ -1,10 +1,12 @@
-"""The scheduler of a run: the parts that run what is not made of plain inline calls, wired.
+"""The scheduler of a run: the parts that run what is not made of plain inline calls, and the loop that drives them.
 
 Each part gets what it needs when it is made, and knows none that stands after it. A run that its plain calls bring to
 its end needs none of them.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from cascade.runtime.running.calling import Calling
 from cascade.runtime.running.completion import Completion
@@ -16,22 +18,110 @@ from cascade.runtime.running.services import Services
 
 
 class Scheduler:
-    """Starts what is ready and takes in what has ended, for one run."""
+    """Starts what is ready and takes in what has ended, for one run. All its decisions are made in one asyncio task.
 
-    __slots__ = ("calling", "completion", "dispatcher", "flights", "maps")
+    Calls that are ready are started one after another. Before each one, everything that has happened since is taken in.
+    """
+
+    __slots__ = (
+        "_ending",
+        "_inbox",
+        "_recording",
+        "_slice",
+        "calling",
+        "completion",
+        "dispatcher",
+        "flights",
+        "maps",
+    )
 
     def __init__(self, services: Services, loops: Loops) -> None:
+        self._ending = services.ending
+        self._inbox = services.inbox
+        self._recording = services.recording
+        self._slice = services.time_slice
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
         self.maps = MapItems(services, self.calling)
         self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
         self.dispatcher = Dispatcher(services, self.calling, self.maps, loops, self.completion)
 
-    def is_busy(self) -> bool:
+    async def work(self) -> None:
+        """Start what is ready and take in what has ended, until the run has its end; this is its drive loop."""
+        calling, completion, dispatcher = self.calling, self.completion, self.dispatcher
+        finished = self._inbox.finished
+        while True:
+            while finished:
+                completion.end_frame(finished.popleft())
+            if self._ending.ended:
+                return
+            if self._take_in():
+                if self._slice.is_over():
+                    await self._yield()
+                continue
+            # Once so many calls have ended that are not committed, no other begins before a commit has returned.
+            has_room = self._recording is None or self._recording.commits.room > 0
+            entry = dispatcher.next_ready() if has_room else None
+            if entry is None:
+                await self._wait()
+                continue
+            job = dispatcher.start(entry)
+            if calling.began_inline and self._recording is None:
+                # It is made before the next one is begun: what then needs its value may come first.
+                calling.began_inline = False
+                await self._yield()
+            elif self._slice.is_over():
+                if job is not None:
+                    self._slice.note_overrun(job.task, dispatcher.called_at)
+                if self._recording is not None and not finished:  # the end commits what is left
+                    self._recording.commits.begin_commit()
+                await self._yield()
+
+    def _take_in(self) -> bool:
+        """Take in one thing that has happened: a commit, a value put into a cache, a call that ended.
+
+        Returns False if there was nothing.
+        """
+        inbox, landed = self._inbox, self.flights.landed
+        released = None if self._recording is None else self._recording.commits.take_released()
+        if released is not None:
+            released()
+        elif inbox.filed:
+            self.completion.settle(inbox.filed.popleft())
+        elif inbox.completed:
+            self.completion.take(*inbox.completed.popleft())
+        elif landed:
+            self.dispatcher.take_landing(landed.popleft().land())
+        else:
+            return False
+        return True
+
+    async def _yield(self) -> None:
+        """Give the event loop its turn."""
+        await asyncio.sleep(0)
+        await self._confirm()
+        self._slice.begin()
+
+    async def _wait(self) -> None:
+        """Sleep until something has happened."""
+        commits = None if self._recording is None else self._recording.commits
+        if commits is not None:
+            commits.begin_commit()
+        is_committing = commits is not None and commits.under_way is not None
+        assert is_committing or self._is_busy(), "a run has nothing to do and no end"
+        await self._inbox.sleep()
+        await self._confirm()
+        self._slice.begin()
+
+    def _is_busy(self) -> bool:
         """Tell whether something is under way that will wake the run."""
         return bool(
             self.calling.steps or self.flights.open or self.completion.filing or self.calling.slot.is_awaited
         )
+
+    async def _confirm(self) -> None:
+        if self._recording is not None:
+            await self._recording.confirm()
 
     def under_way(self) -> list[str]:
         """Return the names of the calls that are under way in asyncio tasks."""
@@ -39,8 +129,8 @@ class Scheduler:
 
     def let_go(self) -> None:
         """Let go of everything: the traceback of an error has frames that know parts, and these know the error."""
-        for name in self.__slots__:
-            let_go_of(getattr(self, name))
+        for part in (self.calling, self.completion, self.dispatcher, self.flights, self.maps, self):
+            let_go_of(part)
 
 
 def let_go_of(part: object) -> None:
