@@ -144,6 +144,8 @@ FAILURES: dict[str, Callable[[Any], Any]] = {
     "inside": lambda a: make(fail(a)),
     "large tree": lambda a: make(*[make(make(a)) for _ in range(70)], fail(a)),
     "coroutine": lambda a: make(make(a), fail_later(a)),
+    "beside a coroutine": lambda a: make(make_later(a), fail(a)),
+    "after a coroutine": lambda a: make(fail(make_later(a))),
     "thread": lambda a: make(make(a), fail_in_thread(a)),
     "retry": lambda a: make(fail(a).with_retry(2)),
     "retried coroutine": lambda a: make(fail_later(a).with_retry(2)),
