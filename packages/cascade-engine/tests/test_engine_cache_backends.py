@@ -428,6 +428,18 @@ async def test_a_server_forgets_what_has_expired(redis_server: RedisProcess) -> 
     await cache.close()
 
 
+@pytest.mark.parametrize("field", ["value", "stored_at", "expires_at"])
+async def test_a_value_in_redis_without_a_field_is_a_miss(redis_server: RedisProcess, field: str) -> None:
+    """A value of which a server has lost a part is not there."""
+    redis_server.ask(b"FLUSHALL")
+    cache = RedisCacheBackend(redis_server.url)
+    await cache.put(KEY, 1, None)
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.hdel(f"cascade:cache:value:{KEY.digest}", field)
+    assert await cache.get(KEY) is None
+    await cache.close()
+
+
 async def test_a_server_lists_the_last_thousand_values_of_a_task(redis_server: RedisProcess) -> None:
     """A thousand values of one task are listed, those that were put last; older ones are had all the same."""
     redis_server.ask(b"FLUSHALL")
