@@ -238,6 +238,15 @@ async def test_a_policy_more_is_told_apart(policy: str) -> None:
                 assert await engine.run(lazy) == 3
 
 
+async def test_otherwise_stands_for_a_false_condition_alone() -> None:
+    """A target whose input was skipped is an error each time, though it has an `otherwise` for its own condition."""
+    async with cs.Engine() as engine:
+        for _ in range(6):
+            with pytest.raises(cs.DependencyMissingError):
+                await engine.run(add(leaf(2).run_if(leaf(0))).run_if(leaf(1), otherwise=5))
+            assert await engine.run(add(leaf(2).run_if(leaf(1))).run_if(leaf(0), otherwise=5)) == 5
+
+
 async def test_the_table_of_structures_is_bounded() -> None:
     """Once the table is full, ten thousand more structures make memory grow by less than 5 MB."""
 
