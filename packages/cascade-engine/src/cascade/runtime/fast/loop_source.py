@@ -57,7 +57,7 @@ class PartialRound(NamedTuple):
 
 
 class OtherStructure(NamedTuple):
-    """A target that a line has come to after at least one round, and that has another structure."""
+    """The next target of a compiled loop, after at least one round, if it has another structure."""
 
     target: LazyResult[Any]
 

@@ -160,7 +160,7 @@ def _alike(
 
 
 def _runs(links: Sequence[Link], begin: int, end: int, longest: int) -> Iterator[tuple[int, int, bool]]:
-    """Split calls into runs; tell of each whether no call in it needs the value of another."""
+    """Split calls into runs; give for each one its ends, and True if no call in it needs the value of another."""
     independent = True
     for place in range(begin, end):
         needs_run = any(source >= begin for source in sources_of(links[place]))

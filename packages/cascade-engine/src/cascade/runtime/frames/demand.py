@@ -42,7 +42,7 @@ class Role(IntEnum):
 class Demand:
     """The nodes of one tree, what each still waits for, and who waits for it. Driven by demand from the target.
 
-    `ready` and `skipped` hold what the last steps brought about, for the run to take. `routed` is called at each choice
+    `ready` and `skipped` hold the nodes that became so, until the run takes them. `routed` is called at each choice
     of a router.
     """
 
@@ -142,7 +142,7 @@ class Demand:
             self._holding.settled(node)
 
     def broken(self, node: int) -> Exception | None:
-        """Return what judging a node's conditions raised."""
+        """Return the error that the truth of a node's conditions raised, or `None`."""
         return self._broken.get(node)
 
     def left_out(self) -> Iterator[tuple[int, SkipReason]]:

@@ -1,4 +1,4 @@
-"""Endings: what a run comes to: its value, its error, and the failures that it goes on after."""
+"""Endings: how a run ends, with a value or an error, and the failures that it went on after."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ class Ending:
         return self.failures[-1]
 
     def let_go(self) -> None:
-        """Let go of what the run has come to: whoever takes it has it alone."""
+        """Drop the value and the errors: from now on only the caller of the run has them."""
         self.value = self.error = self.lost = None
         self.failures.clear()

@@ -85,7 +85,7 @@ class Frame(Demand):
         self.recorded_calls: ReadyCalls | None = None  # if they are made directly
 
     def let_go(self) -> None:
-        """Let go of what is run here: the run has ended, and an error may know this frame for longer."""
+        """Drop references. The run has ended, and the traceback of an error may keep this frame for longer."""
         self.loop.frame = None
         self.let_go_of_parts()
         self.lazies = []
@@ -105,7 +105,7 @@ class Job:
         self.frame = frame
         self.position = position
         self.started = False
-        self.told = False  # how it has ended
+        self.told = False  # whether its end is reported
         self.began = 0.0
         self.ended = 0.0
         self.computation: Computation[Job] | None = None
@@ -153,7 +153,7 @@ class Job:
 
     @property
     def suffix(self) -> str:
-        """What follows the place in texts for people: the item, of a map."""
+        """What texts for people have behind the place: the index, for an item of a map."""
         return ""
 
     @property

@@ -1,4 +1,4 @@
-"""Holding: for how long the values of a frame are held. One that nothing needs which may still run is let go of.
+"""Holding: for how long a frame keeps its values. A value is freed when no node that may still run needs it.
 
 A value is needed by what takes it as an argument, an amount, a condition, a selector or a route, until that has
 settled: retries included. A node that nobody has demanded and nobody will needs nothing. Sequences need no values.

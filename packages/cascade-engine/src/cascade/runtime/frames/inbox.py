@@ -1,4 +1,4 @@
-"""The inbox of a run: what has come about beside its own asyncio task, to be taken in there in its turn."""
+"""The inbox of a run: what has happened outside of its drive loop, which takes it in, one thing after the other."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cascade.runtime.frames.outcomes import Outcome
 
 
 class Inbox:
-    """What waits to be taken in by the run's own asyncio task, and the sleep of that, which it ends.
+    """What the drive loop has to take in. It sleeps here, and is woken when something comes.
 
-    `finished` has frames whose target has settled, `filed` calls whose value a cache has by now, and `completed` calls
-    that have ended in asyncio tasks of their own, with how.
+    `finished` has frames whose target has settled. `filed` has calls whose value is in the cache now. `completed` has
+    calls that have ended in asyncio tasks of their own, with their outcomes.
     """
 
     __slots__ = ("_wake", "completed", "filed", "finished")
@@ -25,12 +25,12 @@ class Inbox:
         self._wake: asyncio.Future[None] | None = None
 
     def complete(self, job: Job, outcome: Outcome) -> None:
-        """Note how a call has ended, to be looked at in its turn."""
+        """Put in how a call has ended."""
         self.completed.append((job, outcome))
         self.wake_up()
 
     def file(self, job: Job) -> None:
-        """Note that a cache has the value of a call, which may now be used."""
+        """Put in a call whose value is in the cache now, so that others may use the value."""
         self.filed.append(job)
         self.wake_up()
 
@@ -48,7 +48,7 @@ class Inbox:
             self._wake = None
 
     def let_go(self) -> None:
-        """Let go of what nobody takes in any more."""
+        """Drop everything: the run has ended, and nobody takes it in any more."""
         self.finished.clear()
         self.filed.clear()
         self.completed.clear()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The call was made and gave this, perhaps a lazy result."""
+    """The call returned this value, which may be a lazy result."""
 
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The value was there and the call not made."""
+    """The value was in a cache, and the call was not made."""
 
     value: object
 

@@ -9,7 +9,7 @@ from cascade.runtime.flow import FlowManager
 
 
 class KnownValues(dict[int, Any]):
-    """The values of a frame's nodes by position; one that came the general way is where all facts are."""
+    """The values of a frame's nodes by position. One that is not here is read from the state backend."""
 
     def __init__(self, flow: FlowManager) -> None:
         super().__init__()

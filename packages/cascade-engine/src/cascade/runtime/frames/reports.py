@@ -87,7 +87,7 @@ class Reports:
             self._publish(TaskExecutionStarted(self._run_id, task_id, name))
 
     def plain_finished(self, task_id: str, name: str, duration: float, value: object) -> None:
-        """A call that was made without a job has given a value."""
+        """A call that was made without a job has returned a value."""
         if self.bus.hears(TaskExecutionFinished):
             shown = None if self._preview is None else self._shown(value)
             succeeded = Status.SUCCEEDED

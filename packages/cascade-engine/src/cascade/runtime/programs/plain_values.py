@@ -20,7 +20,7 @@ Lazies = list[LazyResult[Any]]
 
 
 class Awaited:
-    """What a plain function has given that is awaitable: its value is what that gives."""
+    """An awaitable that a plain function returned. The value of the call is what awaiting it gives."""
 
     __slots__ = ("work",)
 
@@ -66,7 +66,7 @@ PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def given(value: Any) -> Any:
-    """Return what a call has given: a lazy result to be run in its place, or the value.
+    """Return what the returned value of a call stands for: a lazy result to be run in its place, or a value.
 
     A list, tuple or dict with lazy results inside is gathered, one without is handed on as the same object. What is
     quoted is not searched. What can be awaited becomes an `Awaited`.
@@ -82,7 +82,7 @@ def given(value: Any) -> Any:
 
 
 async def value_of(value: Any) -> Any:
-    """Wait for what a function has given instead of its value, until it is one."""
+    """Await what a function returned, again and again, until it is a value."""
     while AWAITABLE[type(value)]:
         value = await value
     return value

@@ -36,9 +36,8 @@ class Program:
         self.needs_check = needs_check
         self.params = params
         self.target = structure.target
-        self.texts: dict[
-            int, str
-        ] = {}  # places as a store tells them, by position; made where they are wanted
+        # The paths of nodes as text, by position, as stores show them. Each is made when it is first needed.
+        self.texts: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.structure)

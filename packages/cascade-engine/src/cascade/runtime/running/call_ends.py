@@ -1,4 +1,4 @@
-"""The ends of calls: recorded and told of at the moment when they come."""
+"""The ends of calls: each one is recorded and reported at the moment when the call ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cascade.spec.lazy_types import LazyResult
 
 
 class CallEnds:
-    """Records and reports how calls end. What that brings about is for the run's own asyncio task."""
+    """Records and reports how calls end. What follows from an end is decided later, by `Completion`."""
 
     __slots__ = ("_ending", "_recording", "_reports")
 
@@ -26,9 +26,13 @@ class CallEnds:
         self._reports = services.reports
 
     def end(self, job: Job, outcome: Outcome) -> Outcome:
-        """Record how a call has ended and tell of it; return how it counts."""
+        """Record and report how a call has ended.
+
+        Returns the outcome, or another one: a value that can't be recorded is a failure, and so is a cancellation that
+        did not come from the run.
+        """
         if self._ending.ended and not job.started:
-            return outcome  # it is told of as one that never started
+            return outcome  # the shutdown reports it as a call that never started
         job.told = True
         if isinstance(outcome, Known):
             job.note_started()

@@ -54,12 +54,12 @@ class Calling:
     # Which way a call is made
 
     def is_plain(self, job: Job) -> bool:
-        """Tell whether a call needs nothing but to be made."""
+        """Tell whether calling the function is all that a call needs."""
         inline = self._placement.is_inline(job.lazy)
         return inline and _needs_nothing(job) and self._resources.are_open(job.resources)
 
     def is_awaited_plainly(self, job: Job) -> bool:
-        """Tell whether a call gives a coroutine that needs nothing but to be awaited."""
+        """Tell whether calling a coroutine function and awaiting it is all that a call needs."""
         return self._may_await(job.task) and _needs_nothing(job) and not job.resources
 
     def _may_await(self, task: Task[Any]) -> bool:
@@ -82,7 +82,7 @@ class Calling:
         self._begin(Step(self._services, self.ends, job, Begun(slot, failed)), context)
 
     def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
-        """Go on with a plain call that has given an awaitable: the call is over when that is."""
+        """Await what a plain call returned. The call ends when the awaitable does."""
         job.started = True
         self._begin(Step(self._services, self.ends, job, Begun(slot, None, value)), self._context.copy())
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Completion:
-    """Takes in how the calls of one run have ended, and lets their places have that for a value.
+    """Decides what the outcome of each call means for its node, for the loop that it belongs to and for the run.
 
     `filing` are the asyncio tasks that put values into the cache.
     """
@@ -87,10 +87,10 @@ class Completion:
         self._state = services.state
         self.filing: set[asyncio.Task[None]] = set()
 
-    # What a call has given
+    # The outcomes of calls
 
     def take(self, job: Job, outcome: Outcome) -> None:
-        """Take in how a call has ended; one that ends in an asyncio task of its own has told of that there."""
+        """Take in how a call has ended. A call that had an asyncio task of its own has reported its end there."""
         try:
             if not job.told:
                 outcome = self._ends.end(job, outcome)
@@ -113,7 +113,7 @@ class Completion:
             self.fail_plain(job, failure)
 
     def called_recorded(self, job: Job, value: object, failure: BaseException | None) -> None:
-        """Take in a plain call of a recorded frame that has to go the general way."""
+        """Take in a plain call of a recorded frame that failed, returned a tree, or is the target of its frame."""
         job.note_started()
         if failure is None:
             self.returned(job, value)
@@ -121,7 +121,7 @@ class Completion:
             self.fail(job, failure)
 
     def returned(self, job: Job, value: object) -> None:
-        """Take in what a call has given that was made here and now."""
+        """Take in what a plain call returned; if that can be awaited, the call goes on."""
         if isinstance(value, Awaited) or AWAITABLE[type(value)]:
             self._calling.await_value(job, value.work if isinstance(value, Awaited) else value)
         else:
@@ -189,7 +189,7 @@ class Completion:
             raise
 
     def go_on(self, loop: Loop, came: object) -> None:
-        """Go on where the plain calls of a loop came to; see `Loops.advance`."""
+        """Go on with a loop by what `Loops.advance` returned."""
         if came is MISS:
             return
         if isinstance(came, PartialRound):
@@ -210,7 +210,7 @@ class Completion:
             self._ending.stop(error)
 
     def arrived(self, loop: Loop, value: object) -> None:
-        """Take in what the round of a loop has given that had no frame: the loop's value, or its next target."""
+        """Take in what a round without a frame returned: the loop's value, or its next target."""
         loop.round += 1
         if isinstance(value, LazyResult):
             loop.returned_by = loop.target.task.name
@@ -248,7 +248,7 @@ class Completion:
             self.called(job, stopped.value, error)
 
     def settle_loop(self, loop: Loop, value: object) -> None:
-        """A loop has its value: that is the value of its place."""
+        """Take in the value of a loop: it is the value of the node that the loop stands for, or of the run."""
         if loop.job is not None:
             self.succeed(loop.job, value)
             return
@@ -258,7 +258,7 @@ class Completion:
             loop.computation = None
 
     def end_frame(self, frame: Frame) -> None:
-        """The target of a frame has settled: its value is that of the loop's place."""
+        """Close a frame whose target has settled; its value, skip or failure is that of its loop."""
         loop, target = frame.loop, frame.program.target
         if loop.job is not None and frame.atomic_dependencies is not None and self._recording is not None:
             self._recording.note_atomic(loop.job, frame.atomic_dependencies.of(target))
@@ -372,7 +372,7 @@ class Completion:
     # Values and failures of nodes
 
     def succeed(self, job: Job, value: object) -> None:
-        """Let a call have a value: what waits for it may go on, once that is recorded."""
+        """Give the node of a call its value. What waits for it goes on, in a recorded run after the commit."""
         waits = False
         if self._recording is None:
             self._state.put_result(job.key, value)
@@ -410,7 +410,7 @@ class Completion:
         self.take(job, Failed(error))
 
     def fail_unreported(self, job: Job, error: BaseException) -> None:
-        """Take in a failure of a call that has told of its own end already, or has just done so."""
+        """Take in a failure of a call whose end is reported already."""
         self._record_failure(job, error)
         if isinstance(job, ItemJob) and job.mapping.error is None:
             job.mapping.error = error
@@ -435,7 +435,7 @@ class Completion:
         self.settle(job)
 
     def settle(self, job: Job) -> None:
-        """Let what waits for a call go on: its value is there, or it has none."""
+        """Note that a call is done, with a value or without, so that the nodes that wait for it may go on."""
         if isinstance(job, ItemJob):
             self._settle_item(job.mapping)
         else:
@@ -445,7 +445,7 @@ class Completion:
     # The cache
 
     def _file(self, computation: Computation[Job], value: object) -> bool:
-        """Put a value into the cache, beside the run and before its end; return whether it goes there.
+        """Begin to put a value into the cache, in an asyncio task that the run waits for; return False if it may not.
 
         One that depends on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """

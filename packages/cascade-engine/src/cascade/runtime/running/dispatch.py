@@ -1,4 +1,4 @@
-"""Dispatch: what may start, in its turn, and which way each call is made."""
+"""Dispatch: starts what is ready, in its order, and chooses how each call is made."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Dispatcher:
         self.called_at = 0.0
 
     def next_ready(self) -> object | None:
-        """Take out the entry whose turn it is; `None` if there is none, or if it waits for a slot."""
+        """Remove the next entry from the queue and return it; `None` if there is none, or if it waits for a slot."""
         entry = self._ready.first()
         if entry is None:
             self._calling.slot.give_back()
@@ -87,7 +87,7 @@ class Dispatcher:
         )
 
     def start(self, entry: object) -> Job | None:
-        """Start an entry; return a call that was made here and now."""
+        """Start an entry; return its call if that was made at once and has ended."""
         if isinstance(entry, Job):
             if type(entry.lazy) is MappedLazyResult:
                 self._completion.start_map(entry)
@@ -105,7 +105,7 @@ class Dispatcher:
         return None
 
     def take_landing(self, landing: Landing) -> None:
-        """Take in what a flight has come to."""
+        """Take in the value of a flight, or the call at which a frame goes on in its place."""
         if isinstance(landing, Arrived):
             self._completion.arrived(*landing)
         elif isinstance(landing, HandedOver):
@@ -150,7 +150,7 @@ class Dispatcher:
         self._loops.frames.queue_loop(loop)
 
     def _look_up(self, job: Job) -> Hit | None:
-        """Return the value of a call that is in a cache which tells it at once."""
+        """Return the cached value of a call, if the cache answers without waiting."""
         policy = job.policies.cache
         if policy is None:
             return None

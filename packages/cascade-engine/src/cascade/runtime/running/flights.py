@@ -40,7 +40,7 @@ _NONE = -1
 
 
 class Arrived(NamedTuple):
-    """A flight has given its target's value: that of its loop's round."""
+    """A flight has the value of its target, which is what the round of its loop gives."""
 
     loop: Loop
     value: object
@@ -59,7 +59,7 @@ Landing = Arrived | HandedOver | None
 
 
 class Flights:
-    """The flights of one run that are in the air, by the number of their tree.
+    """The flights of one run that have not ended, by the number of their tree.
 
     `landed` are those of which coroutines have ended since they were last looked at.
     """

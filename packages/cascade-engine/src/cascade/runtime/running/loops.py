@@ -91,7 +91,7 @@ class Loops:
         return loop
 
     def advance(self, loop: Loop) -> Any:
-        """Run rounds as plain calls as far as that goes.
+        """Run rounds for as long as plain calls are enough.
 
         Returns the loop's value; a `PartialRound` that a frame has to go on with; a `BoundPlan` with coroutines, which
         a flight has to run; or `MISS` if a frame is open, or the loop goes on after the event loop's turn.
@@ -169,7 +169,7 @@ class Loops:
         return value
 
     def _call_heard(self, loop: Loop) -> Any:
-        """Run the next target by its table and tell of each call, and so the rounds after it that have its structure.
+        """Run the next target by its table and report each call; so too the rounds after it that have its structure.
 
         Returns `MISS` if the structure is not known or has no table.
         """
@@ -244,7 +244,7 @@ class Loops:
         return None
 
     def _go_on(self, loop: Loop) -> Any:
-        """Go on with the calls of a table after a turn of the event loop; `MISS` if there are none."""
+        """Make the rest of the calls of a paused round; `MISS` if the loop is not paused."""
         rest = self._paused.pop(loop, None)
         return MISS if rest is None else self._call_table(loop, rest)
 

@@ -1,4 +1,4 @@
-"""Open frames: the trees of one run that have frames; how one is opened, told of and closed."""
+"""Open frames: the trees of one run that have frames; how a frame is opened, reported and closed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class OpenFrames:
     """The frames of one run that are in progress, by the number of their tree.
 
-    What the last steps of a frame brought about goes from here to where it is taken up: what is ready into the queue,
-    what was skipped to the reports and the record, a frame whose target has settled into the inbox.
+    What changed in a frame is passed on from here: ready nodes go into the queue, skipped ones to the reports and the
+    record, and a frame whose target has settled into the inbox.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class OpenFrames:
         return self._made - 1
 
     def queue_loop(self, loop: Loop) -> None:
-        """Let a loop go on in its turn, after what is ready now."""
+        """Queue a loop: its next rounds run after all that is ready now."""
         self._ready.push(self._made, -1, loop)
 
     def open(
@@ -132,7 +132,7 @@ class OpenFrames:
             self._state.clear(key)
 
     def skip(self, frame: Frame, node: int, reason: SkipReason) -> None:
-        """Tell of a node that is never called; the state backend, if it is not the built-in one, is told too."""
+        """Report a node that is never called. A state backend that is not the built-in one notes it too."""
         if self._is_watched:
             self._state.mark_skipped(frame.node_key(node), reason)
         self._reports.skipped(Job(frame, node), reason)
@@ -146,7 +146,7 @@ class OpenFrames:
         return not isinstance(frame.loop.job, ItemJob) and reason not in (None, SkipReason.UPSTREAM_FAILED)
 
     def absorb(self, frame: Frame) -> None:
-        """Take over what the last steps of a frame brought about."""
+        """Pass on what changed in a frame: its ready nodes, its skipped ones, and that it has finished."""
         for node, reason in frame.skipped:
             self._reports.skipped(Job(frame, node), reason)
             # What was skipped for a failure is decided anew by a run that goes on.

@@ -59,7 +59,7 @@ class EngineParts:
 
 
 class Services:
-    """What the parts of one run share: its options, its facts, its queues, its end, and what tells of it.
+    """What the parts of one run share: its options, its facts, its queues, its end, and its reports.
 
     `state` has the facts of the run, which `recording` keeps beyond it. `is_watched` says that the state is not the
     built-in one, so that somebody may look into it.

@@ -1,4 +1,4 @@
-"""Shutdown: how a run ends in order, whatever has ended it: nothing is left running or open, each call is told of."""
+"""Shutdown: ends a run in order, for whatever reason. Nothing is left running or open, and each call is reported."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ class Shutdown:
                 await asyncio.wait([*calls, *filing])
                 await asyncio.sleep(0)  # the callbacks that take them out of these sets
             except asyncio.CancelledError as cancelled:
-                self._ending.stop(cancelled)  # told again to stop: it already does
+                self._ending.stop(cancelled)  # cancelled again: the run is ending already
 
     def _report_unfinished(self) -> None:
-        """Tell what became of calls that nobody waits for any more, and which never started."""
+        """Report calls that have ended and that nobody waits for any more, and those that never started."""
         for job, outcome in self._inbox.completed:
             self._abandon(job, outcome)
         for mapping in self._maps.unfinished():
@@ -107,7 +107,7 @@ class Shutdown:
             note_others(ending.error, errors)
 
     async def _close_recording(self, recording: Recorder) -> None:
-        """Commit what is left, and let go of the store; told again to stop meanwhile, it still does both."""
+        """Commit what is left and close the store. Another cancellation meanwhile stops neither."""
         ending = self._ending
         works = (
             recording.commits.settle,

@@ -72,7 +72,7 @@ class PlainStep:
 
 
 class Begun(NamedTuple):
-    """What a call has when its step is made: a slot, and what its first attempt has come to if it was a plain call."""
+    """What a call has already when its step is made: a slot, and the error or the awaitable of a first plain call."""
 
     lease: Lease | None = None
     failed: Exception | None = None
@@ -80,7 +80,7 @@ class Begun(NamedTuple):
 
 
 class Step:
-    """One call on its way: cache, slots, resources, timeout, retries, and the executor."""
+    """Makes one call with all its policies: cache, slots, resources, timeout, retries, and the executor."""
 
     __slots__ = (
         "_awaited",
