@@ -53,7 +53,7 @@ class Table:
     def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
         self._program = program
         self._links = links_by_place(structure, program.order)
-        # An order that holds few values is for nothing if they are forgotten late.
+        # A plan whose order holds few values gains nothing if they are forgotten late.
         window = program.window
         self._looks_each_time = len(program) <= self.SMALL or window == 1
         longest = 1 if self._looks_each_time else window or self.SHORT_CALLS_A_LOOK

@@ -63,9 +63,10 @@ class OtherStructure(NamedTuple):
 
 
 def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseException | None], PartialRound]:
-    """Return what makes a `PartialRound` of a line's variables: lazy results `n0`, `n1`, ... and values `v0`, ...
+    """Return what makes a `PartialRound` of the variables of a compiled loop.
 
-    A value that is not there yet is `MISSING`: those of the round before are forgotten when a round begins.
+    These are lazy results `n0`, `n1`, ... and values `v0`, `v1`, ... by position. A value that is not there yet is
+    `MISSING`: those of the round before are forgotten when a round begins.
     """
     size = len(program)
 
@@ -73,14 +74,14 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
         values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
         value = None if error is not None else names.get(f"v{node}")
         lazies = [names[f"n{each}"] for each in range(size)]
-        names.clear()  # the line's frame keeps this dictionary, and the error's traceback that frame
+        names.clear()  # the function's frame keeps this dictionary, and the error's traceback that frame
         return PartialRound(program, lazies, Interruption(node, values, error, value))
 
     return stopped
 
 
 MAX_TURNINGS = 8
-"""Behind more branches than this a line stops: there may be a branch for each way through them."""
+"""Behind more branches than this a compiled loop stops: it could have a piece of code for each way through them."""
 
 
 class Miss:
@@ -106,7 +107,7 @@ def compile_matcher(program: Program, lazies: list[LazyResult[Any]]) -> Matcher:
 
 
 def compile_loop(program: Program, lazies: list[LazyResult[Any]]) -> CompiledLoop:
-    """Write the straight line of a structure whose calls are all inline, with no policies but conditions and retries.
+    """Write the loop of a structure whose calls are all inline, with no policies but conditions and retries.
 
     Raises:
         NotCompilableError: If there is anything but such calls.
@@ -160,9 +161,9 @@ class _LineWriter(MatchWriter):
     def _write_calls(self) -> None:
         """Make the calls in the order that a exploration shows, with a branch at each branch.
 
-        What a exploration does not foresee stops the line: another key, a skip of the target, an exception.
+        What the exploration did not foresee stops the loop: another key, a skip of the target, an exception.
         """
-        # What rehearsals may cost in all, in actions: so that many branches don't hold up the event loop.
+        # What explorations may cost in all, in actions: so that many branches don't hold up the event loop.
         self._budget = 8 * len(self._program) + 64
         self._write_actions({}, 0, 0)
 

@@ -1,4 +1,4 @@
-"""The error for a run whose own target was skipped."""
+"""Missing inputs: the error of a run whose own target was skipped, which names the task and the reason."""
 
 from __future__ import annotations
 

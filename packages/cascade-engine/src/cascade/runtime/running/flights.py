@@ -47,7 +47,7 @@ class Arrived(NamedTuple):
 
 
 class HandedOver(NamedTuple):
-    """A frame goes on in a flight's place; an inline call that has ended is still to be taken in."""
+    """A frame has taken the place of a flight, and an inline call that has ended is still to be taken in."""
 
     job: Job
     value: object

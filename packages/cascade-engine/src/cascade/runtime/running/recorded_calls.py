@@ -1,7 +1,7 @@
 """Recorded calls: those of a recorded tree in which every call is plain, made one after another.
 
-Each value is recorded as it comes; what depends on it waits for the commit, as in any recorded run. A call that
-returns a lazy result, fails, or is its tree's target goes the general way from there.
+Each value is recorded when its call ends. What depends on it waits for the commit, as in any recorded run. A call that
+returns a lazy result, fails, or is its tree's target is given to `Completion`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cascade.spec.errors import CascadeError
 
 
 class Called(NamedTuple):
-    """A plain call that has ended at a time, and what it gave or raised, if that is still to be taken in."""
+    """A plain call and when it ended. If `is_open`, what it returned or raised is still to be taken in."""
 
     job: Job
     ended: float
@@ -42,7 +42,7 @@ class RecordedCalls:
         self._time_slice = services.time_slice
 
     def go_on(self, frame: Frame) -> Called | None:
-        """Make calls until there are no more, the slice is over or one has to go the general way; return the last."""
+        """Make calls until none is ready, the slice is over, or one needs `Completion`; return the last."""
         # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
         calls, recording, time_slice = frame.recorded_calls, self._recording, self._time_slice
         if calls is None or recording is None:
