@@ -31,6 +31,23 @@ async def test_a_store_does_not_grow_with_the_rounds(url: str) -> None:
     assert (size_of(url), rows_of(url)) == (size, rows)
 
 
+@cs.task
+def tree_of(size: int) -> Any:
+    noted("tree")
+    return add("tree's sum", *(give(f"part {number}", 1) for number in range(size)))
+
+
+async def test_a_store_does_not_grow_with_the_trees_that_calls_have_returned(url: str) -> None:
+    """Once the tree in the place of a call has its value, that alone is kept, and nothing of its parts."""
+    rows = []
+    for size in (1, 20):
+        await stopped(url, add("sum", tree_of(size)), "sum", restart=True)
+        rows.append(rows_of(url))
+        again = await play(url, add("sum", tree_of(size)))
+        assert (again.value, again.calls) == (size, ["sum"])
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("loop", ["own", "inner"])
 async def test_a_store_does_not_grow_with_very_many_rounds(url: str, loop: str) -> None:
