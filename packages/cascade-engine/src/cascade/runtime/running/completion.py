@@ -7,9 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cascade.adapters.spawning import spawn
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import MapItemSkippedError, ProvisionalValueError
+from cascade.runtime.exceptions import MapItemSkippedError
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
@@ -23,6 +22,7 @@ from cascade.runtime.programs.plain_values import (
     Interruption,
     take_given,
 )
+from cascade.runtime.running.cache_filing import CacheFiling, note_atomic
 from cascade.runtime.running.calling import Calling
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
@@ -37,13 +37,12 @@ from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
-    from cascade.runtime.sharing.single_flight import Computation
 
 
 class Completion:
     """Decides what the outcome of each call means for its node, for the loop that it belongs to and for the run.
 
-    `filing` are the asyncio tasks that put values into the cache.
+    `filing` puts values into the cache, beside the run.
     """
 
     __slots__ = (
@@ -85,7 +84,7 @@ class Completion:
         self._registry = services.registry
         self._reports = services.reports
         self._state = services.state
-        self.filing: set[asyncio.Task[None]] = set()
+        self.filing = CacheFiling(services)
 
     # The outcomes of calls
 
@@ -129,7 +128,7 @@ class Completion:
 
     def _go_on_with(self, job: Job, value: object) -> None:
         if self._has_atomic and job.resources:
-            self._note_atomic(job)
+            note_atomic(job, self._registry.atomic_among(job.resources))
         if self._recording is not None:
             self._go_on_recorded(self._recording, job, value)
             return
@@ -149,16 +148,6 @@ class Completion:
             if not is_error(error, CascadeError):
                 raise
             self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
-
-    def _note_atomic(self, job: Job) -> None:
-        """Note that a call, and all in whose place it stands, rest on an atomic resource: they fill no cache key."""
-        atomic = self._registry.atomic_among(job.resources)
-        each: Job | None = job if atomic else None
-        while each is not None:
-            for computation in (each.computation, each.frame.loop.computation):
-                if computation is not None:
-                    computation.atomic = atomic
-            each = each.outer
 
     def _go_on_recorded(self, recording: Recorder, job: Job, value: object) -> None:
         """Let what depends on a recorded value wait for the commit."""
@@ -254,7 +243,7 @@ class Completion:
             return
         self._ending.succeed(value)
         if loop.computation is not None:
-            self._file(loop.computation, value)
+            self.filing.file(loop.computation, value)
             loop.computation = None
 
     def end_frame(self, frame: Frame) -> None:
@@ -345,29 +334,13 @@ class Completion:
 
     def _end_map(self, mapping: MapRun) -> None:
         job = mapping.job
-        self._maps.end(mapping)
-        if mapping.values is not None:
-            self._reports.finished(job, Returned(mapping.values))
-            self.succeed(job, mapping.values)
-            return
-        items = mapping.items()
-        if self._recording is not None:
-            self._recording.note_atomic(job, mapping.atomic)
-        if mapping.failed:
-            error = self._ending.last_failure if mapping.error is None else mapping.error
-            mapping.error = None  # its traceback leads to an item, and so back here
-            self._reports.finished(job, Failed(error))
+        outcome = self._maps.end(mapping)
+        self._reports.finished(job, outcome)
+        self._maps.forget_items(mapping)
+        if isinstance(outcome, Returned):
+            self.succeed(job, outcome.value)
         else:
-            values = [self._state.get_result(item.key) for item in items]
-            self._reports.finished(job, Returned(values))
-        if self._recording is None or not mapping.failed:  # a run that goes on makes the failed calls alone
-            atomic = "" if self._recording is None else self._recording.atomic_of(job)
-            for item in items:
-                self._frames.forget(item.frame_key, atomic)
-        if mapping.failed:
             self._settle_without_value(job)
-        else:
-            self.succeed(job, values)
 
     # Values and failures of nodes
 
@@ -386,7 +359,7 @@ class Completion:
         self._succeeded(job, value, waits)
 
     def _succeeded(self, job: Job, value: object, waits: bool) -> None:
-        is_filed = job.computation is not None and self._file(job.computation, value)
+        is_filed = job.computation is not None and self.filing.file(job.computation, value)
         job.computation = None
         if waits and self._recording is not None and not isinstance(job, ItemJob):
             self._recording.commits.hold(partial(self.settle, job))  # a map waits, with all its items
@@ -441,27 +414,3 @@ class Completion:
         else:
             job.frame.settle(job.position)
             self._frames.absorb(job.frame)
-
-    # The cache
-
-    def _file(self, computation: Computation[Job], value: object) -> bool:
-        """Begin to put a value into the cache, in an asyncio task that the run waits for; return False if it may not.
-
-        One that depends on an atomic resource is not put there: a failure of the run may undo what it stands for.
-        """
-        if computation.atomic:
-            computation.give_up()
-            self._reports.uncached(
-                computation.owner, ProvisionalValueError(computation.owner.name, computation.atomic)
-            )
-            return False
-        filing = spawn(self._put(computation, value))
-        self.filing.add(filing)
-        filing.add_done_callback(self.filing.discard)
-        return True
-
-    async def _put(self, computation: Computation[Job], value: object) -> None:
-        try:
-            await computation.succeed(value)
-        except Exception as error:  # noqa: BLE001 - a cache that can't keep a value costs time, not the value
-            self._reports.uncached(computation.owner, error)

@@ -7,21 +7,36 @@ from collections.abc import Iterable
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.outcomes import Failed, Returned
 from cascade.runtime.programs.items import CalledItems
 from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 
 
 class MapItems:
     """The maps that have begun and not ended."""
 
-    __slots__ = ("_calling", "_open", "_ready", "_recording", "_reports", "_time_slice")
+    __slots__ = (
+        "_calling",
+        "_ending",
+        "_frames",
+        "_open",
+        "_ready",
+        "_recording",
+        "_reports",
+        "_state",
+        "_time_slice",
+    )
 
-    def __init__(self, services: Services, calling: Calling) -> None:
+    def __init__(self, services: Services, calling: Calling, frames: OpenFrames) -> None:
         self._calling = calling
+        self._ending = services.ending
+        self._frames = frames
         self._ready = services.ready
         self._recording = services.recording
         self._reports = services.reports
+        self._state = services.state
         self._time_slice = services.time_slice
         self._open: dict[int, MapRun] = {}  # by id
 
@@ -51,9 +66,29 @@ class MapItems:
         """Note that a map has begun."""
         self._open[id(mapping)] = mapping
 
-    def end(self, mapping: MapRun) -> None:
-        """Note that a map has ended."""
+    def end(self, mapping: MapRun) -> Returned | Failed:
+        """Note that the last item of a map is done; return how the map has ended."""
         del self._open[id(mapping)]
+        if mapping.values is not None:
+            return Returned(mapping.values)
+        if self._recording is not None:
+            self._recording.note_atomic(mapping.job, mapping.atomic)
+        if not mapping.failed:
+            return Returned([self._state.get_result(item.key) for item in mapping.items()])
+        error = self._ending.last_failure if mapping.error is None else mapping.error
+        mapping.error = None  # its traceback leads to an item, and so back here
+        try:
+            return Failed(error)
+        finally:
+            del error  # as above
+
+    def forget_items(self, mapping: MapRun) -> None:
+        """Forget the facts of a map's items, whose place the map's own value takes."""
+        if mapping.values is not None or (self._recording is not None and mapping.failed):
+            return  # there are none; or a run that goes on makes the failed calls alone
+        atomic = "" if self._recording is None else self._recording.atomic_of(mapping.job)
+        for item in mapping.items():
+            self._frames.forget(item.frame_key, atomic)
 
     def _recover(self, mapping: MapRun) -> None:
         """Take the values of items that are recorded."""

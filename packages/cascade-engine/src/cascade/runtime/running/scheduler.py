@@ -42,7 +42,7 @@ class Scheduler:
         self._slice = services.time_slice
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
-        self.maps = MapItems(services, self.calling)
+        self.maps = MapItems(services, self.calling, loops.frames)
         self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
         self.dispatcher = Dispatcher(services, self.calling, self.maps, loops, self.completion)
 
@@ -116,7 +116,10 @@ class Scheduler:
     def _is_busy(self) -> bool:
         """Tell whether something is under way that will wake the run."""
         return bool(
-            self.calling.steps or self.flights.open or self.completion.filing or self.calling.slot.is_awaited
+            self.calling.steps
+            or self.flights.open
+            or self.completion.filing.under_way
+            or self.calling.slot.is_awaited
         )
 
     async def _confirm(self) -> None:

@@ -59,7 +59,7 @@ class Shutdown:
             await self._close_recording(self._recording)
 
     async def _wait_for_calls(self) -> None:
-        calls, filing = self._calling.steps, self._completion.filing
+        calls, filing = self._calling.steps, self._completion.filing.under_way
         while calls or filing:
             try:
                 await asyncio.wait([*calls, *filing])
