@@ -21,6 +21,7 @@ from support.redis_server import RedisProcess
 
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
+from cascade.adapters.codec import DataCodec
 from cascade.adapters.sqlite_files import JournalMode
 from cascade.adapters.store_urls import cache_from_url
 from cascade.runtime import CacheBypassed, Engine
@@ -450,6 +451,14 @@ async def test_a_server_lists_the_last_thousand_values_of_a_task(redis_server: R
     listed = [entry.key.digest for entry in await cache.entries("module.task", 5_000)]
     assert listed == [f"digest {number}" for number in range(1_002, 2, -1)]
     assert await cache.get(CacheKey("digest 0", "module.task")) == Hit(0)
+    await cache.close()
+
+
+async def test_a_cache_in_a_file_takes_its_path_and_codec_by_name(tmp_path: Path) -> None:
+    """The path and the codec of a cache in a file may be given by name as well as in order."""
+    cache = SqliteCacheBackend(path=tmp_path / "cache.db", codec=DataCodec())
+    await cache.put(KEY, 1, None)
+    assert (await cache.get(KEY)) is not None
     await cache.close()
 
 
