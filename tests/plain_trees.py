@@ -6,14 +6,12 @@ A description is built again and again, with other numbers, into trees of one st
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import pytest
 from hypothesis import strategies as st
+from support.clock import spend
 
 import cascade as cs
 from cascade.spec import LazyResult
@@ -43,20 +41,6 @@ def at_hand(world: World) -> None:
     _worlds[:] = [world]
 
 
-_now = [1000.0]
-
-
-@contextmanager
-def still_clock() -> Iterator[None]:
-    """Let time pass only in calls that are slow, so that on any machine the same calls share a time slice.
-
-    The order of calls that don't wait for each other depends on where time slices end.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "monotonic", lambda: _now[0])
-        yield
-
-
 def _task(name: str) -> cs.Task[Any]:
     def perform(*args: Any, **kwargs: Any) -> Any:
         world = _worlds[0]
@@ -73,7 +57,7 @@ def _task(name: str) -> cs.Task[Any]:
             if world.trouble == "returns a tree":
                 return TASKS[0](TASKS[1](made), made)
             if world.trouble == "is slow":
-                _now[0] += 0.011
+                spend(0.011)
         return result(name, args, kwargs)
 
     return cs.task(name=name)(perform)

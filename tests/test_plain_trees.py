@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_trees import PlainTree, World, at_hand, changed, plain_trees, still_clock
+from plain_trees import PlainTree, World, at_hand, changed, plain_trees
+from support.clock import still_clock
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import tracemalloc
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from observation import observe
 from recorder import Lazy, Recorder, verdicts
+from support.clock import spend, still_clock
 
 import cascade as cs
 from cascade.runtime import DependencyMissingError, Engine, MessageBus
@@ -216,27 +216,25 @@ class Kept:
 
 async def test_the_loop_gives_the_event_loop_its_turn_by_time() -> None:
     """A long loop lets others run about every 10 ms, whatever its number of rounds."""
+    turns, done = 0, asyncio.Event()
 
-    async def run() -> tuple[int, float]:
-        turns, done = 0, asyncio.Event()
+    @cs.task
+    def count(left: int) -> int | cs.LazyResult[int]:
+        spend(0.0005)
+        return count(left - 1) if left else 0
 
-        async def others() -> None:
-            nonlocal turns
-            while not done.is_set():
-                turns += 1
-                await asyncio.sleep(0)
+    async def others() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
 
-        beside = asyncio.create_task(others())
-        began = time.perf_counter()
-        await cs.arun(down(20_000))
-        took = time.perf_counter() - began
-        done.set()
-        await beside
-        return turns, took
-
-    turns, took = await run()
-    assert turns >= took / 0.03, "a turn at least every 10 ms, with allowance for a machine that stops"
-    assert turns < 5_000, "by time, not by round"
+    beside = asyncio.create_task(others())
+    with still_clock():
+        await cs.arun(count(20_000))
+    done.set()
+    await beside
+    assert 500 <= turns <= 2_000, "by time, which is 10 s, and not by round"
 
 
 async def test_a_chain_of_inline_tasks_gives_the_event_loop_its_turn() -> None:

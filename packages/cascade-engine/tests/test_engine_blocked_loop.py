@@ -1,19 +1,26 @@
-"""Claims about functions that hold the event loop. The time is real here: what is measured is the loop itself."""
+"""Claims about functions that hold the event loop, on a clock that moves only while they do."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clock import spend, still_clock
 
 import cascade as cs
 from cascade.runtime import BlockedLoopWarning, Engine
 
 LONG, SHORT = 0.13, 0.001
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    with still_clock():
+        yield
 
 
 async def warnings_of(*targets: cs.LazyResult[Any], beside: bool = True) -> list[str]:
@@ -35,7 +42,7 @@ async def test_the_second_offence_is_told_once() -> None:
 
     @cs.task
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
 
     assert await warnings_of(hold(LONG)) == []
     told = await warnings_of(hold(LONG), hold(LONG), hold(LONG))
@@ -49,7 +56,7 @@ async def test_each_task_has_its_own_account() -> None:
     """Two tasks with one offence each are not told of."""
 
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
 
     assert await warnings_of(cs.task(hold)(LONG), cs.task(hold)(LONG)) == []
 
@@ -59,7 +66,7 @@ async def test_nobody_is_told_when_nobody_waits() -> None:
 
     @cs.task
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
 
     assert await warnings_of(hold(LONG), hold(LONG), beside=False) == []
 
@@ -69,7 +76,7 @@ async def test_many_short_calls_are_no_offence() -> None:
 
     @cs.task
     def brief(number: int) -> int:
-        time.sleep(SHORT)
+        spend(SHORT)
         return number
 
     assert await warnings_of(brief.map(range(150)), brief.map(range(150))) == []
@@ -80,7 +87,7 @@ async def test_tasks_with_policies_are_measured_too() -> None:
 
     @cs.task(retry=1)
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
 
     told = await warnings_of(hold(LONG), hold(LONG))
     assert len(told) == 1
@@ -89,17 +96,21 @@ async def test_tasks_with_policies_are_measured_too() -> None:
 
 def test_a_task_of_the_same_run_that_waits_counts(recwarn: pytest.WarningsRecorder) -> None:
     """What waits may be a part of the same run."""
+    calls, enough = list[float](), asyncio.Event()
 
     @cs.task
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
+        calls.append(seconds)
+        if len(calls) == 3:
+            enough.set()
 
     @cs.task
     async def wait() -> None:
-        await asyncio.sleep(3 * LONG)
+        await enough.wait()
 
     with pytest.warns(BlockedLoopWarning, match="task 'hold'"):
-        cs.run([wait(), hold(LONG), hold(LONG)])
+        cs.run([wait(), hold(LONG), hold(LONG), hold(LONG)])
 
 
 def test_the_commit_of_the_run_itself_is_nobody_who_waits(tmp_path: Path) -> None:
@@ -107,7 +118,7 @@ def test_the_commit_of_the_run_itself_is_nobody_who_waits(tmp_path: Path) -> Non
 
     @cs.task
     def hold(seconds: float) -> None:
-        time.sleep(seconds)
+        spend(seconds)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -190,7 +190,7 @@ async def test_a_newcomer_waits_for_the_lease_of_the_dead(url: str) -> None:
     state = RedisStateBackend(url, run_id="run", lease_seconds=1.0)
     began = time.monotonic()
     assert await state.open() is not None
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20.0  # and not for as long as the dead one might have worked
     assert state.get_result(node_at()) == "kept"
     assert not state.has_result(node_at(1))
     await state.close()

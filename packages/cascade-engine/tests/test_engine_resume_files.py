@@ -23,6 +23,9 @@ from cascade.adapters.sqlite_files import BUSY_SECONDS
 from cascade.adapters.state.journal import Changes
 from cascade.spec import StoreError
 
+BUSY_MACHINE = 20.0
+"""Seconds for what takes 5: a busy machine may stop a process for a while."""
+
 pytestmark = pytest.mark.usefixtures("story")
 
 
@@ -98,7 +101,7 @@ async def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, wh
         first = await play(url, target, make=make)
         assert isinstance(first.error, StoreError)
         assert "locked" in str(first.error)
-        assert BUSY_SECONDS / 2 < time.monotonic() - began < 5.5
+        assert BUSY_SECONDS / 2 < time.monotonic() - began < BUSY_MACHINE
         other.rollback()
     assert (await play(url, target)).value == 3
 
@@ -130,7 +133,7 @@ async def test_many_runs_are_told_in_time_that_a_file_is_locked(url: str) -> Non
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
         errors = await main()
-        assert time.monotonic() - began < 5.5
+        assert time.monotonic() - began < BUSY_MACHINE
         assert all(isinstance(each, StoreError) and "locked" in str(each) for each in errors)
         other.rollback()
     assert await main() == [1] * 10

@@ -1,0 +1,28 @@
+"""A clock that stands still: time passes only where a test spends it, however slow the machine is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+_now = [1000.0]
+
+
+@contextmanager
+def still_clock() -> Iterator[None]:
+    """Stop `time.monotonic`, which tells the engine and event loops the time, until the block ends.
+
+    The order of calls that don't wait for each other depends on where time slices end: on a still clock the same
+    calls share a slice on any machine.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: _now[0])
+        yield
+
+
+def spend(seconds: float) -> None:
+    """Let time pass on the clock that stands still, as a call does that takes so long."""
+    _now[0] += seconds
