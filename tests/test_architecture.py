@@ -108,7 +108,7 @@ def test_a_path_leads_through_the_code(first: str, made: list[str], told: int) -
     assert returns == told, visited
 
 
-ELSEWHERE = ("frames.inbox", "running.call_ends", "running.open_frames")
+ELSEWHERE = ("frames.inbox", "running.making_calls.call_ends", "running.open_frames")
 """Where parts stand that steps of other modules name beside their own."""
 
 

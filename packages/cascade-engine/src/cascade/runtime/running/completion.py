@@ -22,10 +22,10 @@ from cascade.runtime.programs.plain_values import (
     Interruption,
     take_given,
 )
-from cascade.runtime.running.cache_filing import CacheFiling, note_atomic
-from cascade.runtime.running.calling import Calling
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.making_calls.cache_filing import CacheFiling, note_atomic
+from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan

@@ -9,10 +9,10 @@ from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import MapRun
 from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.plain_values import AWAITABLE
-from cascade.runtime.running.calling import Calling, takes_slot_first
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
 from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services

@@ -27,7 +27,7 @@ from cascade.runtime.programs.plain_values import (
     given,
     value_of,
 )
-from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan

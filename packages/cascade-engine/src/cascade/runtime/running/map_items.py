@@ -9,7 +9,7 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
 from cascade.runtime.programs.items import CalledItems
-from cascade.runtime.running.calling import Calling
+from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 

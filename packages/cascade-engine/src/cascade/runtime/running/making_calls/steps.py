@@ -19,7 +19,7 @@ from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, value_of
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
-from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
 from cascade.runtime.sharing.single_flight import Computation
@@ -245,7 +245,7 @@ class Step:
     def _idempotency_key(self) -> str:
         """Return the key of the call, made before its first attempt: that may change what it was given."""
         if self._key is None:
-            from cascade.runtime.running.idempotency import (  # noqa: PLC0415 - brings hashing and encoding
+            from cascade.runtime.running.making_calls.idempotency import (  # noqa: PLC0415 - brings hashing and encoding
                 idempotency_key,
             )
 

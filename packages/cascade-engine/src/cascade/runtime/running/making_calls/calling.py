@@ -10,9 +10,9 @@ from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.programs.plain_values import is_just_called
-from cascade.runtime.running.call_ends import CallEnds
+from cascade.runtime.running.making_calls.call_ends import CallEnds
+from cascade.runtime.running.making_calls.steps import Begun, PlainStep, Step
 from cascade.runtime.running.services import Services
-from cascade.runtime.running.steps import Begun, PlainStep, Step
 from cascade.runtime.sharing.capacity import Lease
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
 from cascade.spec.policies.declared import Policies
