@@ -181,7 +181,7 @@ INLINE = [row for row in POLICIES if row.name != "timeout"]
 
 
 @pytest.mark.parametrize("row", INLINE, ids=lambda row: row.name)
-def test_a_call_has_an_asyncio_task_of_its_own_only_where_a_policy_needs_one(row: PolicyRow) -> None:
+async def test_a_call_has_an_asyncio_task_of_its_own_only_where_a_policy_needs_one(row: PolicyRow) -> None:
     """An inline call whose policies are `just_called` is made by the run itself, as one without any."""
 
     @cs.task
@@ -197,7 +197,7 @@ def test_a_call_has_an_asyncio_task_of_its_own_only_where_a_policy_needs_one(row
             plain, own = await engine.run([where().run_if(truth()), lazy])
             return plain, own
 
-    plain, own = asyncio.run(run())
+    plain, own = await run()
     assert (plain == own) is row.just_called
 
 
