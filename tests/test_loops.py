@@ -41,8 +41,10 @@ async def test_stepped_time_moves_when_it_is_told_to() -> None:
     assert isinstance(loop, SteppedTimeLoop)
     for seconds in (7, 5, 11):
         loop.call_later(seconds, lambda: fired.append(now()))
-    threading.Timer(0.01, loop.call_soon_threadsafe, [began.set]).start()
+    timer = threading.Timer(0.01, loop.call_soon_threadsafe, [began.set])
+    timer.start()
     await began.wait()
+    timer.join()
     assert (now(), fired) == (0, [])
     await pass_time(10)
     assert (now(), fired) == (10, [5, 7])
