@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade.adapters.executors.worker_slots import rank_of_call
+from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
@@ -202,10 +203,11 @@ class Step:
             if not self._inline and not job.task.is_async:
                 rank_of_call.set((services.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
             try:
-                async with services.placement.admission(job.node):
+                node = job.node  # made once for the attempt: it pictures all policies each time
+                async with services.placement.admission(node):
                     if recording is not None:
                         await self._confirm(recording)
-                    value = await self._in_time(stack)
+                    value = await self._in_time(node, stack)
             except BaseException as error:
                 others = await self._release(stack, error)
                 if others and not self._stopped and is_error(error, asyncio.CancelledError):
@@ -285,15 +287,15 @@ class Step:
         lender = self._services.options.lender
         return await capacity.acquire(needs, lender, lambda: self._report_blocked(wanted))
 
-    async def _in_time(self, stack: ResourceStack) -> Any:
+    async def _in_time(self, node: Node, stack: ResourceStack) -> Any:
         """Open what the call takes and make it; end both when its time is over."""
         seconds = self.job.policies.timeout
         if seconds is None:
-            return await self._call(stack)
+            return await self._call(node, stack)
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                value = await self._call(stack)
+                value = await self._call(node, stack)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -306,7 +308,7 @@ class Step:
             raise TaskTimeoutError(self.job.name, seconds)
         return value
 
-    async def _call(self, stack: ResourceStack) -> Any:
+    async def _call(self, node: Node, stack: ResourceStack) -> Any:
         job, services = self.job, self._services
         await services.resources.provide(job.resources, stack, services.context)
         if self._stopped:  # a provider has swallowed the cancellation
@@ -315,7 +317,7 @@ class Step:
         args, kwargs = job.arguments(stack.values)
         if not job.started:
             services.reports.started(job)
-        work = services.placement.executor_of(job.task).execute(job.node, args, kwargs)
+        work = services.placement.executor_of(job.task).execute(node, args, kwargs)
         try:
             value = await (self._watched(work) if self._inline else work)
             return await value_of(value) if AWAITABLE[type(value)] else value
