@@ -14,7 +14,7 @@ from cascade.graph.build import build_graph, read_tree
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.structure_keys import structure_key
 from cascade.graph.tree import Tree
-from cascade.runtime.fast.call_tables import Table, make_table
+from cascade.runtime.fast.call_tables import Table
 from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.loop_source import (
     CompiledLoop,
@@ -198,7 +198,7 @@ class GraphReuse:
         if known.seen == 1 and isinstance(structure, PlainStructure):
             known.matcher = make_matcher(structure)
             if known.table is not None and len(known.program) > self.COMPILED_NODES:
-                known.table = make_table(known.program, structure, again=True)
+                known.table = Table(known.program, structure, gather=True)
         if known.seen != self.COMPILED_AT or len(known.program) > self.COMPILED_NODES:
             return
         try:
@@ -215,7 +215,7 @@ def _bound(program: Program, lazies: Lazies, way: Way) -> BoundPlan:
     if way is Way.SCHEDULED or not isinstance(structure, PlainStructure):
         return BoundPlan(program, lazies, way)
     course = Course(program, structure, lazies) if way is Way.ON_LOOP else None
-    return BoundPlan(program, lazies, way, make_table(program, structure), course)
+    return BoundPlan(program, lazies, way, Table(program, structure), course)
 
 
 def _samples(tree: Tree) -> Lazies:

@@ -37,7 +37,10 @@ PAUSED = Paused()
 
 
 class Table:
-    """The calls of one structure. Holds no task and no literal."""
+    """The calls of one structure. Holds no task and no literal.
+
+    One that is made to `gather` arguments takes longer to make and less to call: for a structure that comes again.
+    """
 
     SMALL = 64
     """A table of so many calls looks at the clock after each one, so that a call that takes long is known by name."""
@@ -50,7 +53,7 @@ class Table:
 
     __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "_users")
 
-    def __init__(self, program: Program, structure: PlainStructure, gather: bool) -> None:
+    def __init__(self, program: Program, structure: PlainStructure, gather: bool = False) -> None:
         self._program = program
         self._links = links_by_place(structure, program.order)
         # A plan whose order holds few values gains nothing if they are forgotten late.
@@ -159,8 +162,3 @@ class Table:
             return Interruption(order[len(values)], known, error, None, began, trees)
         node, value = trees.pop() if trees else (None, None)
         return Interruption(node, known, None, value, began, trees)
-
-
-def make_table(program: Program, structure: PlainStructure, again: bool = False) -> Table:
-    """Return the table of a structure; one for a structure that comes `again` takes longer to make and less to call."""
-    return Table(program, structure, again)

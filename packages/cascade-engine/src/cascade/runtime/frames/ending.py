@@ -33,7 +33,7 @@ class Ending:
 
     def stop(self, error: BaseException) -> None:
         """End the run with an error; the first one counts."""
-        if self.error is None or self.error is self.lost:
+        if self.is_without_error:
             self.error = error
         self.ended = True
 

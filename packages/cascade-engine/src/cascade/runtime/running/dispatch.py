@@ -21,9 +21,6 @@ from cascade.spec.durable import NextRound
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.protocols import CachedCall, Hit
 
-Entry = Job | MapRun | Loop | Flight | Frame
-"""What may be started: a call, the next item of a map, the next rounds of a loop, calls of a flight or of a frame."""
-
 
 class Dispatcher:
     """Starts the entries of one run in their order. `called_at` is when the last plain call ended."""
@@ -87,7 +84,10 @@ class Dispatcher:
         )
 
     def start(self, entry: object) -> Job | None:
-        """Start an entry; return its call if that was made at once and has ended."""
+        """Start a call, the next item of a map, rounds of a loop, or calls of a flight or of a frame.
+
+        Returns the call if it was made at once and has ended.
+        """
         if isinstance(entry, Job):
             if type(entry.lazy) is MappedLazyResult:
                 self._completion.start_map(entry)

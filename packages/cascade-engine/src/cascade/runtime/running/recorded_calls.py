@@ -50,10 +50,9 @@ class RecordedCalls:
         calls.is_queued = False
         ranks, program, lazies, values = calls.ranks, frame.program, frame.lazies, calls.values
         if time_slice.heard:
-            nodes = [program.order[rank] for rank in ranks]
+            for rank in ranks:
+                self._ready.push(frame.serial, rank, Job(frame, program.order[rank]))
             ranks.clear()
-            for node in nodes:
-                self._ready.push(frame.serial, program.rank[node], Job(frame, node))
             return None
         keep, clock = recording.keep_plain, time.monotonic
         kept: list[int] = []
