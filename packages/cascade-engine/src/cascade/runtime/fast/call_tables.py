@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 
-from cascade.graph.plain_structure import PlainStructure, sources_of
+from cascade.graph.plain_structure import PlainStructure
 from cascade.runtime.fast.stretches import (
-    arguments,
     links_by_place,
     part,
     stretches,
     unneeded_after,
     unneeded_in_windows,
 )
-from cascade.runtime.frames.reports import Reports
-from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Awaited, Interruption, Lazies, given
+from cascade.runtime.frames.watching import TreeWatch
+from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption, Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.spec.calls.missing import MISSING
@@ -51,7 +49,7 @@ class Table:
     SHORT_SECONDS = 0.001
     """What calls between two looks may take for more of them to be made before the next."""
 
-    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "_users")
+    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded")
 
     def __init__(self, program: Program, structure: PlainStructure, gather: bool = False) -> None:
         self._program = program
@@ -64,14 +62,17 @@ class Table:
         together = 1 if self._looks_each_time else self.CALLS_A_LOOK
         forget = unneeded_in_windows if window > 1 else unneeded_after
         self._unneeded = forget(self._links, self._stretches, together)
-        self._users: list[tuple[int, ...]] | None = None
 
-    def call(self, lazies: Lazies, time_slice: TimeSlice, values: list[Any]) -> Any:
+    def call(
+        self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], watch: TreeWatch | None = None
+    ) -> Any:
         """Make the calls in the plan's order and return the target's value, which is the last.
 
         `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
-        `Interruption` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over.
+        `Interruption` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over. Whoever
+        hands in a `watch` reports the calls afterwards.
         """
+        ends_of_calls = None if watch is None else watch.ends
         clock, ends, short, size = time.monotonic, time_slice.ends, self.SHORT_SECONDS, len(self._program)
         place, now, long = len(values), clock(), True
         index = bisect_right(self._stretches, place, key=_END)
@@ -81,7 +82,7 @@ class Table:
                 end = min(whole.end, place + self.CALLS_A_LOOK)
                 stretch = part(whole, self._program.order, self._links, place, end)
             try:
-                has_lazy = stretch.make_calls(stretch, lazies, values)
+                has_lazy = stretch.make_calls(stretch, lazies, values, ends_of_calls)
             except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
                 del values[stretch.end - 1 :]  # after an interrupt that came behind the last call
                 return self.stopped(values, error, stretch.begin)
@@ -89,6 +90,8 @@ class Table:
             if now > ends and self._looks_each_time:
                 time_slice.note_overrun(lazies[stretch.first].task, now)
             place = stretch.end
+            if watch is not None and watch.shows:
+                watch.report(values)
             if place == whole.end and not has_lazy:
                 for places, nothing in self._unneeded[index]:
                     values[places] = nothing
@@ -100,52 +103,7 @@ class Table:
             index += place == whole.end
         return values[-1]
 
-    def call_heard(
-        self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], reports: Reports, serial: int
-    ) -> Any:
-        """Make the calls as `call` does, and report each; `serial` is the tree's number in its run."""
-        # Once per node of every plain graph with a listener: watched by observatory/benchmarks/bench_events.py.
-        clock, target = time.monotonic, self._program.target
-        suffix = f"@{serial}" if serial else ""
-        calls = zip(self._program.order, self._links, self._unneeded_after_each(), strict=True)
-        for node, link, unneeded in islice(calls, len(values), None) if values else calls:
-            lazy = lazies[node]
-            task_id, name = f"n{node}{suffix}", lazy.task.name
-            reports.plain_started(task_id, name)
-            began = clock()
-            try:
-                args, kwargs = arguments(link, lazy, values)
-                value = lazy.task.func(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
-                return self.stopped(values, error, len(values), began)
-            now = clock()
-            if now > time_slice.ends:
-                time_slice.note_overrun(lazy.task, now)
-            if GIVEN[type(value)]:
-                value = given(value)
-            values.append(value)
-            if type(value) in LAZY_TYPES and (node != target or type(value) is Awaited):
-                return self.stopped(values, None, len(values) - 1, began)
-            for place in unneeded:
-                values[place] = None
-            reports.plain_finished(task_id, name, now - began, value)
-            if now > time_slice.ends and node != target:  # a listener may have cut it short
-                return PAUSED
-        return values[-1]
-
-    def _unneeded_after_each(self) -> list[tuple[int, ...]]:
-        """Return, for each call, the places of the values that no call behind it needs; made for the first listener."""
-        if self._users is None:
-            last = {source: place for place, link in enumerate(self._links) for source in sources_of(link)}
-            users: list[tuple[int, ...]] = [()] * len(self._links)
-            for source, place in last.items():
-                users[place] = (*users[place], source)
-            self._users = users
-        return self._users
-
-    def stopped(
-        self, values: list[Any], error: BaseException | None = None, begin: int = 0, began: float = 0.0
-    ) -> Interruption:
+    def stopped(self, values: list[Any], error: BaseException | None = None, begin: int = 0) -> Interruption:
         """Return where the calls stopped: at all lazy results from a place on, and at the next call if that raised.
 
         A lazy result keeps no call from being made that does not need its value, so there may be several.
@@ -159,6 +117,6 @@ class Table:
             else:
                 known[order[place]] = value
         if error is not None:
-            return Interruption(order[len(values)], known, error, None, began, trees)
+            return Interruption(order[len(values)], known, error, trees=trees)
         node, value = trees.pop() if trees else (None, None)
-        return Interruption(node, known, None, value, began, trees)
+        return Interruption(node, known, None, value, trees=trees)

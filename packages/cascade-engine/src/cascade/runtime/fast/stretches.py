@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Lazies, given, take_given
+from cascade.runtime.programs.timed_calls import Ends, timed
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8
@@ -44,8 +45,11 @@ class Stretch(NamedTuple):
     take_inputs: tuple[Take, ...] = ()
 
 
-MakeCalls = Callable[[Stretch, Lazies, list[Any]], bool]
-"""Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far."""
+MakeCalls = Callable[[Stretch, Lazies, list[Any], Ends | None], bool]
+"""Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far.
+
+Whoever watches the calls hands in a list, to which is appended when each has ended.
+"""
 
 
 def links_by_place(structure: PlainStructure, order: Sequence[int]) -> list[Link]:
@@ -209,23 +213,23 @@ def _taker(nodes: Sequence[int]) -> Take:
 # Each once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
 
 
-def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     for lazy in stretch.take_lazies(lazies):
         (first,) = lazy.args
         append(func(first))
     return take_given(values, stretch.begin)
 
 
-def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     for lazy in stretch.take_lazies(lazies):
         append(func(*lazy.args))
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     (take,) = stretch.take_inputs
     for first in take(near):
@@ -233,8 +237,8 @@ def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) 
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     one, two = stretch.take_inputs
     for first, second in zip(one(near), two(near), strict=True):
@@ -242,8 +246,8 @@ def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) ->
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     one, two, three = stretch.take_inputs
     for first, second, third in zip(one(near), two(near), three(near), strict=True):
@@ -251,8 +255,8 @@ def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) 
     return take_given(values, stretch.begin)
 
 
-def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     for link in stretch.links:
         value = func(values[link])
         if GIVEN[type(value)]:
@@ -265,8 +269,8 @@ def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     return False
 
 
-def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     for first, second in stretch.links:
         value = func(values[first], values[second])
         if GIVEN[type(value)]:
@@ -279,8 +283,8 @@ def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     return False
 
 
-def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
-    func, append = lazies[stretch.first].task.func, values.append
+def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
+    func, append = timed(lazies[stretch.first].task.func, ends), values.append
     for first, second, third in stretch.links:
         value = func(values[first], values[second], values[third])
         if GIVEN[type(value)]:
@@ -293,11 +297,11 @@ def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
     return False
 
 
-def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any]) -> bool:
+def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
     append = values.append
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
-        value = lazy.task.func(*args, **kwargs)
+        value = timed(lazy.task.func, ends)(*args, **kwargs)
         if GIVEN[type(value)]:
             value = given(value)
             append(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count, repeat
 from typing import Any
 
 from cascade.runtime.bus import MessageBus, log_failure
@@ -26,6 +27,8 @@ from cascade.runtime.events import (
 )
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
+from cascade.runtime.frames.watching import MadeCalls, TreeWatch, WatchedTree
+from cascade.runtime.programs.timed_calls import Ends
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
@@ -81,19 +84,60 @@ class Reports:
             self._publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
         job.began = time.monotonic()  # the listeners' time is not the call's
 
-    def plain_started(self, task_id: str, name: str) -> None:
-        """A call begins that is made without a job."""
+    def started_already(self, job: Job) -> None:
+        """Tell of a call that began as one of those made one after another, and that goes on in the general way."""
+        job.note_started()
         if self.bus.hears(TaskExecutionStarted):
-            self._publish(TaskExecutionStarted(self._run_id, task_id, name))
+            self._publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
 
-    def plain_finished(self, task_id: str, name: str, duration: float, value: object) -> None:
-        """A call that was made without a job has returned a value."""
-        if self.bus.hears(TaskExecutionFinished):
-            shown = None if self._preview is None else self._shown(value)
-            succeeded = Status.SUCCEEDED
-            self._publish(
-                TaskExecutionFinished(self._run_id, task_id, name, succeeded, duration, None, shown)
-            )
+    # Calls that are made one after another
+
+    @property
+    def shows(self) -> bool:
+        """Whether the values of calls are to be shown, so that reports need them."""
+        return self._preview is not None and self.bus.hears(TaskExecutionFinished)
+
+    def new_ends(self) -> Ends | None:
+        """Return a list for the ends of calls to be noted in; `None` if nobody wants to know them."""
+        return [] if self.bus.hears(TaskExecutionFinished) else None
+
+    def watch(self, tree: WatchedTree, order: Sequence[int]) -> TreeWatch:
+        """Return what watches the plain calls of a tree."""
+        return TreeWatch(tree, order, self.calls_made, self.new_ends(), self.shows)
+
+    def calls_made(self, tree: WatchedTree, nodes: Sequence[int], made: MadeCalls) -> None:
+        """Tell of calls of one tree that were made one after another; keeps neither the ends nor the values."""
+        if self._hears_calls():
+            serial, names = tree
+            suffix = f"@{serial}" if serial else ""
+            self._tell_all(("n", suffix), zip(nodes, map(names.__getitem__, nodes), strict=True), made)
+
+    def items_made(self, mapping: Job, first: int, made: MadeCalls) -> None:
+        """Tell of items of a map, from an index on, that were called one after another; keeps as little."""
+        if self._hears_calls():
+            self._tell_all((f"{mapping.task_id}[", "]"), zip(count(first), repeat(mapping.name)), made)
+
+    def _hears_calls(self) -> bool:
+        return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)
+
+    def _tell_all(self, around: tuple[str, str], calls: Iterable[tuple[int, str]], made: MadeCalls) -> None:
+        """Make the events of calls in order, given what stands around the number in their ids, numbers and names."""
+        # Once per call of every run with a listener: watched by observatory/benchmarks/bench_events.py.
+        hears, publish, run_id, began = self.bus.hears, self._publish, self._run_id, made.began
+        values = repeat(None) if made.values is None else made.values
+        ends = repeat(began) if made.ends is None else made.ends
+        shows, awaited = made.values is not None, made.awaited
+        before, behind = around
+        for place, (number, name), ended, value in zip(range(made.count), calls, ends, values):  # noqa: B905 - endless
+            task_id = f"{before}{number}{behind}"
+            if hears(TaskExecutionStarted):
+                publish(TaskExecutionStarted(run_id, task_id, name))
+            if place not in awaited and hears(TaskExecutionFinished):
+                shown = self._shown(value) if shows else None
+                publish(
+                    TaskExecutionFinished(run_id, task_id, name, Status.SUCCEEDED, ended - began, None, shown)
+                )
+            began = ended
 
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""

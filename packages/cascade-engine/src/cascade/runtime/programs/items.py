@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from cascade.runtime.programs.plain_values import take_given
+from cascade.runtime.programs.timed_calls import Ends, timed
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
@@ -59,14 +60,15 @@ class Items:
                 kwargs[argument] = column[index]
         return tuple(args), kwargs
 
-    def call(self, ends: float) -> tuple[list[Any], BaseException | None]:
+    def call(self, ends: float, item_ends: Ends | None = None) -> tuple[list[Any], BaseException | None]:
         """Call as many items as there is time for until `ends`; return their values in order.
 
-        Also returns what the next item raised, if one did.
+        Also returns what the next item raised, if one did. Whoever watches hands in a list for the items' ends.
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
         values: list[Any] = []
         call, columns = self._plain_call()
+        call = timed(call, item_ends)
         try:
             while len(values) < self.size and time.monotonic() < ends:
                 some = slice(len(values), len(values) + ITEMS_A_LOOK)
@@ -107,12 +109,13 @@ class Items:
 class CalledItems:
     """How far plain calls of a map's items came: what the first ones have given, and what the next one raised."""
 
-    __slots__ = ("error", "first", "items")
+    __slots__ = ("ended", "error", "first", "items")
 
     def __init__(self, items: Items, first: list[Any], error: BaseException | None) -> None:
         self.items = items
         self.first = first
         self.error = error
+        self.ended = 0.0  # when the last of them ended, if somebody watches
 
     def take_error(self) -> BaseException | None:
         """Return what the next item raised, and keep it no longer: its traceback leads to those who hold this."""

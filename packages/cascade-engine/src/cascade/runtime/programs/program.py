@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,7 @@ from cascade.graph.path import StructurePath
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.planning import Plan
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
+from cascade.graph.tree_views import node_name
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
 
@@ -38,9 +40,16 @@ class Program:
         self.target = structure.target
         # The paths of nodes as text, by position, as stores show them. Each is made when it is first needed.
         self.texts: dict[int, str] = {}
+        self._names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.structure)
+
+    def names(self, lazies: Sequence[LazyResult[Any]]) -> tuple[str, ...]:
+        """Return the names of the nodes, which all trees of the structure have; `lazies` are those of one."""
+        if self._names is None:
+            self._names = tuple(map(node_name, lazies))
+        return self._names
 
     @property
     def sequenced(self) -> bool:

@@ -113,7 +113,7 @@ class Completion:
 
     def called_recorded(self, job: Job, value: object, failure: BaseException | None) -> None:
         """Take in a plain call of a recorded frame that failed, returned a tree, or is the target of its frame."""
-        job.note_started()
+        self._reports.started_already(job)
         if failure is None:
             self.returned(job, value)
         else:
@@ -213,7 +213,7 @@ class Completion:
         frame = self._loops.open_stopped(loop, line)
         stopped = line.stopped
         for node, value in stopped.trees:
-            self._go_on_after(frame, node, Interruption(node, (), None, value))
+            self._go_on_after(frame, node, Interruption(node, (), None, value, stopped.began))
         if stopped.node is not None:
             self._go_on_after(frame, stopped.node, stopped)
 
@@ -229,6 +229,10 @@ class Completion:
         job.note_started()
         job.began = stopped.began or time.monotonic()
         error = stopped.take_error()
+        # What has returned was reported with the calls before it, unless it is still to be awaited.
+        job.told = error is None and not isinstance(stopped.value, CalledItems | Awaited)
+        if error is not None or isinstance(stopped.value, CalledItems):
+            self._reports.started_already(job)
         if isinstance(stopped.value, CalledItems):
             self._take_over_map(MapRun(job, stopped.value.items), stopped.value)
         elif error is not None and isinstance(job.lazy, MappedLazyResult):
@@ -317,12 +321,17 @@ class Completion:
             item = ItemJob(mapping, index)
             if type(value) in LAZY_TYPES:
                 mapping.note_running()
+                item.began = called.ended
+                item.told = item.started = type(value) is not Awaited  # as in `_go_on_after`
                 self.returned(item, value)
             else:
                 self._state.put_result(item.key, value)
         if error is not None:
             mapping.note_running()
-            self.fail_plain(ItemJob(mapping, len(values)), error)
+            item = ItemJob(mapping, len(values))
+            item.began = called.ended or time.monotonic()
+            self._reports.started_already(item)
+            self.fail_plain(item, error)
 
     def _settle_item(self, mapping: MapRun) -> None:
         """Note that an item is done; with the last one the map has its value."""

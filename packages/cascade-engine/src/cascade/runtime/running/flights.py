@@ -159,7 +159,7 @@ class Flight:
         time_slice = self._flights.time_slice
         if self._jobs is not None:
             return None
-        if time_slice.heard or not time_slice.direct:
+        if time_slice.watched or not time_slice.direct:
             self.hand_over()
             return None
         came: Landing = None
@@ -194,7 +194,7 @@ class Flight:
             return None
         values = self._values
         made = {node: given(values[node]) for node in self._landed if GIVEN[type(values[node])]}
-        if self._errors or self._flights.time_slice.heard or self._are_trees(made):
+        if self._errors or self._flights.time_slice.watched or self._are_trees(made):
             self.hand_over()
             return None
         for node, value in made.items():

@@ -12,6 +12,7 @@ from cascade.graph.path import ROOT
 from cascade.runtime.fast.call_tables import PAUSED, Paused, Table
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
+from cascade.runtime.frames.watching import TreeWatch, WatchedTree
 from cascade.runtime.programs.plain_values import Interruption
 from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.open_frames import OpenFrames
@@ -102,8 +103,8 @@ class Loops:
         time_slice = self._time_slice
         while True:
             value = self._go_on(loop) if self._paused else MISS
-            if value is MISS and time_slice.direct:
-                value = self._call_heard(loop) if time_slice.heard else self._call_compiled(loop)
+            if value is MISS and time_slice.direct and not time_slice.watched:
+                value = self._call_compiled(loop)
             if value is MISS:
                 try:
                     value = self._call_prepared(loop)
@@ -168,45 +169,6 @@ class Loops:
         self._reuse.note_hits(known, done)
         return value
 
-    def _call_heard(self, loop: Loop) -> Any:
-        """Run the next target by its table and report each call; so too the rounds after it that have its structure.
-
-        Returns `MISS` if the structure is not known or has no table.
-        """
-        # Once per round of every plain loop with a listener: watched by observatory/benchmarks/bench_events.py.
-        reuse, time_slice = self._reuse, self._time_slice
-        for known in reuse.candidates(loop.target):
-            table, match = known.table, known.matcher
-            if (
-                table is None
-                or match is None
-                or known.way is not Way.INLINE
-                or known.seen < reuse.COMPILED_AT
-            ):
-                continue
-            lazies = match(loop.target)
-            if lazies is None:
-                continue
-            self.admission.announce(loop.target, lazies)
-            value: Any = loop.target
-            rounds = 0
-            while lazies is not None:
-                rounds += 1
-                serial = self.frames.next_serial()
-                values: list[Any] = []
-                value = table.call_heard(lazies, time_slice, values, self._reports, serial)
-                if value is PAUSED or type(value) is Interruption:
-                    prepared = BoundPlan(known.program, lazies, known.way, table, serial=serial)
-                    value = self._stop(loop, PausedRound(table, prepared, values), value)
-                    break
-                loop.round += 1
-                if type(value) is not LazyResult or time_slice.is_over():
-                    break
-                lazies = match(value)
-            reuse.note_hits(known, rounds)
-            return value
-        return MISS
-
     def _call_prepared(self, loop: Loop) -> Any:
         """Run the next target by its table; open a frame or begin a flight for it, and return `MISS`, otherwise."""
         prepared = self._prepared.pop(loop, None) if self._prepared else None
@@ -224,16 +186,24 @@ class Loops:
         """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
         table, prepared, values = rest
         time_slice = self._time_slice
-        if prepared.serial is None and time_slice.heard:
+        if prepared.serial is None and time_slice.watched:
             prepared = replace(prepared, serial=self.frames.next_serial())
-        if prepared.serial is None:
-            value = table.call(prepared.lazies, time_slice, values)
-        else:
-            value = table.call_heard(prepared.lazies, time_slice, values, self._reports, prepared.serial)
+        watch = None if prepared.serial is None else self._watch(prepared, prepared.serial, values)
+        value = table.call(prepared.lazies, time_slice, values, watch)
+        ended = 0.0 if watch is None else watch.report(values)
         if value is PAUSED or type(value) is Interruption:
+            if type(value) is Interruption:
+                value.began = ended
             return self._stop(loop, PausedRound(table, prepared, values), value)
         loop.round += 1
         return value
+
+    def _watch(self, prepared: BoundPlan, serial: int, values: list[Any]) -> TreeWatch:
+        """Return what watches the calls of a tree, from the next one on."""
+        program = prepared.program
+        watch = self._reports.watch(WatchedTree(serial, program.names(prepared.lazies)), program.order)
+        watch.begin(values)
+        return watch
 
     def _stop(self, loop: Loop, rest: PausedRound, stopped: Interruption | Paused) -> PartialRound | None:
         """Return where the calls of a table stopped; if only the slice was over, the loop is paused."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
+from cascade.runtime.frames.watching import made_calls
 from cascade.runtime.programs.items import CalledItems
+from cascade.runtime.programs.plain_values import take_given
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
@@ -102,17 +105,20 @@ class MapItems:
 
     def are_plain(self, mapping: MapRun) -> bool:
         """Tell whether the items of a map may be called one after the other, here and now."""
-        time_slice = self._time_slice
-        return (
-            time_slice.direct
-            and not time_slice.heard
-            and not mapping.injects
-            and self._calling.is_plain(mapping.job)
-        )
+        return self._time_slice.direct and not mapping.injects and self._calling.is_plain(mapping.job)
 
     def call(self, mapping: MapRun) -> CalledItems:
         """Make the calls of a map's items one after the other, as many as the slice has time for."""
-        return CalledItems(mapping.calls, *mapping.calls.call(self._time_slice.ends))
+        if not self._time_slice.watched:
+            return CalledItems(mapping.calls, *mapping.calls.call(self._time_slice.ends))
+        reports, began = self._reports, time.monotonic()
+        ends = reports.new_ends()
+        called = CalledItems(mapping.calls, *mapping.calls.call(self._time_slice.ends, ends))
+        take_given(called.first)
+        made = made_calls(called.first, began, ends, reports.shows)
+        reports.items_made(mapping.job, 0, made)
+        called.ended = made.ended
+        return called
 
     def next_item(self, mapping: MapRun) -> ItemJob | None:
         """Return the item whose turn it is, and let the one after it have its turn as well."""

@@ -38,7 +38,6 @@ class OpenFrames:
         "_recording",
         "_reports",
         "_state",
-        "_time_slice",
         "by_serial",
     )
 
@@ -50,7 +49,6 @@ class OpenFrames:
         self._recording = services.recording
         self._reports = services.reports
         self._state = services.state
-        self._time_slice = services.time_slice
         self._made = 0
         self.by_serial: dict[int, Frame] = {}
 
@@ -97,7 +95,7 @@ class OpenFrames:
 
     def _calls_directly(self) -> bool:
         """Tell whether inline calls may be made directly, but for what is recorded of them."""
-        return not self._time_slice.heard and CONCURRENCY not in self._capacity.totals
+        return CONCURRENCY not in self._capacity.totals
 
     def settle_all(self, frame: Frame, nodes: list[int]) -> None:
         """Take in that the values of these nodes are committed."""

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from cascade.graph.tree import NO_CALL
 from cascade.runtime.frames.frame import Frame, Job
+from cascade.runtime.frames.watching import WatchedTree, made_calls
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, given
+from cascade.runtime.programs.timed_calls import Ends
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
@@ -33,12 +35,12 @@ class Called(NamedTuple):
 class RecordedCalls:
     """Makes the ready calls of frames whose calls are all plain."""
 
-    __slots__ = ("_frames", "_ready", "_recording", "_time_slice")
+    __slots__ = ("_frames", "_recording", "_reports", "_time_slice")
 
     def __init__(self, services: Services, frames: OpenFrames) -> None:
         self._frames = frames
-        self._ready = services.ready
         self._recording = services.recording
+        self._reports = services.reports
         self._time_slice = services.time_slice
 
     def go_on(self, frame: Frame) -> Called | None:
@@ -49,14 +51,11 @@ class RecordedCalls:
             return None  # the frame was closed in the meantime
         calls.is_queued = False
         ranks, program, lazies, values = calls.ranks, frame.program, frame.lazies, calls.values
-        if time_slice.heard:
-            for rank in ranks:
-                self._ready.push(frame.serial, rank, Job(frame, program.order[rank]))
-            ranks.clear()
-            return None
         keep, clock = recording.keep_plain, time.monotonic
         kept: list[int] = []
-        node, now = -1, 0.0
+        ends: Ends = []
+        node, began = -1, clock()
+        now = began
         room = recording.commits.room
         while ranks:
             node = program.order[heappop(ranks)]
@@ -80,19 +79,33 @@ class RecordedCalls:
                     failure = error
                 else:
                     kept.append(node)
+                    ends.append(now)
                     values[node] = made
                     if now > time_slice.ends or len(kept) >= room:
                         break
                     continue
+            self._report(frame, kept, began, ends)
             self._hold(frame, kept)
             self._frames.queue_calls(frame)
+            job = Job(frame, node)
+            job.began = ends[-1] if ends else began
             try:
-                return Called(Job(frame, node), now, True, value, failure)
+                return Called(job, now, True, value, failure)
             finally:
                 failure = None  # its traceback has this frame: they would be a cycle
+        self._report(frame, kept, began, ends)
         self._hold(frame, kept)
         self._frames.queue_calls(frame)
         return None if node < 0 else Called(Job(frame, node), now)
+
+    def _report(self, frame: Frame, nodes: list[int], began: float, ends: Ends) -> None:
+        """Report calls that were made one after another."""
+        calls = frame.recorded_calls
+        if nodes and self._time_slice.watched and calls is not None:
+            known = calls.values
+            tree = WatchedTree(frame.serial, frame.program.names(frame.lazies))
+            made = made_calls([known[node] for node in nodes], began, ends, self._reports.shows)
+            self._reports.calls_made(tree, nodes, made)
 
     def _hold(self, frame: Frame, kept: list[int]) -> None:
         if kept and self._recording is not None:

@@ -20,23 +20,23 @@ class TimeSlice:
     """The time slice that a run is in, and how its calls may be made meanwhile.
 
     `ends` is in seconds of `time.monotonic`; 0 cuts the slice short. `direct` says whether inline calls may be made
-    without the scheduler, `heard` whether somebody listens to what becomes of each call, which is asked once a slice.
+    without the scheduler, `watched` whether somebody wants to know of each call, which is asked once a slice.
     """
 
-    __slots__ = ("_began", "_is_heard", "_watch", "direct", "ends", "heard")
+    __slots__ = ("_began", "_is_watched", "_watch", "direct", "ends", "watched")
 
-    def __init__(self, direct: bool, is_heard: Callable[[], bool], watch: Watch) -> None:
+    def __init__(self, direct: bool, is_watched: Callable[[], bool], watch: Watch) -> None:
         self.direct = direct
-        self._is_heard = is_heard
+        self._is_watched = is_watched
         self._watch = watch
         self._began = self.ends = 0.0
-        self.heard = False
+        self.watched = False
 
     def begin(self) -> None:
         """Begin a slice of full length now."""
         self._began = time.monotonic()
         self.ends = self._began + SLICE_SECONDS
-        self.heard = self._is_heard()
+        self.watched = self._is_watched()
 
     def allowed(self, way: Way) -> Way:
         """Return the way that a tree takes now that could be run in this way.
@@ -44,7 +44,7 @@ class TimeSlice:
         The scheduler runs everything where executor or state are not built in, where something bounds the calls, and
         where somebody listens to coroutines.
         """
-        if not self.direct or (self.heard and way is Way.ON_LOOP):
+        if not self.direct or (self.watched and way is Way.ON_LOOP):
             return Way.SCHEDULED
         return way
 

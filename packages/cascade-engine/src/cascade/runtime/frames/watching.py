@@ -1,0 +1,94 @@
+"""Watching: what is noted of plain calls that follow each other, for whoever watches a run.
+
+Watching does not change the way in which a run goes. A stretch of calls notes when each of them ended. After it, one
+call of `Reports` fills the timeline and makes the events, in order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from cascade.runtime.programs.plain_values import Awaited
+from cascade.runtime.programs.timed_calls import Ends
+
+
+class WatchedTree(NamedTuple):
+    """A tree as reports know it: its number in the run, and the names of its nodes by position."""
+
+    serial: int
+    names: Sequence[str]
+
+
+class MadeCalls(NamedTuple):
+    """Calls that were made one after another, each of which has returned.
+
+    Each began when the one before it ended, the first at `began`. `ends` is `None` where nobody wants to know.
+    `values` are there if a preview is to be shown. `awaited` are those, by their place among these, that gave an
+    awaitable: they have begun, and end later.
+    """
+
+    count: int
+    began: float
+    ends: Ends | None
+    values: Sequence[Any] | None = None
+    awaited: Collection[int] = ()
+
+    @property
+    def ended(self) -> float:
+        """When the last of them ended."""
+        return self.ends[-1] if self.ends else self.began
+
+
+def made_calls(values: Sequence[Any], began: float, ends: Ends | None, shows: bool = False) -> MadeCalls:
+    """Return what was made by calls that have given `values`, which are there as `given` returns them."""
+    count = len(values)
+    if ends is not None:
+        del ends[count:]  # an interrupt may have come between the end of a call and its value
+    awaited: Collection[int] = ()
+    if Awaited in {*map(type, values)}:
+        awaited = [place for place, value in enumerate(values) if type(value) is Awaited]
+    return MadeCalls(count, began, ends, values if shows else None, awaited)
+
+
+class TreeWatch:
+    """Watches the plain calls of one tree, in the order of its plan, from `begin` on.
+
+    `ends` is what the calls note their ends in. `shows` says that their values are to be shown, so that they are to be
+    reported before a value is forgotten.
+    """
+
+    __slots__ = ("_began", "_made", "_order", "_report", "ends", "shows", "tree")
+
+    def __init__(
+        self,
+        tree: WatchedTree,
+        order: Sequence[int],
+        report: Callable[[WatchedTree, Sequence[int], MadeCalls], None],
+        ends: Ends | None,
+        shows: bool,
+    ) -> None:
+        self.tree = tree
+        self.ends = ends
+        self.shows = shows
+        self._order = order
+        self._report = report
+        self._made = 0
+        self._began = 0.0
+
+    def begin(self, values: list[Any]) -> None:
+        """Note that calls begin now, after those that have given `values`."""
+        self._made = len(values)
+        self._began = time.monotonic()
+
+    def report(self, values: list[Any]) -> float:
+        """Report the calls made since the last time, by the values of all so far; return when the last one ended."""
+        begin, self._made = self._made, len(values)
+        made = made_calls(values[begin:], self._began, self.ends, self.shows)
+        self._began = made.ended
+        if made.count:
+            self._report(self.tree, self._order[begin : self._made], made)
+            if self.ends is not None:
+                self.ends.clear()  # who keeps them has a copy
+        return self._began
