@@ -6,6 +6,7 @@ Each has a default: policies in `cascade.spec`, the others in `cascade.adapters`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -33,8 +34,7 @@ class Hit:
         return ttl is None or self.age is None or 0 <= self.age < ttl
 
 
-@dataclass(frozen=True, slots=True)
-class CachedCall:
+class CachedCall(NamedTuple):
     """One call with its arguments resolved, as a cache policy sees it."""
 
     task: TaskDefinition
@@ -60,17 +60,58 @@ class KeyPart(NamedTuple):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
 class CacheKey:
     """The key of a call: a digest that differs from that of every other call, the task, and the parts of the digest.
 
     Values are found by `digest` alone, which is 64 hex digits in keys that Cascade makes. `task` and `parts` serve to
-    explain what has changed since an entry was made; `parts` may be empty.
+    explain what has changed since an entry was made; `parts` may be empty. They may be given as a function that makes
+    them, which is called when they are first asked for.
     """
 
+    __slots__ = ("_parts", "digest", "task")
     digest: str
     task: str
-    parts: tuple[KeyPart, ...] = ()
+    _parts: tuple[KeyPart, ...] | Callable[[], tuple[KeyPart, ...]]
+
+    def __init__(
+        self, digest: str, task: str, parts: tuple[KeyPart, ...] | Callable[[], tuple[KeyPart, ...]] = ()
+    ) -> None:
+        # Once per call with a cache: as fast as a frozen dataclass can be.
+        _set(self, "digest", digest)
+        _set(self, "task", task)
+        _set(self, "_parts", parts)
+
+    @property
+    def parts(self) -> tuple[KeyPart, ...]:
+        """What the digest is made of."""
+        parts = self._parts
+        if callable(parts):
+            parts = parts()
+            _set(self, "_parts", parts)
+        return parts
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a cache key does not change: {name!r} can't be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a cache key does not change: {name!r} can't be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CacheKey):
+            return NotImplemented
+        return (self.digest, self.task, self.parts) == (other.digest, other.task, other.parts)
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.task))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return CacheKey, (self.digest, self.task, self.parts)
+
+    def __repr__(self) -> str:
+        return f"CacheKey(digest={self.digest!r}, task={self.task!r}, parts={self.parts!r})"
+
+
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)

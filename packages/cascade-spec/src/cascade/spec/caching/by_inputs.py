@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from cascade.spec.errors import PolicyError
 from cascade.spec.policies.checks import check_seconds
@@ -30,12 +32,16 @@ class ByInputs:
         Raises:
             UncacheableError: If an argument has no canonical form; it names the argument and the type.
         """
-        from cascade.spec.cache_keys import (  # noqa: PLC0415 - a third of the time that the package takes to import
-            key_of_call,
-        )
-
-        return key_of_call(call, self.version)
+        return _maker_of_keys()(call, self.version)
 
     def known(self, call: CachedCall) -> Hit | None:
         """Nothing is known without asking the cache."""
         return None
+
+
+@cache
+def _maker_of_keys() -> Callable[[CachedCall, str], CacheKey]:
+    """Return what makes keys. The import is a third of that of the package; to look it up costs as much as a digest."""
+    from cascade.spec.cache_keys import key_of_call  # noqa: PLC0415
+
+    return key_of_call

@@ -124,6 +124,11 @@ class TaskDefinition:
             names.append(parameter.name)
         return tuple(names)
 
+    @functools.cached_property
+    def has_plain_parameters(self) -> bool:
+        """Whether each parameter can be given by position or by name, and there is no `*args` or `**kwargs`."""
+        return len(self.positional) == len(self.signature.parameters)
+
     def describe_slot(self, slot: Slot) -> str:
         """Return a slot as people read it: the parameter, then the indices inside the argument."""
         return self.parameter_at(slot.argument) + "".join(f"[{step}]" for step in slot.steps)
