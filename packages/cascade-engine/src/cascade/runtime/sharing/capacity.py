@@ -144,6 +144,21 @@ class Capacity:
 
         return withdraw
 
+    def is_free(self, needs: Needs, parent: Lease | None) -> bool:
+        """Tell whether a request for these amounts would be granted at once, as in `serve`. Takes O(lines)."""
+        if not self._fits(needs, parent):
+            return False
+        lender = self._lender(parent)
+        if lender is not None:
+            return (lender, frozenset(needs)) not in self._lines
+        return all(names.isdisjoint(needs) for _, names in self._lines)
+
+    def take_now(self, needs: Needs, parent: Lease | None) -> Lease:
+        """Return a lease of amounts that are free."""
+        lease = Lease(self, parent, needs)
+        lease.take(needs, self._pool)
+        return lease
+
     def _lender(self, lease: Lease | None) -> Lease | None:
         """Return the nearest lease of this capacity; those of other engines may lie between."""
         while lease is not None and lease.capacity is not self:
@@ -185,7 +200,9 @@ class Capacity:
             others, ticket, line = heapq.heappop(first)
             requests = self._lines[line]
             request = requests[ticket]
-            if (others and not contended.isdisjoint(request.needs)) or not self._fits(request):
+            if (others and not contended.isdisjoint(request.needs)) or not self._fits(
+                request.needs, request.parent
+            ):
                 contended.update(request.needs)
                 continue
             del requests[ticket]
@@ -193,15 +210,12 @@ class Capacity:
                 heapq.heappush(first, (others, next(iter(requests)), line))
             else:
                 del self._lines[line]
-            lease = Lease(self, request.parent, request.needs)
-            lease.take(request.needs, self._pool)
-            request.grant(lease)
+            request.grant(self.take_now(request.needs, request.parent))
 
-    def _fits(self, request: _Request) -> bool:
+    def _fits(self, needs: Needs, parent: Lease | None) -> bool:
         return all(
-            amount
-            <= self._pool[name] + sum(lender.free[name] for lender in _lenders(request.parent, name, self))
-            for name, amount in request.needs.items()
+            amount <= self._pool[name] + sum(lender.free[name] for lender in _lenders(parent, name, self))
+            for name, amount in needs.items()
         )
 
 
