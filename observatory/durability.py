@@ -8,7 +8,6 @@ takes to say that it is done varies from moment to moment; so the turns are shor
 from __future__ import annotations
 
 import gc
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 import cascade as cs
 from cascade.adapters.cache import SqliteCacheBackend
+from cascade.adapters.sqlite_bindings.connection import Connection
 from cascade.adapters.sqlite_files import Synchronous, claim, open_connection
 from cascade.adapters.state import Changes, Durability, Journal, Loaded, RecordedState
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS, SqliteJournal
@@ -82,7 +82,7 @@ _END = "UPDATE runs SET updated = ?, status = ?, error = ? WHERE id = ?"
 class BareRuns:
     """A file like that of the measured runs, written by `sqlite3` alone."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     run: int = 0
     rounds_with_facts: set[int] = field(default_factory=set)
 
@@ -290,11 +290,11 @@ async def against_bare_select(folder: Path, seconds: float, size: int = HITS) ->
     expected = [BLOB] * size
     await engine.run(calls)
     bare = open_connection(path, synchronous=Synchronous.NORMAL)
-    digests = [(digest,) for (digest,) in bare.execute("SELECT digest FROM entry")]
+    digests = bare.select("SELECT digest FROM entry")
 
     def select() -> None:
         for digest in digests:
-            bare.execute("SELECT value FROM entry WHERE digest = ?", digest).fetchone()
+            bare.first("SELECT value FROM entry WHERE digest = ?", digest)
 
     async def run() -> None:
         lazies = [cached(number).with_cache(policy) for number in range(size)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stores import opened
 
 import cascade as cs
 from cascade.adapters.state import SqliteStateBackend
@@ -56,9 +57,8 @@ def engine_at(path: Path, durability: str = "async") -> cs.Engine:
 
 
 def places(path: Path) -> int:
-    connection = sqlite3.connect(path)
-    (count,) = connection.execute("SELECT count(*) FROM facts WHERE kind = 0").fetchone()
-    connection.close()
+    with closing(opened(path)) as connection:
+        ((count,),) = connection.select("SELECT count(*) FROM facts WHERE kind = 0")
     return int(count)
 
 
@@ -144,7 +144,8 @@ async def test_who_begins_to_listen_hears_what_follows(tmp_path: Path) -> None:
 async def test_a_short_batch_waits_for_another_writer(tmp_path: Path) -> None:
     """Where another connection writes to the file, a batch waits for it, and the event loop does not."""
     path = tmp_path / "runs.db"
-    other = sqlite3.connect(path, isolation_level=None)
+    path.touch()
+    other = opened(path)
 
     @cs.task
     def lock(value: int) -> int:

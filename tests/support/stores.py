@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import redis
 
 from cascade.adapters.addresses import sqlite_path
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_bindings.connection import Access, Connection
 from cascade.adapters.state.journal import Durability, Journal
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_journal import RedisJournal
@@ -21,6 +24,7 @@ from cascade.spec.protocols import Codec
 from support.journals import BlankJournal
 from support.redis_server import RedisProcess
 
+BINDINGS = ("apsw", "sqlite3")
 SHARED = Path("/dev/shm")  # files that live for a moment, where there is such a place
 KINDS = ("sqlite", "redis")
 LEASE_SECONDS = 2.0
@@ -46,6 +50,31 @@ def redis_url(redis_server: RedisProcess) -> str:
     """The URL of a store in a server that has nothing else."""
     redis_server.ask(b"FLUSHALL")
     return redis_server.url
+
+
+@pytest.fixture(params=BINDINGS)
+def each_binding(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of the library that opens SQLite files in this process, each in turn."""
+    with using(request.param):
+        yield request.param
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Open SQLite files with this library, as where the other one is not installed. None may be open meanwhile."""
+    left_out = {} if name == "apsw" else {"apsw": None, "cascade.adapters.sqlite_bindings.apsw_binding": None}
+    with pytest.MonkeyPatch.context() as patch:
+        for module, nothing in left_out.items():
+            patch.setitem(sys.modules, module, nothing)
+        binding.cache_clear()
+        assert binding().name == name
+        yield
+    binding.cache_clear()
+
+
+def opened(path: Path | str, seconds: float = 0.0) -> Connection:
+    """Open a store's file with the library that the process uses: beside another one, each drops the other's locks."""
+    return binding().connect(Path(path), Access.WRITE, seconds)
 
 
 def is_redis(url: str) -> bool:

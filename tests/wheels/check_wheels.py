@@ -201,6 +201,32 @@ def test_cli_has_a_command(wheels: Wheels, tmp_path: Path) -> None:
         assert command in text
 
 
+RECORD = """
+    import cascade as cs
+    from cascade.adapters.sqlite_bindings.chosen_binding import binding
+
+    @cs.task
+    def number() -> float:
+        import random
+        return random.random()
+
+    print(binding().name, cs.run(number(), state="sqlite:///runs.db", run_id="r"))
+"""
+
+
+def test_an_extra_brings_a_current_sqlite(wheels: Wheels, tmp_path: Path) -> None:
+    """The engine alone uses the SQLite of its Python; with the extra, or below the command line, `apsw`."""
+    venv = venv_with(tmp_path, wheels, "cascade-engine")
+    name, value = venv.run(RECORD).split()
+    assert name == "sqlite3"
+    venv.install("--constraints", tmp_path / "ours.txt", "cascade-engine[sqlite]")
+    assert venv.run(RECORD).split() == ["apsw", value]
+    venv.uninstall("apsw")
+    assert venv.run(RECORD).split() == ["sqlite3", value]
+    venv.install("--constraints", tmp_path / "ours.txt", "cascade-cli")
+    assert venv.run(RECORD).split() == ["apsw", value]
+
+
 @pytest.mark.parametrize("name", TESTED)
 def test_the_tests_of_a_wheel_need_no_wheel_above_it(wheels: Wheels, tmp_path: Path, name: str) -> None:
     """Where only a wheel and those below it are installed, its tests are found and pass."""

@@ -14,6 +14,7 @@ from support.commands import Call
 from support.redis_server import RedisProcess
 
 import cascade as cs
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
 from cascade.adapters.sqlite_files import journal_mode
 from cascade.cli.commands.doctor import wheels
 
@@ -48,8 +49,9 @@ def test_a_sound_installation_has_nothing_to_remedy(cascade: Call) -> None:
     assert told["platform"]["told"] == platform.platform()
     for wheel in ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli"):
         assert wheel in told["cascade"]["told"]
-    assert sqlite3.sqlite_version in told["sqlite"]["told"]
-    assert told["journal mode"]["told"].startswith(journal_mode(sqlite3.sqlite_version_info))
+    library = binding()
+    assert f"{'.'.join(map(str, library.version))} of {library.name}" in told["sqlite"]["told"]
+    assert told["journal mode"]["told"].startswith(journal_mode(library.version))
     assert {"durability sync", "durability async", "msgspec", "redis"} <= told.keys()
     assert not any(each["remedy"] for each in told.values())
 

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from support.journals import FailingJournal, WatchedJournal
 from support.resuming import WANTED, add, count_with_parts, give, give_later, item, play, sixty, stopped
-from support.stores import path_of, recorded
+from support.stores import opened, path_of, recorded
 
 import cascade as cs
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_bindings.connection import Access, Binding, Connection
 from cascade.adapters.sqlite_files import BUSY_SECONDS
 from cascade.adapters.state.journal import Changes
 from cascade.spec import StoreError
@@ -69,25 +71,24 @@ async def test_a_full_disk_at_any_size(url: str) -> None:
 @contextmanager
 def limited(path: Path, pages: int) -> Iterator[None]:
     """Let connections to this file make it no larger than so many pages."""
-    connect = sqlite3.connect
+    library = type(binding())
+    connect = library.connect
 
-    def smaller(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*args, **kwargs)
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+    def smaller(self: Binding, path: Path, access: Access, patience: float) -> Connection:
+        connection = connect(self, path, access, patience)
+        connection.select(f"PRAGMA max_page_count = {pages}")
         return connection
 
-    sqlite3.connect = smaller  # type: ignore[assignment]  # there is no other way to a full disk without root
-    try:
+    with pytest.MonkeyPatch.context() as patch:  # there is no other way to a full disk without root
+        patch.setattr(library, "connect", smaller)
         yield
-    finally:
-        sqlite3.connect = connect
 
 
 @pytest.mark.parametrize(("lock", "when"), [("IMMEDIATE", "midway"), ("EXCLUSIVE", "before")])
 async def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, when: str) -> None:
     """If somebody else keeps the file locked, the run ends with a typed error within 5 seconds, and can go on."""
     await play(url, give("first"), run_id="other")
-    with closing(sqlite3.connect(path_of(url), isolation_level=None, check_same_thread=False)) as other:
+    with closing(opened(path_of(url))) as other:
 
         def take(changes: Changes | None = None) -> None:
             if not other.in_transaction:
@@ -102,7 +103,7 @@ async def test_a_store_that_stays_locked_is_told_in_time(url: str, lock: str, wh
         assert isinstance(first.error, StoreError)
         assert "locked" in str(first.error)
         assert BUSY_SECONDS / 2 < time.monotonic() - began < BUSY_MACHINE
-        other.rollback()
+        other.execute("ROLLBACK")
     assert (await play(url, target)).value == 3
 
 
@@ -110,12 +111,12 @@ async def test_a_lock_that_is_let_go_of_is_waited_for(url: str) -> None:
     """A file that somebody else writes for a moment is waited for."""
     await play(url, give("first"), run_id="other")
 
-    with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
+    with closing(opened(path_of(url))) as other:
         other.execute("BEGIN IMMEDIATE")
         async with cs.Engine(state_backend_cls=recorded(url)) as engine:
             running = asyncio.ensure_future(engine.run(give("a", 1), run_id="r"))
             await asyncio.sleep(0.05)
-            other.rollback()
+            other.execute("ROLLBACK")
             value = await running
     assert value == 1
 
@@ -129,13 +130,13 @@ async def test_many_runs_are_told_in_time_that_a_file_is_locked(url: str) -> Non
             runs = [engine.run(give("a", 1), run_id=f"{number}") for number in range(10)]
             return list(await asyncio.gather(*runs, return_exceptions=True))
 
-    with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
+    with closing(opened(path_of(url))) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
         errors = await main()
         assert time.monotonic() - began < BUSY_MACHINE
         assert all(isinstance(each, StoreError) and "locked" in str(each) for each in errors)
-        other.rollback()
+        other.execute("ROLLBACK")
     assert await main() == [1] * 10
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
 from cascade.adapters.sqlite_files import (
     Format,
     JournalMode,
@@ -15,6 +16,7 @@ from cascade.adapters.sqlite_files import (
     claim,
     journal_mode,
     open_connection,
+    pragma,
 )
 from cascade.spec import StoreError, StoreFormatError
 
@@ -48,9 +50,7 @@ def test_a_new_file_is_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     connection = open_connection(path, synchronous=Synchronous.FULL)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert connection.execute("PRAGMA journal_mode").fetchone() == (
-        journal_mode(sqlite3.sqlite_version_info),
-    )
+    assert pragma(connection, "journal_mode") == journal_mode(binding().version)
     connection.close()
 
 
@@ -61,9 +61,7 @@ def test_a_log_is_turned_back_where_it_is_not_safe(tmp_path: Path) -> None:
     other.execute("PRAGMA journal_mode = wal")
     other.close()
     connection = open_connection(path, synchronous=Synchronous.NORMAL)
-    assert connection.execute("PRAGMA journal_mode").fetchone() == (
-        journal_mode(sqlite3.sqlite_version_info),
-    )
+    assert pragma(connection, "journal_mode") == journal_mode(binding().version)
     connection.close()
 
 

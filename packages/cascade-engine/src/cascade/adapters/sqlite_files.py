@@ -7,14 +7,21 @@ is refused before anything in it is changed.
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_bindings.connection import (
+    Access,
+    Connection,
+    ResultCode,
+    SqliteError,
+    Version,
+)
 from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 
@@ -63,7 +70,7 @@ OLDEST = (3, 35, 0)
 """The first version of the SQLite library that knows all that the stores say to it."""
 
 
-def journal_mode(version: tuple[int, int, int]) -> JournalMode:
+def journal_mode(version: Version) -> JournalMode:
     """Return the journal that is safe with a version of the SQLite library.
 
     From 3.7.0 to 3.51.2 two connections that write and check-point at the same moment may damage a write-ahead log;
@@ -77,7 +84,7 @@ def journal_mode(version: tuple[int, int, int]) -> JournalMode:
     return JournalMode.WAL if corrected else JournalMode.DELETE
 
 
-def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -> sqlite3.Connection:
+def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -> Connection:
     """Open a file, made with mode 0600 if it is not there; transactions begin only where they are begun explicitly.
 
     The connection may be used from any thread, from one at a time. `EXTRA` is what `FULL` asks for where the journal
@@ -87,33 +94,32 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
     Raises:
         StoreError: If it can't be opened, is no database, or is locked for longer than `BUSY_SECONDS`.
     """
-    path = os.fspath(path)
-    connection = None
     with store_errors(path):
+        _make_private(os.fspath(path))
+        connection = binding().connect(Path(path), Access.WRITE, BUSY_SECONDS)
         try:
-            _make_private(path)
-            connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            mode = _set_journal(connection)
-            if synchronous is Synchronous.FULL and mode is not JournalMode.WAL:
-                synchronous = Synchronous.EXTRA
-            if synchronous is Synchronous.OFF and mode is JournalMode.WAL:
-                synchronous = Synchronous.NORMAL
-            connection.execute(f"PRAGMA synchronous = {synchronous}")
-            return connection
+            set_synchronous(connection, synchronous, _set_journal(connection))
         except BaseException:
-            if connection is not None:
-                connection.close()
+            connection.close()
             raise
+        return connection
+
+
+def set_synchronous(connection: Connection, synchronous: Synchronous, mode: JournalMode) -> None:
+    """Set when a connection waits for the disk, as `open_connection` does. No transaction may be open."""
+    if synchronous is Synchronous.FULL and mode is not JournalMode.WAL:
+        synchronous = Synchronous.EXTRA
+    if synchronous is Synchronous.OFF and mode is JournalMode.WAL:
+        synchronous = Synchronous.NORMAL
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
 
 
 @contextmanager
-def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[sqlite3.Connection]:
+def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[Connection]:
     """Open an existing file for reading only, and close it at the end. Errors are those of `store_errors`.
 
-    A transaction that a killed process has left half written is rolled back, as by whoever opens the file next. A file
-    of an older version is read as if it had been migrated, and stays as it is.
+    What a killed process has left beside the file is brought in or rolled back, as by whoever opens the file next. A
+    file of an older version is read as if it had been migrated, and stays as it is.
 
     Raises:
         StoreNotFoundError: If there is no such file.
@@ -122,45 +128,83 @@ def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[s
     path = Path(path)
     if not path.is_file():
         raise StoreNotFoundError(str(path), "there is no such file")
-    with store_errors(path):
-        connection = _connect(path, "ro")
+    with store_errors(path), closing(_open_to_look(path)) as connection:
+        _make_views(connection, wanted)
+        connection.execute("PRAGMA query_only = on")
+        yield connection
+
+
+def _open_to_look(path: Path) -> Connection:
+    """Open a file in the way that leaves the fewest traces."""
+    # Who may write removes the files of a write-ahead log that were not there before; who may not leaves those that
+    # were there. A half written transaction has to be rolled back, which takes writing.
+    ways = [Access.WRITE]
+    if _beside(path, "-wal").exists():
+        ways.insert(0, Access.READ)
+    elif not _beside(path, "-journal").exists():
+        ways.append(Access.READ_ALONE)
+    for access in ways:
+        connection = binding().connect(path, access, BUSY_SECONDS)
         try:
-            if _needs_recovery(connection):
-                connection.close()
-                connection = _connect(path, "rw")
-            connection.text_factory = _text
-            _make_views(connection, wanted)
-            connection.execute("PRAGMA query_only = on")
-            yield connection
-        finally:
+            pragma(connection, "user_version")
+        except SqliteError as problem:
             connection.close()
+            if access is ways[-1] or problem.code not in (ResultCode.CANTOPEN, ResultCode.READONLY):
+                raise
+        else:
+            break
+    return connection
 
 
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")  # one text that is damaged hides no other
+def _beside(path: Path, end: str) -> Path:
+    """Return a file that SQLite has beside one, by the name that it has behind all links."""
+    path = path.resolve()
+    return path.with_name(path.name + end)
 
 
-def _make_views(connection: sqlite3.Connection, wanted: Format) -> None:
+class FileWatch:
+    """Tells whether a connection still writes to what its path leads to.
+
+    SQLite writes on, and says nothing, if its file or its log is removed or replaced. Another SQLite library in the
+    same process removes the log when it closes the file, since it does not see the locks of this one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parts = [path.resolve(), _beside(path, "-wal")]
+        self._known: list[tuple[int, int] | None] = []
+
+    def begin(self, mode: JournalMode) -> None:
+        """Note which files there are; call it after the first transaction of a connection."""
+        self._parts = self._parts if mode is JournalMode.WAL else self._parts[:1]
+        self._known = [_identity(part) for part in self._parts]
+
+    def check(self) -> None:
+        """Check that the files are those that were noted; call it after each commit.
+
+        Raises:
+            StoreError: If one was removed or replaced: what was committed may be lost.
+        """
+        if [_identity(part) for part in self._parts] != self._known:
+            raise StoreError(
+                str(self._path),
+                "the file or its log was removed or replaced while it was open; if this process opens it by other"
+                " means too, let it use another process",
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - after each commit: half of the time that a `Path` takes
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_views(connection: Connection, wanted: Format) -> None:
     connection.execute("BEGIN")  # from the first look on, the file stays as it is then
     for statement in wanted.views.get(pragma(connection, "user_version"), ()):
         connection.execute(statement)
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
-
-
-def _needs_recovery(connection: sqlite3.Connection) -> bool:
-    """Tell whether a file has a half written transaction, which has to be rolled back: that takes writing."""
-    try:
-        pragma(connection, "user_version")
-    except sqlite3.OperationalError as problem:
-        if problem.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-            raise
-        return True
-    return False
 
 
 def _make_private(path: str) -> None:
@@ -171,25 +215,36 @@ def _make_private(path: str) -> None:
         return
 
 
-def _set_journal(connection: sqlite3.Connection) -> JournalMode:
+def _set_journal(connection: Connection) -> JournalMode:
     """Set the journal that this library is safe with; another than DELETE only if nobody is in the way."""
-    wanted = journal_mode(sqlite3.sqlite_version_info)
+    wanted = journal_mode(binding().version)
     mode = pragma(connection, "journal_mode")
     if mode == wanted:
         return wanted
     try:
         mode = pragma(connection, f"journal_mode = {wanted}")
-    except sqlite3.OperationalError:
+    except SqliteError as problem:
+        if wanted is JournalMode.DELETE and problem.is_busy:
+            raise _unsafe_log() from problem
         if wanted is JournalMode.DELETE:
             raise
     if mode != wanted and wanted is JournalMode.DELETE:
-        raise sqlite3.OperationalError(
-            f"the journal mode stays {mode}, which this SQLite library is not safe with"
-        )
+        raise _unsafe_log()
     return wanted if mode == wanted else JournalMode.DELETE
 
 
-def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: Format) -> None:
+def _unsafe_log() -> SqliteError:
+    library = binding()
+    number = ".".join(map(str, library.version))
+    return SqliteError(
+        "the file is locked by a connection that uses a write-ahead log, which this SQLite library"
+        f" ({library.name} {number}) is not safe with: wait until that one is closed, or pip install"
+        " 'cascade-engine[sqlite]'",
+        ResultCode.BUSY,
+    )
+
+
+def claim(connection: Connection, path: str | os.PathLike[str], wanted: Format) -> None:
     """Make the tables in an empty file; check that any other file has them, and bring those of an older version up.
 
     All of it is one transaction: a file is of one version or of the other.
@@ -210,7 +265,7 @@ def claim(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: 
         connection.execute(f"PRAGMA user_version = {wanted.version}")
 
 
-def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wanted: Format) -> bool:
+def is_claimed(connection: Connection, path: str | os.PathLike[str], wanted: Format) -> bool:
     """Tell whether a file has the tables; one that is empty has not, and may get them.
 
     Raises:
@@ -218,7 +273,7 @@ def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wan
     """
     path = os.fspath(path)
     mark, version = pragma(connection, "application_id"), pragma(connection, "user_version")
-    if not mark and not version and not select(connection, "SELECT 1 FROM sqlite_master LIMIT 1"):
+    if not mark and not version and not connection.first("SELECT 1 FROM sqlite_master LIMIT 1"):
         return False
     if mark != wanted.mark or version < 1:
         raise StoreFormatError(path, f"is not a {wanted.name}", "give the path of another file")
@@ -231,26 +286,26 @@ def is_claimed(connection: sqlite3.Connection, path: str | os.PathLike[str], wan
     return True
 
 
-def select(connection: sqlite3.Connection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
-    """Return all rows of a query.
-
-    A cursor that is left half read, as one is whose row can't be read, would keep the file locked.
-    """
-    with closing(connection.execute(query, parameters)) as cursor:
-        return cursor.fetchall()
-
-
-def pragma(connection: sqlite3.Connection, statement: str) -> Any:
+def pragma(connection: Connection, statement: str) -> Any:
     """Return the value of a pragma; `statement` is its name, or sets it: `journal_mode = wal`."""
-    ((value,),) = select(connection, f"PRAGMA {statement}")
+    ((value,),) = connection.select(f"PRAGMA {statement}")
     return value
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing: take the write lock at once, commit at the end, roll back on an error."""
+def transaction(connection: Connection) -> Iterator[None]:
+    """Write all or nothing: take the write lock at once, commit at the end, roll back on an error.
+
+    Raises:
+        SqliteError: If that fails; also if another library has set a write-ahead log that this one is not safe with.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if (
+            journal_mode(binding().version) is JournalMode.DELETE
+            and pragma(connection, "journal_mode") == JournalMode.WAL
+        ):
+            raise _unsafe_log()
         yield
         connection.execute("COMMIT")
     except BaseException:
@@ -264,12 +319,9 @@ def store_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Raise errors of SQLite and of the file system as a `StoreError` that names the file."""
     try:
         yield
-    except (
-        sqlite3.Error,
-        UnicodeError,
-        OverflowError,
-        OSError,
-    ) as problem:  # no text or number of a file, too
+    except SqliteError as problem:
+        raise StoreError(os.fspath(path), problem.text) from problem
+    except (UnicodeError, OverflowError, OSError) as problem:  # no text or number of a file, too
         if isinstance(problem, StoreError):
             raise
         raise StoreError(os.fspath(path), error_text(problem)) from problem

@@ -7,7 +7,6 @@ runs on one file some would never get through.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from cascade.adapters.sqlite_bindings.connection import SqliteError
 from cascade.spec.errors import StoreError
 
 
@@ -46,7 +46,7 @@ class WriteLock:
             try:
                 yield
             except StoreError as error:
-                if isinstance(error.__cause__, sqlite3.OperationalError):
+                if isinstance(error.__cause__, SqliteError) and error.__cause__.is_busy:
                     self._refused_at = time.monotonic()
                     self._problem = (error.store, error.problem)
                 raise

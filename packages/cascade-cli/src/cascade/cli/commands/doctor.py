@@ -59,8 +59,8 @@ def wheels(versions: dict[str, str]) -> Finding:
 
 def _library() -> list[Finding]:
     """Return findings about SQLite: whether this Python has it, and whether it is new enough."""
-    if find_spec("_sqlite3") is None:
-        return [Finding("sqlite", "this Python has none", "use a Python that was built with SQLite")]
+    if find_spec("_sqlite3") is None and find_spec("apsw") is None:
+        return [Finding("sqlite", "this Python has none", "pip install 'cascade-engine[sqlite]'")]
     from cascade.adapters.state.sqlite.sqlite_library import inspect_library  # noqa: PLC0415 - needs sqlite3
 
     return inspect_library()

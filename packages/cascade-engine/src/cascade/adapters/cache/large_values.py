@@ -6,13 +6,12 @@ another process has just removed is no hit, and is put again.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from cascade.adapters.sqlite_files import select
+from cascade.adapters.sqlite_bindings.connection import Connection
 from cascade.adapters.values.pointer import SIZE, Pointer, is_large, is_pointer
 from cascade.adapters.values.value_store import ValueStore
 from cascade.spec.errors import DamagedDataError, StoreError
@@ -58,18 +57,18 @@ class CacheFiles:
         self._store.put(_name(row[DIGEST], pointer), row[VALUE], safe=False)
         return (*row[:VALUE], bytes(pointer), *row[VALUE + 1 :])
 
-    def note_replaced(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    def note_replaced(self, connection: Connection, rows: Iterable[Row]) -> None:
         """Note the files of the entries that these rows replace; call it before that, in their transaction."""
         self._obsolete = set()
         kept = set()
         for row in rows:
-            self._obsolete |= _pointed(select(connection, _OF_KEY, (SIZE, row[DIGEST])))
+            self._obsolete |= _pointed(connection.select(_OF_KEY, (SIZE, row[DIGEST])))
             kept |= _pointed([(row[DIGEST], row[VALUE])])
         self._obsolete -= kept
 
-    def note_evicted(self, connection: sqlite3.Connection, beyond: Row) -> None:
+    def note_evicted(self, connection: Connection, beyond: Row) -> None:
         """Note the files of the entries up to a number; call it before they are deleted, in their transaction."""
-        self._obsolete |= _pointed(select(connection, _BEYOND, (SIZE, *beyond)))
+        self._obsolete |= _pointed(connection.select(_BEYOND, (SIZE, *beyond)))
 
     def clean(self) -> None:
         """Remove the files that were noted; call it after the commit."""
@@ -77,12 +76,12 @@ class CacheFiles:
             self._store.delete(name)
         self._obsolete = set()
 
-    def sweep(self, connection: sqlite3.Connection) -> None:
+    def sweep(self, connection: Connection) -> None:
         """Note the files that no entry points to: a process that was killed has left them."""
         before = time.time() - _LEFT_SECONDS
         left = {name for name, put_at, _ in self._store.names("") if put_at < before}
         if left:
-            self._obsolete |= left - _pointed(select(connection, _POINTERS, (SIZE,)))
+            self._obsolete |= left - _pointed(connection.select(_POINTERS, (SIZE,)))
 
 
 def _pointed(rows: Iterable[Row]) -> set[str]:

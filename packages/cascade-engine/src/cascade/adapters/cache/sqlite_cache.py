@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 from cascade.adapters.cache.large_values import CacheFiles
 from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
 from cascade.adapters.codec import DataCodec
+from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     Format,
     Synchronous,
@@ -27,13 +27,11 @@ from cascade.adapters.sqlite_files import (
     is_claimed,
     open_connection,
     pragma,
-    select,
     store_errors,
     transaction,
 )
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
-from cascade.spec.calls.error_text import error_text
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
@@ -124,9 +122,7 @@ class SqliteCacheBackend:
         except BaseException:
             self._writer.close()
             raise
-        self._reader.execute("PRAGMA busy_timeout = 0")
-        for connection in (self._reader, self._writer):
-            connection.text_factory = _text  # one damaged text must not hide the others
+        self._reader.set_patience(0)
         # Its thread begins with the first task and ends with the interpreter at the latest.
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
 
@@ -156,7 +152,7 @@ class SqliteCacheBackend:
             return None
         try:
             row = _fetch_one(self._reader, _GET, (key.digest,))
-        except sqlite3.Error:
+        except SqliteError:
             return None
         finally:
             self._reading.release()
@@ -233,20 +229,15 @@ class SqliteCacheBackend:
             raise StoreError(self._path, "the cache is closed")
         return self._thread.submit(work, *args)
 
-    async def _read(
-        self, fetch: Callable[[sqlite3.Connection, str, Row], Any], query: str, values: Row
-    ) -> Any:
+    async def _read(self, fetch: Callable[[Connection, str, Row], Any], query: str, values: Row) -> Any:
         if self._thread is None:
             raise StoreError(self._path, "the cache is closed")
         try:
             with self._reading:
                 return fetch(self._reader, query, values)
-        except sqlite3.OperationalError as problem:
-            code = getattr(problem, "sqlite_errorcode", 0)  # those of the binding itself have none
-            if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise StoreError(self._path, error_text(problem)) from problem
-        except sqlite3.Error as problem:
-            raise StoreError(self._path, error_text(problem)) from problem
+        except SqliteError as problem:
+            if not problem.is_busy:
+                raise StoreError(self._path, problem.text) from problem
         with store_errors(self._path):
             return await asyncio.wrap_future(self._submit(fetch, self._writer, query, values))
 
@@ -286,25 +277,21 @@ class SqliteCacheBackend:
         self._until_look = (puts_left - puts, size_left - size)
         if min(self._until_look) > 0:
             return
-        count, total = self._writer.execute(_TOTALS).fetchone()
+        ((count, total),) = self._writer.select(_TOTALS)
         most, largest = self._bounds
         if count > most or total > largest:
-            beyond = self._writer.execute(_BEYOND, self._bounds).fetchone()
+            (beyond,) = self._writer.select(_BEYOND, self._bounds)
             self._files.note_evicted(self._writer, beyond)
             self._writer.execute(_EVICT, beyond)
         self._files.sweep(self._writer)
         self._until_look = (min(most, max(count, 1024)) // _SHARE, largest // _SHARE)
 
 
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+def _fetch_one(connection: Connection, query: str, values: Row) -> Any:
+    return connection.first(query, values)
 
 
-def _fetch_one(connection: sqlite3.Connection, query: str, values: Row) -> Any:
-    return connection.execute(query, values).fetchone()
-
-
-def _fetch_entries(connection: sqlite3.Connection, query: str, values: Row) -> list[Any]:
+def _fetch_entries(connection: Connection, query: str, values: Row) -> list[Any]:
     # Looked at each time: a file that was opened for looking may be brought up by others meanwhile.
     is_older = pragma(connection, "user_version") < FORMAT.version
-    return select(connection, query.format(rules=1 if is_older else "rules"), values)
+    return connection.select(query.format(rules=1 if is_older else "rules"), values)

@@ -7,14 +7,13 @@ always has its file. Files that a killed process has left are removed when the r
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from cascade.adapters.sqlite_files import select
+from cascade.adapters.sqlite_bindings.connection import Connection
 from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Kind
 from cascade.adapters.values.pointer import SIZE, Pointer, is_large, is_pointer
@@ -96,16 +95,14 @@ class RunFiles:
         self._has_files = True
         return bytes(pointer)
 
-    def note_obsolete(self, connection: sqlite3.Connection, run: int | None, changes: Changes) -> None:
+    def note_obsolete(self, connection: Connection, run: int | None, changes: Changes) -> None:
         """Note the files that will have no row after these changes; call it before them, in their transaction."""
         self._obsolete = set()
         self._begins_anew = changes.anew or run is None
         if self._has_files and not self._begins_anew:
             self._obsolete = set(self._obsolete_names(connection, run, changes)) - self._written
 
-    def _obsolete_names(
-        self, connection: sqlite3.Connection, run: int | None, changes: Changes
-    ) -> Iterator[str]:
+    def _obsolete_names(self, connection: Connection, run: int | None, changes: Changes) -> Iterator[str]:
         looks: list[tuple[str, tuple[Any, ...]]] = []
         if changes.rounds is not None:
             looks.append((_OF_ROUNDS, (changes.rounds,)))
@@ -117,9 +114,9 @@ class RunFiles:
         if changes.head.target is not None:
             yield from self._pointed(connection, _OF_TARGET, (run, SIZE))
 
-    def _pointed(self, connection: sqlite3.Connection, query: str, keys: tuple[Any, ...]) -> Iterator[str]:
+    def _pointed(self, connection: Connection, query: str, keys: tuple[Any, ...]) -> Iterator[str]:
         """Yield the names of the files that rows point to. A damaged row points to none."""
-        for *row, data in select(connection, query, keys):
+        for *row, data in connection.select(query, keys):
             if isinstance(data, bytes) and is_pointer(data):
                 with suppress(TypeError):
                     yield self._name(_row(*row) if row else _TARGET, Pointer.read(data))
@@ -132,7 +129,7 @@ class RunFiles:
             self._store.delete(name)
         self._obsolete = set()
 
-    def sweep(self, connection: sqlite3.Connection, run: int) -> None:
+    def sweep(self, connection: Connection, run: int) -> None:
         """Remove the files that no row points to."""
         if self._has_files:
             facts = self._pointed(connection, _POINTERS, (run, SIZE))

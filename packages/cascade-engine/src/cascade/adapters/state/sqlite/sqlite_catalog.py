@@ -7,13 +7,14 @@ that moment may be some moments old.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_bindings.connection import Connection, ResultCode, SqliteError
 from cascade.adapters.sqlite_files import (
     JournalMode,
     Synchronous,
@@ -23,7 +24,6 @@ from cascade.adapters.sqlite_files import (
     open_connection,
     open_for_reading,
     pragma,
-    select,
     store_errors,
     transaction,
 )
@@ -142,7 +142,7 @@ class SqliteCatalog:
 
     def _select(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
         with open_for_reading(self._path, RUNS) as connection:
-            return select(connection, query, parameters) if is_claimed(connection, self._path, RUNS) else []
+            return connection.select(query, parameters) if is_claimed(connection, self._path, RUNS) else []
 
     def _rows(self, number: int) -> Iterator[tuple[Any, ...]]:
         """Yield the facts of a run, by node."""
@@ -214,7 +214,7 @@ def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> 
 
 
 def _journal(mode: str) -> Finding:
-    safe = journal_mode(sqlite3.sqlite_version_info)
+    safe = journal_mode(binding().version)
     if mode == JournalMode.WAL and safe is not JournalMode.WAL:
         return Finding(
             "store journal",
@@ -224,18 +224,18 @@ def _journal(mode: str) -> Finding:
     return Finding("store journal", mode)
 
 
-def _integrity(connection: sqlite3.Connection, driven: bool) -> Finding:
+def _integrity(connection: Connection, driven: bool) -> Finding:
     subject = "store integrity"
     if driven:
         ends = time.monotonic() + CHECK_SECONDS
-        connection.set_progress_handler(lambda: time.monotonic() > ends, 10_000)
+        connection.stop_when(lambda: time.monotonic() > ends)
     try:
-        problems = [text for (text,) in select(connection, "PRAGMA integrity_check(10)")]
-    except sqlite3.DatabaseError as problem:
-        if problem.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+        problems = [text for (text,) in connection.select("PRAGMA integrity_check(10)")]
+    except SqliteError as problem:
+        if problem.code == ResultCode.INTERRUPT:
             late = f"not checked: it takes more than {CHECK_SECONDS:g} s, and runs are being driven"
             return Finding(subject, late)
-        if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+        if problem.code != ResultCode.CORRUPT:
             raise
         problems = [str(problem)]
     if problems == ["ok"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
+from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     BUSY_SECONDS,
+    FileWatch,
     Format,
+    JournalMode,
     Synchronous,
     claim,
     open_connection,
-    select,
+    pragma,
     store_errors,
     transaction,
 )
@@ -116,8 +118,9 @@ class SqliteJournal:
         self._lease = FileLease(lock_path(self._path, run_id))
         self._write_lock = lock_for(self._path)
         self._files = RunFiles(FileValueStore.beside(self._path), run_id, safe=durability is Durability.SYNC)
+        self._watch = FileWatch(self._path)
         self._writer: ThreadPoolExecutor | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self._run: int | None = None
         self._owner = ""  # by whom the run was written last, as far as is known here
         self._token = f"{token_hex(16)} {this_process()}"
@@ -194,24 +197,25 @@ class SqliteJournal:
                 self._path, synchronous=Synchronous.FULL if safe else Synchronous.OFF
             )
             claim(self._connection, self._path, RUNS)
+            self._watch.begin(JournalMode(pragma(self._connection, "journal_mode")))
             if not os.access(
                 self._path, os.W_OK
             ):  # SQLite tells it with the first commit, when calls were made
                 raise StoreError(str(self._path), "is read-only here")
             with store_errors(self._path):
+                self._connection.execute("PRAGMA secure_delete = on")  # as `SqliteCatalog.delete` promises
                 self._files.open()
                 loaded = self._read(self._connection, anew)
                 if not safe:
-                    self._connection.execute("PRAGMA busy_timeout = 0")
+                    self._connection.set_patience(0)
             return loaded
 
-    def _read(self, connection: sqlite3.Connection, anew: bool) -> Loaded | None:
+    def _read(self, connection: Connection, anew: bool) -> Loaded | None:
         self._owner = self._owner_in(connection)
         rows = (
             []
             if anew
-            else select(
-                connection,
+            else connection.select(
                 "SELECT id, status, task, record, round, target, error, rules FROM runs WHERE run_id = ?",
                 (self._run_id,),
             )
@@ -225,22 +229,21 @@ class SqliteJournal:
             loaded.head.target = self._files.target(loaded.head.target or b"")
             loaded.facts.extend(
                 self._files.fact(*fact_of(row))
-                for row in select(
-                    connection,
+                for row in connection.select(
                     "SELECT round, frame, above, node, kind, value FROM facts WHERE run = ? AND round = ?",
                     (self._run, loaded.head.round),
                 )
             )
             return loaded
 
-    def _owner_in(self, connection: sqlite3.Connection) -> str:
+    def _owner_in(self, connection: Connection) -> str:
         """Return the token of who has written the run last; empty if nobody has."""
-        rows = select(connection, "SELECT CAST(owner AS BLOB) FROM runs WHERE run_id = ?", (self._run_id,))
+        row = connection.first("SELECT CAST(owner AS BLOB) FROM runs WHERE run_id = ?", (self._run_id,))
         return (
-            rows[0][0].decode("utf-8", "replace") if rows else ""
+            "" if row is None else row[0].decode("utf-8", "replace")
         )  # also if it is damaged: a restart heals it
 
-    def _check_owner(self, is_mine: bool, connection: sqlite3.Connection) -> None:
+    def _check_owner(self, is_mine: bool, connection: Connection) -> None:
         """Check that nobody else has written the run since.
 
         Raises:
@@ -262,11 +265,11 @@ class SqliteJournal:
             self._write(changes)
             return
         assert self._connection is not None
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        self._connection.set_patience(BUSY_SECONDS)
         try:
             self._write(changes)
         finally:
-            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.set_patience(0)
 
     def _write(self, changes: Changes, wait: bool = True) -> None:
         assert self._connection is not None
@@ -295,10 +298,11 @@ class SqliteJournal:
             for begin in range(0, whole, _MANY):
                 self._connection.execute(_PUT_MANY, [*chain.from_iterable(rows[begin : begin + _MANY])])
             self._connection.executemany(_PUT, rows[whole:])
+        self._watch.check()
         self._files.clean()
         self._run, self._owner = run, self._token
 
-    def _head(self, connection: sqlite3.Connection, changes: Changes, now: float) -> int | None:
+    def _head(self, connection: Connection, changes: Changes, now: float) -> int | None:
         """Write the run's own row; return its number."""
         head = changes.head
         if changes.anew or self._run is None:
@@ -307,7 +311,7 @@ class SqliteJournal:
                 "DELETE FROM facts WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
             )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
-            return connection.execute(
+            connection.execute(
                 """INSERT INTO runs
                     (run_id, status, task, round, began, updated, error, record, target, rules, owner)
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -324,8 +328,9 @@ class SqliteJournal:
                     head.rules or 0,
                     self._token,
                 ),
-            ).lastrowid
-        updated = connection.execute(
+            )
+            return connection.last_number()
+        connection.execute(
             """UPDATE runs SET updated = ?, status = coalesce(?, status), task = coalesce(?, task),
                 round = coalesce(?, round), error = coalesce(?, error), record = coalesce(?, record),
                 target = coalesce(?, target), rules = coalesce(?, rules), owner = ?
@@ -335,7 +340,7 @@ class SqliteJournal:
                 *(self._token, self._run, self._owner),
             ),
         )
-        self._check_owner(updated.rowcount == 1, connection)
+        self._check_owner(connection.changes() == 1, connection)
         return self._run
 
     def _close(self) -> None:
@@ -354,8 +359,7 @@ def _row(run: int, fact: Fact, now: float) -> tuple[object, ...]:
 
 
 def _is_busy(problem: BaseException | None) -> bool:
-    code = getattr(problem, "sqlite_errorcode", 0)
-    return isinstance(problem, sqlite3.OperationalError) and code & 0xFF == sqlite3.SQLITE_BUSY
+    return isinstance(problem, SqliteError) and problem.is_busy
 
 
 def lock_path(path: Path, run_id: str) -> Path:

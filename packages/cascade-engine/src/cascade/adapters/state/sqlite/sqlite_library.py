@@ -1,27 +1,33 @@
-"""What the SQLite library of this Python means for stores in files."""
+"""What the SQLite library of this process means for stores in files."""
 
 from __future__ import annotations
 
-import sqlite3
-
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_bindings.connection import Version
 from cascade.adapters.sqlite_files import OLDEST, JournalMode, journal_mode
 from cascade.adapters.state.catalog import Finding
 
 
-def inspect_library(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> list[Finding]:
-    """Return which journal stores use with a version of the library, and what `durability` means then."""
-    number = ".".join(map(str, version))
+def inspect_library() -> list[Finding]:
+    """Return which library stores use in this process, with which journal, and what `durability` means then."""
+    library = binding()
+    return inspect_version(library.name, library.version)
+
+
+def inspect_version(name: str, version: Version) -> list[Finding]:
+    """Return the same for a binding of this name, with this version of SQLite."""
+    number = f"{'.'.join(map(str, version))} of {name}"
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         return [
-            Finding("sqlite", number, f"stores need {oldest} or later: use a Python with a newer library")
+            Finding("sqlite", number, f"stores need {oldest} or later: pip install 'cascade-engine[sqlite]'")
         ]
     if journal_mode(version) is JournalMode.WAL:
         bug = "without the WAL-reset bug"
         journal = "wal: a write-ahead log"
         sync = "each commit waits for the disk"
     else:
-        bug = "has the WAL-reset bug, so no write-ahead log is used"
+        bug = "has the WAL-reset bug, so no write-ahead log is used; faster: pip install 'cascade-engine[sqlite]'"
         journal = "delete: a journal that is deleted with each commit"
         sync = "each commit waits for the disk, and for its journal to be deleted there"
     return [

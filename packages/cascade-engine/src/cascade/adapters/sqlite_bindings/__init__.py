@@ -1,0 +1,1 @@
+"""The libraries that open SQLite files, behind one small protocol."""
