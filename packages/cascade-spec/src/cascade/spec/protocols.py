@@ -166,6 +166,12 @@ class CacheBackend(Protocol):
     `put` up to its first `await`. With it, calls that wait for a value while it is computed get objects of their own.
     Without it they get the object that was computed.
 
+    A cache that never waits also has `look(key)` and `keep(key, value, ttl)`, which do what `get` and `put` do. A call
+    that the event loop makes by itself is then looked up and kept in the same turn. A cache with `look` alone may
+    return `None` from it where `get` would have to wait.
+
+    A class that builds on another one is not asked for the optional methods that it inherits: it may do otherwise.
+
     Its errors are raised, as a `CascadeError` where they can be foreseen: the call is then made without the cache. A
     value that was damaged in the store is no hit.
     """

@@ -12,6 +12,7 @@ from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.internal_tasks import COLLECT
 from cascade.spec.lazy_types import LAZY_CLASSES, LazyResult
 from cascade.spec.policies.declared import POLICIES
+from cascade.spec.policies.forms import CacheForm
 from cascade.spec.policies.generated import none_given
 from cascade.spec.source.references import find_loaded, reference_of
 
@@ -110,6 +111,11 @@ is_simple = none_given(row for row in POLICIES if not row.in_fast_ways)
 
 is_just_called = none_given(row for row in POLICIES if not row.just_called)
 """Tells whether a call with these policies, once it may start, is made by calling its function and nothing else."""
+
+is_called_or_cached = none_given(
+    row for row in POLICIES if not row.just_called and not isinstance(row.form, CacheForm)
+)
+"""Tells whether that is so once a cache was asked, if one is to be asked at all."""
 
 
 @dataclass(slots=True, eq=False)

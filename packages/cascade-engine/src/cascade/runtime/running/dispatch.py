@@ -17,6 +17,7 @@ from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
+from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.durable import NextRound
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.protocols import CachedCall, Hit
@@ -133,8 +134,13 @@ class Dispatcher:
         elif calling.is_plain(job):
             self._call(job)
             return job
-        elif job.policies.cache is not None and (hit := self._look_up(job)) is not None:
-            self._completion.take(job, Known(hit.value))
+        elif (found := self._ask_cache(job)) is not None:
+            if isinstance(found, Hit):
+                self._completion.take(job, Known(found.value))
+                return None
+            job.computation = found
+            self._call(job)
+            return job
         elif calling.is_awaited_plainly(job):
             calling.begin_coroutine(job)
         else:
@@ -149,14 +155,19 @@ class Dispatcher:
         self._loops.resume_at(loop, pending)
         self._loops.frames.queue_loop(loop)
 
-    def _look_up(self, job: Job) -> Hit | None:
-        """Return the cached value of a call, if the cache answers without waiting."""
+    def _ask_cache(self, job: Job) -> Hit | Computation[Job] | None:
+        """Return the cached value of a call, if the cache answers without waiting.
+
+        A call that needs nothing else and can be made here and now gets its computation where there is no value.
+        """
         policy = job.policies.cache
         if policy is None:
             return None
         try:
-            args, kwargs = job.arguments(None)
-            return self._cache.look(policy, CachedCall(job.task, args, kwargs))
+            call = CachedCall(job.task, *job.arguments(None))
+            is_next = self._calling.is_plain_after_cache(job) and CONCURRENCY not in self._capacity.totals
+            found = self._cache.begin(policy, call, job) if is_next else None
+            return self._cache.look(policy, call) if found is None else found
         except Exception:  # noqa: BLE001 - raised again where the call is made
             return None
 

@@ -42,7 +42,7 @@ class Computation(Generic[Owner]):
     that cache then. `atomic` names the atomic resource that was open for what the value was made of, empty for none.
     """
 
-    __slots__ = ("_computations", "_name", "atomic", "done", "owner", "problem")
+    __slots__ = ("_awaited", "_computations", "_end", "_name", "atomic", "owner", "problem")
 
     def __init__(self, computations: dict[str, Computation[Owner]], name: str, owner: Owner) -> None:
         self._computations = computations
@@ -50,8 +50,35 @@ class Computation(Generic[Owner]):
         self.owner = owner
         self.problem: Exception | None = None
         self.atomic = ""
-        self.done: asyncio.Future[Hit | EncodedValue | End] = asyncio.get_running_loop().create_future()
+        self._end: Hit | EncodedValue | End | None = None
+        self._awaited: asyncio.Future[Hit | EncodedValue | End] | None = None  # made for the first who waits
         computations[name] = self
+
+    @property
+    def is_over(self) -> bool:
+        """Whether those who wait know how it has ended."""
+        return self._end is not None
+
+    @property
+    def keeps_at_once(self) -> bool:
+        """Whether `keep` may be called in place of `succeed`."""
+        return False
+
+    async def wait(self) -> Hit | EncodedValue | End:
+        """Wait until it has ended; return how."""
+        if self._end is not None:
+            return self._end
+        if self._awaited is None:
+            self._awaited = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._awaited)
+
+    def keep(self, value: object) -> None:
+        """End with a value, and keep it here and now.
+
+        Raises:
+            Exception: If it can't be kept, whatever the cache raises.
+        """
+        raise NotImplementedError
 
     async def succeed(self, value: object) -> None:
         """End with a value: hand it to those who wait, and keep it.
@@ -75,8 +102,10 @@ class Computation(Generic[Owner]):
         self._tell(end)
 
     def _tell(self, end: Hit | EncodedValue | End) -> None:
-        if not self.done.done():
-            self.done.set_result(end)
+        if self._end is None:
+            self._end = end
+            if self._awaited is not None:
+                self._awaited.set_result(end)
 
     def _leave(self) -> None:
         if self._computations.get(self._name) is self:
@@ -101,6 +130,27 @@ class CacheComputation(Computation[Owner]):
         self._key = key
         self._ttl = ttl
         self._check = check
+
+    @property
+    def keeps_at_once(self) -> bool:
+        """Whether the cache keeps values without waiting, and nobody waits for this one."""
+        return self._cache.keep is not None and self._awaited is None and self.problem is None
+
+    def keep(self, value: object) -> None:
+        """Put the value into the cache, here and now.
+
+        Raises:
+            Exception: If it can't be kept, whatever the cache raises.
+        """
+        assert self._cache.keep is not None
+        try:
+            if self._check is not None:
+                self._check()
+            self._cache.keep(self._key, value, self._ttl)
+        except BaseException:
+            self.end(End.ALONE)
+            raise
+        self.end(End.STORED)
 
     async def succeed(self, value: object) -> None:
         """Hand the value to those who wait and put it into the cache; until it is there, others still find it here.
@@ -174,6 +224,7 @@ class SharedCache(Generic[Owner]):
         self.backend = backend
         self.computations: dict[str, Computation[Owner]] = {}
         self._look: Callable[[CacheKey], Hit | None] | None = _own_method(backend, "look")
+        self.keep: Callable[[CacheKey, object, float | None], None] | None = _own_method(backend, "keep")
         self.encode: Callable[[CacheKey, object, float | None], EncodedValue] | None = _own_method(
             backend, "encode"
         )
@@ -190,6 +241,27 @@ class SharedCache(Generic[Owner]):
         key = policy.key(call)
         hit = None if key is None or key.digest in self.computations else self._look(key)
         return hit if hit is None or hit.is_good_for(policy.ttl) else None
+
+    def begin(self, policy: CachePolicy, call: CachedCall, owner: Owner) -> Hit | Computation[Owner] | None:
+        """Return the value, or the computation that `owner` has to end, where that can be told without waiting.
+
+        `None` says nothing: ask `find` then. For calls that the event loop makes by itself, `Computation.keep` may
+        follow in the same turn.
+
+        Raises:
+            UncacheableError: If an argument has no canonical form.
+        """
+        if self.keep is None or self._look is None or type(policy) is not ByInputs:
+            return None
+        files = digests_made()
+        key = policy.key(call)
+        if key is None or key.digest in self.computations:
+            return None
+        hit = self._look(key)
+        if hit is not None and hit.is_good_for(policy.ttl):
+            return hit
+        check = None if digests_made() == files else _check_of(policy, call, key)
+        return CacheComputation(self, key, policy.ttl, owner, check)
 
     async def find(
         self, policy: CachePolicy, call: CachedCall, owner: Owner, is_own: Callable[[Owner], bool]
@@ -216,9 +288,9 @@ class SharedCache(Generic[Owner]):
         while True:
             computation = self.computations.get(key.digest)
             if computation is not None:
-                if is_own(computation.owner) and not computation.done.done():
+                if is_own(computation.owner) and not computation.is_over:
                     return None
-                end = await asyncio.shield(computation.done)
+                end = await computation.wait()
                 if end is End.ALONE:
                     return None
                 hit = await self._hit_of(end, key)
@@ -265,9 +337,9 @@ class SharedCache(Generic[Owner]):
             computation = self.computations.get(name)
             if computation is None:
                 return await FileComputation(self, policy, name, owner).take(call)
-            if is_own(computation.owner) and not computation.done.done():
+            if is_own(computation.owner) and not computation.is_over:
                 return None
-            end = await asyncio.shield(computation.done)
+            end = await computation.wait()
             if isinstance(end, Hit):
                 return end
 

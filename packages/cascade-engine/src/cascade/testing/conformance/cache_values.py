@@ -166,3 +166,28 @@ class CacheValues(CacheParts):
             assert await cache.get(key_for("key")) == Hit(2)
 
         self._run(check)
+
+    def test_what_needs_no_waiting_does_the_same(self) -> None:
+        """With `look` and `keep`, where a cache has them: what one way puts the other one finds, until it expires."""
+
+        async def check(cache: CacheBackend, clock: Clock) -> None:
+            look, keep = getattr(cache, "look", None), getattr(cache, "keep", None)
+            if look is None:
+                return
+            assert look(key_for("key")) is None
+            for number, value in enumerate(VALUES):
+                await cache.put(key_for(f"put {number}"), value, None)
+                if keep is not None:
+                    keep(key_for(f"kept {number}"), value, None)
+            for number, value in enumerate(VALUES):
+                for name in ("put", "kept") if keep is not None else ("put",):
+                    found = look(key_for(f"{name} {number}"))
+                    assert found == await cache.get(key_for(f"{name} {number}")) == Hit(value)
+                    assert type(found.value) is type(value)
+            if keep is not None:
+                keep(key_for("short"), 1, 10)
+                assert look(key_for("short")) == Hit(1)
+                clock.now += 10
+                assert look(key_for("short")) is None is await cache.get(key_for("short"))
+
+        self._run(check)

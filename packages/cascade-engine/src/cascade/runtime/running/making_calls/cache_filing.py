@@ -21,7 +21,7 @@ class CacheFiling:
         self.under_way: set[asyncio.Task[None]] = set()
 
     def file(self, computation: Computation[Job], value: object) -> bool:
-        """Begin to put a value into the cache; return False if it may not.
+        """Put a value into the cache; return True if that goes on beside the run.
 
         One that depends on an atomic resource is not put there: a failure of the run may undo what it stands for.
         """
@@ -30,6 +30,12 @@ class CacheFiling:
             self._reports.uncached(
                 computation.owner, ProvisionalValueError(computation.owner.name, computation.atomic)
             )
+            return False
+        if computation.keeps_at_once:
+            try:
+                computation.keep(value)
+            except Exception as error:  # noqa: BLE001 - as below
+                self._reports.uncached(computation.owner, error)
             return False
         filing = spawn(self._put(computation, value))
         self.under_way.add(filing)

@@ -9,7 +9,7 @@ from typing import Any
 from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
-from cascade.runtime.programs.plain_values import is_just_called
+from cascade.runtime.programs.plain_values import is_called_or_cached, is_just_called
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.making_calls.steps import Begun, PlainStep, Step
 from cascade.runtime.running.services import Services
@@ -57,6 +57,11 @@ class Calling:
         """Tell whether calling the function is all that a call needs."""
         inline = self._placement.is_inline(job.lazy)
         return inline and _needs_nothing(job) and self._resources.are_open(job.resources)
+
+    def is_plain_after_cache(self, job: Job) -> bool:
+        """Tell whether a call that the cache has no value for needs nothing but calling its function."""
+        inline = self._placement.is_inline(job.lazy)
+        return inline and is_called_or_cached(job.policies) and self._resources.are_open(job.resources)
 
     def is_awaited_plainly(self, job: Job) -> bool:
         """Tell whether calling a coroutine function and awaiting it is all that a call needs."""

@@ -141,7 +141,7 @@ class Step:
 
     async def _look_up(self) -> Hit | None:
         policy = self.job.policies.cache
-        if policy is None:
+        if policy is None or self.job.computation is not None:  # the latter: it was asked before a plain call
             return None
         args, kwargs = self.job.arguments(None)
         call = CachedCall(self.job.task, args, kwargs)
