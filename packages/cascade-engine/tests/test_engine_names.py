@@ -52,6 +52,7 @@ RUNTIME_NAMES = [
     "TaskRetrying",
     "TaskSkipped",
     "TaskTimeoutError",
+    "Timeline",
     "UnknownExecutorError",
     "UnknownParamError",
     "arun",

@@ -110,6 +110,7 @@ FACADE_NAMES = [
     "RetryPolicy",
     "Router",
     "Secret",
+    "Timeline",
     "Task",
     "arun",
     "build_graph",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cascade.runtime import DependencyMissingError as DependencyMissingError
     from cascade.runtime import Engine as Engine
     from cascade.runtime import MessageBus as MessageBus
+    from cascade.runtime import Timeline as Timeline
     from cascade.runtime import arun as arun
     from cascade.runtime import run as run
     from cascade.spec import ByInputs as ByInputs
@@ -77,7 +78,7 @@ _HOMES = {
         "unpack",
     ),
     "cascade.graph": ("Graph", "build_graph", "plan", "visualize"),
-    "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "arun", "run"),
+    "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "Timeline", "arun", "run"),
     "cascade.cli": ("cli",),
 }
 

@@ -32,6 +32,7 @@ from cascade.runtime.exceptions import (
 )
 from cascade.runtime.protocols import Executor, Solver
 from cascade.runtime.settings import OnFailure, Resume
+from cascade.runtime.timeline.timeline import Timeline
 
 __all__ = [
     "AtomicLoopError",
@@ -61,6 +62,7 @@ __all__ = [
     "Solver",
     "TaskCancelledError",
     "TaskTimeoutError",
+    "Timeline",
     "UnknownExecutorError",
     "UnknownParamError",
     "arun",

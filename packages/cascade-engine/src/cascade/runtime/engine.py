@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -34,6 +35,7 @@ from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.stores import cache_maker, checked_part, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
+from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount
@@ -65,6 +67,7 @@ class Engine:
         state = state_of(settings)
         make_cache = cache_maker(settings)
         preview = _checked_preview(settings.get("preview"))
+        timeline = _checked_timeline(settings.get("timeline"))
         self.bus = MessageBus() if bus is None else checked_part("bus", bus, "publish", "hears")
         self._placement = Placement(settings.get("executor"), settings.get("executors"))
         solver = NativeSolver() if solver is None else checked_part("solver", solver, "resolve")
@@ -84,6 +87,7 @@ class Engine:
         self._parts = EngineParts(
             bus=self.bus,
             state_factory=state or InMemoryStateBackend,
+            timeline=timeline,
             preview=preview,
             placement=self._placement,
             reuse=self._reuse,
@@ -140,11 +144,17 @@ class Engine:
 
     @documented(ENGINE_RUN_SETTINGS)
     async def run(
-        self, target: object, *, spec: WorkflowSpec | None = None, **settings: Unpack[EngineRunSettings]
+        self,
+        target: object,
+        *,
+        spec: WorkflowSpec | None = None,
+        timeline: Timeline | None = None,
+        **settings: Unpack[EngineRunSettings],
     ) -> Any:
         """Run a lazy result, a list or dict of them, or a workflow function that returns one; return its value.
 
-        `spec` are the inputs that the workflow declares besides those in its first structure. With a durable state a
+        `spec` are the inputs that the workflow declares besides those in its first structure; `timeline` keeps what
+        this run does, in place of the engine's. With a durable state a
         run whose `run_id` is known goes on where it was.
 
         Raises:
@@ -159,6 +169,8 @@ class Engine:
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = made_by(target)
         options = checked_options(settings, spec)
+        if timeline is not None:
+            options = replace(options, timeline=_checked_timeline(timeline))
         run = Run(self._parts, options, copy_context())
         del options  # as below
         cancelled = None
@@ -251,6 +263,12 @@ def _checked_preview(preview: Callable[[object], str] | None) -> Callable[[objec
     if preview is not None and not callable(preview):
         raise SpecError(f"preview= got {type(preview).__name__}", "give a function of a result: preview=repr")
     return preview
+
+
+def _checked_timeline(timeline: Timeline | None) -> Timeline | None:
+    if timeline is not None and not isinstance(timeline, Timeline):
+        raise SpecError(f"timeline={timeline!r}", "give a Timeline: timeline=cs.Timeline()")
+    return timeline
 
 
 def _totals(system_resources: Mapping[str, float] | None, max_concurrency: int | None) -> dict[Name, Amount]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from cascade.runtime.settings import EngineRunSettings, OnFailure, Resume
 from cascade.runtime.sharing.capacity import Lease, held
+from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
@@ -22,7 +23,8 @@ class RunOptions:
 
     `params` are the values of its parameters by name, `spec` the inputs that its workflow declares. `finish` says that
     after a failure all that does not depend on it still runs. `lender` is the lease of the task inside which the run
-    is started, so that it may borrow from it; `caller` is the asyncio task that waits for the run.
+    is started, so that it may borrow from it; `caller` is the asyncio task that waits for the run. `timeline` is its
+    own, in place of the engine's.
     """
 
     params: dict[str, object] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class RunOptions:
     max_uncommitted: int | None = None
     lender: Lease | None = None
     caller: asyncio.Task[object] | None = None
+    timeline: Timeline | None = None
 
     @property
     def compatible(self) -> bool:

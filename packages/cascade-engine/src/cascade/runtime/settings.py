@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_ar
 
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.signatures import show_keywords
 from cascade.spec.errors import UnknownSettingError
 from cascade.spec.protocols import Codec
@@ -104,6 +105,10 @@ class EngineSettings(StoreSettings, total=False):
     ]
     system_resources: Annotated[Mapping[str, float] | None, 'The amounts that constraints share: {"gpu": 2}.']
     bus: Annotated[MessageBus | None, "The message bus that tells of events; one of its own by default."]
+    timeline: Annotated[
+        Timeline | None,
+        "Keeps which calls were made and when, for whoever shows or measures runs: a `Timeline`; none by default.",
+    ]
     preview: Annotated[
         Callable[[object], str] | None,
         "Makes the text that events show of a result; by default they show nothing.",

@@ -19,7 +19,9 @@ from cascade.runtime.frames.ready_calls import ReadyCalls
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_arguments
+from cascade.runtime.sharing.placement import LOOP_WORKER
 from cascade.runtime.sharing.single_flight import Computation
+from cascade.runtime.timeline.views import Place
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.policies.declared import Policies
 from cascade.spec.protocols import StateBackend
@@ -99,15 +101,29 @@ class Frame(Demand):
 class Job:
     """One node of a frame that is to be called."""
 
-    __slots__ = ("began", "computation", "ended", "frame", "position", "started", "told")
+    __slots__ = (
+        "attempt",
+        "began",
+        "computation",
+        "ended",
+        "frame",
+        "position",
+        "queued",
+        "started",
+        "told",
+        "worker",
+    )
 
     def __init__(self, frame: Frame, position: int) -> None:
         self.frame = frame
         self.position = position
         self.started = False
         self.told = False  # whether its end is reported
+        self.queued = 0.0
         self.began = 0.0
         self.ended = 0.0
+        self.attempt = 1
+        self.worker = LOOP_WORKER
         self.computation: Computation[Job] | None = None
 
     @property
@@ -140,6 +156,11 @@ class Job:
         """The id for events: that of the node, with the frame's number behind it where that is not the first."""
         serial = self.frame.serial
         return f"{node_id(self.position)}@{serial}" if serial else node_id(self.position)
+
+    @property
+    def place(self) -> Place:
+        """Where the call stands in its run."""
+        return Place(self.frame.serial, self.position)
 
     @property
     def name(self) -> str:

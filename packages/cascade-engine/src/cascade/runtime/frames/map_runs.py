@@ -10,6 +10,7 @@ from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.programs.items import Items, Ordering
+from cascade.runtime.timeline.views import Place
 from cascade.spec.calls.arguments import fill
 from cascade.spec.lazy_types import MappedLazyResult
 
@@ -29,6 +30,11 @@ class ItemJob(Job):
     def task_id(self) -> str:
         """The id of the map with the item's index."""
         return f"{super().task_id}[{self.index}]"
+
+    @property
+    def place(self) -> Place:
+        """That of the map, with the item's index."""
+        return Place(self.frame.serial, self.position, self.index)
 
     @property
     def outer(self) -> Job | None:

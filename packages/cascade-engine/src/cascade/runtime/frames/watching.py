@@ -29,7 +29,7 @@ class MadeCalls(NamedTuple):
     awaitable: they have begun, and end later.
     """
 
-    count: int
+    size: int
     began: float
     ends: Ends | None
     values: Sequence[Any] | None = None
@@ -43,13 +43,13 @@ class MadeCalls(NamedTuple):
 
 def made_calls(values: Sequence[Any], began: float, ends: Ends | None, shows: bool = False) -> MadeCalls:
     """Return what was made by calls that have given `values`, which are there as `given` returns them."""
-    count = len(values)
+    size = len(values)
     if ends is not None:
-        del ends[count:]  # an interrupt may have come between the end of a call and its value
+        del ends[size:]  # an interrupt may have come between the end of a call and its value
     awaited: Collection[int] = ()
     if Awaited in {*map(type, values)}:
         awaited = [place for place, value in enumerate(values) if type(value) is Awaited]
-    return MadeCalls(count, began, ends, values if shows else None, awaited)
+    return MadeCalls(size, began, ends, values if shows else None, awaited)
 
 
 class TreeWatch:
@@ -87,7 +87,7 @@ class TreeWatch:
         begin, self._made = self._made, len(values)
         made = made_calls(values[begin:], self._began, self.ends, self.shows)
         self._began = made.ended
-        if made.count:
+        if made.size:
             self._report(self.tree, self._order[begin : self._made], made)
             if self.ends is not None:
                 self.ends.clear()  # who keeps them has a copy

@@ -291,6 +291,7 @@ class Completion:
         except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
             self.fail(job, error)
             return
+        self._reports.map_begun(job, mapping.size)
         if self._maps.are_plain(mapping):
             called = self._maps.call(mapping)
             self._take_items(mapping, called, take_given(called.first))
@@ -299,6 +300,7 @@ class Completion:
     def _take_over_map(self, mapping: MapRun, called: CalledItems) -> None:
         """Go on with a map whose first items have been called plainly."""
         self._maps.add(mapping)
+        self._reports.map_begun(mapping.job, mapping.size)
         self._take_items(mapping, called, has_types(called.first, LAZY_TYPES))
         self._go_on_with_map(mapping)
 

@@ -188,6 +188,8 @@ class Loops:
         time_slice = self._time_slice
         if prepared.serial is None and time_slice.watched:
             prepared = replace(prepared, serial=self.frames.next_serial())
+            assert prepared.serial is not None
+            self._reports.tree_begun(loop, prepared.serial, prepared.program, prepared.lazies)
         watch = None if prepared.serial is None else self._watch(prepared, prepared.serial, values)
         value = table.call(prepared.lazies, time_slice, values, watch)
         ended = 0.0 if watch is None else watch.report(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,10 @@ class OpenFrames:
         self, loop: Loop, prepared: BoundPlan, values: dict[int, Any], under_way: Collection[int]
     ) -> Frame:
         """Demand the value of a prepared tree, some of whose nodes may have values or be under way already."""
-        serial = self.next_serial() if prepared.serial is None else prepared.serial
+        serial = prepared.serial
+        if serial is None:
+            serial = self.next_serial()
+            self._reports.tree_begun(loop, serial, prepared.program, prepared.lazies)
         frame = Frame(loop, serial, prepared.program, prepared.lazies, self._state)
         loop.frame = self.by_serial[serial] = frame
         if self._recording is not None:
@@ -152,10 +156,13 @@ class OpenFrames:
                 self._recording.keep_skip(Job(frame, node), reason)
         frame.skipped.clear()
         calls = frame.recorded_calls
+        now = time.monotonic() if frame.ready and self._reports.keeps_times else 0.0
         for node in frame.ready:
             rank = frame.program.rank[node]
             if calls is None:
-                self._ready.push(frame.serial, rank, Job(frame, node))
+                job = Job(frame, node)
+                job.queued = now
+                self._ready.push(frame.serial, rank, job)
             else:
                 calls.add(rank)
         frame.ready.clear()

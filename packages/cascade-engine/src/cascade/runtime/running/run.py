@@ -58,7 +58,8 @@ class Run:
         self.is_driven = False
         self._options = options
         self._watch = engine.watch
-        self._slice = TimeSlice(engine.direct, engine.is_heard, self._watch_loop)
+        is_watched = engine.is_watched if options.timeline is None else _always
+        self._slice = TimeSlice(engine.direct, is_watched, self._watch_loop)
         self._services = Services(engine, options, context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
@@ -213,6 +214,10 @@ class Run:
         keeper = self._services.resources.keeper
         own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
         self._watch.note(task, seconds, own | filing)
+
+
+def _always() -> bool:
+    return True
 
 
 def _recording_of(services: Services) -> Recorder | None:

@@ -14,7 +14,8 @@ from cascade.runtime.frames.ending import Ending
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.inbox import Inbox
 from cascade.runtime.frames.ready import ReadyQueue
-from cascade.runtime.frames.reports import Preview, Reports
+from cascade.runtime.frames.reports import Reports
+from cascade.runtime.frames.stretch_reports import Preview
 from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry, RunResources
@@ -24,6 +25,7 @@ from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.runtime.strategies import GraphReuse
+from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class EngineParts:
 
     bus: MessageBus
     state_factory: StateBackendFactory
+    timeline: Timeline | None
     preview: Preview | None
     placement: Placement
     reuse: GraphReuse
@@ -52,10 +55,15 @@ class EngineParts:
         built_in = self.placement.is_local and self.state_factory is InMemoryStateBackend
         object.__setattr__(self, "direct", built_in and CONCURRENCY not in self.capacity.totals)
 
-    def is_heard(self) -> bool:
-        """Tell whether somebody listens to what becomes of each call."""
+    def is_watched(self) -> bool:
+        """Tell whether somebody wants to know what becomes of each call."""
         hears = self.bus.hears
-        return hears(TaskExecutionStarted) or hears(TaskExecutionFinished) or hears(TaskSkipped)
+        return (
+            self.timeline is not None
+            or hears(TaskExecutionStarted)
+            or hears(TaskExecutionFinished)
+            or hears(TaskSkipped)
+        )
 
 
 class Services:
@@ -101,7 +109,8 @@ class Services:
         self.inbox = Inbox()
         self.ending = Ending(time_slice, self.inbox)
         self.ready: ReadyQueue[object] = ReadyQueue()
-        self.reports = Reports(parts.bus, self.run_id, parts.preview, self.ending.interrupt)
+        timeline = parts.timeline if options.timeline is None else options.timeline
+        self.reports = Reports(parts.bus, timeline, self.run_id, parts.preview, self.ending.interrupt)
         self.state: StateBackend = parts.state_factory(run_id=self.run_id)
         self.is_watched = type(self.state) is not InMemoryStateBackend
         self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)

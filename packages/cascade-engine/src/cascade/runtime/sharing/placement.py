@@ -19,6 +19,9 @@ from cascade.spec.lazy_types import Lazy
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
+LOOP_WORKER = "loop"
+"""The worker of calls that are made in the thread of the event loop."""
+
 
 class Way(Enum):
     """The ways in which a tree may be run.
@@ -87,6 +90,15 @@ class Placement:
     def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
         return self.is_local and self.mode_of(lazy) is Mode.INLINE
+
+    def worker_of(self, lazy: Lazy) -> str:
+        """Return who makes a call, for people: the loop, a kind of pool, or an executor by its name."""
+        mode = self.mode_of(lazy)
+        if mode is not None:
+            return LOOP_WORKER if mode is Mode.INLINE else mode.value
+        if lazy.task.on is not None:
+            return lazy.task.on
+        return LOOP_WORKER if self.is_local else type(self.default).__name__
 
     def runs_on_loop(self, lazy: Lazy) -> bool:
         """Tell whether a call runs inline or is a coroutine, and may be made without its executor."""

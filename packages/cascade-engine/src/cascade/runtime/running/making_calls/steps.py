@@ -315,6 +315,8 @@ class Step:
             raise asyncio.CancelledError
         self._adopt_context()
         args, kwargs = job.arguments(stack.values)
+        if not self._inline:
+            job.worker = services.placement.worker_of(job.lazy)
         if not job.started:
             services.reports.started(job)
         work = services.placement.executor_of(job.task).execute(node, args, kwargs)

@@ -1,0 +1,154 @@
+"""Stretch reports: what is told of calls that were made one after another, once all of them have been made."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, repeat
+from typing import Any
+
+from cascade.runtime.bus import MessageBus, log_failure
+from cascade.runtime.events import Event, Status, TaskExecutionFinished, TaskExecutionStarted
+from cascade.runtime.frames.frame import Job, Loop
+from cascade.runtime.frames.watching import MadeCalls, TreeWatch, WatchedTree
+from cascade.runtime.programs.program import Program
+from cascade.runtime.programs.timed_calls import Ends
+from cascade.runtime.timeline.entries import ItemStretch, NodeStretch
+from cascade.runtime.timeline.run_timeline import RunTimeline
+from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.views import Place, TreeView
+from cascade.spec.lazy_types import LazyResult
+
+Preview = Callable[[object], str]
+_logger = logging.getLogger(__name__)
+
+
+class StretchReports:
+    """Fills the timeline of a run, if it has one, and builds events only if somebody listens to them.
+
+    A listener, or the preview, may raise `KeyboardInterrupt` or `SystemExit`, wherever the run is at that moment: the
+    error goes to `interrupt`, and never into the code that has something to tell.
+    """
+
+    def __init__(
+        self,
+        bus: MessageBus,
+        timeline: Timeline | None,
+        run_id: str,
+        preview: Preview | None,
+        interrupt: Callable[[BaseException], None],
+    ) -> None:
+        self.bus = bus
+        self._timelines = timeline
+        self._timeline: RunTimeline | None = None  # made when the run begins
+        self._interrupt = interrupt
+        self._run_id = run_id
+        self._preview = preview
+
+    @property
+    def shows(self) -> bool:
+        """Whether the values of calls are to be shown, so that reports need them."""
+        return self._preview is not None and self.bus.hears(TaskExecutionFinished)
+
+    @property
+    def keeps_times(self) -> bool:
+        """Whether a timeline keeps the times of calls."""
+        return self._timelines is not None and self._timelines.timed
+
+    def new_ends(self) -> Ends | None:
+        """Return a list for the ends of calls to be noted in; `None` if nobody wants to know them."""
+        return [] if self.keeps_times or self.bus.hears(TaskExecutionFinished) else None
+
+    def tree_begun(
+        self, loop: Loop, serial: int, program: Program, lazies: Sequence[LazyResult[Any]]
+    ) -> WatchedTree:
+        """Tell that a tree begins, which is the round of a loop; return what is known of it."""
+        names = program.names(lazies)
+        if self._timeline is not None:
+            call = None if loop.job is None else loop.job.place
+            self._timeline.add_tree(TreeView(serial, call, loop.round, program.structure, names))
+        return WatchedTree(serial, names)
+
+    def watch(self, tree: WatchedTree, order: Sequence[int]) -> TreeWatch:
+        """Return what watches the plain calls of a tree."""
+        return TreeWatch(tree, order, self.calls_made, self.new_ends(), self.shows)
+
+    def calls_made(self, tree: WatchedTree, nodes: Sequence[int], made: MadeCalls) -> None:
+        """Tell of calls of one tree that were made one after another; keeps neither the ends nor the values."""
+        serial, names = tree
+        if self._timeline is not None:
+            for begin, end, began, ends in _returned(made):
+                self._timeline.add(NodeStretch(serial, nodes[begin:end], names, began, ends))
+            for each in made.awaited:
+                place = Place(serial, nodes[each])
+                self._timeline.add_running(place, names[place.node], _began(made, each))
+        if self._hears_calls():
+            suffix = f"@{serial}" if serial else ""
+            self._tell_all(("n", suffix), zip(nodes, map(names.__getitem__, nodes), strict=True), made)
+
+    def items_made(self, mapping: Job, first: int, made: MadeCalls) -> None:
+        """Tell of items of a map, from an index on, that were called one after another; keeps as little."""
+        tree, node, _ = mapping.place
+        if self._timeline is not None:
+            for begin, end, began, ends in _returned(made):
+                place = Place(tree, node, first + begin)
+                self._timeline.add(ItemStretch(place, end - begin, mapping.name, began, ends))
+            for each in made.awaited:
+                place = Place(tree, node, first + each)
+                self._timeline.add_running(place, mapping.name, _began(made, each))
+        if self._hears_calls():
+            self._tell_all((f"{mapping.task_id}[", "]"), zip(count(first), repeat(mapping.name)), made)
+
+    def _hears_calls(self) -> bool:
+        return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)
+
+    def _tell_all(self, around: tuple[str, str], calls: Iterable[tuple[int, str]], made: MadeCalls) -> None:
+        """Make the events of calls in order, given what stands around the number in their ids, numbers and names."""
+        # Once per call of every run with a listener: watched by observatory/benchmarks/bench_events.py.
+        hears, publish, run_id, began = self.bus.hears, self._publish, self._run_id, made.began
+        values = repeat(None) if made.values is None else made.values
+        ends = repeat(began) if made.ends is None else made.ends
+        shows, awaited = made.values is not None, made.awaited
+        before, behind = around
+        for place, (number, name), ended, value in zip(range(made.size), calls, ends, values):  # noqa: B905 - endless
+            task_id = f"{before}{number}{behind}"
+            if hears(TaskExecutionStarted):
+                publish(TaskExecutionStarted(run_id, task_id, name))
+            if place not in awaited and hears(TaskExecutionFinished):
+                shown = self._shown(value) if shows else None
+                publish(
+                    TaskExecutionFinished(run_id, task_id, name, Status.SUCCEEDED, ended - began, None, shown)
+                )
+            began = ended
+
+    def _shown(self, value: object) -> str | None:
+        """Return the preview of a result; what making it raises is logged, as what a subscriber raises is."""
+        if self._preview is None:
+            return None
+        try:
+            return self._preview(value)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._interrupt(error)
+        except BaseException as error:  # noqa: BLE001 - the user's own code
+            log_failure(_logger, "the preview of a result failed", error)
+        return None
+
+    def _publish(self, event: Event) -> None:
+        interrupt = self.bus.deliver(event)
+        if interrupt is not None:
+            self._interrupt(interrupt)
+
+
+def _began(made: MadeCalls, place: int) -> float:
+    """Return when a call began, by its place among those that were made."""
+    return made.ends[place - 1] if made.ends and place else made.began
+
+
+def _returned(made: MadeCalls) -> Iterator[tuple[int, int, float, array[float]]]:
+    """Give the stretches between calls that are still awaited: their first and last place, beginning and ends."""
+    begin = 0
+    for end in (*sorted(made.awaited), made.size):
+        if begin < end:
+            yield begin, end, _began(made, begin), array("d", (made.ends or ())[begin:end])
+        begin = end + 1

@@ -1,0 +1,223 @@
+"""Entries: what runs write into a timeline, one for each stretch of calls that were made one after another.
+
+An entry holds numbers in arrays, and the structure and the names of its tree by reference. Views of its calls are made
+when somebody reads them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from operator import sub
+from typing import NamedTuple, TypeAlias
+
+from cascade.graph.tree import Structure
+from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.views import Call, Place, Skip, TreeView
+
+Times: TypeAlias = "array[float]"
+"""When each of some calls ended; nothing is in it where no times are kept."""
+
+
+class Sums(NamedTuple):
+    """What some calls of one task add to its figures: how many they are and, if times are kept, their seconds."""
+
+    task: str
+    status: Status
+    calls: int
+    seconds: Sequence[float]
+
+
+class Entry:
+    """Some calls of one run that have ended; `size` is how many."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def calls(self) -> Iterator[Call]:
+        """Give a view of each; nothing where no times are kept."""
+        raise NotImplementedError
+
+    def sums(self) -> Iterator[Sums]:
+        """Give what they add to the figures of their tasks."""
+        raise NotImplementedError
+
+    def skips(self) -> Iterator[Skip]:
+        """Give the calls among them that were not made."""
+        return iter(())
+
+    def trees(self) -> Iterator[TreeView]:
+        """Give the trees that nothing else tells of."""
+        return iter(())
+
+
+class OneCall(Entry):
+    """A call that was reported by itself."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(1)
+        self.call = call
+
+    def calls(self) -> Iterator[Call]:
+        yield self.call
+
+    def sums(self) -> Iterator[Sums]:
+        call = self.call
+        if not call.is_map:  # its items tell more
+            yield Sums(call.task, call.status, 1, (call.duration,))
+
+
+class OneSkip(Entry):
+    """A call that was not made."""
+
+    __slots__ = ("skip",)
+
+    def __init__(self, skip: Skip) -> None:
+        super().__init__(1)
+        self.skip = skip
+
+    def calls(self) -> Iterator[Call]:
+        return iter(())
+
+    def sums(self) -> Iterator[Sums]:
+        return iter(())
+
+    def skips(self) -> Iterator[Skip]:
+        yield self.skip
+
+
+class Stretch(Entry):
+    """Calls each of which began when the one before it ended, and the first one at `began`."""
+
+    __slots__ = ("began", "ends")
+
+    def __init__(self, size: int, began: float, ends: Times) -> None:
+        super().__init__(size)
+        self.began = began
+        self.ends = ends
+
+    def places(self) -> Iterator[Place]:
+        """Give where each call stands."""
+        raise NotImplementedError
+
+    def tasks(self) -> Iterator[str]:
+        """Give the name of each call's task."""
+        raise NotImplementedError
+
+    def calls(self) -> Iterator[Call]:
+        began = queued = self.began
+        for place, task, ended in zip(self.places(), self.tasks(), self.ends, strict=False):
+            yield Call(place, task, 1, queued, began, ended, Status.SUCCEEDED)
+            began = ended
+
+    def sums(self) -> Iterator[Sums]:
+        tasks = [*self.tasks()]
+        seconds = [*map(sub, self.ends, chain((self.began,), self.ends))]
+        if tasks.count(tasks[0]) == len(tasks):  # most stretches are of one task, and counting is fast
+            yield Sums(tasks[0], Status.SUCCEEDED, len(tasks), seconds)
+            return
+        by_task: dict[str, list[float]] = {task: [] for task in tasks}
+        for task, each in zip(tasks, seconds, strict=False):
+            by_task[task].append(each)
+        for task, own in by_task.items():
+            yield Sums(task, Status.SUCCEEDED, len(own) if seconds else tasks.count(task), own)
+
+
+class NodeStretch(Stretch):
+    """Calls of one tree."""
+
+    __slots__ = ("_names", "_nodes", "_tree")
+
+    def __init__(
+        self, tree: int, nodes: Sequence[int], names: Sequence[str], began: float, ends: Times
+    ) -> None:
+        super().__init__(len(nodes), began, ends)
+        self._tree = tree
+        self._nodes = nodes
+        self._names = names
+
+    def places(self) -> Iterator[Place]:
+        return map(Place, repeat(self._tree), self._nodes)
+
+    def tasks(self) -> Iterator[str]:
+        return map(self._names.__getitem__, self._nodes)
+
+
+class ItemStretch(Stretch):
+    """Items of one map, from an index on."""
+
+    __slots__ = ("_first", "_task")
+
+    def __init__(self, first: Place, size: int, task: str, began: float, ends: Times) -> None:
+        super().__init__(size, began, ends)
+        self._first = first
+        self._task = task
+
+    def places(self) -> Iterator[Place]:
+        tree, node, item = self._first
+        return map(Place, repeat(tree), repeat(node), range(item or 0, (item or 0) + self.size))
+
+    def tasks(self) -> Iterator[str]:
+        return repeat(self._task, self.size)
+
+
+class Step(NamedTuple):
+    """What a round of a loop does with one node: it is called, or skipped for a reason."""
+
+    node: int
+    skipped: SkipReason | None
+
+
+class Rounds(NamedTuple):
+    """Rounds of one loop whose trees have one structure: they stand in the place of `call`.
+
+    `first` is the number of the first round's tree, and `round` its number in the loop. `ways` has, for each round,
+    the steps that it took.
+    """
+
+    call: Place | None
+    first: int
+    round: int
+    structure: Structure
+    names: Sequence[str]
+    ways: Sequence[Sequence[Step]]
+
+
+class RoundStretch(Stretch):
+    """The calls of rounds that followed each other."""
+
+    __slots__ = ("_rounds",)
+
+    def __init__(self, rounds: Rounds, size: int, began: float, ends: Times) -> None:
+        super().__init__(size, began, ends)
+        self._rounds = rounds
+
+    def _steps(self) -> Iterator[tuple[int, Step]]:
+        for tree, way in enumerate(self._rounds.ways, self._rounds.first):
+            for step in way:
+                yield tree, step
+
+    def places(self) -> Iterator[Place]:
+        return (Place(tree, step.node) for tree, step in self._steps() if step.skipped is None)
+
+    def tasks(self) -> Iterator[str]:
+        names = self._rounds.names
+        return (names[step.node] for way in self._rounds.ways for step in way if step.skipped is None)
+
+    def skips(self) -> Iterator[Skip]:
+        names, ends, at = self._rounds.names, iter(self.ends), self.began
+        for tree, step in self._steps():
+            if step.skipped is None:
+                at = next(ends, at)
+            else:
+                yield Skip(Place(tree, step.node), names[step.node], step.skipped, at)
+
+    def trees(self) -> Iterator[TreeView]:
+        call, first, begin, structure, names, ways = self._rounds
+        for index in range(len(ways)):
+            yield TreeView(first + index, call, begin + index, structure, names)

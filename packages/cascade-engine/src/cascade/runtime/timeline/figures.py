@@ -1,0 +1,202 @@
+"""Figures: what a timeline knows of all calls of one task, in bounded space."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+from array import array
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.entries import Entry
+
+WAITING = 256
+"""So many entries wait before they are added up: many calls at once are added faster than one."""
+SHAPES = 256
+"""So many structures of trees wait before their nodes are counted."""
+
+_TOP = 3 if sys.byteorder == "little" else 0
+"""Which of the four pairs of bytes of a number has its sign, its exponent and the first four bits behind the point."""
+
+
+class TaskFigures(NamedTuple):
+    """What is known of the calls of one task, in one run or in several.
+
+    `calls` have ended; `known` are all that a tree or a map has told of so far, those that were skipped, run or wait
+    among them. `retries` are attempts beyond the first. `total`, `shortest` and `longest` are in seconds; they are 0
+    where no times are kept.
+    """
+
+    task: str
+    known: int
+    calls: int
+    running: int
+    retries: int
+    by_status: dict[Status, int]
+    skips: dict[SkipReason, int]
+    total: float
+    shortest: float
+    longest: float
+    sketch: dict[int, int]
+
+    @property
+    def mean(self) -> float:
+        """The seconds that a call takes on average."""
+        timed = sum(self.sketch.values())
+        return self.total / timed if timed else 0.0
+
+    @property
+    def done(self) -> int:
+        """How many have ended or were skipped."""
+        return self.calls + sum(self.skips.values())
+
+    def quantile(self, share: float) -> float:
+        """Return the seconds that this share of the calls did not exceed: 0.5 gives the median, within 3 percent."""
+        left = share * sum(self.sketch.values())
+        for bucket, count in sorted(self.sketch.items()):
+            left -= count
+            if left <= 0:
+                return min(max(_middle(bucket), self.shortest), self.longest)
+        return self.longest
+
+
+class Figures:
+    """Adds up the figures of one task, many calls at a time."""
+
+    __slots__ = ("by_status", "known", "longest", "retries", "shortest", "sketch", "skips", "total")
+
+    def __init__(self) -> None:
+        self.by_status: Counter[Status] = Counter()
+        self.known = 0
+        self.retries = 0
+        self.skips: Counter[SkipReason] = Counter()
+        self.total = 0.0
+        self.shortest = float("inf")
+        self.longest = 0.0
+        # How many calls took how long, by the first 16 bits of the seconds as a number: 16 buckets for each doubling.
+        # The idea is that of HdrHistogram, http://hdrhistogram.org; here C code finds the buckets of many at once.
+        self.sketch: Counter[int] = Counter()
+
+    def add_durations(self, seconds: Iterable[float]) -> None:
+        """Take in how long some calls took."""
+        durations = array("d", seconds)
+        if durations:
+            self.total += sum(durations)
+            self.shortest = min(self.shortest, min(durations))
+            self.longest = max(self.longest, max(durations))
+            self.sketch.update(array("H", durations.tobytes())[_TOP::4])
+
+    def add(self, other: Figures) -> None:
+        """Take in all that others have added up."""
+        self.by_status.update(other.by_status)
+        self.known += other.known
+        self.retries += other.retries
+        self.skips.update(other.skips)
+        self.total += other.total
+        self.shortest = min(self.shortest, other.shortest)
+        self.longest = max(self.longest, other.longest)
+        self.sketch.update(other.sketch)
+
+    def snapshot(self, task: str, running: int) -> TaskFigures:
+        """Return what is known now."""
+        return TaskFigures(
+            task=task,
+            known=self.known,
+            calls=self.by_status.total(),
+            running=running,
+            retries=self.retries,
+            by_status=dict(self.by_status),
+            skips=dict(self.skips),
+            total=self.total,
+            shortest=self.shortest if self.sketch else 0.0,
+            longest=self.longest,
+            sketch=dict(self.sketch),
+        )
+
+
+class FiguresOfTasks:
+    """The figures of the tasks of one run, or of several.
+
+    What a run adds waits at first, until there is much of it or somebody reads.
+    """
+
+    def __init__(self, timed: bool) -> None:
+        self._timed = timed
+        self._lock = threading.Lock()
+        self._by_task: dict[str, Figures] = {}
+        self._waiting: deque[Entry] = deque()
+        # The names of nodes, and how many trees have them; by id, as to hash them would take long.
+        self._shapes: dict[int, tuple[Sequence[str], int]] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Take in calls that have ended."""
+        self._waiting.append(entry)
+        if len(self._waiting) >= WAITING:
+            self._add_up()
+
+    def add_tree(self, names: Sequence[str], trees: int) -> None:
+        """Take in that so many trees begin whose nodes have these names."""
+        with self._lock:
+            _, before = self._shapes.get(id(names), (names, 0))
+            self._shapes[id(names)] = names, before + trees
+        if len(self._shapes) >= SHAPES:
+            self._add_up()
+
+    def add_known(self, task: str, calls: int) -> None:
+        """Take in that a task will be called so many times more than its trees tell."""
+        with self._lock:
+            self._figures_of(task).known += calls
+
+    def add_retry(self, task: str) -> None:
+        """Take in that an attempt was not the last."""
+        with self._lock:
+            self._figures_of(task).retries += 1
+
+    def add_all(self, others: FiguresOfTasks) -> None:
+        """Take in all that others have added up."""
+        others._add_up()
+        with self._lock:
+            for task, figures in others._by_task.items():
+                self._figures_of(task).add(figures)
+
+    def snapshots(self, running: Iterable[str]) -> dict[str, TaskFigures]:
+        """Return what is known now of each task; `running` names the task of each call that is under way."""
+        self._add_up()
+        under_way = Counter(running)
+        with self._lock:
+            names = dict.fromkeys((*self._by_task, *under_way))
+            return {task: self._figures_of(task).snapshot(task, under_way[task]) for task in names}
+
+    def _figures_of(self, task: str) -> Figures:
+        found = self._by_task.get(task)
+        if found is None:
+            found = self._by_task[task] = Figures()
+        return found
+
+    def _add_up(self) -> None:
+        with self._lock:
+            waiting = self._waiting
+            seconds: dict[str, array[float]] = {}
+            while waiting:  # others may add to it meanwhile
+                entry = waiting.popleft()
+                for task, status, calls, own in entry.sums():
+                    self._figures_of(task).by_status[status] += calls
+                    if self._timed:
+                        seconds.setdefault(task, array("d")).extend(own)
+                for skip in entry.skips():
+                    self._figures_of(skip.task).skips[skip.reason] += 1
+            for task, durations in seconds.items():
+                self._figures_of(task).add_durations(durations)
+            shapes, self._shapes = self._shapes, {}
+            for names, trees in shapes.values():
+                for task, nodes in Counter(names).items():
+                    self._figures_of(task).known += nodes * trees
+
+
+def _middle(bucket: int) -> float:
+    """Return the middle of a bucket, in seconds."""
+    low, high = struct.unpack("<2d", struct.pack("<2Q", bucket << 48, (bucket + 1) << 48))
+    return float(low + high) / 2

@@ -1,0 +1,153 @@
+"""Run timelines: what a timeline knows of one run. The run writes it, and anybody may read it meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.entries import Entry, OneCall, OneSkip
+from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
+from cascade.runtime.timeline.views import (
+    Call,
+    LoopRounds,
+    MapSize,
+    Place,
+    Retry,
+    RunningCall,
+    Skip,
+    TreeView,
+)
+
+
+class RunTimeline:
+    """One run: its calls, trees and skips in the order in which they were reported, and figures of its tasks.
+
+    Everything may be read in any thread while the run goes on. `began` and `ended` are in seconds of `time.monotonic`,
+    as all times are; `began_at` is the date and time of `began`. `ended` and `status` are `None` until the run has
+    ended. `folded` is how many calls and skips only the figures know, as there is no room for them.
+    """
+
+    def __init__(self, run_id: str, is_timed: bool, take_room: Callable[[int], bool]) -> None:
+        self.run_id = run_id
+        self.is_timed = is_timed
+        self.began_at = datetime.now(UTC)
+        self.began = time.monotonic()
+        self.ended: float | None = None
+        self.status: Status | None = None
+        self.error: str | None = None
+        self.folded = 0
+        self.kept = 0
+        self.figures = FiguresOfTasks(is_timed)
+        self._take_room = take_room
+        self._has_room = is_timed
+        # Lists that only grow, and dicts whose changes are single steps of the interpreter: no lock is needed to read.
+        self._entries: list[Entry] = []
+        self._trees: list[TreeView] = []
+        self._retries: list[Retry] = []
+        self._maps: dict[Place, MapSize] = {}
+        self._open_maps: set[Place] = set()
+        self._rounds: dict[Place | None, int] = {}
+        self._running: dict[Place, RunningCall] = {}
+
+    # What is read, in any thread
+
+    def calls(self) -> Iterator[Call]:
+        """Give the calls that have ended so far, in the order in which they were reported."""
+        return chain.from_iterable(entry.calls() for entry in self._entries[:])
+
+    def skips(self) -> Iterator[Skip]:
+        """Give the calls that were not made, and why."""
+        return chain.from_iterable(entry.skips() for entry in self._entries[:])
+
+    def trees(self) -> Iterator[TreeView]:
+        """Give the trees that were run, by their numbers."""
+        others = chain.from_iterable(entry.trees() for entry in self._entries[:])
+        return iter(sorted(chain(self._trees[:], others), key=lambda tree: tree.number))
+
+    def retries(self) -> list[Retry]:
+        """Return the attempts that failed and were followed by others."""
+        return self._retries[:]
+
+    def maps(self) -> list[MapSize]:
+        """Return the maps that have begun, and how many items they have."""
+        return list(self._maps.values())
+
+    def loops(self) -> list[LoopRounds]:
+        """Return the loops that had more than one round, and how many."""
+        return [LoopRounds(*each) for each in list(self._rounds.items())]
+
+    def running(self) -> list[RunningCall]:
+        """Return the calls that are under way, those in the middle of a stretch of plain calls left out."""
+        return list(self._running.values())
+
+    def tasks(self) -> dict[str, TaskFigures]:
+        """Return the figures of all tasks by their names, of all calls whether they are kept or not."""
+        return self.figures.snapshots([call.task for call in self.running()])
+
+    def wall_time(self, moment: float) -> datetime:
+        """Return the date and time of a moment of this run."""
+        return self.began_at + timedelta(seconds=moment - self.began)
+
+    # What a run writes, in its own thread
+
+    def add(self, entry: Entry) -> None:
+        """Take in calls that have ended, or a skip."""
+        if self._has_room and self._take_room(entry.size):
+            self.kept += entry.size
+            self._entries.append(entry)
+        else:
+            self._has_room = False
+            self.folded += entry.size
+        self.figures.add(entry)
+
+    def add_call(self, call: Call) -> None:
+        """Take in a call that was reported by itself and has ended."""
+        self._running.pop(call.place, None)
+        if call.place in self._open_maps:
+            self._open_maps.discard(call.place)
+            call = call._replace(is_map=True)
+        self.add(OneCall(call))
+
+    def add_skip(self, place: Place, task: str, reason: SkipReason) -> None:
+        """Take in that a call is not made."""
+        self._running.pop(place, None)
+        self.add(OneSkip(Skip(place, task, reason, time.monotonic())))
+
+    def add_running(self, place: Place, task: str, began: float) -> None:
+        """Take in that a call has begun that will be reported by itself."""
+        self._running[place] = RunningCall(place, task, began)
+
+    def add_retry(self, retry: Retry) -> None:
+        """Take in that an attempt has failed, and another one follows."""
+        self.figures.add_retry(retry.task)
+        if self._has_room and self._take_room(1):
+            self.kept += 1
+            self._retries.append(retry)
+
+    def add_map(self, mapping: MapSize) -> None:
+        """Take in that a map begins."""
+        self.figures.add_known(mapping.task, mapping.size - 1)  # its items stand for it
+        self._open_maps.add(mapping.place)
+        if self._has_room:
+            self._maps[mapping.place] = mapping
+
+    def add_tree(self, tree: TreeView) -> None:
+        """Take in that a tree begins."""
+        self.figures.add_tree(tree.names, 1)
+        if self._has_room:
+            self._trees.append(tree)
+            self.note_round(tree.call, tree.round)
+
+    def note_round(self, call: Place | None, number: int) -> None:
+        """Take in that a loop is in the round of this number; its first one is round 0."""
+        if number and self._has_room:
+            self._rounds[call] = number + 1
+
+    def end(self, status: Status, error: str | None) -> None:
+        """Take in that the run has ended."""
+        self._running.clear()
+        self.status, self.error = status, error
+        self.ended = time.monotonic()

@@ -1,0 +1,93 @@
+"""The timeline: what runs did and when, for whoever shows or measures them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import chain
+
+from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
+from cascade.runtime.timeline.run_timeline import RunTimeline
+from cascade.runtime.timeline.views import Call, Skip, TreeView
+from cascade.spec.errors import SpecError
+
+
+class Timeline:
+    """Keeps which calls runs have made and when, which they skipped, and how their trees hang together.
+
+    It is given to an engine, `Engine(timeline=...)`, or to a run, `cs.run(..., timeline=...)`, and may take several
+    runs, also at the same time. It holds names and times, and no value or task. Everything in it may be read while
+    runs go on, also in another thread.
+
+    It is bounded. After `max_calls` calls, skips and retries no more of them are kept, but the figures of each task
+    still count all: how many calls, how long they took, quantiles. With more than `max_runs` runs the oldest that has
+    ended is forgotten, but for its figures. With `timed=False` it keeps the figures alone and looks at no clock: for a
+    progress display that has to cost nothing per call.
+    """
+
+    def __init__(self, *, max_calls: int = 100_000, max_runs: int = 1_000, timed: bool = True) -> None:
+        _check_count("max_calls", max_calls, 0)
+        _check_count("max_runs", max_runs, 1)
+        self.max_calls = max_calls
+        self.max_runs = max_runs
+        self.timed = timed
+        self._lock = threading.Lock()
+        self._room = max_calls
+        self._runs: list[RunTimeline] = []
+        self._past = FiguresOfTasks(timed)
+
+    @property
+    def runs(self) -> tuple[RunTimeline, ...]:
+        """The runs, the first one first."""
+        return tuple(self._runs)
+
+    def calls(self) -> Iterator[Call]:
+        """Give the calls of all runs that have ended so far."""
+        return chain.from_iterable(run.calls() for run in self.runs)
+
+    def skips(self) -> Iterator[Skip]:
+        """Give the calls of all runs that were not made, and why."""
+        return chain.from_iterable(run.skips() for run in self.runs)
+
+    def trees(self) -> Iterator[TreeView]:
+        """Give the trees of all runs."""
+        return chain.from_iterable(run.trees() for run in self.runs)
+
+    def tasks(self) -> dict[str, TaskFigures]:
+        """Return the figures of all tasks by their names, over all runs; also over those that are forgotten."""
+        with self._lock:
+            figures, runs = FiguresOfTasks(self.timed), self._runs[:]
+            figures.add_all(self._past)
+        for run in runs:
+            figures.add_all(run.figures)
+        return figures.snapshots([call.task for run in runs for call in run.running()])
+
+    def begin_run(self, run_id: str) -> RunTimeline:
+        """Return what a run that begins now writes into; for engines."""
+        run = RunTimeline(run_id, self.timed, self._take_room)
+        with self._lock:
+            self._runs.append(run)
+            if len(self._runs) > self.max_runs:
+                self._forget_oldest()
+        return run
+
+    def _forget_oldest(self) -> None:
+        for index, run in enumerate(self._runs):
+            if run.ended is not None:
+                self._past.add_all(run.figures)
+                self._room += run.kept
+                del self._runs[index]
+                return
+
+    def _take_room(self, size: int) -> bool:
+        """Take room for so many calls; return whether there was enough."""
+        with self._lock:  # runs may go on in several threads
+            if size > self._room:
+                return False
+            self._room -= size
+            return True
+
+
+def _check_count(name: str, given: object, least: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise SpecError(f"{name}={given!r}", f"give a whole number, {least} or more")
