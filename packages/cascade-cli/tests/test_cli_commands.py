@@ -305,9 +305,50 @@ def test_graph_draws_and_runs_nothing(cascade: Call, write: Write, form: str | N
 def test_an_unknown_format_lists_the_known_ones(cascade: Call, write: Write) -> None:
     """`--format` of another kind exits with 2."""
     write("draw.py", GRAPH)
-    outcome = cascade("graph", "draw.py", "--format", "svg")
+    outcome = cascade("graph", "draw.py", "--format", "gif")
     assert outcome.code == 2
-    assert all(form in outcome.told for form in ("mermaid", "dot", "json"))
+    assert all(form in outcome.told for form in ("mermaid", "dot", "json", "svg", "png", "html"))
+
+
+@pytest.mark.parametrize(("form", "start"), [("svg", b"<svg"), ("html", b"<!doctype"), ("png", b"\x89PNG")])
+def test_graph_writes_pictures_and_runs_nothing(
+    cascade: Call, write: Write, tmp_path: Path, form: str, start: bytes
+) -> None:
+    """`cascade graph FILE --format svg|png|html -o PICTURE` writes the picture to a file and prints nothing."""
+    write("draw.py", GRAPH)
+    made = tmp_path / f"flow.{form}"
+    outcome = cascade("graph", "draw.py", "--format", form, "-o", str(made))
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert made.read_bytes().startswith(start)
+
+
+def test_graph_prints_a_picture_without_a_file(cascade: Call, write: Write) -> None:
+    """Without `-o` the picture goes to standard output."""
+    write("draw.py", GRAPH)
+    outcome = cascade("graph", "draw.py", "--format", "svg")
+    assert outcome.code == 0
+    assert outcome.out.startswith("<svg")
+    assert all(f">{name}<" in outcome.out for name in ("load", "count", "top"))
+
+
+def test_no_png_is_written_to_a_terminal(write: Write, tmp_path: Path) -> None:
+    """A PNG is refused where standard output is a terminal, with what to do."""
+    write("draw.py", f"import cascade as cs\n{GRAPH}")
+    controller, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cascade.cli", "graph", "draw.py", "--format", "png"],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert done.returncode == 2
+    assert b"-o flow.png" in done.stderr
 
 
 def test_plan_shows_the_order_and_runs_nothing(cascade: Call, write: Write) -> None:

@@ -15,19 +15,25 @@ NAMES = [
     "CycleError",
     "Edge",
     "EdgeType",
+    "FileFormat",
     "Format",
     "Graph",
     "GraphError",
+    "Mark",
+    "MissingRasteriserError",
     "Node",
     "NodePolicies",
     "NodeRetry",
     "NodeType",
+    "Picture",
     "Plan",
+    "Status",
     "StructurePath",
     "UnknownFormatError",
     "build_graph",
     "critical_path",
     "cycles",
+    "draw",
     "from_json",
     "plan",
     "stages",
@@ -60,8 +66,8 @@ def test_the_public_names_of_the_graph_wheel() -> None:
 
 
 def test_the_facade_gives_the_graph_wheels_names() -> None:
-    """`cs.build_graph`, `cs.plan`, `cs.visualize` and `cs.Graph` are those of `cascade.graph`."""
-    for name in ("Graph", "build_graph", "plan", "visualize"):
+    """What the facade shows of the graph wheel are the names of `cascade.graph` themselves."""
+    for name in ("Graph", "Picture", "build_graph", "draw", "plan", "visualize"):
         assert getattr(cs, name) is getattr(graph, name)
 
 

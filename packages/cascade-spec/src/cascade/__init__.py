@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cascade.cli import cli as cli
     from cascade.graph import Graph as Graph
+    from cascade.graph import Picture as Picture
     from cascade.graph import build_graph as build_graph
+    from cascade.graph import draw as draw
     from cascade.graph import plan as plan
     from cascade.graph import visualize as visualize
     from cascade.runtime import DependencyMissingError as DependencyMissingError
@@ -77,7 +79,7 @@ _HOMES = {
         "task",
         "unpack",
     ),
-    "cascade.graph": ("Graph", "build_graph", "plan", "visualize"),
+    "cascade.graph": ("Graph", "Picture", "build_graph", "draw", "plan", "visualize"),
     "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "Timeline", "arun", "run"),
     "cascade.cli": ("cli",),
 }

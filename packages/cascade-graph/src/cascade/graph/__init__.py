@@ -10,9 +10,12 @@ from cascade.graph.analysis.tail_call_edges import with_tail_calls
 from cascade.graph.analysis.tail_calls import tail_calls
 from cascade.graph.build import build_graph
 from cascade.graph.drawing.dot import to_dot
+from cascade.graph.drawing.draw import draw
 from cascade.graph.drawing.mermaid import to_mermaid
+from cascade.graph.drawing.picture import FileFormat, Picture
+from cascade.graph.drawing.sketches import Mark, Status
 from cascade.graph.drawing.visualize import Format, visualize
-from cascade.graph.graph_errors import CycleError, GraphError, UnknownFormatError
+from cascade.graph.graph_errors import CycleError, GraphError, MissingRasteriserError, UnknownFormatError
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import StructurePath
@@ -28,19 +31,25 @@ __all__ = [
     "CycleError",
     "Edge",
     "EdgeType",
+    "FileFormat",
     "Format",
     "Graph",
     "GraphError",
+    "Mark",
+    "MissingRasteriserError",
     "Node",
     "NodePolicies",
     "NodeRetry",
     "NodeType",
+    "Picture",
     "Plan",
+    "Status",
     "StructurePath",
     "UnknownFormatError",
     "build_graph",
     "critical_path",
     "cycles",
+    "draw",
     "from_json",
     "plan",
     "stages",

@@ -38,3 +38,10 @@ class UnknownFormatError(CascadeError, ValueError):
 
     def __str__(self) -> str:
         return f"unknown format {self.wanted!r}; use one of {listed(self.known)}"
+
+
+class MissingRasteriserError(CascadeError, ImportError):
+    """A picture is wanted as PNG, and the package that turns SVG into pixels is not installed."""
+
+    def __str__(self) -> str:
+        return "PNG needs resvg: pip install 'cascade-graph[png]'; SVG and HTML need nothing"

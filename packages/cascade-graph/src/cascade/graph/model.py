@@ -14,6 +14,7 @@ from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.path import PathTable
 from cascade.graph.tree import Tree
 from cascade.graph.tree_views import TreeNodes, edges_of
+from cascade.spec.notebooks import bundle_of
 
 
 class Graph:
@@ -136,6 +137,10 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self)} nodes>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Return what a notebook shows: the picture, and the text."""
+        return bundle_of(self)
 
 
 def _comparable(node: Node, table: PathTable) -> tuple[object, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +21,9 @@ from cascade.cli.tables.plan_table import plan_table
 from cascade.cli.tables.run_tables import ListFormat, findings_json, findings_table
 from cascade.cli.target_loading import load
 from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND, App
-from cascade.graph import Graph, build_graph, stages, to_dot, to_json, to_mermaid, with_tail_calls
+from cascade.graph import Graph, build_graph, draw, stages, to_dot, to_json, to_mermaid, with_tail_calls
+from cascade.spec import SpecError
+from cascade.spec.lazy_types import Lazy
 
 _app = App(
     no_args_is_help=True,
@@ -36,17 +40,27 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 class GraphFormat(StrEnum):
-    """How `cascade graph` writes a graph."""
+    """How `cascade graph` writes a graph: in a language for graphs, as JSON, or as a picture."""
 
     MERMAID = "mermaid"
     DOT = "dot"
     JSON = "json"
+    SVG = "svg"
+    PNG = "png"
+    HTML = "html"
 
 
-_WRITERS: dict[GraphFormat, Callable[[Graph], str]] = {
-    GraphFormat.MERMAID: to_mermaid,
-    GraphFormat.DOT: to_dot,
-    GraphFormat.JSON: to_json,
+def _text(write: Callable[[Graph], str]) -> Callable[[Lazy], bytes]:
+    return lambda lazy: f"{write(with_tail_calls(build_graph(lazy))).rstrip()}\n".encode()
+
+
+_WRITERS: dict[GraphFormat, Callable[[Lazy], bytes]] = {
+    GraphFormat.MERMAID: _text(to_mermaid),
+    GraphFormat.DOT: _text(to_dot),
+    GraphFormat.JSON: _text(to_json),
+    GraphFormat.SVG: lambda lazy: draw(lazy).svg.encode(),
+    GraphFormat.PNG: lambda lazy: draw(lazy).png(),
+    GraphFormat.HTML: lambda lazy: draw(lazy).html.encode(),
 }
 
 Target = Annotated[
@@ -106,12 +120,21 @@ def run(
 def graph(
     target: Target,
     form: Annotated[GraphFormat, typer.Option("--format", help="What to write.")] = GraphFormat.MERMAID,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw the graph of a workflow, with the tail calls that its source shows; runs nothing."""
     with reported():
+        if output is None and form is GraphFormat.PNG and sys.stdout.isatty():
+            raise SpecError("a PNG is no text for a terminal", "give a file: -o flow.png")
         lazy, _ = declared_inputs(load(target).workflow)
-        text = _WRITERS[form](with_tail_calls(build_graph(lazy)))
-    typer.echo(text.rstrip("\n"))
+        written = _WRITERS[form](lazy)
+        if output is not None:
+            output.write_bytes(written)
+    if output is None:
+        typer.echo(written, nl=False)
 
 
 @_app.command(context_settings=HELP_FLAGS)

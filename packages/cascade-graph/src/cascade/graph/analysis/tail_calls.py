@@ -117,14 +117,14 @@ class _Search:
 
     def _note(self, value: object, called: bool) -> bool:
         """Note the task that stands behind a value, called or returned; tell whether there is one."""
-        task = _task_of(value) if called else _lazy_task_of(value)
+        task = task_of(value) if called else _lazy_task_of(value)
         if task is None:
             return False
         self._found.setdefault(task)
         return True
 
 
-def _task_of(value: Any) -> AnyTask | None:
+def task_of(value: Any) -> AnyTask | None:
     """Return the task that calling `value` calls."""
     # By type alone: a proxy may run code, or fail, when it is asked for its class.
     if type(value) in (staticmethod, classmethod, MethodType):

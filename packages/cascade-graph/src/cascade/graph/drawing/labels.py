@@ -13,12 +13,46 @@ def caption(edge: Edge) -> str:
 def printable(character: str) -> str:
     """Return a character, or U+FFFD in place of one that no file of text should hold.
 
-    Such are control characters other than a line break, and halves of surrogate pairs, which have no UTF-8.
+    Such are control characters other than a line break, marks that turn the direction of the text behind them, and
+    halves of surrogate pairs, which have no UTF-8.
     """
     is_control = (character < " " and character != "\n") or "\x7f" <= character <= "\x9f"
     is_half = "\ud800" <= character <= "\udfff"
-    return "\N{REPLACEMENT CHARACTER}" if is_control or is_half else character
+    return "\N{REPLACEMENT CHARACTER}" if is_control or is_half or character in _TURNING else character
 
+
+def one_line(text: str) -> str:
+    """Return text on one line, with nothing in it that could not be shown."""
+    return " ".join("".join(map(printable, text)).split())
+
+
+def cut(text: str, most: int) -> str:
+    """Return text of at most so many characters; where some are left out, dots say so."""
+    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def escape_xml(text: str) -> str:
+    """Return text that stands for itself in SVG and HTML, also inside a quoted attribute."""
+    plain = "".join(map(printable, text))
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
+        plain = plain.replace(character, escaped)
+    return plain
+
+
+def short_time(seconds: float) -> str:
+    """Return a duration in the unit that fits it: `250 us`, `1.2 ms`, `3.4 s`, `2 min 5 s`."""
+    if seconds < 0.000_9995:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""The marks of Unicode's bidirectional algorithm."""
 
 _CAPTIONS = {
     EdgeType.DATA: "",

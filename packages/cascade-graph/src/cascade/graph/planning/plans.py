@@ -7,6 +7,7 @@ from typing import overload
 
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
+from cascade.spec.notebooks import TEXT, bundle_of
 
 PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
 """The heads of the columns of `Plan.rows`."""
@@ -83,6 +84,10 @@ class Plan(Sequence[list[Node]]):
         rows = [PLAN_HEADER, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Return what a notebook shows: the picture of the graph, and the table."""
+        return {**bundle_of(self), TEXT: str(self)}
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.order)} nodes in {len(self)} stages>"

@@ -71,6 +71,12 @@ class StandsForValue:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Return what a notebook shows: a picture if `cascade-graph` is installed, and the text."""
+        from cascade.spec.notebooks import bundle_of  # noqa: PLC0415 - only notebooks need it
+
+        return bundle_of(self)
+
     if not TYPE_CHECKING:  # a type checker is to refuse these by itself
 
         def __getattr__(self, name: str) -> NoReturn:
