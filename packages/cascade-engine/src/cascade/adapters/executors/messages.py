@@ -1,12 +1,15 @@
 """Messages between a process and its workers.
 
-Each message is a header of plain data, and then bytes with the user's objects. So whatever these do when they are
-unpickled, the header was read before.
+Each message is a header of plain data, and then bytes with the user's objects, each call's by themselves. So whatever
+these do when they are unpickled, the header was read before, and the calls beside it are not touched.
 """
 
 from __future__ import annotations
 
+import pickle
+import struct
 import traceback
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -24,18 +27,18 @@ class Setup(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Load a task; with `is_call`, call it with the arguments in the bytes that follow."""
+    """Load a task; with `sizes`, call it with each of the arguments in the bytes that follow."""
 
     module: str
     qualname: str
-    is_call: bool = False
+    sizes: Sequence[int] = ()
 
 
 class ReplyKind(Enum):
     """How a request has ended."""
 
-    DONE = "done"  # a task is loaded, or a call has given the value behind
-    RAISED = "raised"  # the task has raised the exception behind; no bytes if it could not be pickled
+    DONE = "done"  # a task is loaded, or a call has given a value
+    RAISED = "raised"
     REFUSED = "refused"  # something could not be sent
     NOT_LOADED = "not loaded"
     UNGUARDED = "unguarded"
@@ -50,11 +53,42 @@ class ErrorReport(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a request. `error` says why it failed; `what` names the part that was refused."""
+    """The answer to a request, if no call of it begins. `error` says why; `what` names a file."""
 
     kind: ReplyKind
     error: ErrorReport | None = None
     what: str = ""
+
+
+class ChunkReply(NamedTuple):
+    """What has happened to a chunk since the last such answer; more follow if it is not the last one.
+
+    `heads` are packed by `END`, one for each call that has ended. The bytes that follow are what they gave, in the same
+    order: the pickled value, or what `pack_failure` made. `sent` is the time here when it was sent.
+    """
+
+    heads: bytes
+    under_way: int | None
+    given_back: Sequence[int]
+    is_last: bool
+    sent: float
+
+
+END = struct.Struct("<qBddq")
+"""Position in the chunk, place of the kind in `END_KINDS`, when the call began and ended, size of the bytes."""
+
+END_KINDS = (ReplyKind.DONE, ReplyKind.RAISED, ReplyKind.REFUSED)
+
+
+def pack_failure(error: ErrorReport, what: str = "", exception: bytes = b"") -> bytes:
+    """Return the bytes of a call that failed: what of it was refused, or the exception as bytes, if it could be."""
+    return pickle.dumps((tuple(error), what, exception), pickle.HIGHEST_PROTOCOL)
+
+
+def unpack_failure(body: bytes | memoryview) -> tuple[ErrorReport, str, bytes]:
+    """Return what was given to `pack_failure`: nothing of the user's is unpickled here."""
+    error, what, exception = pickle.loads(body)
+    return ErrorReport(*error), what, exception
 
 
 def report_of(error: BaseException, skip: int = 0) -> ErrorReport:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Self
 
+from cascade.adapters.executors.chunk_feed import ChunkFeed
+from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.waiting import wait_until_done
 from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.adapters.executors.workers import Worker
@@ -94,6 +97,26 @@ class ProcessCalls:
         return await wait_until_done(
             self._threads.submit(worker.call, task, args, kwargs), worker.kill, late=True
         )
+
+    async def call_chunk(self, task: AnyTask, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
+        """Make calls in one worker, one after the other; when cancelled, kill the worker."""
+        admitted = self.admitted.get()
+        if admitted is None or admitted.used:
+            async with self.admission(task) as admitted:
+                async for progress in self._call_chunk(admitted, task, calls):
+                    yield progress
+            return
+        async for progress in self._call_chunk(admitted, task, calls):
+            yield progress
+
+    def _call_chunk(
+        self, admitted: _Admission, task: AnyTask, calls: Sequence[ChunkCall]
+    ) -> AsyncIterator[Progress]:
+        admitted.used = True
+        worker = admitted.worker
+        feed = ChunkFeed()
+        work = self._threads.submit(worker.call_chunk, task, calls, feed.put)
+        return feed.until_done(work, worker.kill)
 
     async def close(self) -> None:
         """End the workers, all calls of which have ended."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+from cascade.adapters.executors.chunk_feed import ChunkFeed
+from cascade.adapters.executors.chunks import CHUNK_SECONDS, ChunkCall, Progress
+from cascade.adapters.executors.thread_chunk import ThreadChunk
 from cascade.adapters.executors.waiting import outcome_of, wait_until_done
 from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 
@@ -61,6 +65,48 @@ class ThreadCalls:
             async with self.admission() as slot:
                 return await self._call(slot, func, args, kwargs)
         return await self._call(slot, func, args, kwargs)
+
+    async def call_chunk(
+        self, func: Callable[..., object], calls: Sequence[ChunkCall]
+    ) -> AsyncIterator[Progress]:
+        """Call a function once for each of `calls`, in one thread; each call has its own copy of this context.
+
+        When cancelled, the calls that have not begun are not made, and the one under way is waited for.
+        """
+        slot = self._slot.get()
+        if slot is None or slot.used:
+            async with self.admission() as slot:
+                async for progress in self._call_chunk(slot, func, calls):
+                    yield progress
+            return
+        async for progress in self._call_chunk(slot, func, calls):
+            yield progress
+
+    async def _call_chunk(
+        self, slot: WorkerSlot, func: Callable[..., object], calls: Sequence[ChunkCall]
+    ) -> AsyncIterator[Progress]:
+        slot.used = True
+        chunk = ThreadChunk(func, calls, contextvars.copy_context())
+        threads = self._threads if slot.lender is None else self._extra()
+        feed = ChunkFeed()
+
+        def take_back() -> None:
+            feed.put(chunk.take_back())
+
+        work = threads.submit(chunk.run, feed.put_last)
+
+        def tell() -> None:
+            # One call is kept if none has begun: so each chunk makes some progress, also on a busy machine.
+            feed.put(chunk.take_back(kept=0 if chunk.has_begun else 1))
+
+        # After this the thread has one call left, whose end ends the chunk.
+        tick = asyncio.get_running_loop().call_later(CHUNK_SECONDS, tell) if len(calls) > 1 else None
+        try:
+            async for progress in feed.until_done(work, take_back):
+                yield progress
+        finally:
+            if tick is not None:
+                tick.cancel()
 
     async def _call(
         self,

@@ -43,7 +43,7 @@ class Loader:
             raise LookupError(f"{module} has no task {qualname} there")
         return found
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: bytes | memoryview) -> Any:
         """Return what was pickled in the parent.
 
         Raises:

@@ -12,29 +12,26 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 from cascade.adapters.executors import main_guard as guard
-from cascade.adapters.executors.boundary_errors import (
-    BoundaryError,
-    RemoteError,
-    UnguardedMainError,
-    WorkerDiedError,
-    WorkerLoadError,
-)
+from cascade.adapters.executors.boundary_errors import UnguardedMainError, WorkerDiedError
+from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
+from cascade.adapters.executors.crash_record import CrashRecord, make_shared_memory
 from cascade.adapters.executors.locations import main_location, odd_locations, reference_here
-from cascade.adapters.executors.messages import ErrorReport, Reply, ReplyKind, Request, Setup, report_of
+from cascade.adapters.executors.messages import ChunkReply, Reply, ReplyKind, Request, Setup
+from cascade.adapters.executors.sent_chunk import SentChunk, load_failure
 from cascade.adapters.executors.waiting import Outcome
 from cascade.adapters.executors.worker_slots import WorkerSlot
-from cascade.spec.calls.error_text import add_note
 from cascade.spec.task import AnyTask, TaskReference
 
 _BOOT = (
     "import sys; from multiprocessing import connection as c;"
     "ch = getattr(c, 'PipeConnection', c.Connection)(int(sys.argv[1])); sys.path[:] = ch.recv();"
-    "from cascade.adapters.executors.serving import serve; serve(ch)"
+    "from cascade.adapters.executors.serving import serve; serve(ch, sys.argv[2])"
 )
 """Run with `-P`: no module of the current folder stands in for those that Python itself needs to begin."""
 
@@ -54,6 +51,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection | None = None
         self._is_killed = False
+        self._record: CrashRecord | None = None
         self._loaded: set[TaskReference] = set()
 
     @property
@@ -68,15 +66,43 @@ class Worker:
 
     def load(self, task: AnyTask) -> Outcome:
         """Start the process if need be, and import the task's module there."""
-        return self._ask(task, None)
+        name = "" if self._process is None else task.name
+        try:
+            channel = self._started()
+            name = task.name
+            channel.send_bytes(pickle.dumps(Request(*reference_here(task))))
+            reply: Reply = pickle.loads(self._receive(channel))
+        except UnguardedMainError as error:
+            return False, error
+        except Exception:  # noqa: BLE001 - it is gone, or what it sends is no answer
+            return False, WorkerDiedError(name, self._reap())
+        if reply.kind is ReplyKind.DONE:
+            self._loaded.add(reference_here(task))
+            return True, None
+        return False, load_failure(task, reply)
+
+    def call_chunk(
+        self, task: AnyTask, calls: Sequence[ChunkCall], report: Callable[[Progress], None]
+    ) -> None:
+        """Make calls one after the other and wait for their end; report what happens to them.
+
+        If the process dies, the call under way fails, and those that have not begun have no end.
+        """
+        sent = SentChunk(task, calls)
+        if sent.refused:
+            report(Progress(sent.refused))
+        if sent.sizes:
+            self._call_chunk(sent, report)
 
     def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
         """Make a call and wait for its end; return its value or its exception."""
-        try:
-            payload = pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
-        except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-            return False, _refusal(task, _culprit(task, args, kwargs), report_of(error))
-        return self._ask(task, payload)
+        ends: list[CallEnd] = []
+        call = ChunkCall(args, kwargs, CallFacts("", task.name))
+        self.call_chunk(task, [call], lambda progress: ends.extend(progress.ends))
+        if not ends:
+            return False, WorkerDiedError(task.name, self._reap())  # it was killed
+        end = ends.pop()
+        return [True, end.value] if end.error is None else [False, end.error]
 
     def kill(self) -> None:
         """End the process, and those that its call has started, without asking."""
@@ -100,37 +126,49 @@ class Worker:
             _kill(process)
             process.wait()
 
-    def _ask(self, task: AnyTask, payload: bytes | None) -> Outcome:
-        name = "" if self._process is None else task.name
+    def _call_chunk(self, sent: SentChunk, report: Callable[[Progress], None]) -> None:
+        name = "" if self._process is None else sent.task.name
         try:
             channel = self._started()
-            name = task.name
-            channel.send_bytes(pickle.dumps(Request(*reference_here(task), payload is not None)))
-            if payload is not None:
-                channel.send_bytes(payload)
-            reply: Reply = pickle.loads(self._receive(channel))
-            body = self._receive(channel)
+            name = sent.task.name
+            channel.send_bytes(pickle.dumps(Request(*reference_here(sent.task), sent.sizes)))
+            channel.send_bytes(sent.take_payload())
+            while True:
+                answer = pickle.loads(self._receive(channel))
+                if isinstance(answer, Reply):
+                    report(sent.not_loaded(answer))
+                    return
+                reply = ChunkReply(*answer)
+                report(sent.progress(reply, self._receive(channel), self._worker))
+                if reply.is_last:
+                    return
         except UnguardedMainError as error:
-            return False, error
+            report(sent.not_loaded(Reply(ReplyKind.UNGUARDED, what=error.file)))
         except Exception:  # noqa: BLE001 - it is gone, or what it sends is no answer
-            return False, WorkerDiedError(name, self._reap())
-        if reply.kind is ReplyKind.DONE:
-            self._loaded.add(reference_here(task))
-            return (True, None) if payload is None else _value(task, body)
-        return False, _failure(task, reply, body)
+            was_killed = self._is_killed
+            died = WorkerDiedError(name, self._reap())
+            begun, ends = (-1, b"") if self._record is None else self._record.read()
+            report(sent.remains(begun, ends, None if was_killed else died, self._worker))
+
+    @property
+    def _worker(self) -> str:
+        return "" if self._process is None else f"process {self._process.pid}"
 
     def _started(self) -> Connection:
         if self._channel is not None:
             return self._channel
         guard.check_not_loading()
         ours, theirs = Pipe()
+        shared = make_shared_memory()
         try:
-            process = _start(theirs)
+            process = _start(theirs, shared.handle)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+            shared.close_handle()
+        self._record = CrashRecord(shared.memory)
         with self._lock:
             self._process, self._channel = process, ours
             is_killed = self._is_killed
@@ -162,20 +200,22 @@ class Worker:
             return process.wait()
 
 
-def _start(channel: Connection) -> subprocess.Popen[bytes]:
-    """Start a process that inherits the channel, standard output and standard error, and nothing else.
+def _start(channel: Connection, memory: str) -> subprocess.Popen[bytes]:
+    """Start a process that inherits the channel, the crash record, standard output and error, and nothing else.
 
     It leads a process group of its own: an interrupt at the terminal goes to this process alone, and processes that the
     worker starts end with it.
     """
     executable = os.fsdecode(get_executable())
     handle = channel.fileno()
-    command = [executable, *_interpreter_flags(), "-P", "-c", _BOOT, str(handle)]
+    command = [executable, *_interpreter_flags(), "-P", "-c", _BOOT, str(handle), memory]
     if sys.platform == "win32":
         os.set_handle_inheritable(handle, True)
         startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, startupinfo=startup)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(handle,), process_group=0)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, pass_fds=(handle, int(memory)), process_group=0
+    )
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -209,54 +249,3 @@ _FLAGS = {
     "b": "bytes_warning",
     "s": "no_user_site",
 }
-
-
-def _value(task: AnyTask, body: bytes) -> Outcome:
-    try:
-        return True, pickle.loads(body)
-    except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-        return False, _refusal(task, "the result", report_of(error))
-
-
-def _failure(task: AnyTask, reply: Reply, body: bytes) -> BaseException:
-    if reply.kind is ReplyKind.UNGUARDED:
-        return UnguardedMainError(reply.what)
-    error = reply.error
-    assert error is not None
-    if reply.kind is ReplyKind.NOT_LOADED:
-        return WorkerLoadError(
-            task.name, str(reference_here(task)), f"{error.kind}: {error.text}", error.trace
-        )
-    if reply.kind is ReplyKind.REFUSED:
-        return _refusal(task, reply.what, error)
-    return _noted(_exception(task, error, body), error.trace)
-
-
-def _exception(task: AnyTask, report: ErrorReport, body: bytes) -> BaseException:
-    try:
-        error = pickle.loads(body) if body else None
-    except BaseException:  # noqa: BLE001 - as for a value
-        error = None
-    return error if isinstance(error, BaseException) else RemoteError(task.name, *report)
-
-
-def _refusal(task: AnyTask, what: str, report: ErrorReport) -> BaseException:
-    return _noted(BoundaryError(task.name, what, *report), report.trace)
-
-
-def _noted(error: BaseException, trace: str) -> BaseException:
-    """Add the traceback in the other process to an error, as a note: frames can't be sent."""
-    if trace:
-        add_note(error, f"in another process:\n{trace}")
-    return error
-
-
-def _culprit(task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-    """Return which argument can't be pickled."""
-    given: list[tuple[int | str, object]] = [*enumerate(args), *kwargs.items()]
-    for argument, value in given:
-        try:
-            pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except BaseException:  # noqa: BLE001 - as above
-            return f"argument '{task.parameter_at(argument)}'"
-    return "an argument"
