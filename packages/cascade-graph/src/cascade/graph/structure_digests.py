@@ -6,12 +6,15 @@ digests, and nothing that depends on a process, such as the order of a set or th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
 from cascade.graph.build import build_graph
+from cascade.graph.plain_rows import STRETCH, plain_rows
+from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.common import EnvContract, ParamContract
@@ -42,11 +45,37 @@ def structure_digest(target: object) -> str:
     """
     tree = build_graph(target).tree
     assert tree is not None
-    rows = StructureRows()
-    whole = sha256(_VERSION + repr((tree.structure.target, len(tree.lazies))).encode())
-    for position in range(len(tree.lazies)):
-        whole.update(rows.row(tree, position))
-    return whole.hexdigest()
+    hashing = StructureHashing(tree)
+    for _ in hashing.stretches():
+        pass
+    return hashing.digest
+
+
+class StructureHashing:
+    """Makes the structure digest of a tree in stretches, so that others may have a turn. `digest` is there after them.
+
+    `rows` may be asked for the digests of single nodes.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.rows = StructureRows()
+        self.digest = ""
+
+    def stretches(self) -> Iterator[None]:
+        """Do a part of the work at each step."""
+        tree, structure = self._tree, self._tree.structure
+        whole = sha256(_VERSION + repr((structure.target, len(tree.lazies))).encode())
+        row_of = partial(self.rows.row, tree)
+        if isinstance(structure, PlainStructure):
+            for rows in plain_rows(tree, structure, self.rows.shape, row_of):
+                whole.update(rows)
+                yield
+        else:
+            for begin in range(0, len(tree.lazies), STRETCH):
+                whole.update(b"".join(map(row_of, range(begin, min(begin + STRETCH, len(tree.lazies))))))
+                yield
+        self.digest = whole.hexdigest()
 
 
 class StructureRows:

@@ -59,12 +59,26 @@ def path_digest(path: StructurePath) -> bytes:
         known = getattr(each, "cached_digest", None)
     found = known or b""
     for each in reversed(pending):
-        found = each.cached_digest = blake2b(found + _bytes_of(each.segment), digest_size=SIZE).digest()
+        found = each.cached_digest = digest_below(found, segment_bytes(each.segment))
     return found
 
 
+def digest_below(above: bytes, segment: bytes) -> bytes:
+    """Return the digest of a path from that of the path above it and the bytes of its last segment."""
+    hashed = _EMPTY.copy()  # takes half the time that making one takes
+    hashed.update(above + segment)
+    return hashed.digest()
+
+
+_EMPTY = blake2b(digest_size=SIZE)
+
+ROOT_DIGEST = digest_below(b"", b"")
+"""The digest of the path of a tree's target."""
+
+
 @lru_cache(maxsize=4096)
-def _bytes_of(segment: Segment | None) -> bytes:
+def segment_bytes(segment: Segment | None) -> bytes:
+    """Return what stands for a segment in the digest of a path."""
     return b"" if segment is None else repr((segment.place.value, segment.at, segment.steps)).encode()
 
 

@@ -23,8 +23,8 @@ from cascade.spec.lazy_types import SINGLE_CALLS, Lazy, MappedLazyResult, ParamL
 from cascade.spec.source.references import module_of
 from cascade.spec.task import AnyTask, Task
 
-_NODE_BYTES = 8
-_EMPTY = blake2b(digest_size=_NODE_BYTES)
+NODE_BYTES = 8
+_EMPTY = blake2b(digest_size=NODE_BYTES)
 
 
 def node_shape(rows: StructureRows, lazy: Lazy, call: Call, hidden: Mapping[AnyTask, str]) -> bytes:
@@ -42,13 +42,13 @@ def node_digest(shape: bytes, lazy: Lazy, call: Call, paths: list[bytes]) -> byt
     is_leaf = call is NO_CALL or not (call.slots or call.defaults or call.conditions)
     is_common = is_leaf and type(lazy) in SINGLE_CALLS and lazy.policies.otherwise is MISSING
     # The short way for what most nodes of a large fan-out are. It knows positional arguments only.
-    if is_common and not lazy.kwargs and _SCALARS.issuperset(map(type, lazy.args)):
+    if is_common and not lazy.kwargs and SCALARS.issuperset(map(type, lazy.args)):
         hashed = _EMPTY.copy()
-        hashed.update(shape + marshal.dumps(lazy.args, _MARSHAL))
+        hashed.update(shape + marshal.dumps(lazy.args, MARSHAL))
         return hashed.digest()
     parts = [shape]
     if isinstance(lazy, ParamLazyResult):  # the record has digests of the values of inputs apart
-        return blake2b(shape, digest_size=_NODE_BYTES).digest()
+        return blake2b(shape, digest_size=NODE_BYTES).digest()
     args, kwargs = lazy.args, lazy.kwargs
     if call is not NO_CALL:
         filled = [
@@ -63,7 +63,7 @@ def node_digest(shape: bytes, lazy: Lazy, call: Call, paths: list[bytes]) -> byt
         parts.append(repr(lazy.mapped).encode())
     if lazy.policies.otherwise is not MISSING:
         parts.append(literal_digest(lazy.policies.otherwise))
-    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=_NODE_BYTES).digest()
+    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=NODE_BYTES).digest()
 
 
 def _source(source: Source, paths: list[bytes]) -> object:
@@ -94,9 +94,9 @@ def in_canonical_order(members: Iterable[object]) -> list[object]:
 def literal_digest(value: object) -> bytes:
     """Return what tells a value from others: of a function its code, of what has no canonical form its type."""
     kind = type(value)
-    if kind in _SCALARS or (kind in (list, tuple) and _SCALARS.issuperset(map(type, value))):  # type: ignore[call-overload]
+    if kind in SCALARS or (kind in (list, tuple) and SCALARS.issuperset(map(type, value))):  # type: ignore[call-overload]
         plain: Any = value
-        return b"m" + marshal.dumps(plain, _MARSHAL)  # exact, the same in every process, and fast
+        return b"m" + marshal.dumps(plain, MARSHAL)  # exact, the same in every process, and fast
     try:
         return b"d" + digest(value)
     except UncacheableError:
@@ -106,6 +106,6 @@ def literal_digest(value: object) -> bytes:
         return b"t" + digest((module_of(kind), kind.__qualname__, getattr(name, "__qualname__", "")))
 
 
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-_MARSHAL = 2
+SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+MARSHAL = 2
 """The last format of `marshal` in which equal values have equal bytes, whoever else refers to them."""

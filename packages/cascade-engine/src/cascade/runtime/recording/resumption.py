@@ -12,6 +12,8 @@ from dataclasses import replace
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import path_digest
 from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.graph.plain_rows import bare_forms
+from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Tree
 from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import RunChangedError
@@ -21,6 +23,7 @@ from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.run_differences import Differences, compare, merged
 from cascade.runtime.recording.run_record import NEVER_STORED, code_of, make_record
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
+from cascade.runtime.sharing.time_slice import in_slices
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract
@@ -68,7 +71,8 @@ class Resumption:
 
     async def _open(self, tree: Tree, options: RunOptions) -> NextRound | None:
         known = await (self._state.open(anew=True) if options.restart else self._state.open())
-        now = make_record(tree, options.params, None if known is None else known.salt, self._contracts(tree))
+        salt = None if known is None else known.salt
+        now = await in_slices(make_record(tree, options.params, salt, self._contracts(tree)))
         if known is None:
             self._begin(now)
             return None
@@ -86,7 +90,10 @@ class Resumption:
 
     def _contracts(self, tree: Tree) -> list[Contract]:
         """Return the inputs of the resources that a tree takes."""
-        names = dict.fromkeys(name for call in tree.structure.calls for name in call.resources())
+        structure = tree.structure
+        if isinstance(structure, PlainStructure) and all(bare_forms(tree, structure)):
+            return []
+        names = dict.fromkeys(name for call in structure.calls for name in call.resources())
         return self._registry.contracts(names)
 
     def _begin(self, record: RunRecord) -> None:

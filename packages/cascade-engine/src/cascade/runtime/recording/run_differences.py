@@ -40,11 +40,13 @@ def compare(before: RunRecord, now: RunRecord, tree: Tree) -> Differences:
     if before.structure != now.structure:
         new = [f", task '{'.'.join(each)}' is new" for each in sorted(current.keys() - then.keys())]
         found.texts.append("the structure of the workflow has changed" + "".join(new))
-    for path, lazy, node in zip(tree.structure.paths, tree.lazies, now.nodes, strict=True):
-        if before.nodes.get(node) != now.nodes.get(node):
-            found.nodes.add(node)
-            if before.structure == now.structure:
-                found.texts.append(f"task '{lazy.task.name}' at {path} has other arguments")
+    if before.nodes != now.nodes:  # nearly always they are equal, which is told at once
+        for position, (node, own) in enumerate(now.nodes.items()):
+            if before.nodes.get(node) != own:
+                found.nodes.add(node)
+                if before.structure == now.structure:
+                    where = f"task '{tree.lazies[position].task.name}' at {tree.structure.paths[position]}"
+                    found.texts.append(f"{where} has other arguments")
     return Differences(
         tuple(found.texts), frozenset(found.tasks), frozenset(found.inputs), frozenset(found.nodes)
     )

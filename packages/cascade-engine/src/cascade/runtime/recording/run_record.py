@@ -6,16 +6,19 @@ They cover its structure, the code of its tasks, its literals and its inputs, an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from hashlib import scrypt
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from cascade.adapters.state.digests import path_digest
+from cascade.graph.plain_rows import STRETCH
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.structure_digests import StructureRows, structure_digest
+from cascade.graph.structure_digests import StructureHashing
 from cascade.graph.tree import Structure, Tree
+from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.recording.node_digests import literal_digest, node_digest, node_shape
+from cascade.runtime.recording.places import make_places, places_of
+from cascade.runtime.recording.plain_digests import plain_digests, plain_shapes
 from cascade.spec.code import code_version
 from cascade.spec.common import Contract, ParamContract, SecretValue
 from cascade.spec.digest_rules import DIGEST_RULES
@@ -36,24 +39,34 @@ def make_record(
     inputs: Mapping[str, object],
     salt: bytes | None,
     of_resources: Iterable[Contract] = (),
-) -> RunRecord:
-    """Return the record of a run whose first target has this tree; the salt is that of an earlier record, if any.
+) -> Generator[None, None, RunRecord]:
+    """Make the record of a run whose first target has this tree; the salt is that of an earlier record, if any.
 
-    `of_resources` are the contracts of the inputs that its resources read.
+    Takes a step for each few hundred nodes, so that others may have a turn between them. `of_resources` are the
+    contracts of the inputs that its resources read.
     """
     salt = os.urandom(_SALT_BYTES) if salt is None else salt
-    outline, calls = _outline(tree), tree.structure.calls
-    paths, shapes = outline.paths, outline.shapes
-    nodes = {
-        paths[position]: node_digest(shapes[position], lazy, calls[position], paths)
-        for position, lazy in enumerate(tree.lazies)
-    }
+    structure = tree.structure
+    tasks, contracts = yield from _tasks_and_contracts(tree.lazies)
+    yield from make_places(structure)
+    outline = yield from _outline(tree, tasks)
+    digests = places_of(structure).digests
+    if isinstance(structure, PlainStructure):
+        nodes = yield from plain_digests(tree, structure, outline.shapes, digests)
+    else:
+        nodes = []
+        for begin in range(0, len(digests), STRETCH):
+            nodes += [
+                node_digest(outline.shapes[node], tree.lazies[node], structure.calls[node], digests)
+                for node in range(begin, min(begin + STRETCH, len(digests)))
+            ]
+            yield
     return RunRecord(
-        tree.lazies[tree.structure.target].task.name,
+        tree.lazies[structure.target].task.name,
         outline.digest,
-        tuple(sorted(code_of(tree.lazies))),
-        dict(_inputs([*_contracts_in(tree.lazies), *of_resources], inputs, salt)),
-        nodes,
+        tuple(sorted(_code_of_tasks(tasks))),
+        dict(_inputs([*contracts, *of_resources], inputs, salt)),
+        dict(zip(digests, nodes, strict=True)),
         salt,
         DIGEST_RULES,
     )
@@ -62,11 +75,10 @@ def make_record(
 class _Outline(NamedTuple):
     """What is the same for all trees of one plain structure.
 
-    `paths` has a digest of each node's path, `shapes` what `node_shape` gives for each node; `digest` is that of the
-    whole structure.
+    `shapes` has what `node_shape` gives: for each form of a plain structure, else for each node. `digest` is that of
+    the whole structure.
     """
 
-    paths: list[bytes]
     shapes: list[bytes]
     digest: str
 
@@ -74,41 +86,57 @@ class _Outline(NamedTuple):
 _outlines: WeakKeyDictionary[Structure, _Outline] = WeakKeyDictionary()
 
 
-def _outline(tree: Tree) -> _Outline:
-    known = _outlines.get(tree.structure)
+def _outline(tree: Tree, tasks: Set[AnyTask]) -> Generator[None, None, _Outline]:
+    structure = tree.structure
+    known = _outlines.get(structure)
     if known is None:
-        rows, calls = StructureRows(), tree.structure.calls
-        hidden = {
-            task: code_version(task) for task in _tasks(tree.lazies) if task.reference.find() is not task
-        }
-        known = _Outline(
-            [path_digest(path) for path in tree.structure.paths],
-            [node_shape(rows, lazy, call, hidden) for lazy, call in zip(tree.lazies, calls, strict=True)],
-            structure_digest(tree),
-        )
+        hashing = StructureHashing(tree)
+        yield from hashing.stretches()
+        hidden = {task: code_version(task) for task in tasks if task.reference.find() is not task}
+        if isinstance(structure, PlainStructure):
+            shapes = yield from plain_shapes(tree, structure, hashing.rows, hidden)
+        else:
+            shapes = []
+            for begin in range(0, len(tree.lazies), STRETCH):
+                pairs = zip(tree.lazies[begin : begin + STRETCH], structure.calls[begin:], strict=False)
+                shapes += [node_shape(hashing.rows, lazy, call, hidden) for lazy, call in pairs]
+                yield
+        known = _Outline(shapes, hashing.digest)
         # Such a structure has no inputs, nor other values that differ where its key is equal.
-        if isinstance(tree.structure, PlainStructure):
-            _outlines[tree.structure] = known
+        if isinstance(structure, PlainStructure):
+            _outlines[structure] = known
     return known
+
+
+def _tasks_and_contracts(lazies: Lazies) -> Generator[None, None, tuple[Set[AnyTask], list[Contract]]]:
+    """Return the tasks that are called, but Cascade's own, and the contracts of the inputs that are read."""
+    tasks: set[AnyTask] = set()
+    contracts: list[Contract] = []
+    for begin in range(0, len(lazies), _MANY):
+        stretch = lazies[begin : begin + _MANY]
+        tasks |= {lazy.task for lazy in stretch}
+        if ParamLazyResult in set(map(type, stretch)):
+            contracts += [lazy.contract for lazy in stretch if isinstance(lazy, ParamLazyResult)]
+        yield
+    return tasks - INTERNAL_TASKS, contracts
+
+
+_MANY = 16 * STRETCH
 
 
 def code_of(lazies: Iterable[Lazy]) -> set[CodeRecord]:
     """Return the code of the tasks that are called, but Cascade's own. Tasks of one name have one record together."""
+    return _code_of_tasks({lazy.task for lazy in lazies} - INTERNAL_TASKS)
+
+
+def _code_of_tasks(tasks: Set[AnyTask]) -> set[CodeRecord]:
     versions: dict[TaskReference, set[str]] = {}
-    for task in _tasks(lazies):
+    for task in tasks:
         versions.setdefault(task.reference, set()).add(code_version(task))
     return {
         CodeRecord(*reference, each.pop() if len(each) == 1 else digest(tuple(sorted(each))).hex())
         for reference, each in versions.items()
     }
-
-
-def _tasks(lazies: Iterable[Lazy]) -> set[AnyTask]:
-    return {lazy.task for lazy in lazies} - INTERNAL_TASKS
-
-
-def _contracts_in(lazies: Iterable[Lazy]) -> list[Contract]:
-    return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
 
 
 def _inputs(

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 from cascade.runtime.sharing.placement import Way
 from cascade.spec.task import Task
+
+T = TypeVar("T")
 
 SLICE_SECONDS = 0.01
 """For how long inline calls may follow each other before the event loop gets its turn."""
 
 Watch = Callable[[Task[Any], float], None]
 """Is told for how many seconds a task has held the event loop."""
+
+
+async def in_slices(steps: Generator[None, None, T]) -> T:
+    """Do work that comes in small steps, and give the event loop its turn whenever a time slice is over."""
+    ends = time.monotonic() + SLICE_SECONDS
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        if time.monotonic() > ends:
+            await asyncio.sleep(0)
+            ends = time.monotonic() + SLICE_SECONDS
 
 
 class TimeSlice:
