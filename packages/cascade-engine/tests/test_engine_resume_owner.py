@@ -18,6 +18,8 @@ from support.stores import path_of, recorded
 from support.suspended import CALLS, calls_of, target
 
 import cascade as cs
+from cascade.adapters.sqlite_bindings.chosen_binding import binding
+from cascade.adapters.sqlite_files import JournalMode, journal_mode
 from cascade.adapters.state import SqliteCatalog, SqliteStateBackend
 from cascade.adapters.state.sqlite.sqlite_journal import lock_path
 from cascade.spec import RunActiveError, RunLostError, StoreError
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("story")
 
 HERE = Path(__file__).parent
 LABEL = FactLabel("task", "root")
+ANOTHER_NAME = "another name of the file"
 
 
 def record() -> RunRecord:
@@ -44,13 +47,18 @@ def unlock(path: Path, how: str) -> Path:
         lock.rename(path.with_name("old.lock"))
         lock.touch()
     else:
-        other = path.with_name("other.db")
-        other.hardlink_to(path)
-        return other
+        return path.with_name("other.db")
     return path
 
 
-HOWS = ["removed", "replaced", "another name of the file"]
+HOWS = ["removed", "replaced", ANOTHER_NAME]
+
+
+def make(path: Path, how: str) -> None:
+    """Make an empty file, with another name if the run is to be taken by that."""
+    path.touch()
+    if how == ANOTHER_NAME:
+        path.with_name("other.db").hardlink_to(path)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -58,7 +66,7 @@ HOWS = ["removed", "replaced", "another name of the file"]
 async def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, anew: bool) -> None:
     """When a second driver has taken a run of a file, the first one's next commit is refused and changes nothing."""
     path = Path(path_of(file_url))
-
+    make(path, how)
     first = SqliteStateBackend(path, run_id="r", durability="async")
     assert await first.open() is None
     first.begin(record())
@@ -75,7 +83,7 @@ async def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, a
     await second.commit()
     await first.close()
     third = SqliteStateBackend(path, run_id="r", durability="async")
-    if how != "another name of the file":
+    if how != ANOTHER_NAME:
         with pytest.raises(RunActiveError):  # who has lost a run takes nobody's lock away
             await third.open()
         await third.close()
@@ -89,7 +97,7 @@ async def test_who_has_lost_a_run_writes_nothing_more(file_url: str, how: str, a
 async def test_of_two_who_open_a_run_at_once_one_writes(file_url: str, how: str) -> None:
     """Of two drivers that have opened a run before either has written, the first to write has it."""
     path = Path(path_of(file_url))
-
+    make(path, how)
     first = SqliteStateBackend(path, run_id="r", durability="async")
     await first.open()
     second = SqliteStateBackend(unlock(path, how), run_id="r", durability="async")
@@ -105,6 +113,29 @@ async def test_of_two_who_open_a_run_at_once_one_writes(file_url: str, how: str)
     await first.close()
     await second.commit()
     await second.close()
+
+
+async def test_a_log_has_one_name(file_url: str, each_binding: str) -> None:
+    """While a file is in use with a log, another name of it is refused; afterwards both names are of one store."""
+    path = Path(path_of(file_url))
+    other = path.with_name("other.db")
+    first = SqliteStateBackend(path, run_id="r", durability="async")
+    await first.open()
+    other.hardlink_to(path)
+    second = SqliteStateBackend(other, run_id="s", durability="async")
+    if journal_mode(binding().version) is JournalMode.WAL:
+        with pytest.raises(StoreError, match="several names"):
+            await second.open()
+        await second.close()
+    first.begin(record())
+    await first.commit()
+    await first.close()
+    await second.open()
+    second.begin(record())
+    await second.commit()
+    await second.close()
+    for name in (path, other):
+        assert {run.run_id for run in SqliteCatalog(name).runs()} == {"r", "s"}
 
 
 async def test_a_run_that_was_deleted_is_not_written(file_url: str) -> None:

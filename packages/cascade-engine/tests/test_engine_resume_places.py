@@ -81,7 +81,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=160k", "cascade", place], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "cascade", place], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a disk can't be mounted here")
@@ -95,7 +95,7 @@ async def test_a_disk_that_is_full_at_any_size(small_disk: Path) -> None:
     alone = await play(url, sixty())
     assert alone.value == WANTED
     seen: set[type[BaseException] | None] = set()
-    for pages in range(14, 40, 2):
+    for pages in range(10, 100, 6):
         for each in small_disk.iterdir():
             each.unlink()
         filler.write_bytes(bytes(4096 * pages))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -33,7 +33,7 @@ async def seen_through(work: Coroutine[object, object, _T]) -> _T:
 
 
 async def ended(
-    task: asyncio.Task[object], on_cancel: Callable[[asyncio.CancelledError], None]
+    task: asyncio.Future[Any], on_cancel: Callable[[asyncio.CancelledError], None]
 ) -> asyncio.CancelledError | None:
     """Wait until `task` has ended. Call `on_cancel` with each cancellation of the caller, and return the first one."""
     first: asyncio.CancelledError | None = None
@@ -53,6 +53,6 @@ async def ended(
         del first  # as above
 
 
-def _wake(waiting: asyncio.Future[None], task: asyncio.Task[object]) -> None:
+def _wake(waiting: asyncio.Future[None], task: asyncio.Future[Any]) -> None:
     if not waiting.done():
         waiting.set_result(None)

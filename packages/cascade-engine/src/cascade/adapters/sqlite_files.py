@@ -98,7 +98,8 @@ def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -
         _make_private(os.fspath(path))
         connection = binding().connect(Path(path), Access.WRITE, BUSY_SECONDS)
         try:
-            set_synchronous(connection, synchronous, _set_journal(connection))
+            mode = _set_journal(connection, Path(path).stat().st_nlink > 1)
+            set_synchronous(connection, synchronous, mode)
         except BaseException:
             connection.close()
             raise
@@ -171,12 +172,14 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._parts = [path.resolve(), _beside(path, "-wal")]
+        self._parts: list[Path] = []
         self._known: list[tuple[int, int] | None] = []
 
     def begin(self, mode: JournalMode) -> None:
         """Note which files there are; call it after the first transaction of a connection."""
-        self._parts = self._parts if mode is JournalMode.WAL else self._parts[:1]
+        self._parts = [self._path.resolve()]
+        if mode is JournalMode.WAL:
+            self._parts.append(_beside(self._path, "-wal"))
         self._known = [_identity(part) for part in self._parts]
 
     def check(self) -> None:
@@ -185,12 +188,16 @@ class FileWatch:
         Raises:
             StoreError: If one was removed or replaced: what was committed may be lost.
         """
-        if [_identity(part) for part in self._parts] != self._known:
+        if not self.is_same():
             raise StoreError(
                 str(self._path),
                 "the file or its log was removed or replaced while it was open; if this process opens it by other"
                 " means too, let it use another process",
             )
+
+    def is_same(self) -> bool:
+        """Tell whether the files are those that were noted."""
+        return [_identity(part) for part in self._parts] == self._known
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -215,15 +222,26 @@ def _make_private(path: str) -> None:
         return
 
 
-def _set_journal(connection: Connection) -> JournalMode:
-    """Set the journal that this library is safe with; another than DELETE only if nobody is in the way."""
-    wanted = journal_mode(binding().version)
-    mode = pragma(connection, "journal_mode")
+def _set_journal(connection: Connection, has_links: bool) -> JournalMode:
+    """Set the journal that is safe here; another than DELETE only if nobody is in the way.
+
+    A log is beside a file by the file's name. So one that has several names, as hard links, is to have none: each name
+    would have a log of its own.
+    """
+    wanted = JournalMode.DELETE if has_links else journal_mode(binding().version)
+    try:
+        mode = pragma(connection, "journal_mode")
+    except SqliteError as problem:
+        if has_links:
+            raise SqliteError(_LINKS, problem.code) from problem
+        raise
     if mode == wanted:
         return wanted
     try:
         mode = pragma(connection, f"journal_mode = {wanted}")
     except SqliteError as problem:
+        if has_links:
+            raise SqliteError(_LINKS, problem.code) from problem
         if wanted is JournalMode.DELETE and problem.is_busy:
             raise _unsafe_log() from problem
         if wanted is JournalMode.DELETE:
@@ -231,6 +249,12 @@ def _set_journal(connection: Connection) -> JournalMode:
     if mode != wanted and wanted is JournalMode.DELETE:
         raise _unsafe_log()
     return wanted if mode == wanted else JournalMode.DELETE
+
+
+_LINKS = (
+    "the file has several names (hard links), and is in use with a write-ahead log, which belongs to one of them:"
+    " use that name, or wait until it is closed"
+)
 
 
 def _unsafe_log() -> SqliteError:

@@ -85,6 +85,7 @@ class StandardConnection:
     def close(self) -> None:
         """Close the file."""
         with _errors():
+            self._cursor.close()  # SQLite keeps a file open for as long as somebody has a statement
             self._opened.close()
 
 

@@ -109,6 +109,9 @@ class Journal(Protocol):
     has not ended yet, by the clock of this process, and async `confirm()` renews it or raises a `RunLostError`. The
     engine asks before it makes calls: so a process that was suspended makes none for a run that another one drives.
 
+    A journal may have a method `write_now`, which writes a batch before it returns true, or returns false and writes
+    nothing. It is for short batches that take less time than a turn of the event loop, which waits meanwhile.
+
     A journal may have an attribute `store`, the name of the store in errors: its path or address, without a password.
     """
 

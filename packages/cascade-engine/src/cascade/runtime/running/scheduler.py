@@ -105,8 +105,8 @@ class Scheduler:
     async def _wait(self) -> None:
         """Sleep until something has happened."""
         commits = None if self._recording is None else self._recording.commits
-        if commits is not None:
-            commits.begin_commit()
+        if commits is not None and commits.begin_commit():
+            return
         is_committing = commits is not None and commits.under_way is not None
         assert is_committing or self._is_busy(), "a run has nothing to do and no end"
         await self._inbox.sleep()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.digests import frame_digest, node_digest
-from cascade.adapters.state.journal import Fact, Head, Journal, Kind, Loaded
+from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
@@ -49,6 +49,7 @@ class RecordedState:
         )  # looked up once, not per call
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
+        self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
         self._next_round: NextRound | None = None  # of the run's own loop
 
     # Facts for this process
@@ -254,9 +255,28 @@ class RecordedState:
         Raises:
             StoreError: If that fails; then nothing of it is stored.
         """
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            await self._journal.write(waiting)
         changes = self._buffer.take()
         if changes is not None:
             await self._journal.write(changes)
+
+    def commit_now(self) -> bool:
+        """Do as `commit` does before this returns, if that takes hardly any time; return whether it is done.
+
+        Raises:
+            StoreError: If it fails; then nothing of it is stored.
+        """
+        # Once per step of a recorded chain: watched by observatory/benchmarks/bench_durability.py.
+        write = self._journal.write_now
+        if write is None or self._waiting is not None:
+            return False
+        changes = self._buffer.take()
+        if changes is None or write(changes):
+            return True
+        self._waiting = changes
+        return False
 
     async def confirm(self) -> None:
         """Make sure that the run is still this process's own, if `is_held` returns false.

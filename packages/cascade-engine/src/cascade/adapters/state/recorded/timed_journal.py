@@ -22,6 +22,7 @@ class TimedJournal:
         self._journal = journal
         self._seconds = ANSWER_SECONDS
         self.store: str = getattr(journal, "store", type(journal).__name__)
+        self.write_now: Callable[[Changes], bool] | None = getattr(journal, "write_now", None)
         self.is_held: Callable[[], bool] | None = getattr(journal, "is_held", None)
 
     async def open(self, anew: bool) -> Loaded | None:

@@ -193,7 +193,7 @@ class SqliteCatalog:
         with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
             claim(connection, self._path, RUNS)
             with store_errors(self._path):
-                connection.execute("PRAGMA secure_delete = on")
+                pragma(connection, "secure_delete = on")
                 with transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                     connection.execute("DELETE FROM runs WHERE id = ?", (number,))
