@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.programs.items import Items, Ordering
+from cascade.runtime.sharing.placement import Way
+from cascade.runtime.sharing.readiness import StretchNeeds
 from cascade.runtime.timeline.views import Place
 from cascade.spec.calls.arguments import fill
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import MappedLazyResult
 
 
@@ -78,7 +82,10 @@ class ItemJob(Job):
 class MapRun:
     """The items of one map while they run: which have begun, which are done.
 
-    Injections are left for each item to fill.
+    `values` has what items gave by their index, `MISSING` for those that have begun; it is `None` where the state
+    backend has the values. `trees` are the indices of items whose calls gave trees that are still to be run; these
+    stand in `values`. Injections are left for each item to fill. `way` is how the items go, `needs` what each of
+    them takes, and `begun` how many have begun.
     """
 
     def __init__(self, job: Job, items: Items | None = None, in_order: Ordering | None = None) -> None:
@@ -87,7 +94,13 @@ class MapRun:
         self.atomic = ""  # the atomic resource that one of its items depends on
         self.error: BaseException | None = None  # the first of an item's own
         self.queued = False
-        self.values: list[Any] | None = None  # of all items, if plain calls have given them
+        self.way = Way.SCHEDULED
+        self.needs = StretchNeeds()
+        self.not_opened: BaseException | None = (
+            None  # what opening the resources that its items take has raised
+        )
+        self.values: list[Any] | None = None
+        self.trees: deque[int] = deque()
         lazy = job.lazy
         assert isinstance(lazy, MappedLazyResult)
         self.calls = Items(lazy, *job.arguments(None), in_order) if items is None else items
@@ -100,8 +113,8 @@ class MapRun:
         self._defaults = call.defaults
         self.injects = bool(self._injections or call.defaults)
         self.size = self.calls.size
-        self._limit = lazy.max_concurrency or self.size
-        self._begun = 0
+        self.limit = lazy.max_concurrency or self.size
+        self.begun = 0
         self._running = 0
         self._recovered: set[int] = set()
 
@@ -111,27 +124,34 @@ class MapRun:
         self._pass_recovered()
 
     def _pass_recovered(self) -> None:
-        while self._begun in self._recovered:
-            self._begun += 1
+        while self.begun in self._recovered:
+            self.begun += 1
 
     def next_item(self) -> ItemJob | None:
         """Return the next item to begin; `None` if all have begun or as many run as may."""
         if not self.can_begin:
             return None
-        item = ItemJob(self, self._begun)
-        self._begun += 1
+        item = ItemJob(self, self.begun)
+        self.begun += 1
         self._running += 1
+        if self.values is not None:
+            self.values.append(MISSING)
         self._pass_recovered()
         return item
 
     @property
     def can_begin(self) -> bool:
         """Whether another item may begin now."""
-        return self._begun < self.size and self._running < self._limit
+        return self.begun < self.size and self._running < self.limit
 
-    def note_begun(self, count: int) -> None:
-        """Note that so many items have begun, none of which is under way."""
-        self._begun = count
+    @property
+    def can_go_on(self) -> bool:
+        """Whether something of it may be done now: another item may begin, or the tree of one may be run."""
+        return bool(self.trees) or self.can_begin
+
+    def note_called(self, count: int) -> None:
+        """Note that so many items have begun, of which those that began last are under way only if that is noted."""
+        self.begun = count
 
     def note_running(self) -> None:
         """Note that an item that has begun is still under way."""
@@ -144,7 +164,7 @@ class MapRun:
     @property
     def finished(self) -> bool:
         """Whether all items are done."""
-        return self._begun == self.size and not self._running
+        return self.begun == self.size and not self._running
 
     def items(self) -> list[ItemJob]:
         """Return all items, to read or forget their facts."""
@@ -155,9 +175,22 @@ class MapRun:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one item; without `resources`, injections stay as they are."""
         args, kwargs = self.calls.arguments(index)
-        if resources is None or not self.injects:
+        return (args, kwargs) if resources is None else self._injected(args, kwargs, resources)
+
+    def calls_with(self, resources: Mapping[str, Any]) -> Items:
+        """Return the calls of the items with open resources in the place of injections."""
+        return (
+            self.calls.with_fixed(*self._injected(*self.calls.fixed, resources))
+            if self.injects
+            else self.calls
+        )
+
+    def _injected(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], resources: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if not self.injects:
             return args, kwargs
         values = [resources[name] for _, name in self._injections]
         args, kwargs = fill(args, kwargs, [slot for slot, _ in self._injections], values)
-        kwargs.update((parameter, resources[name]) for parameter, name in self._defaults)
+        kwargs = {**kwargs, **{parameter: resources[name] for parameter, name in self._defaults}}
         return args, kwargs

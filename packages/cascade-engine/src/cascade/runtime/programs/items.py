@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from cascade.runtime.programs.plain_values import take_given
+from cascade.runtime.programs.plain_values import GIVEN, PLAIN, take_given
 from cascade.runtime.programs.timed_calls import Ends, timed
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 
 ITEMS_A_LOOK = 128
-"""After so many plain calls the clock is looked at."""
+"""After so many plain calls at the most the clock is looked at."""
+
+LOOK_SECONDS = 0.0005
+"""Where they take longer than this, it is looked at after fewer: a slice of time ends where it should."""
 
 
 Ordering = Callable[[Any], Any]
@@ -60,29 +63,53 @@ class Items:
                 kwargs[argument] = column[index]
         return tuple(args), kwargs
 
-    def call(self, ends: float, item_ends: Ends | None = None) -> tuple[list[Any], BaseException | None]:
-        """Call as many items as there is time for until `ends`; return their values in order.
+    def with_fixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Items:
+        """Return the same items with other arguments in place of those that are not mapped."""
+        other = object.__new__(Items)
+        other._task, other._columns, other.size = self._task, self._columns, self.size
+        other._args, other._kwargs = args, kwargs
+        return other
 
-        Also returns what the next item raised, if one did. Whoever watches hands in a list for the items' ends.
+    @property
+    def fixed(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments as they were given; those that are mapped stand in them as a whole."""
+        return self._args, self._kwargs
+
+    def call(
+        self, values: list[Any], ends: float, item_ends: Ends | None = None, one_by_one: bool = False
+    ) -> tuple[BaseException | None, int]:
+        """Call the items that `values` has nothing of, in order, as many as there is time for until `ends`.
+
+        Their values are appended, as `given` returns them. Stops behind calls that gave something which stands for
+        another value; with `one_by_one` behind the first of these. Returns what the next item raised, if one did, and
+        from where on there may be such values. Whoever watches hands in a list for the items' ends.
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
-        values: list[Any] = []
         call, columns = self._plain_call()
-        call = timed(call, item_ends)
+        call, append, clock, size = timed(call, item_ends), values.append, time.monotonic, self.size
+        begin, look, now = len(values), 1, clock()
         try:
-            while len(values) < self.size and time.monotonic() < ends:
-                some = slice(len(values), len(values) + ITEMS_A_LOOK)
-                if len(columns) == 1:
+            while begin < size and now < ends:
+                some = slice(begin, begin + look)
+                if one_by_one:
+                    _call_to_first(call, zip(*[column[some] for column in columns], strict=True), append)
+                elif len(columns) == 1:
                     for item in columns[0][some]:
-                        values.append(call(item))  # noqa: PERF401 - an error leaves what came before
+                        append(call(item))
                 else:
                     for each in zip(*[column[some] for column in columns], strict=True):
-                        values.append(call(*each))  # noqa: PERF401 - as above
+                        append(call(*each))
+                if take_given(values, begin):
+                    return None, begin
+                before, now, done, begin = now, clock(), len(values) - begin, len(values)
+                look = ITEMS_A_LOOK
+                if now - before > LOOK_SECONDS:
+                    look = min(look, max(1, int(done * LOOK_SECONDS / (now - before))))
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
-            return values, error
-        return values, None
+            return error, begin if take_given(values, begin) else len(values)
+        return None, begin
 
-    def _plain_call(self) -> tuple[Callable[..., Any], list[list[Any]]]:
+    def _plain_call(self) -> tuple[Callable[..., Any], Sequence[Sequence[Any]]]:
         """Return what is called for each item, and the lists of its positional arguments."""
         task = self._task
         if len(self._columns) == 1 == len(self._args) + len(self._kwargs):
@@ -103,19 +130,33 @@ class Items:
             args, kwargs = self.arguments(index)
             return task.func(*args, **kwargs)
 
-        return call, [list(range(self.size))]
+        return call, [range(self.size)]
+
+
+def _call_to_first(
+    call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], append: Callable[[Any], object]
+) -> None:
+    """Make calls up to the first that gives what is no plain value."""
+    for each in arguments:
+        value = call(*each)
+        append(value)
+        if type(value) not in PLAIN and GIVEN[type(value)]:
+            return
 
 
 class CalledItems:
-    """How far plain calls of a map's items came: what the first ones have given, and what the next one raised."""
+    """How far plain calls of a map's items came: what the first ones have given, and what the next one raised.
 
-    __slots__ = ("ended", "error", "first", "items")
+    From `lazy_from` on there may be values that stand for others.
+    """
 
-    def __init__(self, items: Items, first: list[Any], error: BaseException | None) -> None:
+    __slots__ = ("error", "first", "items", "lazy_from")
+
+    def __init__(self, items: Items, first: list[Any], error: BaseException | None, lazy_from: int) -> None:
         self.items = items
         self.first = first
         self.error = error
-        self.ended = 0.0  # when the last of them ended, if somebody watches
+        self.lazy_from = lazy_from
 
     def take_error(self) -> BaseException | None:
         """Return what the next item raised, and keep it no longer: its traceback leads to those who hold this."""
@@ -130,9 +171,10 @@ def call_map(
 
     Returns their values if that is the map's value; how far they came if there is more to do.
     """
-    items = Items(lazy, args, kwargs)
-    called = CalledItems(items, *items.call(time.monotonic() + SLICE_SECONDS))
-    has_lazy = take_given(called.first)
-    return (
-        called.first if called.error is None and len(called.first) == items.size and not has_lazy else called
+    items, values = Items(lazy, args, kwargs), list[Any]()
+    one_by_one = lazy.max_concurrency is not None  # what goes on after it has returned is bounded
+    # No name for the error here: its traceback leads to this frame, and they would be a cycle.
+    called = CalledItems(
+        items, values, *items.call(values, time.monotonic() + SLICE_SECONDS, None, one_by_one)
     )
+    return values if called.error is None and called.lazy_from == items.size else called

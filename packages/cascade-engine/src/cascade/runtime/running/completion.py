@@ -20,7 +20,6 @@ from cascade.runtime.programs.plain_values import (
     LAZY_TYPES,
     Awaited,
     Interruption,
-    take_given,
 )
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
@@ -29,8 +28,8 @@ from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan
-from cascade.spec.calls.arguments import has_types
 from cascade.spec.calls.error_text import is_error
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.compose import as_target
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult
@@ -283,57 +282,60 @@ class Completion:
 
     # Maps
 
-    def start_map(self, job: Job) -> None:
-        """Begin a map that is ready: its inputs are known now."""
+    def start_map(self, job: Job) -> MapRun | None:
+        """Begin a map that is ready, whose inputs are known now; return `None` if they make no sense."""
         self._reports.started(job)
         try:
-            mapping = self._maps.begin(job)
+            return self._maps.begin(job)
         except Exception as error:  # noqa: BLE001 - iterating over the inputs is the user's own code
             self.fail(job, error)
-            return
-        self._reports.map_begun(job, mapping.size)
-        if self._maps.are_plain(mapping):
-            called = self._maps.call(mapping)
-            self._take_items(mapping, called, take_given(called.first))
-        self._go_on_with_map(mapping)
+            return None
 
     def _take_over_map(self, mapping: MapRun, called: CalledItems) -> None:
         """Go on with a map whose first items have been called plainly."""
-        self._maps.add(mapping)
-        self._reports.map_begun(mapping.job, mapping.size)
-        self._take_items(mapping, called, has_types(called.first, LAZY_TYPES))
-        self._go_on_with_map(mapping)
+        self._maps.take_called(mapping, called)
+        self.take_items(mapping, called.lazy_from, 0.0)
+        error = called.take_error()
+        if error is not None:
+            self.fail_next_item(mapping, error, 0.0)
+        self.go_on_with_map(mapping)
 
-    def _go_on_with_map(self, mapping: MapRun) -> None:
+    def take_items(self, mapping: MapRun, begin: int, ended: float) -> None:
+        """Look at what plain calls of items have given, from an index on: what stands for another value goes on.
+
+        Trees are run when it is the map's turn. What is awaited takes what the items need. `ended` is when the last of
+        the calls has ended, if that is known. All but those that are awaited are reported.
+        """
+        values = mapping.values
+        assert values is not None
+        for index in range(begin, len(values)):
+            value = values[index]
+            if type(value) is Awaited:
+                mapping.note_running()
+                values[index] = MISSING
+                item = ItemJob(mapping, index)
+                item.began = ended
+                self._calling.await_value(item, value.work, self._maps.readiness.hold(mapping, mapping.needs))
+            elif type(value) in LAZY_TYPES:
+                mapping.note_running()
+                mapping.trees.append(index)
+
+    def fail_next_item(self, mapping: MapRun, error: BaseException, ended: float) -> None:
+        """Take in what the plain call of the next item has raised; `ended` is when the one before has ended."""
+        item = mapping.next_item()
+        assert item is not None
+        item.began = ended or time.monotonic()
+        self._reports.started_already(item)
+        self.fail_plain(item, error)
+
+    def go_on_with_map(self, mapping: MapRun) -> None:
+        """End a map whose items are done; let others have their turn."""
         if self._ending.ended or not self._maps.is_open(mapping):
             return  # the last item's failure has ended the run or the map
         if mapping.finished:
             self._end_map(mapping)
         else:
             self._maps.queue(mapping)
-
-    def _take_items(self, mapping: MapRun, called: CalledItems, has_lazy: bool) -> None:
-        """Take in what the first items of a map gave, and what the next one raised."""
-        values, error = called.first, called.take_error()
-        mapping.note_begun(len(values) + (error is not None))
-        if error is None and mapping.finished and not has_lazy:
-            mapping.values = values
-            return
-        for index, value in enumerate(values):
-            item = ItemJob(mapping, index)
-            if type(value) in LAZY_TYPES:
-                mapping.note_running()
-                item.began = called.ended
-                item.told = item.started = type(value) is not Awaited  # as in `_go_on_after`
-                self.returned(item, value)
-            else:
-                self._state.put_result(item.key, value)
-        if error is not None:
-            mapping.note_running()
-            item = ItemJob(mapping, len(values))
-            item.began = called.ended or time.monotonic()
-            self._reports.started_already(item)
-            self.fail_plain(item, error)
 
     def _settle_item(self, mapping: MapRun) -> None:
         """Note that an item is done; with the last one the map has its value."""
@@ -358,7 +360,9 @@ class Completion:
     def succeed(self, job: Job, value: object) -> None:
         """Give the node of a call its value. What waits for it goes on, in a recorded run after the commit."""
         waits = False
-        if self._recording is None:
+        if isinstance(job, ItemJob) and job.mapping.values is not None:
+            job.mapping.values[job.index] = value
+        elif self._recording is None:
             self._state.put_result(job.key, value)
         else:
             try:

@@ -11,12 +11,14 @@ from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
+from cascade.runtime.running.item_stretches import ItemStretches
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
+from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.durable import NextRound
 from cascade.spec.lazy_types import MappedLazyResult
@@ -38,6 +40,7 @@ class Dispatcher:
         "_recording",
         "_reports",
         "_resources",
+        "_stretches",
         "called_at",
     )
 
@@ -60,6 +63,7 @@ class Dispatcher:
         self._recording = services.recording
         self._reports = services.reports
         self._resources = services.resources
+        self._stretches = ItemStretches(services, calling, maps, loops, completion)
         self.called_at = 0.0
 
     def next_ready(self) -> object | None:
@@ -77,7 +81,7 @@ class Dispatcher:
         if CONCURRENCY not in self._capacity.totals:
             return False
         if isinstance(entry, MapRun):
-            return takes_slot_first(entry.job.policies)
+            return entry.way is Way.SCHEDULED and takes_slot_first(entry.job.policies)
         return (
             isinstance(entry, Job)
             and type(entry.lazy) is not MappedLazyResult
@@ -91,10 +95,17 @@ class Dispatcher:
         """
         if isinstance(entry, Job):
             if type(entry.lazy) is MappedLazyResult:
-                self._completion.start_map(entry)
+                mapping = self._completion.start_map(entry)
+                if mapping is not None and mapping.way is Way.INLINE:
+                    self._stretches.go_on(mapping)
+                elif mapping is not None:
+                    self._completion.go_on_with_map(mapping)
                 return None
             return self._start_call(entry)
         if isinstance(entry, MapRun):
+            if entry.way is Way.INLINE:
+                self._stretches.go_on(entry)
+                return None
             item = self._maps.next_item(entry)
             return None if item is None else self._start_call(item)
         if isinstance(entry, Loop):

@@ -46,17 +46,17 @@ class Loops:
         "_paused",
         "_prepared",
         "_reports",
-        "_reuse",
         "_time_slice",
         "admission",
         "frames",
+        "reuse",
     )
 
     def __init__(self, services: Services) -> None:
         self.admission = Admission(services)
         self.frames = OpenFrames(services)
         self._reports = services.reports
-        self._reuse = services.reuse
+        self.reuse = services.reuse
         self._time_slice = services.time_slice
         self._paused: dict[Loop, PausedRound] = {}  # whose calls go on after the event loop's turn
         self._prepared: dict[Loop, BoundPlan] = {}  # whose next target is prepared already
@@ -67,7 +67,7 @@ class Loops:
         Raises:
             CascadeError: If its tree makes no sense.
         """
-        prepared = self._prepared[loop] = self._reuse.prepare(loop.target)
+        prepared = self._prepared[loop] = self.reuse.prepare(loop.target)
         return prepared
 
     def resume_at(self, loop: Loop, pending: NextRound) -> None:
@@ -125,11 +125,23 @@ class Loops:
                 self.frames.queue_loop(loop)
                 return MISS
 
+    def call_known(self, target: LazyResult[Any]) -> tuple[CachedPlan | None, Any, int]:
+        """Run one round of a tree in a run that has begun, by the code written for its structure.
+
+        Returns the structure, what the round gave, and how often it was met; no structure if there is no such code.
+        """
+        for known in self.reuse.candidates(target):
+            if known.compiled is not None:
+                value = known.compiled(target, repeat(None, 1))
+                if value is not MISS:
+                    return known, value, 1
+        return None, MISS, 0
+
     def _call_compiled(self, loop: Loop) -> Any:
         """Run the next target by the code written for its structure; `MISS` if there is none."""
         target = loop.target
         clock, admission = time.monotonic, self.admission
-        for known in self._reuse.candidates(target):
+        for known in self.reuse.candidates(target):
             compiled = known.compiled
             if compiled is not None:
                 if not admission.announced and not admission.may_announce_later(known.program):
@@ -144,7 +156,7 @@ class Loops:
                     if known.note_duration(clock() - began):
                         return self._repeat(loop, known, compiled, value)
                     loop.round += 1
-                    self._reuse.note_hits(known, 1)
+                    self.reuse.note_hits(known, 1)
                     return value
         return MISS
 
@@ -166,14 +178,14 @@ class Loops:
             before, now = now, clock()
             some = min(2 * some, ROUNDS_A_LOOK) if now - before < LOOK_SECONDS else 1
         loop.round += done
-        self._reuse.note_hits(known, done)
+        self.reuse.note_hits(known, done)
         return value
 
     def _call_prepared(self, loop: Loop) -> Any:
         """Run the next target by its table; open a frame or begin a flight for it, and return `MISS`, otherwise."""
         prepared = self._prepared.pop(loop, None) if self._prepared else None
         if prepared is None:
-            prepared = self._reuse.prepare(loop.target)
+            prepared = self.reuse.prepare(loop.target)
         self.admission.check(prepared, loop.atomic)
         if self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
             self.frames.open(loop, prepared, {}, ())

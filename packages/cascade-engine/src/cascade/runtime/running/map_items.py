@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
-from cascade.runtime.frames.watching import made_calls
 from cascade.runtime.programs.items import CalledItems
-from cascade.runtime.programs.plain_values import take_given
-from cascade.runtime.running.making_calls.calling import Calling
+from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.placement import Way
+from cascade.runtime.sharing.readiness import Readiness
+from cascade.spec.errors import CascadeError
+from cascade.spec.resource import Scope
+
+_FIRST = -1
+"""Before the numbers of all trees."""
 
 
 class MapItems:
     """The maps that have begun and not ended."""
 
     __slots__ = (
-        "_calling",
+        "_capacity",
         "_ending",
         "_frames",
+        "_is_watched",
         "_open",
+        "_placement",
         "_ready",
         "_recording",
+        "_registry",
         "_reports",
+        "_resources",
         "_state",
-        "_time_slice",
+        "_wake_up",
+        "readiness",
     )
 
-    def __init__(self, services: Services, calling: Calling, frames: OpenFrames) -> None:
-        self._calling = calling
+    def __init__(self, services: Services, frames: OpenFrames) -> None:
         self._ending = services.ending
+        self._capacity = services.capacity
         self._frames = frames
+        self._is_watched = services.is_watched
+        self._placement = services.placement
+        self._registry = services.registry
+        self._resources = services.resources
+        self._wake_up = services.inbox.wake_up
+        self.readiness = Readiness(
+            services.capacity, services.options.lender, services.resources.are_open, self._resume
+        )
         self._ready = services.ready
         self._recording = services.recording
         self._reports = services.reports
         self._state = services.state
-        self._time_slice = services.time_slice
         self._open: dict[int, MapRun] = {}  # by id
 
     def unfinished(self) -> Iterable[MapRun]:
@@ -63,20 +79,24 @@ class MapItems:
             mapping = MapRun(job, in_order=self._recording.in_order)
             self._recover(mapping)
         self.add(mapping)
+        self._choose_way(mapping)
+        if not self._is_watched:
+            mapping.values = []
         return mapping
 
     def add(self, mapping: MapRun) -> None:
         """Note that a map has begun."""
         self._open[id(mapping)] = mapping
+        self._reports.map_begun(mapping.job, mapping.size)
 
     def end(self, mapping: MapRun) -> Returned | Failed:
         """Note that the last item of a map is done; return how the map has ended."""
         del self._open[id(mapping)]
-        if mapping.values is not None:
-            return Returned(mapping.values)
         if self._recording is not None:
             self._recording.note_atomic(mapping.job, mapping.atomic)
         if not mapping.failed:
+            if mapping.values is not None:
+                return Returned(mapping.values)
             return Returned([self._state.get_result(item.key) for item in mapping.items()])
         error = self._ending.last_failure if mapping.error is None else mapping.error
         mapping.error = None  # its traceback leads to an item, and so back here
@@ -103,22 +123,42 @@ class MapItems:
                 self._reports.skipped(item, SkipReason.RECOVERED)
         mapping.recover(recovered)
 
-    def are_plain(self, mapping: MapRun) -> bool:
-        """Tell whether the items of a map may be called one after the other, here and now."""
-        return self._time_slice.direct and not mapping.injects and self._calling.is_plain(mapping.job)
+    def _choose_way(self, mapping: MapRun) -> None:
+        """Decide how the items of a map go: by their index, one after the other or as coroutines, or each as a job.
 
-    def call(self, mapping: MapRun) -> CalledItems:
-        """Make the calls of a map's items one after the other, as many as the slice has time for."""
-        if not self._time_slice.watched:
-            return CalledItems(mapping.calls, *mapping.calls.call(self._time_slice.ends))
-        reports, began = self._reports, time.monotonic()
-        ends = reports.new_ends()
-        called = CalledItems(mapping.calls, *mapping.calls.call(self._time_slice.ends, ends))
-        take_given(called.first)
-        made = made_calls(called.first, began, ends, reports.shows)
-        reports.items_made(mapping.job, 0, made)
-        called.ended = made.ended
-        return called
+        This is the one place that decides it.
+        """
+        job = mapping.job
+        if self._is_watched or job.frame.broken(job.position) is not None:
+            return  # whoever looks into the state sees each item
+        policies = job.policies
+        if policies.timeout is not None or policies.cache is not None:
+            return
+        if not all(self._is_for_the_run(name) for name in job.resources):
+            return
+        totals = self._capacity.totals
+        try:
+            call = job.frame.program.calls[job.position]
+            amounts = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
+        except CascadeError:
+            return  # raised again for each item
+        if self._placement.is_local and self._placement.is_inline(job.lazy):
+            mapping.way = Way.INLINE
+            mapping.needs = self.readiness.needs_of(amounts, job.resources)
+
+    def _is_for_the_run(self, name: str) -> bool:
+        """Tell whether a resource, once open, is there for all calls of the run."""
+        if self._resources.are_open((name,)):
+            return True
+        provider = self._registry.find(name)
+        return provider is not None and provider.scope is Scope.RUN
+
+    def take_called(self, mapping: MapRun, called: CalledItems) -> None:
+        """Take over a map whose first items have been called plainly."""
+        self.add(mapping)
+        self._choose_way(mapping)
+        mapping.values = called.first
+        mapping.note_called(len(called.first))
 
     def next_item(self, mapping: MapRun) -> ItemJob | None:
         """Return the item whose turn it is, and let the one after it have its turn as well."""
@@ -128,8 +168,17 @@ class MapItems:
         return item
 
     def queue(self, mapping: MapRun) -> None:
-        """Let a map's next item be started in its turn, if there is one that may."""
-        if mapping.can_begin and not mapping.queued:
+        """Let a map go on in its turn, if there is something that it may do."""
+        if mapping.can_go_on and not mapping.queued:
             mapping.queued = True
             frame = mapping.job.frame
             self._ready.push(frame.serial, frame.program.rank[mapping.job.position], mapping)
+
+    def _resume(self, stretch: object) -> None:
+        """Let a map go on that has waited for what its items take, and has it now.
+
+        It comes before all others: one of these may wait for just what it has, and nobody overtakes who is first.
+        """
+        assert isinstance(stretch, MapRun)
+        self._ready.push(_FIRST, 0, stretch)
+        self._wake_up()

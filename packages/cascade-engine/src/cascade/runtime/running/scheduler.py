@@ -42,7 +42,7 @@ class Scheduler:
         self._slice = services.time_slice
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
-        self.maps = MapItems(services, self.calling, loops.frames)
+        self.maps = MapItems(services, loops.frames)
         self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
         self.dispatcher = Dispatcher(services, self.calling, self.maps, loops, self.completion)
 
@@ -120,6 +120,7 @@ class Scheduler:
             or self.flights.open
             or self.completion.filing.under_way
             or self.calling.slot.is_awaited
+            or self.maps.readiness.is_awaited
         )
 
     async def _confirm(self) -> None:

@@ -48,6 +48,7 @@ class Shutdown:
         await self._wait_for_calls()
         self._report_unfinished()
         self._calling.slot.close()
+        self._maps.readiness.close()
         for loop in self._open_loops():
             loop.give_up()
         if ending.error is None and ending.failures:

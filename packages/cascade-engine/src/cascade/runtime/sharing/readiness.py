@@ -62,8 +62,8 @@ class Readiness:
     def ask(self, stretch: Hashable, needs: StretchNeeds) -> Ready:
         """Tell whether calls with these needs may be made now. Asked before each stretch, and after each `hold`.
 
-        What is not free is asked for, once: the stretch is resumed when it is granted, and then comes before all who
-        came after it. Who has made its calls says so by `end`.
+        What is not free is asked for, once: the stretch is resumed when it is granted. It has to be made before all
+        else of the run, as something else may wait for just what it holds. Who has made its calls says so by `end`.
         """
         if needs.amounts and stretch not in self._granted:
             if stretch in self._requests:

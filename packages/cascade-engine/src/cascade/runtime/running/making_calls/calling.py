@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from cascade.adapters.spawning import spawn
@@ -11,7 +13,7 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.programs.plain_values import is_called_or_cached, is_just_called
 from cascade.runtime.running.making_calls.call_ends import CallEnds
-from cascade.runtime.running.making_calls.steps import Begun, PlainStep, Step
+from cascade.runtime.running.making_calls.steps import Begun, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import Lease
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
@@ -48,7 +50,7 @@ class Calling:
         self._resources = services.resources
         self._time_slice = services.time_slice
         self.slot = ConcurrencySlot(services.capacity, services.options.lender, services.inbox.wake_up)
-        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep] = {}
+        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep | Opening] = {}
         self.began_inline = False
 
     # Which way a call is made
@@ -95,6 +97,23 @@ class Calling:
         """Take over a coroutine that was begun without a job, or is about to begin."""
         self.steps[task] = PlainStep(self._services, self.ends, job)
         task.add_done_callback(self._complete)
+
+    def open_resources(self, job: Job, opened: Callable[[BaseException | None], None]) -> None:
+        """Open for the whole run what `job` takes; `opened` is called with what that has raised, or with `None`."""
+        opening = Opening(self._services, job)
+        task = spawn(opening.perform(), self._context)
+        self.steps[task] = opening
+        task.add_done_callback(partial(self._end_opening, opened))
+
+    def _end_opening(
+        self, opened: Callable[[BaseException | None], None], task: asyncio.Task[Outcome]
+    ) -> None:
+        del self.steps[task]
+        outcome = Failed(asyncio.CancelledError()) if task.cancelled() else task.result()
+        try:
+            opened(outcome.error if isinstance(outcome, Failed) else None)
+        finally:
+            del outcome  # the traceback of an error may have this frame: they would be a cycle
 
     def names(self) -> list[str]:
         """Return the names of the calls under way."""

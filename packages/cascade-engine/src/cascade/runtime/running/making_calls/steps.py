@@ -72,6 +72,34 @@ class PlainStep:
         """Nothing was given."""
 
 
+class Opening:
+    """Opens the resources that calls of one kind take, for the whole run. `job` is the first of these calls."""
+
+    __slots__ = ("_services", "job", "settled")
+
+    def __init__(self, services: Services, job: Job) -> None:
+        self._services = services
+        self.job = job
+        self.settled: Outcome | None = None
+
+    async def perform(self) -> Outcome:
+        """Open them; whatever happens is in the outcome."""
+        services = self._services
+        try:
+            stack = ResourceStack({}, services.reports.resource)
+            await services.resources.provide(self.job.resources, stack, services.context)
+        except BaseException as error:  # noqa: BLE001 - it fails the calls, and the run decides what that means
+            return Failed(error)
+        return Returned(None)
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """Wait no longer for what is opened in `task`."""
+        task.cancel()
+
+    def give_back(self) -> None:
+        """Nothing was given."""
+
+
 class Begun(NamedTuple):
     """What a call has already when its step is made: a slot, and the error or the awaitable of a first plain call."""
 
