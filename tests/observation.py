@@ -11,9 +11,10 @@ from typing import Any
 
 from descriptions import CAPACITY, PARAMS, World
 from reference import Problem, Told
+from timeline_checks import check_events, check_run
 
 from cascade.graph import build_graph
-from cascade.runtime import Engine, MessageBus
+from cascade.runtime import Engine, MessageBus, Timeline
 from cascade.runtime.events import (
     Event,
     RunFinished,
@@ -39,6 +40,7 @@ class Observed:
     error: BaseException | None = None
     events: list[Event] = field(default_factory=list)
     world: World = field(default_factory=World)
+    timeline: Timeline | None = None
 
     @property
     def problems(self) -> Counter[Problem]:
@@ -67,7 +69,9 @@ class Observed:
         with self.world.at_hand():
             try:
                 params = params_for(target)
-                self.value = await engine.run(target, params=params, on_failure=on_failure)
+                self.value = await engine.run(
+                    target, params=params, on_failure=on_failure, timeline=self.timeline
+                )
             except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
                 self.error = error
         left = asyncio.all_tasks() - before
@@ -76,6 +80,13 @@ class Observed:
     def ids(self, kind: type[TaskExecutionStarted | TaskExecutionFinished | TaskSkipped]) -> list[str]:
         """The ids in the events of one kind, in their order."""
         return [event.task_id for event in self.events if isinstance(event, kind)]
+
+    def check_timeline(self) -> None:
+        """Check that the timeline has what the events have, and tells of an order that may have been."""
+        assert self.timeline is not None
+        check_events(self.timeline, self.events)
+        for run in self.timeline.runs:
+            check_run(run)
 
     def check_order(self) -> None:
         """Check what holds of every run's events: each call has one final event, and starts before it finishes."""
@@ -113,7 +124,7 @@ def observe(
     world: World | None = None,
 ) -> Observed:
     """Run a target in a loop of its own and keep all that can be seen."""
-    seen = Observed(world=world or World())
+    seen = Observed(world=world or World(), timeline=Timeline())
     bus = MessageBus()
     bus.subscribe(Event, seen.events.append)
 
@@ -122,6 +133,7 @@ def observe(
             await seen.watch(engine, target, on_failure)
 
     run_in_time(run())
+    seen.check_timeline()
     return seen
 
 
@@ -131,13 +143,17 @@ def observe_unheard(
     *,
     on_failure: str = "stop",
     chance: int | None = None,
+    timed: bool = False,
 ) -> list[Observed]:
     """Run targets one after another on one engine that nobody listens to, so that it may take every short cut.
 
-    With `chance` the async tasks take turns at random.
+    With `chance` the async tasks take turns at random. If it is `timed`, each run has a timeline.
     """
     all_seen = [
-        Observed(world=World(None if chance is None else random.Random(chance + each)))
+        Observed(
+            world=World(None if chance is None else random.Random(chance + each)),
+            timeline=Timeline() if timed else None,
+        )
         for each in range(len(targets))
     ]
 

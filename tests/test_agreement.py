@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from support.stores import SHARED, recorded, url_in
+from timeline_checks import check_run, told_by
 from workflows import workflows
 
 from cascade.graph import CycleError, Node, build_graph
@@ -211,9 +212,19 @@ INPUTS = ((), (1, 2), (3, 1), (0, 4), (2, 2))
 def agree_unheard(
     workflow: Workflow, make_engine: MakeEngine, on_failure: str, chance: int | None = None
 ) -> None:
-    """Check the values, errors and calls of trees of one structure that follow each other on one engine."""
+    """Check the values, errors and calls of trees of one structure that follow each other on one engine.
+
+    They run with a timeline and without.
+    """
+    for timed in (False, True):
+        _agree_unheard(workflow, make_engine, on_failure, chance, timed)
+
+
+def _agree_unheard(
+    workflow: Workflow, make_engine: MakeEngine, on_failure: str, chance: int | None, timed: bool
+) -> None:
     targets = [workflow.build(inputs) for inputs in INPUTS]
-    all_seen = observe_unheard(targets, make_engine, on_failure=on_failure, chance=chance)
+    all_seen = observe_unheard(targets, make_engine, on_failure=on_failure, chance=chance, timed=timed)
     for target, seen in zip(targets, all_seen, strict=True):
         world = World()
         try:
@@ -229,6 +240,10 @@ def agree_unheard(
             check_value(expected, seen)
             assert seen.problems == problems_of(expected)
             assert seen.world.calls == world.calls
+            if seen.timeline is not None:
+                assert Counter(told_by(seen.timeline).values()) == Counter(expected.told)
+        for run in () if seen.timeline is None else seen.timeline.runs:
+            check_run(run)
 
 
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])

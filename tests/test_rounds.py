@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from observation import Observed, plain_engine, run_in_time
-from reference import Failed, Skipped, Value, interpret
+from reference import Failed, Report, Skipped, Value, interpret
+from timeline_checks import check_events, check_run, told_by
 
 import cascade as cs
 from cascade.runtime import Event, MessageBus
@@ -127,9 +128,9 @@ ROUNDS = st.lists(
 ).map(tuple)
 
 
-def watched(target: Any, on_failure: Any, heard: bool) -> Observed:
+def watched(target: Any, on_failure: Any, heard: bool, timed: bool) -> Observed:
     """Run a target on an engine that has run others of its structure."""
-    seen = Observed()
+    seen = Observed(timeline=cs.Timeline() if timed else None)
 
     async def run() -> None:
         bus = MessageBus()
@@ -141,7 +142,7 @@ def watched(target: Any, on_failure: Any, heard: bool) -> Observed:
             if heard:
                 bus.subscribe(Event, seen.events.append)
             try:
-                seen.value = await engine.run(target, on_failure=on_failure)
+                seen.value = await engine.run(target, on_failure=on_failure, timeline=seen.timeline)
             except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
                 seen.error = error
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -150,10 +151,11 @@ def watched(target: Any, on_failure: Any, heard: bool) -> Observed:
     return seen
 
 
-@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("heard", [False, True], ids=["unheard", "heard"])
+@pytest.mark.parametrize("timed", [False, True], ids=["untimed", "timed"])
 @pytest.mark.parametrize("loop", [single, chained, mixed])
-def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], heard: bool) -> None:
-    """Whatever happens in whichever round, what comes out and what is called are the same."""
+def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], timed: bool, heard: bool) -> None:
+    """Whatever happens in whichever round, what comes out, what is called and what is told are the same."""
 
     @QUICK
     @given(ROUNDS, st.sampled_from(["stop", "finish"]))
@@ -162,7 +164,8 @@ def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], hear
         failed.clear()
         expected = interpret(loop(words, 0))
         expected_calls = Counter(calls)
-        seen = watched(loop(words, 0), on_failure, heard)
+        seen = watched(loop(words, 0), on_failure, heard, timed)
+        check_told(seen, expected, whole=on_failure == "finish" or not expected.problems)
         if expected.problems and on_failure == "stop":
             assert set(seen.problems) <= set(expected.problems)
             assert calls <= expected_calls
@@ -175,6 +178,22 @@ def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], hear
                 assert seen.problems >= Counter(expected.problems)
 
     check()
+
+
+def check_told(seen: Observed, expected: Report, whole: bool) -> None:
+    """Check events and timeline, as far as they are there; of a `whole` run they have what the reference has."""
+    told = []
+    if seen.events:
+        seen.check_order()
+        told.append(seen.told)
+    if seen.timeline is not None:
+        told.append(told_by(seen.timeline))
+        for run in seen.timeline.runs:
+            check_run(run)
+        if seen.events:
+            check_events(seen.timeline, seen.events)
+    for each in told if whole else []:
+        assert Counter(each.values()) == Counter(expected.told)
 
 
 def test_a_truth_that_raises_ends_the_loop() -> None:

@@ -19,11 +19,14 @@ from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.loop_source import (
     CompiledLoop,
     Matcher,
+    WatchedLoop,
     compile_loop,
     compile_matcher,
+    compile_watched,
 )
 from cascade.runtime.fast.matcher import make_matcher
 from cascade.runtime.fast.matcher_source import NotCompilableError
+from cascade.runtime.frames.watching import Noting
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
@@ -71,6 +74,7 @@ class CachedPlan:
         "root",
         "seen",
         "table",
+        "watched",
         "way",
     )
 
@@ -84,11 +88,26 @@ class CachedPlan:
         self.seen = 0
         self.matcher: Matcher | None = None
         self.compiled: CompiledLoop | None = None
+        self.watched: dict[Noting, WatchedLoop | None] = {}  # `None` where it can't be written
         self._slow = 0
 
     def bound(self, lazies: Lazies) -> BoundPlan:
         """Return the plan for the lazy results of a tree that has this structure."""
         return BoundPlan(self.program, lazies, self.way, self.table, self.course)
+
+    def watched_loop(self, target: LazyResult[Any], noting: Noting) -> WatchedLoop | None:
+        """Return the loop that notes so much, written when it is first wanted; `None` if there is none."""
+        if self.compiled is None:
+            return None
+        if noting not in self.watched:
+            lazies = None if self.matcher is None else self.matcher(target)
+            if lazies is None:
+                return None
+            try:
+                self.watched[noting] = compile_watched(self.program, lazies, noting)
+            except NotCompilableError:
+                self.watched[noting] = None
+        return self.watched[noting]
 
     def note_duration(self, seconds: float) -> bool:
         """Note how long the plain calls of one tree took; return whether that is short enough for more of them.

@@ -9,8 +9,9 @@ function is taken from the tree that matches.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cascade.graph.tree import Injected
@@ -18,6 +19,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.fast.matcher_source import MatchWriter, NotCompilableError
 from cascade.runtime.fast.symbolic import Action, Branch, explore
 from cascade.runtime.frames.holding import SETTLED, Holding
+from cascade.runtime.frames.watching import Noting
 from cascade.runtime.programs.items import call_map
 from cascade.runtime.programs.plain_values import (
     GIVEN,
@@ -30,6 +32,7 @@ from cascade.runtime.programs.plain_values import (
 )
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route
+from cascade.runtime.timeline.entries import Step
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import (
     LazyResult,
@@ -48,12 +51,16 @@ Gives what the last one gave; `MISS` if the first has another structure, an `Oth
 
 
 class PartialRound(NamedTuple):
-    """Plain calls that could not go on, with the structure and the lazy results of their tree, and its number."""
+    """Plain calls that could not go on, with the structure and the lazy results of their tree, and its number.
+
+    `way` is that of the round, if somebody watches it.
+    """
 
     program: Program
     lazies: list[LazyResult[Any]]
     stopped: Interruption
     serial: int | None = None
+    way: int = -1
 
 
 class OtherStructure(NamedTuple):
@@ -74,10 +81,25 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
         values = [MISSING if each == node else names.get(f"v{each}", MISSING) for each in range(size)]
         value = None if error is not None else names.get(f"v{node}")
         lazies = [names[f"n{each}"] for each in range(size)]
+        way = names.get("way", -1)
         names.clear()  # the function's frame keeps this dictionary, and the error's traceback that frame
-        return PartialRound(program, lazies, Interruption(node, values, error, value))
+        return PartialRound(program, lazies, Interruption(node, values, error, value), way=way)
 
     return stopped
+
+
+class WatchedLoop(NamedTuple):
+    """A compiled loop that notes what its rounds do: `call(target, rounds, note_way, note_time, note_value)`.
+
+    `ways` are the steps of each way through a round, by its number, and `calls` how many of them are calls. A round
+    that could not go on tells on which way it was, as far as that was clear. `names` are those of the nodes.
+    """
+
+    call: Callable[..., Any]
+    noting: Noting
+    names: Sequence[str]
+    ways: Sequence[tuple[Step, ...]]
+    calls: Sequence[int]
 
 
 MAX_TURNINGS = 8
@@ -121,11 +143,29 @@ def compile_loop(program: Program, lazies: list[LazyResult[Any]]) -> CompiledLoo
     return compiled
 
 
+def compile_watched(program: Program, lazies: list[LazyResult[Any]], noting: Noting) -> WatchedLoop:
+    """Write the loop of a structure, as `compile_loop` does, for somebody who watches it.
+
+    Raises:
+        NotCompilableError: If there is a map, or anything that `compile_loop` does not know.
+    """
+    if any(isinstance(lazy, MappedLazyResult) or not is_simple(lazy.policies) for lazy in lazies):
+        raise NotCompilableError
+    writer = _LineWriter(program, lazies, noting)
+    writer.write_root()
+    writer.write_round()
+    call = writer.function("n0, rounds, note_way, note_time, note_value")
+    calls = [sum(step.skipped is None for step in way) for way in writer.ways]
+    return WatchedLoop(call, noting, program.names(lazies), writer.ways, calls)
+
+
 class _LineWriter(MatchWriter):
     """Writes one function that checks trees and makes their calls, round after round."""
 
-    def __init__(self, program: Program, lazies: list[LazyResult[Any]]) -> None:
+    def __init__(self, program: Program, lazies: list[LazyResult[Any]], noting: Noting | None = None) -> None:
         super().__init__(program, lazies, "left(n0) if done else MISS")
+        self.ways: list[tuple[Step, ...]] = []
+        self._noting = noting
         self._functions: dict[int, str] = {}  # how the function of a task is written, by its serial number
         self._budget = 0
         selectors = {choice.selector for choices in program.choices.values() for choice in choices}
@@ -136,6 +176,7 @@ class _LineWriter(MatchWriter):
             given=given, are_given=GIVEN, lazy_types=LAZY_TYPES, plain=PLAIN, Awaited=Awaited
         )
         self._globals.update(MISS=MISS, call_map=call_map, left=OtherStructure, stopped=_stopper(program))
+        self._globals["clock"] = time.monotonic
 
     def write_round(self) -> None:
         """Match and call, again and again for as long as a plain call comes in the target's place."""
@@ -168,11 +209,12 @@ class _LineWriter(MatchWriter):
         self._write_actions({}, 0, 0)
 
     def _write_actions(self, assumptions: dict[Branch, Any], begin: int, depth: int) -> None:
-        actions, branch = explore(self._program, self._lazies, assumptions)
+        actions, branch, left_out = explore(self._program, self._lazies, assumptions)
         self._budget -= len(actions) + 1
         if self._budget < 0 or depth > MAX_TURNINGS:
             self._write_stop()
             return
+        self._write_way(actions, left_out if branch is None else [])
         unneeded = self._unneeded_after(actions)
         for action, gone in zip(actions[begin:], unneeded[begin:], strict=True):
             if action.skipped is None:
@@ -196,6 +238,15 @@ class _LineWriter(MatchWriter):
             self._write_branch({**assumptions, branch: True}, len(actions), depth)
             self.line("else:")
             self._write_branch({**assumptions, branch: False}, len(actions), depth)
+
+    def _write_way(self, actions: list[Action], left_out: list[Action] | None) -> None:
+        """Note on which way the round is: from here on these are its actions, up to the next branch or to its end."""
+        if self._noting is None:
+            return
+        if left_out is None:
+            raise NotCompilableError
+        self.line(f"way = {len(self.ways)}")
+        self.ways.append(tuple(Step(*action) for action in (*actions, *left_out)))
 
     def _gives(self, action: Action) -> bool:
         """Tell whether a node has a value."""
@@ -248,13 +299,22 @@ class _LineWriter(MatchWriter):
         """End a round: the target is node 0, as nothing is sequenced."""
         if type(self._lazies[0]) is LazyResult:
             self.line("if type(v0) is L:")
+            self._write_notes("    ")
             self.line("    n0, at, done = v0, -1, True")
             self.line("    continue")
         if not isinstance(self._lazies[0], MappedLazyResult):
             self.line("if type(v0) not in plain and are_given[type(v0)]:")
             self.line("    v0 = given(v0)")
             self.line("    if type(v0) is Awaited: return stopped(0, locals(), None)")
+        self._write_notes("")
         self.line("return v0")
+
+    def _write_notes(self, indent: str) -> None:
+        """Note, where somebody watches, what the target gave and which way the round took."""
+        if self._noting is Noting.VALUES:
+            self.line(f"{indent}note_value(v0)")
+        if self._noting is not None:
+            self.line(f"{indent}note_way(way)")
 
     def _write_stop(self) -> None:
         self.line("return stopped(None, locals(), None)")
@@ -288,7 +348,11 @@ class _LineWriter(MatchWriter):
             return
         function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
         self.line(f"v{node} = {function}({arguments})")
+        if self._noting in (Noting.TIMES, Noting.VALUES):
+            self.line("note_time(clock())")
         if node != self._program.target:
             self.line(f"if type(v{node}) not in plain and are_given[type(v{node})]:")
             self.line(f"    v{node} = given(v{node})")
             self.line(f"    if type(v{node}) in lazy_types: return stopped({node}, locals(), None)")
+            if self._noting is Noting.VALUES:
+                self.line(f"note_value(v{node})")

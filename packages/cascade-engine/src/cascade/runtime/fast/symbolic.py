@@ -36,10 +36,19 @@ class Action(NamedTuple):
     skipped: SkipReason | None = None
 
 
-def explore(
-    program: Program, lazies: list[LazyResult[Any]], assumptions: Assumptions
-) -> tuple[list[Action], Branch | None]:
-    """Return what happens as far as the assumptions go, in its order, and the branch that is not decided, if any."""
+class Explored(NamedTuple):
+    """What happens as far as some assumptions go, in its order, and the branch that is not decided, if there is one.
+
+    `left_out` are the nodes that nobody has asked for in the end; `None` if more would have to be assumed to know it.
+    """
+
+    actions: list[Action]
+    branch: Branch | None = None
+    left_out: list[Action] | None = None
+
+
+def explore(program: Program, lazies: list[LazyResult[Any]], assumptions: Assumptions) -> Explored:
+    """Return what happens as far as the assumptions go."""
     actions: list[Action] = []
     state = _Symbols(program, assumptions)
     key = FrameKey(None, None, FrameKind.ROUND, 0)
@@ -64,8 +73,12 @@ def explore(
             take()
     except _UndecidedError as fork:
         take()
-        return actions, fork.branch
-    return actions, None
+        return Explored(actions, fork.branch)
+    try:
+        left_out = [Action(node, reason) for node, reason in frame.left_out()]
+    except _UndecidedError:
+        return Explored(actions)
+    return Explored(actions, None, left_out)
 
 
 class _UndecidedError(BaseException):

@@ -58,7 +58,7 @@ class Reports(StretchReports):
         """A run begins."""
         self._run_started = True
         if self._timelines is not None:
-            self._timeline = self._timelines.begin_run(self._run_id)
+            self._timeline = self._timelines.begin_run(self._run_id, self.began)
         if self.bus.hears(RunStarted):
             self._publish(RunStarted(self._run_id, _target_names(target), tuple(params)))
 
@@ -122,8 +122,8 @@ class Reports(StretchReports):
         """An attempt has failed, and another one follows."""
         job.attempt = attempt + 1
         if self._timeline is not None:
-            now, text = time.monotonic(), error_text(error)
-            self._timeline.add_retry(Retry(job.place, job.name, attempt, now, wait, text))
+            at, text = job.ended or time.monotonic(), error_text(error)
+            self._timeline.add_retry(Retry(job.place, job.name, attempt, at, wait, text))
         if self.bus.hears(TaskRetrying):
             text = error_text(error)
             self._publish(

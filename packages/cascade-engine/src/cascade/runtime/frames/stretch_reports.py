@@ -9,12 +9,12 @@ from itertools import count, repeat
 from typing import Any
 
 from cascade.runtime.bus import MessageBus, log_failure
-from cascade.runtime.events import Event, Status, TaskExecutionFinished, TaskExecutionStarted
+from cascade.runtime.events import Event, Status, TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.frames.frame import Job, Loop
-from cascade.runtime.frames.watching import MadeCalls, TreeWatch, WatchedTree
+from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.timeline.entries import ItemStretch, NodeStretch
+from cascade.runtime.timeline.entries import ItemStretch, NodeStretch, Rounds
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.runtime.timeline.views import Place, TreeView
@@ -40,6 +40,7 @@ class StretchReports:
         interrupt: Callable[[BaseException], None],
     ) -> None:
         self.bus = bus
+        self.began = 0.0  # when the run began
         self._timelines = timeline
         self._timeline: RunTimeline | None = None  # made when the run begins
         self._interrupt = interrupt
@@ -55,6 +56,13 @@ class StretchReports:
     def keeps_times(self) -> bool:
         """Whether a timeline keeps the times of calls."""
         return self._timelines is not None and self._timelines.timed
+
+    @property
+    def noting(self) -> Noting:
+        """What rounds of a loop are to note."""
+        if self.shows:
+            return Noting.VALUES
+        return Noting.WAYS if self.new_ends() is None else Noting.TIMES
 
     def new_ends(self) -> Ends | None:
         """Return a list for the ends of calls to be noted in; `None` if nobody wants to know them."""
@@ -99,6 +107,46 @@ class StretchReports:
                 self._timeline.add_running(place, mapping.name, _began(made, each))
         if self._hears_calls():
             self._tell_all((f"{mapping.task_id}[", "]"), zip(count(first), repeat(mapping.name)), made)
+
+    def rounds_made(self, rounds: Rounds, made: MadeCalls) -> None:
+        """Tell of rounds of a loop that followed each other, all of whose calls have returned; keeps as little."""
+        if self._timeline is not None:
+            self._timeline.add_rounds(rounds, made.began, array("d", made.ends or ()))
+        hears = self.bus.hears
+        if hears(TaskSkipped) or self._hears_calls():
+            self._tell_rounds(rounds, made)
+
+    def _tell_rounds(self, rounds: Rounds, made: MadeCalls) -> None:
+        """Make the events of rounds, in order."""
+        # Once per round of every loop with a listener: watched by observatory/benchmarks/bench_events.py.
+        hears, publish, run_id, began, names = (
+            self.bus.hears,
+            self._publish,
+            self._run_id,
+            made.began,
+            rounds.names,
+        )
+        ends = iter(made.ends or repeat(began, made.size))
+        values = iter(made.values or repeat(None, made.size))
+        for tree, way in enumerate(rounds.ways, rounds.first):
+            suffix = f"@{tree}" if tree else ""
+            for node, skipped in way:
+                task_id, name = f"n{node}{suffix}", names[node]
+                if skipped is not None:
+                    if hears(TaskSkipped):
+                        publish(TaskSkipped(run_id, task_id, name, skipped))
+                    continue
+                ended, value = next(ends), next(values)
+                if hears(TaskExecutionStarted):
+                    publish(TaskExecutionStarted(run_id, task_id, name))
+                if hears(TaskExecutionFinished):
+                    shown = None if made.values is None else self._shown(value)
+                    publish(
+                        TaskExecutionFinished(
+                            run_id, task_id, name, Status.SUCCEEDED, ended - began, None, shown
+                        )
+                    )
+                began = ended
 
     def _hears_calls(self) -> bool:
         return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)

@@ -8,10 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 from cascade.runtime.programs.plain_values import Awaited
 from cascade.runtime.programs.timed_calls import Ends
+
+
+class Noting(Enum):
+    """What the rounds of a watched loop note.
+
+    `WAYS`: the way that each round took. `TIMES`: also when each call ended. `VALUES`: also what it gave.
+    """
+
+    WAYS = 1
+    TIMES = 2
+    VALUES = 3
 
 
 class WatchedTree(NamedTuple):

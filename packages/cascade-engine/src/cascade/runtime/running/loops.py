@@ -17,6 +17,7 @@ from cascade.runtime.programs.plain_values import Interruption
 from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
+from cascade.runtime.running.watched_rounds import WatchedRounds
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.strategies import BoundPlan, CachedPlan
 from cascade.spec.calls.missing import MISSING
@@ -103,7 +104,7 @@ class Loops:
         time_slice = self._time_slice
         while True:
             value = self._go_on(loop) if self._paused else MISS
-            if value is MISS and time_slice.direct and not time_slice.watched:
+            if value is MISS and time_slice.direct:
                 value = self._call_compiled(loop)
             if value is MISS:
                 try:
@@ -140,9 +141,12 @@ class Loops:
     def _call_compiled(self, loop: Loop) -> Any:
         """Run the next target by the code written for its structure; `MISS` if there is none."""
         target = loop.target
-        clock, admission = time.monotonic, self.admission
+        clock, admission, is_watched = time.monotonic, self.admission, self._time_slice.watched
+        watched: WatchedRounds | None = None
         for known in self.reuse.candidates(target):
             compiled = known.compiled
+            if compiled is not None and is_watched:
+                compiled = watched = self._watched(loop, known)
             if compiled is not None:
                 if not admission.announced and not admission.may_announce_later(known.program):
                     lazies = known.matcher(target) if known.matcher is not None else None
@@ -154,11 +158,17 @@ class Loops:
                 if value is not MISS:
                     admission.announce(target, [])
                     if known.note_duration(clock() - began):
-                        return self._repeat(loop, known, compiled, value)
-                    loop.round += 1
-                    self.reuse.note_hits(known, 1)
-                    return value
+                        value = self._repeat(loop, known, compiled, value)
+                    else:
+                        loop.round += 1
+                        self.reuse.note_hits(known, 1)
+                    return value if watched is None else watched.tell_all(value)
         return MISS
+
+    def _watched(self, loop: Loop, known: CachedPlan) -> WatchedRounds | None:
+        """Return what runs rounds of a structure and tells what they did; `None` if the code can't be written."""
+        code = known.watched_loop(loop.target, self._reports.noting)
+        return None if code is None else WatchedRounds(loop, known.program, code, self.frames, self._reports)
 
     def _repeat(self, loop: Loop, known: CachedPlan, compiled: CompiledLoop, value: Any) -> Any:
         """Run rounds for as long as they have this structure and the slice lasts; return what the last one gave."""
@@ -175,6 +185,8 @@ class Loops:
                 value = following.target if isinstance(following, OtherStructure) else value
                 break
             value = following
+            if isinstance(compiled, WatchedRounds) and compiled.is_full:
+                compiled.tell()
             before, now = now, clock()
             some = min(2 * some, ROUNDS_A_LOOK) if now - before < LOOK_SECONDS else 1
         loop.round += done
@@ -242,7 +254,7 @@ class Loops:
 
     def open_stopped(self, loop: Loop, line: PartialRound) -> Frame:
         """Open a frame for a round that has begun without one: some values are known, some calls under way."""
-        program, lazies, stopped, serial = line
+        program, lazies, stopped, serial, _ = line
         values = {node: value for node, value in enumerate(stopped.values) if value is not MISSING}
         under_way = [node for node, _ in stopped.trees]
         if stopped.node is not None:

@@ -53,10 +53,10 @@ class OpenFrames:
         self._made = 0
         self.by_serial: dict[int, Frame] = {}
 
-    def next_serial(self) -> int:
-        """Return the number of a tree that begins to run; trees are numbered as they come."""
-        self._made += 1
-        return self._made - 1
+    def next_serial(self, trees: int = 1) -> int:
+        """Return the number of a tree that begins to run, or the first of several; they are numbered as they come."""
+        self._made += trees
+        return self._made - trees
 
     def queue_loop(self, loop: Loop) -> None:
         """Queue a loop: its next rounds run after all that is ready now."""

@@ -116,7 +116,7 @@ class Run:
         self._reports.run_finished(time.monotonic() - self._began, ending.error)
 
     def _set_out(self, target: object, slice_ends: float) -> None:
-        self._began = time.monotonic()
+        self._began = self._reports.began = time.monotonic()
         try:
             first = self._first = Loop(None, as_target(target))
             self._slice.begin()
@@ -142,7 +142,7 @@ class Run:
 
     async def _set_out_recorded(self, target: object, recording: Recorder) -> None:
         """Take the run over from whoever recorded it, if anybody did, and go on from there."""
-        self._began = time.monotonic()
+        self._began = self._reports.began = time.monotonic()
         try:
             first = self._first = Loop(None, as_target(target))
             await self._resume(recording, first)

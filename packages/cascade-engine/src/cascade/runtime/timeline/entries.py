@@ -193,8 +193,8 @@ class RoundStretch(Stretch):
 
     __slots__ = ("_rounds",)
 
-    def __init__(self, rounds: Rounds, size: int, began: float, ends: Times) -> None:
-        super().__init__(size, began, ends)
+    def __init__(self, rounds: Rounds, began: float, ends: Times) -> None:
+        super().__init__(sum(map(len, rounds.ways)), began, ends)
         self._rounds = rounds
 
     def _steps(self) -> Iterator[tuple[int, Step]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from cascade.runtime.events import SkipReason, Status
-from cascade.runtime.timeline.entries import Entry, OneCall, OneSkip
+from cascade.runtime.timeline.entries import Entry, OneCall, OneSkip, Rounds, RoundStretch, Times
 from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
 from cascade.runtime.timeline.views import (
     Call,
@@ -30,11 +30,11 @@ class RunTimeline:
     ended. `folded` is how many calls and skips only the figures know, as there is no room for them.
     """
 
-    def __init__(self, run_id: str, is_timed: bool, take_room: Callable[[int], bool]) -> None:
+    def __init__(self, run_id: str, began: float, is_timed: bool, take_room: Callable[[int], bool]) -> None:
         self.run_id = run_id
         self.is_timed = is_timed
-        self.began_at = datetime.now(UTC)
-        self.began = time.monotonic()
+        self.began = began
+        self.began_at = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
         self.ended: float | None = None
         self.status: Status | None = None
         self.error: str | None = None
@@ -102,6 +102,12 @@ class RunTimeline:
             self._has_room = False
             self.folded += entry.size
         self.figures.add(entry)
+
+    def add_rounds(self, rounds: Rounds, began: float, ends: Times) -> None:
+        """Take in rounds of a loop that followed each other."""
+        self.figures.add_tree(rounds.names, len(rounds.ways))
+        self.add(RoundStretch(rounds, began, ends))
+        self.note_round(rounds.call, rounds.round + len(rounds.ways) - 1)
 
     def add_call(self, call: Call) -> None:
         """Take in a call that was reported by itself and has ended."""

@@ -62,9 +62,9 @@ class Timeline:
             figures.add_all(run.figures)
         return figures.snapshots([call.task for run in runs for call in run.running()])
 
-    def begin_run(self, run_id: str) -> RunTimeline:
-        """Return what a run that begins now writes into; for engines."""
-        run = RunTimeline(run_id, self.timed, self._take_room)
+    def begin_run(self, run_id: str, began: float) -> RunTimeline:
+        """Return what a run writes into that began at this moment; for engines."""
+        run = RunTimeline(run_id, began, self.timed, self._take_room)
         with self._lock:
             self._runs.append(run)
             if len(self._runs) > self.max_runs:
