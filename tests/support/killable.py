@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal
 from cascade.runtime import Engine
 from support.journals import WatchedJournal
-from support.stores import is_redis, path_of, recorded, round_of, url_in, values_of
+from support.stores import is_redis, path_of, recorded, round_of, url_in, using, values_of
 
 LAYERS, WIDTH, ROUNDS = 50, 20, 400
 LOG = Path("calls.log")
@@ -75,8 +75,11 @@ def layers() -> Any:
 TARGETS: dict[str, Callable[[], Any]] = {"layers": layers, "loop": lambda: loop(0, [])}
 
 
-def run(url: str, name: str, killed_at: int = 0, after: bool = False) -> Any:
+def run(url: str, name: str, library: str, killed_at: int = 0, after: bool = False) -> Any:
     """Run a workflow; at the store's write of that number, this process is no more."""
+    if library:
+        with using(library):
+            return run(url, name, "", killed_at, after)
     writes = [0]
 
     def reach(changes: Changes) -> None:
@@ -143,33 +146,44 @@ def calls() -> list[str]:
     return LOG.read_text().split() if LOG.exists() else []
 
 
-def kill_once(url: str, name: str, chance: random.Random, seconds: float, writes: int) -> bool:
+def kill_once(
+    url: str, name: str, chance: random.Random, seconds: float, writes: int, libraries: Sequence[str]
+) -> bool:
     """Let a child run and kill it somewhere; return whether it was killed before its end."""
+    library = chance.choice(libraries)
     if chance.random() < 0.5:
         at, after = chance.randint(1, writes), chance.random() < 0.5
-        child, pipe = begin(lambda: run(url, name, at, after))
+        child, pipe = begin(lambda: run(url, name, library, at, after))
     else:
-        child, pipe = begin(lambda: run(url, name))
+        child, pipe = begin(lambda: run(url, name, library))
         time.sleep(chance.uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
     _, status = end(child, pipe)
     return os.WIFSIGNALED(status)
 
 
-def one_moment(url: str, name: str, chance: random.Random, seconds: float, writes: int, value: str) -> None:
+def one_moment(
+    url: str,
+    name: str,
+    chance: random.Random,
+    seconds: float,
+    writes: int,
+    value: str,
+    libraries: Sequence[str],
+) -> None:
     """Kill a run, and most often the run that goes on as well; then let it end, and compare."""
     allowed: Counter[str] = Counter()
     for _ in range(chance.choice((1, 2, 2))):
         begun = len(calls())
         known = kept(url)
-        killed = kill_once(url, name, chance, seconds, writes)
+        killed = kill_once(url, name, chance, seconds, writes, libraries)
         check_calls(calls()[begun:], known)
         in_flight = set(calls()[begun:]) - kept(url)
         allowed.update(in_flight)
         if not killed:
             break
     begun, known = len(calls()), kept(url)
-    text, status = end(*begin(lambda: run(url, name)[0]))
+    text, status = end(*begin(lambda: run(url, name, chance.choice(libraries))[0]))
     assert (status, text) == (0, value), f"status {status}, {text[:200]}"
     check_calls(calls()[begun:], known)
     made = Counter(calls())
@@ -202,19 +216,21 @@ def empty(server: str, folder: Path) -> str:
     return server
 
 
-def main(name: str, moments: int, seed: int, folder: Path, server: str) -> None:
-    """Try so many moments of one workflow."""
+def main(name: str, moments: int, seed: int, folder: Path, where: str) -> None:
+    """Try so many moments of one workflow, in a server or, with one or more SQLite libraries by turns, in a file."""
+    server = where if is_redis(where) else ""
+    libraries = ("",) if server else where.split()
     chance = random.Random(seed)
     os.chdir(folder)
     url = empty(server, folder / "alone")
     began = time.monotonic()
-    text, status = end(*begin(lambda: run(url, name)))
+    text, status = end(*begin(lambda: run(url, name, libraries[-1])))
     seconds = time.monotonic() - began
     assert status == 0
     value, writes = eval(text)
     tell(f"{name}: {writes} writes in {seconds:.2f} s, seed {seed}")
     for moment in range(moments):
-        one_moment(empty(server, folder / str(moment)), name, chance, seconds, writes, repr(value))
+        one_moment(empty(server, folder / str(moment)), name, chance, seconds, writes, repr(value), libraries)
 
 
 def tell(line: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import redis
@@ -40,9 +41,13 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def file_url(tmp_path: Path) -> str:
-    """The URL of a store in a file."""
-    return url_in(tmp_path)
+def file_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a store in a file; of all cases half use one SQLite library, half the other."""
+    if "each_binding" in request.fixturenames:
+        yield url_in(tmp_path)
+        return
+    with using(BINDINGS[crc32(request.node.name.encode()) % len(BINDINGS)]):
+        yield url_in(tmp_path)
 
 
 @pytest.fixture

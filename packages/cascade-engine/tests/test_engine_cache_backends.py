@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis
 from support.redis_server import RedisProcess
-from support.stores import opened
+from support.stores import opened, using
 
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
@@ -49,20 +49,21 @@ class TestSqlite(CacheBackendConformance):
         return SqliteCacheBackend(self.path, clock=clock)
 
     async def damage(self, cache: CacheBackend, key: CacheKey) -> bool:
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            query = "SELECT value FROM entry WHERE digest = ?"
-            value = bytearray(connection.execute(query, (key.digest,)).fetchone()[0])
+        with closing(opened(self.path)) as connection:
+            ((data,),) = connection.select("SELECT value FROM entry WHERE digest = ?", (key.digest,))
+            value = bytearray(data)
             value[-1] ^= 1
             connection.execute("UPDATE entry SET value = ? WHERE digest = ?", (bytes(value), key.digest))
         return True
 
 
-class TestSqliteWithALog(TestSqlite):
-    """As with an SQLite library whose write-ahead log is safe."""
+class TestSqliteOfThisPython(TestSqlite):
+    """Where no other SQLite library is installed."""
 
     @pytest.fixture(autouse=True)
-    def choose_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("cascade.adapters.sqlite_files.journal_mode", lambda version: JournalMode.WAL)
+    def choose(self) -> Iterator[None]:
+        with using("sqlite3"):
+            yield
 
 
 class TestRedis(CacheBackendConformance):
@@ -309,6 +310,7 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
         await cache.close()
 
 
+@pytest.mark.usefixtures("each_binding")
 async def test_a_file_that_is_locked_costs_the_hits_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +325,7 @@ async def test_a_file_that_is_locked_costs_the_hits_alone(
     assert "locked" in reasons[0]
 
 
+@pytest.mark.usefixtures("each_binding")
 async def test_a_reader_waits_for_a_writer(tmp_path: Path) -> None:
     """A get that meets a writer of another process waits for it beside the event loop; with a log it does not wait."""
     cache = SqliteCacheBackend(tmp_path / "cache.db")

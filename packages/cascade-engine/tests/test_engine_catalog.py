@@ -21,7 +21,7 @@ import cascade as cs
 from cascade.adapters.state import Finding, Inspectable, SqliteCatalog, SqliteStateBackend
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.state.lease import FileLease
-from cascade.adapters.state.sqlite.sqlite_library import inspect_version
+from cascade.adapters.state.sqlite.sqlite_library import inspect_library
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import (
@@ -437,7 +437,7 @@ def test_a_store_tells_how_it_is(path: Path) -> None:
 )
 def test_a_library_tells_what_durability_means(version: tuple[int, int, int], bug: str, journal: str) -> None:
     """A library says whether it has the bug, which journal is used then, and what commits survive."""
-    found = {each.subject: each for each in inspect_version("sqlite3", version)}
+    found = {each.subject: each for each in inspect_library(version)}
     assert bug in found["sqlite"].told
     assert found["journal mode"].told.startswith(journal)
     assert "loss of power" in found["durability sync"].told
@@ -447,7 +447,7 @@ def test_a_library_tells_what_durability_means(version: tuple[int, int, int], bu
 
 def test_a_library_that_is_too_old_has_a_remedy() -> None:
     """A library that does not know what the stores say to it is wrong."""
-    (found,) = inspect_version("sqlite3", (3, 34, 1))
+    (found,) = inspect_library((3, 34, 1))
     assert "3.35.0" in found.remedy
 
 

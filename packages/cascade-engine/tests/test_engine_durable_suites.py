@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import redis
 from support.redis_server import RedisProcess
+from support.stores import using
 
 from cascade.adapters.state import RedisStateBackend, SqliteStateBackend
 from cascade.spec import SpecError
@@ -43,6 +44,15 @@ class TestSqlite(DurableStateBackendConformance):
             rows = connection.execute("SELECT node, value FROM facts").fetchall()
             for (node, _), value in zip(rows, spoil([value for _, value in rows]), strict=True):
                 connection.execute("UPDATE facts SET value = ? WHERE node = ?", (value, node))
+
+
+class TestSqliteOfThisPython(TestSqlite):
+    """Where no other SQLite library is installed."""
+
+    @pytest.fixture(autouse=True)
+    def choose(self) -> Iterator[None]:
+        with using("sqlite3"):
+            yield
 
 
 class TestRedis(DurableStateBackendConformance):

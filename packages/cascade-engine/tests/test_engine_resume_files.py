@@ -44,6 +44,7 @@ async def check_goes_on(url: str, target: Any, first: list[str], alone: list[str
     assert (await play(url, target)).calls == []
 
 
+@pytest.mark.usefixtures("each_binding")
 async def test_a_full_disk_at_any_size(url: str) -> None:
     """A store that can take no more is a typed error, and with room again the run goes on from what fitted."""
     alone = await play(url, sixty(), run_id="alone")
@@ -150,6 +151,7 @@ async def test_a_run_that_can_not_be_read_here_stays_as_it_was(url: str) -> None
         assert connection.execute("SELECT status FROM runs").fetchone() == ("running",)
 
 
+@pytest.mark.usefixtures("each_binding")
 async def test_a_file_that_is_removed_is_told(url: str) -> None:
     """A run whose file is taken away ends with a typed error: what it would write would be nowhere."""
     path = Path(path_of(url))
@@ -253,6 +255,7 @@ async def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: in
         assert isinstance(seen.error, cs.CascadeError) or seen.value == 10, (at, seen.error)
 
 
+@pytest.mark.usefixtures("each_binding")
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 async def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_path: Path) -> None:
     """A copy of the file with its journal, cut anywhere, holds what was committed, and the run goes on from it."""
@@ -270,9 +273,9 @@ async def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_pat
             restart=True,
         )
         facts = tear(path, copy, mode, chance)
-        with closing(sqlite3.connect(copy)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            found = connection.execute("SELECT node, value FROM facts ORDER BY node, kind").fetchall()
+        with closing(opened(copy)) as connection:
+            assert connection.select("PRAGMA integrity_check") == [("ok",)]
+            found = connection.select("SELECT node, value FROM facts ORDER BY node, kind")
         assert found in facts
         again = await play(f"sqlite:///{copy}", sixty())
         assert again.value == WANTED

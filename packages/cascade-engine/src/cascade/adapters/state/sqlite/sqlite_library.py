@@ -8,15 +8,14 @@ from cascade.adapters.sqlite_files import OLDEST, JournalMode, journal_mode
 from cascade.adapters.state.catalog import Finding
 
 
-def inspect_library() -> list[Finding]:
-    """Return which library stores use in this process, with which journal, and what `durability` means then."""
+def inspect_library(version: Version | None = None) -> list[Finding]:
+    """Return which library stores use in this process, with which journal, and what `durability` means then.
+
+    With `version` it is taken to have another version.
+    """
     library = binding()
-    return inspect_version(library.name, library.version)
-
-
-def inspect_version(name: str, version: Version) -> list[Finding]:
-    """Return the same for a binding of this name, with this version of SQLite."""
-    number = f"{'.'.join(map(str, version))} of {name}"
+    version = library.version if version is None else version
+    number = f"{'.'.join(map(str, version))} of {library.name}"
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         return [
