@@ -14,6 +14,7 @@ from cascade.cli.execution import Invocation, execute
 from cascade.cli.failures import reported
 from cascade.cli.option_help import environment_help, verbatim
 from cascade.cli.output import ResultFormat
+from cascade.cli.run_files import run_files
 from cascade.cli.typer_app import app_of
 from cascade.cli.workflow_options import input_options
 from cascade.graph import build_graph
@@ -72,10 +73,17 @@ def make_app(
         **given: object,
     ) -> None:
         with reported(log_format):
+            files = run_files(given, invocation.settings)
             complete = invocation.given(params, given)
+            if files.timeline is not None:
+                complete.settings["timeline"] = files.timeline
             if check is not None:
                 check(complete.settings)
-        execute(complete, log_level, log_format, result)
+        try:
+            execute(complete, log_level, log_format, result)
+        finally:
+            with reported(log_format):
+                files.write()
 
     return app_of(
         verbatim(_purpose(target)),

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import typer
@@ -28,6 +29,7 @@ Check = Callable[[Any], object]
 _LOG_PANEL = "Log"
 _STORE_PANEL = "Store"
 _RUN_PANEL = "Run"
+_FILE_PANEL = "Files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,42 @@ LOG_OPTIONS = (
     ),
 )
 
+
+def _check_file(given: Path | None) -> Path | None:
+    """Check that a file can be written there, before anything runs."""
+    if given is not None and (given.is_dir() or not given.absolute().parent.is_dir()):
+        raise typer.BadParameter(f"{given} can't be written: give a file in a folder that is there")
+    return given
+
+
+FILE_OPTIONS = (
+    CommonOption(
+        "report",
+        Path,
+        "Write a report of the run to this file, as a page.",
+        _FILE_PANEL,
+        check=_check_file,
+        metavar="FILE.html",
+    ),
+    CommonOption(
+        "trace",
+        Path,
+        "Write a trace for Perfetto and chrome://tracing.",
+        _FILE_PANEL,
+        check=_check_file,
+        metavar="FILE.json",
+    ),
+    CommonOption(
+        "timeline",
+        Path,
+        "Write all calls and times as JSON.",
+        _FILE_PANEL,
+        check=_check_file,
+        metavar="FILE.json",
+    ),
+)
+"""Files about the run. They are written when it has ended, however it did."""
+
 VARIABLES = {"state": "CASCADE_STATE", "cache": "CASCADE_CACHE"}
 """The environment variables that stand for options which are not given."""
 
@@ -176,7 +214,7 @@ ENGINE_OPTIONS = tuple(
 )
 """The options for settings of a run: those that stores need first, then all others of the table."""
 
-COMMON_OPTIONS = (*RESULT_OPTIONS, *LOG_OPTIONS, *ENGINE_OPTIONS)
+COMMON_OPTIONS = (*RESULT_OPTIONS, *LOG_OPTIONS, *FILE_OPTIONS, *ENGINE_OPTIONS)
 """All options that the command of every workflow has."""
 
 RUN_ID = next(each for each in COMMON_OPTIONS if each.name == "run_id")

@@ -15,6 +15,7 @@ from cascade.cli.app import cli, declared_inputs
 from cascade.cli.commands.cache_why import WHY_OPTIONS, why_app
 from cascade.cli.commands.doctor import diagnose
 from cascade.cli.commands.stored_runs import runs_app
+from cascade.cli.commands.timelines import timeline_app
 from cascade.cli.common_options import COMMON_OPTIONS, VARIABLES, as_words, with_options
 from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.plan_table import plan_table
@@ -32,6 +33,7 @@ _app = App(
     help="Run, draw, plan and explain Cascade workflows; look at recorded runs.",
 )
 _app.add_typer(runs_app, name="runs")
+_app.add_typer(timeline_app, name="timeline")
 
 
 def main(args: Sequence[str] | None = None) -> None:

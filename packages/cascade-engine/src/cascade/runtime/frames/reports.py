@@ -58,7 +58,7 @@ class Reports(StretchReports):
         """A run begins."""
         self._run_started = True
         if self._timelines is not None:
-            self._timeline = self._timelines.begin_run(self._run_id, self.began)
+            self._timeline = self._timelines.begin_run(self._run_id, self.began, tuple(params))
         if self.bus.hears(RunStarted):
             self._publish(RunStarted(self._run_id, _target_names(target), tuple(params)))
 
@@ -98,7 +98,7 @@ class Reports(StretchReports):
         if timeline is not None:
             queued = job.queued or job.began
             call = Call(job.place, job.name, job.attempt, queued, job.began, ended, status, job.worker, text)
-            timeline.add_call(call)
+            timeline.add_call(call if error is None else call._replace(notes=tuple(notes_of(error))))
         if is_heard:
             shown = None if isinstance(outcome, Failed) else self._shown(outcome.value)
             duration = ended - job.began

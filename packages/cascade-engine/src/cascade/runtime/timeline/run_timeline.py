@@ -32,6 +32,7 @@ class RunTimeline:
 
     def __init__(self, run_id: str, began: float, is_timed: bool, take_room: Callable[[int], bool]) -> None:
         self.run_id = run_id
+        self.inputs: tuple[str, ...] = ()
         self.is_timed = is_timed
         self.began = began
         self.began_at = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)

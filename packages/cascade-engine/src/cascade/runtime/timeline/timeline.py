@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
 from cascade.runtime.timeline.run_timeline import RunTimeline
@@ -62,9 +64,43 @@ class Timeline:
             figures.add_all(run.figures)
         return figures.snapshots([call.task for run in runs for call in run.running()])
 
-    def begin_run(self, run_id: str, began: float) -> RunTimeline:
-        """Return what a run writes into that began at this moment; for engines."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data, as `docs/reference/timeline-json.md` describes it; it has no values."""
+        from cascade.runtime.timeline.timeline_dict import timeline_dict  # noqa: PLC0415 - for who writes files
+
+        return timeline_dict(self.runs)
+
+    def to_chrome_trace(self, path: str | Path) -> Path:
+        """Write a trace that Perfetto and `chrome://tracing` open, and return its path. It has names and no values."""
+        from cascade.runtime.timeline.chrome_trace import chrome_trace  # noqa: PLC0415 - for who writes files
+
+        path = Path(path)
+        path.write_text(chrome_trace(self.runs), encoding="utf-8")
+        return path
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report of the last run as one HTML file, and return its path.
+
+        It opens offline and needs nothing else. It has names and times, and no values. Of more than 100,000 calls it
+        shows those that took longest.
+
+        Raises:
+            SpecError: If there is no run in the timeline.
+        """
+        from cascade.runtime.timeline.report_page import report_page  # noqa: PLC0415 - for who writes files
+
+        if not self._runs:
+            raise SpecError(
+                "the timeline has no run", "give it to a run first: cs.run(target, timeline=timeline)"
+            )
+        path = Path(path)
+        path.write_text(report_page(self._runs[-1]), encoding="utf-8")
+        return path
+
+    def begin_run(self, run_id: str, began: float, inputs: tuple[str, ...] = ()) -> RunTimeline:
+        """Return what a run writes into that began at this moment, and was given inputs of these names; for engines."""
         run = RunTimeline(run_id, began, self.timed, self._take_room)
+        run.inputs = inputs
         with self._lock:
             self._runs.append(run)
             if len(self._runs) > self.max_runs:

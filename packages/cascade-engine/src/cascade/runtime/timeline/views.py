@@ -32,8 +32,8 @@ class Call(NamedTuple):
     """A call that has ended.
 
     It was `queued` when all that it waited for was there, `began` with its first attempt, and `ended` with its last
-    one, whose number `attempt` is; 1 is the first. `worker` is `"loop"`, or says where else it was made. `is_map` says
-    that it stands for a map with all its items, which are calls as well.
+    one, whose number `attempt` is; 1 is the first. `notes` are those on its error. `worker` is `"loop"`, or says where
+    else it was made. `is_map` says that it stands for a map with all its items, which are calls as well.
     """
 
     place: Place
@@ -46,6 +46,7 @@ class Call(NamedTuple):
     worker: str = LOOP_WORKER
     error: str | None = None
     is_map: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
