@@ -79,6 +79,11 @@ class Reports(StretchReports):
         if self._timeline is not None:
             self._timeline.add_running(job.place, job.name, job.began)
 
+    def note_running(self, job: Job) -> None:
+        """A call goes on by itself that began in a flight, which has told so."""
+        if self._timeline is not None:
+            self._timeline.add_running(job.place, job.name, job.began)
+
     def started_already(self, job: Job) -> None:
         """A call goes on by itself that began as one of those made one after another."""
         job.note_started()

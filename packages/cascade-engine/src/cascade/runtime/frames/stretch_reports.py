@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any
 
 from cascade.runtime.bus import MessageBus, log_failure
 from cascade.runtime.events import Event, Status, TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
+from cascade.runtime.frames.flight_log import FlightLog
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.timeline.entries import ItemStretch, NodeStretch, Rounds
+from cascade.runtime.timeline.entries import FlightStretch, ItemStretch, NodeStretch, Rounds
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.timeline import Timeline
-from cascade.runtime.timeline.views import Place, TreeView
+from cascade.runtime.timeline.views import Place, RunningCall, TreeView
 from cascade.spec.lazy_types import LazyResult
 
 Preview = Callable[[object], str]
@@ -147,6 +148,54 @@ class StretchReports:
                         )
                     )
                 began = ended
+
+    def flight_begun(self, log: FlightLog) -> None:
+        """Tell that calls of a tree begin that are coroutines, or inline calls between these."""
+        if self._timeline is not None:
+            serial, names = log.tree
+            self._timeline.add_flight(
+                serial,
+                lambda: [
+                    RunningCall(Place(serial, node), names[node], began) for node, began in log.under_way()
+                ],
+            )
+
+    def flight_ended(self, log: FlightLog) -> None:
+        """Tell that all calls of a flight have ended, or that each of them goes on by itself."""
+        if self._timeline is not None:
+            self._timeline.end_flight(log.tree.serial)
+
+    def flight_went_on(self, log: FlightLog, values: Sequence[Any], left: Collection[int] = ()) -> None:
+        """Tell what has happened in a flight, in order; what becomes of nodes that are `left` is told by others."""
+        happened = log.take(left)
+        serial, names = log.tree
+        if self._timeline is not None:
+            nodes = [~each for each in happened if each < 0]
+            if nodes:
+                began = array("d", map(log.began.__getitem__, nodes))
+                ends = array("d", map(log.ended.__getitem__, nodes))
+                self._timeline.add(FlightStretch(serial, nodes, names, began, ends))
+        if self._hears_calls():
+            self._tell_flight(log, happened, values)
+
+    def _tell_flight(self, log: FlightLog, happened: list[int], values: Sequence[Any]) -> None:
+        """Make the events of a flight, in order."""
+        # Once per call of every flight with a listener: watched by observatory/benchmarks/bench_events.py.
+        hears, publish, run_id, names = self.bus.hears, self._publish, self._run_id, log.tree.names
+        suffix = f"@{log.tree.serial}" if log.tree.serial else ""
+        for each in happened:
+            if each >= 0:
+                if hears(TaskExecutionStarted):
+                    publish(TaskExecutionStarted(run_id, f"n{each}{suffix}", names[each]))
+            elif hears(TaskExecutionFinished):
+                node = ~each
+                seconds = log.ended[node] - log.began[node]
+                shown = self._shown(values[node])
+                publish(
+                    TaskExecutionFinished(
+                        run_id, f"n{node}{suffix}", names[node], Status.SUCCEEDED, seconds, None, shown
+                    )
+                )
 
     def _hears_calls(self) -> bool:
         return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)

@@ -1,8 +1,8 @@
 """Flights: a plain tree with coroutines in it, run by position and without a frame.
 
 Its calls are inline or coroutines and have no policies; a coroutine is an asyncio task from the moment its inputs are
-there. What a flight does not know how to do (a failure, a tree in the place of a call, a listener, the end of the run)
-it leaves to a frame, which goes on where the flight stood.
+there. What a flight does not know how to do (a failure, a tree in the place of a call, the end of the run) it leaves
+to a frame, which goes on where the flight stood. If somebody watches, it notes what happens and tells it soon after.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.stretches import arguments
+from cascade.runtime.frames.flight_log import FlightLog
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
+from cascade.runtime.frames.watching import WatchedTree
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,
     GIVEN,
@@ -123,6 +125,7 @@ class Flight:
         "_jobs",
         "_landed",
         "_lazies",
+        "_log",
         "_loop",
         "_missing",
         "_passed",
@@ -152,6 +155,9 @@ class Flight:
         self._errors: dict[int, BaseException] = {}
         self._unbegun = 0  # asyncio tasks that have not had their first turn
         self._jobs: dict[int, Job] | None = None  # once a frame has taken over
+        self._log: FlightLog | None = None  # if somebody watches
+        if flights.time_slice.watched:
+            self._begin_log(flights.reports.tree_begun(loop, self.serial, course.program, lazies))
 
     def go_on(self) -> Landing:
         """Start the calls that are ready, as many as the slice has time for."""
@@ -159,9 +165,11 @@ class Flight:
         time_slice = self._flights.time_slice
         if self._jobs is not None:
             return None
-        if time_slice.watched or not time_slice.direct:
+        if not time_slice.direct:
             self.hand_over()
             return None
+        if time_slice.watched and self._log is None:  # since now
+            self._begin_log(WatchedTree(self.serial, course.program.names(lazies)))
         came: Landing = None
         event_loop, asyncio_task, fly = asyncio.get_running_loop(), asyncio.Task, self._fly
         started = 0
@@ -182,7 +190,9 @@ class Flight:
                 break
         if started:
             self._unbegun += started
-            event_loop.call_soon(self._find_unbegun)
+            event_loop.call_soon(self._after_first_turns)
+        if self._log is not None:
+            self._tell(self._log)
         try:
             return came
         finally:
@@ -194,12 +204,14 @@ class Flight:
             return None
         values = self._values
         made = {node: given(values[node]) for node in self._landed if GIVEN[type(values[node])]}
-        if self._errors or self._flights.time_slice.watched or self._are_trees(made):
+        if self._errors or self._are_trees(made):
             self.hand_over()
             return None
         for node, value in made.items():
             values[node] = value
         landed, self._landed = self._landed, []
+        if self._log is not None:
+            self._tell(self._log)
         for node in landed:
             self._settle(node)
         if self._values[self._course.program.target] is not _NOTHING:
@@ -227,6 +239,10 @@ class Flight:
             for node, value in enumerate(self._values)
             if value is not _NOTHING and node not in outcomes
         }
+        log, self._log = self._log, None
+        if log is not None:
+            self._flights.reports.flight_went_on(log, self._values, {*under_way})
+            self._flights.reports.flight_ended(log)
         del flights.open[self.serial]
         tree = BoundPlan(self._course.program, self._lazies, serial=self.serial)
         frame = flights.frames.open(self._loop, tree, settled, under_way)
@@ -235,6 +251,9 @@ class Flight:
             if self._began[node]:
                 job.note_started()
                 job.began = self._began[node]
+                if log is not None:
+                    job.ended = log.ended[node]
+                    flights.reports.note_running(job)
         for node, task in flying.items():
             flights.calling.adopt(self._jobs[node], task)
         self._tasks = []  # each has what its coroutine raises, whose traceback leads here
@@ -260,6 +279,8 @@ class Flight:
         self._began[node] = time.monotonic()
         if self._jobs is not None:
             self._flights.reports.started(self._jobs[node])
+        elif self._log is not None:
+            self._log.note_began(node)
         value, failure = _NOTHING, None
         try:
             value = await func(*args, **kwargs)
@@ -275,6 +296,8 @@ class Flight:
                 return self._flights.ends.end(job, outcome)
             finally:
                 del outcome, failure  # the traceback of an error has this frame: they would be a cycle
+        if self._log is not None:
+            self._log.note_ended(node, time.monotonic())
         if failure is not None:
             self._errors[node] = failure
             failure = None
@@ -289,8 +312,18 @@ class Flight:
             self._flights.note_landing(self)
         self._landed.append(node)
 
-    def _find_unbegun(self) -> None:
-        """File the coroutines that somebody has cancelled before their first turn, which so never got to run."""
+    def _begin_log(self, tree: WatchedTree) -> None:
+        self._log = FlightLog(tree, self._began)
+        self._flights.reports.flight_begun(self._log)
+
+    def _tell(self, log: FlightLog) -> None:
+        if not self._landed:  # one of those may have failed, or returned a tree
+            self._flights.reports.flight_went_on(log, self._values)
+
+    def _after_first_turns(self) -> None:
+        """Tell which coroutines have begun; file those that were cancelled before, which so never got to run."""
+        if self._log is not None:
+            self._tell(self._log)
         if not self._unbegun or self._jobs is not None:
             return
         self._unbegun = 0
@@ -303,19 +336,26 @@ class Flight:
         """Make an inline call; return `None` if the flight goes on."""
         time_slice, lazy = self._flights.time_slice, self._lazies[node]
         value, failure = None, None
+        log = self._log
         self._began[node] = time.monotonic()
+        if log is not None:
+            log.note_began(node)
         try:
             args, kwargs = arguments(filling, lazy, self._values)
             value = lazy.task.func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             failure = error
         now = time.monotonic()
+        if log is not None:
+            log.note_ended(node, now)
         if now > time_slice.ends:
             time_slice.note_overrun(lazy.task, now)
         is_target = node == self._course.program.target
         made = given(value) if GIVEN[type(value)] else value
         if failure is None and (type(made) not in LAZY_TYPES or (is_target and type(made) is not Awaited)):
             self._values[node] = made
+            if log is not None and self._flights.reports.shows:
+                self._tell(log)  # before a value is forgotten
             self._settle(node)
             return self._end() if is_target else None
         self.hand_over(node)
@@ -344,5 +384,9 @@ class Flight:
         return any(type(value) in LAZY_TYPES and node != target for node, value in made.items())
 
     def _end(self) -> Arrived:
+        log, self._log = self._log, None
+        if log is not None:
+            self._tell(log)
+            self._flights.reports.flight_ended(log)
         del self._flights.open[self.serial]
         return Arrived(self._loop, self._values[self._course.program.target])

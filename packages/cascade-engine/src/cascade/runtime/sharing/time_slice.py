@@ -58,12 +58,9 @@ class TimeSlice:
     def allowed(self, way: Way) -> Way:
         """Return the way that a tree takes now that could be run in this way.
 
-        The scheduler runs everything where executor or state are not built in, where something bounds the calls, and
-        where somebody listens to coroutines.
+        The scheduler runs everything where executor or state are not built in, and where something bounds the calls.
         """
-        if not self.direct or (self.watched and way is Way.ON_LOOP):
-            return Way.SCHEDULED
-        return way
+        return way if self.direct else Way.SCHEDULED
 
     def is_over(self) -> bool:
         """Tell whether the event loop is to get its turn."""

@@ -116,16 +116,7 @@ class Stretch(Entry):
             began = ended
 
     def sums(self) -> Iterator[Sums]:
-        tasks = [*self.tasks()]
-        seconds = [*map(sub, self.ends, chain((self.began,), self.ends))]
-        if tasks.count(tasks[0]) == len(tasks):  # most stretches are of one task, and counting is fast
-            yield Sums(tasks[0], Status.SUCCEEDED, len(tasks), seconds)
-            return
-        by_task: dict[str, list[float]] = {task: [] for task in tasks}
-        for task, each in zip(tasks, seconds, strict=False):
-            by_task[task].append(each)
-        for task, own in by_task.items():
-            yield Sums(task, Status.SUCCEEDED, len(own) if seconds else tasks.count(task), own)
+        return _sums([*self.tasks()], [*map(sub, self.ends, chain((self.began,), self.ends))])
 
 
 class NodeStretch(Stretch):
@@ -164,6 +155,29 @@ class ItemStretch(Stretch):
 
     def tasks(self) -> Iterator[str]:
         return repeat(self._task, self.size)
+
+
+class FlightStretch(Entry):
+    """Calls of one tree, coroutines among them, in the order in which they ended; each has times of its own."""
+
+    __slots__ = ("_began", "_ends", "_names", "_nodes", "_tree")
+
+    def __init__(
+        self, tree: int, nodes: Sequence[int], names: Sequence[str], began: Times, ends: Times
+    ) -> None:
+        super().__init__(len(nodes))
+        self._tree = tree
+        self._nodes = nodes
+        self._names = names
+        self._began = began
+        self._ends = ends
+
+    def calls(self) -> Iterator[Call]:
+        for node, began, ended in zip(self._nodes, self._began, self._ends, strict=True):
+            yield Call(Place(self._tree, node), self._names[node], 1, began, began, ended, Status.SUCCEEDED)
+
+    def sums(self) -> Iterator[Sums]:
+        return _sums([self._names[node] for node in self._nodes], [*map(sub, self._ends, self._began)])
 
 
 class Step(NamedTuple):
@@ -221,3 +235,17 @@ class RoundStretch(Stretch):
         call, first, begin, structure, names, ways = self._rounds
         for index in range(len(ways)):
             yield TreeView(first + index, call, begin + index, structure, names)
+
+
+def _sums(tasks: list[str], seconds: list[float]) -> Iterator[Sums]:
+    """Give what calls of these tasks add to their figures, given how long each took; or nothing of that."""
+    if not tasks:
+        return
+    if tasks.count(tasks[0]) == len(tasks):  # most stretches are of one task, and counting is fast
+        yield Sums(tasks[0], Status.SUCCEEDED, len(tasks), seconds)
+        return
+    by_task: dict[str, list[float]] = {task: [] for task in tasks}
+    for task, each in zip(tasks, seconds, strict=False):
+        by_task[task].append(each)
+    for task, own in by_task.items():
+        yield Sums(task, Status.SUCCEEDED, len(own) if seconds else tasks.count(task), own)

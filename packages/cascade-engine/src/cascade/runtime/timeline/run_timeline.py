@@ -52,6 +52,7 @@ class RunTimeline:
         self._open_maps: set[Place] = set()
         self._rounds: dict[Place | None, int] = {}
         self._running: dict[Place, RunningCall] = {}
+        self._flights: dict[int, Callable[[], list[RunningCall]]] = {}
 
     # What is read, in any thread
 
@@ -82,7 +83,8 @@ class RunTimeline:
 
     def running(self) -> list[RunningCall]:
         """Return the calls that are under way, those in the middle of a stretch of plain calls left out."""
-        return list(self._running.values())
+        flights = chain.from_iterable(flight() for flight in list(self._flights.values()))
+        return [*list(self._running.values()), *flights]
 
     def tasks(self) -> dict[str, TaskFigures]:
         """Return the figures of all tasks by their names, of all calls whether they are kept or not."""
@@ -127,6 +129,14 @@ class RunTimeline:
         """Take in that a call has begun that will be reported by itself."""
         self._running[place] = RunningCall(place, task, began)
 
+    def add_flight(self, tree: int, running: Callable[[], list[RunningCall]]) -> None:
+        """Take in what tells, in any thread, which calls of a tree are under way."""
+        self._flights[tree] = running
+
+    def end_flight(self, tree: int) -> None:
+        """Take in that the calls of a tree have ended, or that others tell of them from now on."""
+        self._flights.pop(tree, None)
+
     def add_retry(self, retry: Retry) -> None:
         """Take in that an attempt has failed, and another one follows."""
         self.figures.add_retry(retry.task)
@@ -156,5 +166,6 @@ class RunTimeline:
     def end(self, status: Status, error: str | None) -> None:
         """Take in that the run has ended."""
         self._running.clear()
+        self._flights.clear()
         self.status, self.error = status, error
         self.ended = time.monotonic()
