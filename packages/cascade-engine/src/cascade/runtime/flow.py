@@ -35,7 +35,7 @@ class FlowManager:
         self._routes: dict[int, int | None] = {}  # by the identity of the choice, which the program holds
 
     def _key(self, node: int) -> NodeKey:
-        return NodeKey(self._frame, self._program.paths[node])
+        return NodeKey(self._frame, self._program.path(node))
 
     def value(self, node: int) -> object:
         """Return the value of a node.
@@ -106,17 +106,17 @@ class FlowManager:
             SkipReason.UPSTREAM_SEQUENCE: self._program.predecessors[node],
             SkipReason.UPSTREAM_CONDITION: call.conditions,
             SkipReason.UPSTREAM_CONSTRAINT: [amount for _, amount in call.amounts],
-            SkipReason.UPSTREAM_DATA: self._program.inputs[node],
+            SkipReason.UPSTREAM_DATA: list(self._program.inputs[node]),
             SkipReason.UPSTREAM_ROUTE: self.routes(node) if reason is SkipReason.UPSTREAM_ROUTE else (),
         }
         return next((each for each in candidates.get(reason, ()) if not self.has_value(each)), None)
 
     def left_out(self, demanded: Callable[[int], bool]) -> Iterator[tuple[int, SkipReason]]:
         """Give each node that was never demanded, in the plan's order, and why: pruned, or not needed."""
-        pruned = self._pruned(demanded)
-        for node in self._program.order:
-            if not demanded(node):
-                yield node, SkipReason.PRUNED if node in pruned else SkipReason.NOT_NEEDED
+        left_out = [node for node in self._program.order if not demanded(node)]
+        pruned = self._pruned(demanded) if left_out else ()
+        for node in left_out:
+            yield node, SkipReason.PRUNED if node in pruned else SkipReason.NOT_NEEDED
 
     def _pruned(self, demanded: Callable[[int], bool]) -> set[int]:
         """Return what was never demanded and belongs to a branch that a selector did not choose."""

@@ -7,7 +7,7 @@ that runs once needs few of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
@@ -44,7 +44,7 @@ class Inputs(NamedTuple):
             else:
                 yield slot
 
-    def fill(self, lazy: Lazy, values: list[Any]) -> Arguments:
+    def fill(self, lazy: Lazy, values: Sequence[Any] | Mapping[int, Any]) -> Arguments:
         """Return the arguments of a call, positional and named; `values` are the values of all nodes, by position."""
         given = map(values.__getitem__, self.sources)
         if self.nested:

@@ -49,6 +49,7 @@ class Demand:
     __slots__ = (
         "_broken",
         "_conditions_left",
+        "_has_only_inputs",
         "_holding",
         "_missing",
         "_stages",
@@ -75,6 +76,7 @@ class Demand:
         self.values: dict[int, Any] | None = None  # if all calls are plain: the values so far
         self.routed: Callable[[int, Choice, int | None], None] | None = None
         self._state = state
+        self._has_only_inputs = program.has_only_inputs
         self._stages = bytearray(len(program))
         self._missing = [0] * len(program)
         self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
@@ -96,7 +98,7 @@ class Demand:
 
     def node_key(self, node: int) -> NodeKey:
         """Return the key of a node's facts."""
-        return NodeKey(self.key, self.program.paths[node])
+        return NodeKey(self.key, self.program.path(node))
 
     @property
     def finished(self) -> bool:
@@ -118,6 +120,11 @@ class Demand:
     def note_started(self, node: int) -> None:
         """Note that a node's call has begun."""
         self._stages[node] = Stage.STARTED
+
+    def note_all_started(self, nodes: Iterable[int]) -> None:
+        """Note that these calls have begun."""
+        for node in nodes:
+            self._stages[node] = Stage.STARTED
 
     def settle(self, node: int) -> None:
         """Note that the facts of a node are recorded, or that it has failed and has none."""
@@ -164,11 +171,17 @@ class Demand:
 
     def _demand(self, node: int) -> None:
         """Demand what comes first for a node: what it is ordered after, its conditions, or else its inputs."""
-        if self.program.calls[node] is NO_CALL and not self.program.sequenced:
-            self._stages[node] = Stage.READY  # it waits for nothing
+        if self._waits_for_nothing(node):
+            self._stages[node] = Stage.READY
             self.ready.append(node)
             return
         self._stages[node] = Stage.WAITING
+        if self._has_only_inputs:
+            for each in self.program.inputs[node]:
+                self._wait(node, each, Role.PLAIN)
+            if not self._missing[node]:
+                self._decide(node)
+            return
         for each in self.program.predecessors[node]:
             self._wait(node, each, Role.PLAIN)
         conditions = self.program.calls[node].conditions
@@ -180,6 +193,11 @@ class Demand:
             self._demand_inputs(node)
         if not self._missing[node]:
             self._decide(node)
+
+    def _waits_for_nothing(self, node: int) -> bool:
+        if self._has_only_inputs:
+            return not self.program.inputs[node]
+        return self.program.calls[node] is NO_CALL and not self.program.sequenced
 
     def _demand_inputs(self, node: int) -> None:
         call = self.program.calls[node]

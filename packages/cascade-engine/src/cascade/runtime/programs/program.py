@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from cascade.graph.model import Graph
-from cascade.graph.path import StructurePath
-from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.path import ROOT, StructurePath
+from cascade.graph.plain_structure import PlainStructure, sources_of
 from cascade.graph.planning import Plan
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
+from cascade.spec.durable import FactLabel
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
 
@@ -38,8 +39,8 @@ class Program:
         self.needs_check = needs_check
         self.params = params
         self.target = structure.target
-        # The paths of nodes as text, by position, as stores show them. Each is made when it is first needed.
-        self.texts: dict[int, str] = {}
+        # What stores show of the nodes, by position. Each is made when it is first needed.
+        self.labels: dict[int, FactLabel] = {}
         self._names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -66,14 +67,25 @@ class Program:
         """The place of each node."""
         return self.structure.paths
 
+    def path(self, node: int) -> StructurePath:
+        """Return the place of a node. That of a plain tree's target needs no column."""
+        return ROOT if not node and self.has_only_inputs else self.paths[node]
+
+    @property
+    def has_only_inputs(self) -> bool:
+        """Whether nodes wait for their inputs and for nothing else: no order, conditions, amounts or routers."""
+        return isinstance(self.structure, PlainStructure)
+
     @cached_property
     def predecessors(self) -> list[tuple[int, ...]]:
         """The nodes that `after` and sequences put before each node."""
         return [self.structure.predecessors(position) for position in range(len(self))]
 
     @cached_property
-    def inputs(self) -> list[list[int]]:
+    def inputs(self) -> Sequence[Sequence[int]]:
         """The nodes that each one demands as inputs at once."""
+        if isinstance(self.structure, PlainStructure):
+            return [sources_of(link) for link in self.structure.links]
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property

@@ -47,10 +47,10 @@ class Commits:
         """Note that there is something to commit."""
         self._dirty = True
 
-    def note_ended(self) -> None:
-        """Note that a call has ended, and with it something to commit."""
+    def note_ended(self, calls: int = 1) -> None:
+        """Note that so many calls have ended, and with them something to commit."""
         self._dirty = True
-        self._ended += 1
+        self._ended += calls
 
     async def first(self) -> None:
         """Commit the record of the run, before its first call.

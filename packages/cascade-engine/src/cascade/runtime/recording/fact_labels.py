@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cascade.runtime.frames.frame import Frame, Job
-from cascade.runtime.programs.program import Program
 from cascade.runtime.recording.places import places_of
 from cascade.spec.durable import FactLabel
 
 
 def label_of(job: Job) -> FactLabel:
     """Return the label of the facts of a call."""
-    return FactLabel(job.name, _path_text(job.frame.program, job.position) + job.suffix)
+    return FactLabel(job.name, label_of_node(job.frame, job.position).place + job.suffix)
 
 
 def label_of_node(frame: Frame, node: int) -> FactLabel:
     """Return the label of the facts of a node that is called as it stands, and is no item of a map."""
+    return labels_of(frame, (node,))[0]
+
+
+def labels_of(frame: Frame, nodes: Sequence[int]) -> list[FactLabel]:
+    """Return the labels of the facts of such nodes, which are made once for all runs of a structure."""
     # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
-    text = frame.program.texts.get(node)
-    return FactLabel(frame.lazies[node].task.name, _path_text(frame.program, node) if text is None else text)
-
-
-def _path_text(program: Program, node: int) -> str:
-    """Return the path of a node as text, made once for all runs of a structure."""
-    text = program.texts.get(node)
-    if text is None:
-        text = program.texts[node] = places_of(program.structure).text(node)
-    return text
+    known, lazies = frame.program.labels, frame.lazies
+    text = places_of(frame.program.structure).text
+    for node in nodes:
+        if node not in known:
+            known[node] = FactLabel(lazies[node].task.name, text(node))
+    return [known[node] for node in nodes]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 
 from cascade.adapters.state.damage import as_damage
+from cascade.adapters.state.keys import FrameKey
 from cascade.graph.tree import Choice
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
@@ -14,15 +15,19 @@ from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
-from cascade.runtime.recording.fact_labels import label_of, label_of_node
+from cascade.runtime.recording.fact_labels import label_of, label_of_node, labels_of
 from cascade.runtime.recording.node_digests import in_canonical_order
+from cascade.runtime.recording.places import places_of
 from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import error_name, is_error
-from cascade.spec.durable import DurableStateBackend, NextRound, Note, RunStatus
+from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunStatus
 from cascade.spec.lazy_types import Lazy, LazyResult
+
+KeepResults = Callable[[FrameKey, Sequence[bytes], Sequence[object], Sequence[FactLabel]], None]
+"""Notes the values of many nodes of one frame, which are given by the digests of their paths."""
 
 
 class Recorder:
@@ -47,6 +52,7 @@ class Recorder:
         self._registry = registry
         self._atomic_loops = AtomicLoops(registry) if registry.has_atomic else None
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
+        self._keep_results: KeepResults | None = getattr(state, "keep_results", None)
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
 
     async def finish(self, error: BaseException | None, undone: bool) -> None:
@@ -127,6 +133,23 @@ class Recorder:
             return
         self.state.keep_result(key, value, label)
         self.commits.note_ended()
+
+    def keeps_many(self, frame: Frame) -> bool:
+        """Tell whether values of plain calls may be given to `keep_many`: scalars of Python's own, which do not change.
+
+        The state backend has to know many at once, and to know that it can keep each.
+        """
+        return self._keep_results is not None and frame.atomic_dependencies is None
+
+    def keep_many(self, frame: Frame, nodes: list[int], values: Mapping[int, object]) -> None:
+        """Note the values of plain calls that are not their tree's target; as `keep_plain`."""
+        assert self._keep_results is not None
+        digests = places_of(frame.program.structure).digests
+        labels = labels_of(frame, nodes)
+        self._keep_results(
+            frame.key, [digests[node] for node in nodes], [values[node] for node in nodes], labels
+        )
+        self.commits.note_ended(len(nodes))
 
     def keep_target(self, job: Job, target: Lazy) -> None:
         """Note that a call has returned the next target of its loop.

@@ -9,17 +9,19 @@ from __future__ import annotations
 import time
 from functools import partial
 from heapq import heappop
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cascade.graph.tree import NO_CALL
+from cascade.graph.plain_structure import Arguments, Inputs, Link, PlainStructure, sources_of
 from cascade.runtime.frames.frame import Frame, Job
+from cascade.runtime.frames.ready_calls import KnownValues
 from cascade.runtime.frames.watching import WatchedTree, made_calls
-from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, given
+from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, given
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.resolvers import resolve_arguments
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 from cascade.spec.errors import CascadeError
+from cascade.spec.internal_tasks import PASS_THROUGH
+from cascade.spec.lazy_types import LazyResult
 
 
 class Called(NamedTuple):
@@ -51,30 +53,48 @@ class RecordedCalls:
             return None  # the frame was closed in the meantime
         calls.is_queued = False
         ranks, program, lazies, values = calls.ranks, frame.program, frame.lazies, calls.values
-        keep, clock = recording.keep_plain, time.monotonic
+        structure, order, target = program.structure, program.order, program.target
+        assert isinstance(structure, PlainStructure)
+        links = structure.links
+        keeps_many, clock = recording.keeps_many(frame), time.monotonic
         kept: list[int] = []
+        later: list[int] = []
         ends: Ends = []
         node, began = -1, clock()
         now = began
         room = recording.commits.room
         while ranks:
-            node = program.order[heappop(ranks)]
-            lazy, call = lazies[node], program.calls[node]
-            frame.note_started(node)
+            node = order[heappop(ranks)]
+            lazy, link = lazies[node], links[node]
             failure: BaseException | None = None
             value: object = None
             try:
-                args, kwargs = lazy.args, lazy.kwargs
-                if call is not NO_CALL:
-                    args, kwargs = resolve_arguments(lazy, call, values.__getitem__, {})
-                value = lazy.task.func(*args, **kwargs)
+                if link is None:
+                    value = lazy.task.func(*lazy.args, **lazy.kwargs)
+                else:
+                    args, kwargs = _filled(lazy, link, values)
+                    value = lazy.task.func(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - the user's own code
                 failure = error
             now = clock()
+            if (
+                type(value) in PLAIN
+                and keeps_many
+                and failure is None
+                and node != target
+                and lazy.task not in PASS_THROUGH
+            ):  # nobody can change it before it is kept with all others
+                later.append(node)
+                kept.append(node)
+                ends.append(now)
+                values[node] = value
+                if now > time_slice.ends or len(kept) >= room:
+                    break
+                continue
             made = given(value) if GIVEN[type(value)] else value
-            if failure is None and node != program.target and type(made) not in LAZY_TYPES:
+            if failure is None and node != target and type(made) not in LAZY_TYPES:
                 try:
-                    keep(frame, node, made)
+                    recording.keep_plain(frame, node, made)
                 except CascadeError as error:
                     failure = error
                 else:
@@ -84,8 +104,9 @@ class RecordedCalls:
                     if now > time_slice.ends or len(kept) >= room:
                         break
                     continue
+            frame.note_started(node)
+            self._take_in(frame, kept, later)
             self._report(frame, kept, began, ends)
-            self._hold(frame, kept)
             self._frames.queue_calls(frame)
             job = Job(frame, node)
             job.began = ends[-1] if ends else began
@@ -93,8 +114,8 @@ class RecordedCalls:
                 return Called(job, now, True, value, failure)
             finally:
                 failure = None  # its traceback has this frame: they would be a cycle
+        self._take_in(frame, kept, later)
         self._report(frame, kept, began, ends)
-        self._hold(frame, kept)
         self._frames.queue_calls(frame)
         return None if node < 0 else Called(Job(frame, node), now)
 
@@ -107,6 +128,19 @@ class RecordedCalls:
             made = made_calls([known[node] for node in nodes], began, ends, self._reports.shows)
             self._reports.calls_made(tree, nodes, made)
 
-    def _hold(self, frame: Frame, kept: list[int]) -> None:
-        if kept and self._recording is not None:
+    def _take_in(self, frame: Frame, kept: list[int], later: list[int]) -> None:
+        """Note that these calls were made, and keep the values that were left for later."""
+        frame.note_all_started(kept)
+        if kept and self._recording is not None and frame.recorded_calls is not None:
+            if later:
+                self._recording.keep_many(frame, later, frame.recorded_calls.values)
             self._recording.commits.hold(partial(self._frames.settle_all, frame, kept))
+
+
+def _filled(lazy: LazyResult[Any], link: Link, values: KnownValues) -> Arguments:
+    """Return the arguments of a call that values of other nodes fill."""
+    if isinstance(link, int):
+        return (values[link],), {}
+    if isinstance(link, Inputs):
+        return link.fill(lazy, values)
+    return [values[source] for source in sources_of(link)], {}

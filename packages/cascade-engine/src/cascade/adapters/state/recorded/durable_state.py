@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.state.digests import frame_digest, node_digest
+from cascade.adapters.codec.data_codec import DataCodec
+from cascade.adapters.state.digests import NodeDigest, frame_digest, node_digest
 from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
@@ -47,6 +49,8 @@ class RecordedState:
             self._codec.codec.encode,
             self._codec.bound,
         )  # looked up once, not per call
+        is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
+        self.keep_results = self._keep_results if is_own and type(self._codec.codec) is DataCodec else None
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
@@ -125,6 +129,28 @@ class RecordedState:
         data = self._encode(value, key=self._bound(node, Kind.RESULT))
         self._table.put(node, key.frame, Kind.RESULT, value)
         self._buffer.put(Fact(node, Kind.RESULT, data, call), key.frame, provisional)
+
+    def _keep_results(
+        self,
+        frame: FrameKey,
+        nodes: Sequence[bytes],
+        values: Sequence[object],
+        calls: Sequence[FactLabel],
+    ) -> None:
+        """Note values of nodes of one frame as `keep_result` does; the nodes are given by the digests of their paths.
+
+        The values are scalars of Python's own: the codec, which is Cascade's, knows each of them.
+        """
+        # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
+        of_frame, result = frame_digest(frame), Kind.RESULT
+        places = [NodeDigest(of_frame, node) for node in nodes]
+        encode, bound = self._encode, self._bound
+        facts = [
+            Fact(place, result, encode(value, key=bound(place, result)), call)
+            for place, value, call in zip(places, values, calls, strict=True)
+        ]
+        self._table.put_results(of_frame, frame, nodes, values)
+        self._buffer.put_all(facts, frame)
 
     def keep_skip(self, key: NodeKey, reason: str, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a skip that is to be kept."""

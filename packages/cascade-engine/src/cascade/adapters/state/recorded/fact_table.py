@@ -43,12 +43,26 @@ class FactTable:
 
     def put(self, node: NodeDigest, frame: FrameKey, kind: Kind, fact: object) -> None:
         """Note a fact of a node of this frame."""
-        digest = node.frame.digest
-        facts = self._facts.get(digest)
+        self._of_frame(node.frame, frame).setdefault(node.node, {})[kind] = fact
+
+    def put_results(
+        self, digest: FrameDigest, frame: FrameKey, nodes: Iterable[bytes], values: Iterable[object]
+    ) -> None:
+        """Note values of nodes of this frame."""
+        facts, result = self._of_frame(digest, frame), Kind.RESULT
+        for node, value in zip(nodes, values, strict=True):
+            known = facts.get(node)
+            if known is None:
+                facts[node] = {result: value}
+            else:
+                known[result] = value
+
+    def _of_frame(self, frame: FrameDigest, key: FrameKey) -> dict[bytes, dict[Kind, Any]]:
+        facts = self._facts.get(frame.digest)
         if facts is None:
-            facts = self._facts[digest] = {}
-            self.register(node.frame, frame)
-        facts.setdefault(node.node, {})[kind] = fact
+            facts = self._facts[frame.digest] = {}
+            self.register(frame, key)
+        return facts
 
     def load(self, node: NodeDigest, kind: Kind, data: bytes) -> None:
         """Note a fact that the store has; its frame is registered."""

@@ -57,6 +57,17 @@ class WriteBuffer:
         if frame.parent is not None:  # what lies below it says nothing of itself, and so is never provisional
             self._link(frame.parent)
 
+    def put_all(self, facts: list[Fact], frame: FrameKey) -> None:
+        """Note facts of nodes of this frame; none of them is provisional."""
+        if self._provisional.facts:
+            for fact in facts:
+                self.put(fact, frame, provisional=False)
+        elif facts:
+            of_frame = self._facts.setdefault(facts[0].place.frame.digest, {})
+            of_frame.update({(fact.place.node, fact.kind): fact for fact in facts})
+            if frame.parent is not None:
+                self._link(frame.parent)
+
     def _link(self, frame: FrameKey) -> None:
         """Store which node a frame stands in for, and so on upwards: who loads what lies below finds the way by that.
 
