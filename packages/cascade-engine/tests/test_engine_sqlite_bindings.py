@@ -37,6 +37,11 @@ def give(value: int) -> int:
     return value
 
 
+@cs.task
+def keep(value: str) -> str:
+    return value
+
+
 def recording(path: Path, durability: str) -> Any:
     return lambda run_id: SqliteStateBackend(path, run_id=run_id, durability=durability)
 
@@ -240,6 +245,25 @@ async def test_readers_block_nobody_and_are_not_blocked(tmp_path: Path) -> None:
         reader.execute("BEGIN IMMEDIATE")
         assert {run.run_id for run in SqliteCatalog(path).runs()} == {"first", "second"}
         reader.execute("COMMIT")
+
+
+@pytest.mark.usefixtures("each_binding")
+async def test_an_engine_keeps_its_store_open(tmp_path: Path) -> None:
+    """The store of a URL stays open between runs and is closed with the engine; meanwhile a run of it can be deleted."""
+    path = tmp_path / "runs.db"
+    log = tmp_path / "runs.db-wal"
+    async with cs.Engine(state=f"sqlite:///{path}") as engine:
+        for number in range(2):
+            assert await engine.run(keep(f"marmalade {number}"), run_id=f"{number}") == f"marmalade {number}"
+            assert log.exists() is (mode_in(path) == "wal")
+        for number in range(2):
+            SqliteCatalog(path).delete(f"{number}")
+        left = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+        assert b"marmalade" not in left
+        path.unlink()  # a run that begins then does so in a new file
+        assert await engine.run(keep("jam"), run_id="0") == "jam"
+        assert [run.run_id for run in SqliteCatalog(path).runs()] == ["0"]
+    assert [each.name for each in tmp_path.iterdir()] == ["runs.db"]
 
 
 class Row:

@@ -33,15 +33,15 @@ class Store:
     schemes: tuple[str, ...]
     forms: tuple[str, ...]
     place: Callable[[str, str, str], str]
-    state: Callable[[], StateMaker]
+    state: Callable[[], Callable[..., StateMaker]]
     cache: Callable[[], Callable[..., CacheBackend]]
     catalog: Callable[[], Callable[[str], Catalog]]
 
 
-def _sqlite_state() -> StateMaker:
-    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend  # noqa: PLC0415 - brings SQLite
+def _sqlite_state() -> Callable[..., StateMaker]:
+    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStates  # noqa: PLC0415 - brings SQLite
 
-    return SqliteStateBackend
+    return SqliteStates
 
 
 def _sqlite_cache() -> Callable[..., CacheBackend]:
@@ -56,10 +56,10 @@ def _sqlite_catalog() -> Callable[[str], Catalog]:
     return SqliteCatalog
 
 
-def _redis_state() -> StateMaker:
+def _redis_state() -> Callable[..., StateMaker]:
     from cascade.adapters.state.redis.redis_journal import RedisStateBackend  # noqa: PLC0415 - brings codecs
 
-    return RedisStateBackend
+    return partial(partial, RedisStateBackend)
 
 
 def _redis_cache() -> Callable[..., CacheBackend]:
@@ -150,13 +150,15 @@ def catalog_from_url(url: str) -> Catalog:
 def state_from_url(url: str, **options: Any) -> StateMaker:
     """Return a function of `run_id=` that makes the state backend of a run; `options` are those of the backend.
 
+    If it has an async method `close`, it keeps something open between runs until that is called.
+
     Raises:
         SpecError: If the URL is of no known form.
         MissingExtraError: If the extra for the URL is not installed, when the backend is made.
     """
     problem = f"state={address_of(url)!r} is not the URL of a known store"
     store = _store_of(url, problem, f"write {STATE_FORMS}, or give a backend")
-    return partial(store.state(), store.place(url, "state", STATE_FORMS), **options)
+    return store.state()(store.place(url, "state", STATE_FORMS), **options)
 
 
 def _store_of(url: str, problem: str, remedy: str) -> Store:

@@ -33,7 +33,7 @@ from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
-from cascade.runtime.stores import cache_maker, checked_part, state_of
+from cascade.runtime.stores import cache_maker, checked_part, state_closer, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.standing import StandsForValue
@@ -50,7 +50,7 @@ class Engine:
     """Runs targets in the event loop it is called in. Many runs at once don't see each other.
 
     What it takes is in the table of settings, `cascade.runtime.settings`; the URLs of stores and the words for
-    executors stand for what the engine opens. `async with Engine(...)` closes it: threads, processes, its cache.
+    executors stand for what the engine opens. `async with Engine(...)` closes it: threads, processes, cache and store.
     """
 
     @documented(ENGINE_SETTINGS)
@@ -84,6 +84,7 @@ class Engine:
         self._closed = False
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
+        self._close_state = state_closer(settings, state)
         self._parts = EngineParts(
             bus=self.bus,
             state_factory=state or InMemoryStateBackend,
@@ -221,6 +222,8 @@ class Engine:
         await self._placement.close()
         if self._owns_cache:
             await self._parts.cache.backend.close()
+        if self._close_state is not None:
+            await self._close_state()
 
     async def __aenter__(self) -> Self:
         return self

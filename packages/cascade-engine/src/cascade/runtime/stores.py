@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -44,6 +44,14 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
         raise SpecError(f"a state of type {type(state).__name__}", f"give {_FORMS} that is made with run_id=")
     made: StateBackendFactory | None = state
     return made
+
+
+def state_closer(
+    settings: Mapping[str, object], state: StateBackendFactory | None
+) -> Callable[[], Awaitable[None]] | None:
+    """Return what closes the store that `state_of` has opened for a URL, if it keeps it open between runs."""
+    is_opened_here = isinstance(_either(settings, "state", "state_backend_cls"), str)
+    return getattr(state, "close", None) if is_opened_here else None
 
 
 def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBackend, bool]]:

@@ -197,6 +197,8 @@ class SqliteCatalog:
                 with transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                     connection.execute("DELETE FROM runs WHERE id = ?", (number,))
+                # A log has what was deleted, until it is written anew; it stays while somebody reads it.
+                connection.select("PRAGMA wal_checkpoint(truncate)")
 
 
 def _size(size: int, value: object) -> int:

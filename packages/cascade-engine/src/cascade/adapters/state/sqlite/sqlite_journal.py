@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from cascade.adapters.sqlite_files import Format, store_errors
 from cascade.adapters.state.journal import Changes, Durability, Loaded
@@ -70,6 +71,31 @@ class SqliteStateBackend(RecordedState):
     ) -> None:
         journal = SqliteJournal(path, run_id, Durability.of(durability))
         super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
+
+
+class SqliteStates:
+    """Makes the state backends of runs in one file, which stays open between them until `close`.
+
+    Opening a file and closing it takes longer than a short run. `options` are those of `SqliteStateBackend`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
+        self._path = Path(path)
+        self._options = options
+        self._lease: WriterLease | None = None
+
+    def __call__(self, run_id: str) -> SqliteStateBackend:
+        """Return the state backend of a run."""
+        backend = SqliteStateBackend(self._path, run_id=run_id, **self._options)
+        if self._lease is None:
+            self._lease = WriterLease(self._path, RUNS)
+        return backend
+
+    async def close(self) -> None:
+        """Close the file, unless a run has it open."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.release()
 
 
 class SqliteJournal:
