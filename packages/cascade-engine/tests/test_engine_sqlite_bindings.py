@@ -249,7 +249,7 @@ async def test_readers_block_nobody_and_are_not_blocked(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("each_binding")
 async def test_an_engine_keeps_its_store_open(tmp_path: Path) -> None:
-    """The store of a URL stays open between runs and is closed with the engine; meanwhile a run of it can be deleted."""
+    """The store of a URL stays open between runs until the engine is closed; meanwhile a run of it can be deleted."""
     path = tmp_path / "runs.db"
     log = tmp_path / "runs.db-wal"
     async with cs.Engine(state=f"sqlite:///{path}") as engine:
