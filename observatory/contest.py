@@ -15,11 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import cascade as cs
-from cascade.runtime import Event
 from observatory.workloads import Start, Workload
-
-LONGEST_REPEAT = 0.03
-"""Seconds. A size whose repeats take longer is halved until they fit, unless the full size is asked for."""
 
 FEWEST_REPEATS = 5
 
@@ -85,16 +81,17 @@ class Contestants:
 
         return prepare
 
-    def again(self, listening: bool = False) -> Side:
-        """Return the side of an engine that knows the structure; `listening` to every event if so wished."""
-        engine = cs.Engine()
-        if listening:
-            engine.bus.subscribe(Event, lambda event: None)
+    def engine(self) -> cs.Engine:
+        return self.workload.engine()
+
+    def again(self, engine: cs.Engine | None = None) -> Side:
+        """Return the side of an engine that knows the structure."""
+        known = cs.Engine() if engine is None else engine
         make = self.workload.ours()
 
         def prepare(salt: int) -> Run:
             async def run() -> object:
-                return await engine.run(make(self.size, salt))
+                return await known.run(make(self.size, salt))
 
             return run
 
@@ -107,15 +104,15 @@ class Contestants:
             make = self.workload.ours()
 
             async def run() -> object:
-                async with cs.Engine() as engine:
+                async with self.engine() as engine:
                     return await engine.run(make(self.size, salt))
 
             return run
 
         return prepare
 
-    def ours(self, start: Start) -> Side:
-        return self.cold() if start is Start.COLD else self.again()
+    def ours(self, start: Start, engine: cs.Engine | None = None) -> Side:
+        return self.cold() if start is Start.COLD else self.again(engine)
 
     def check(self, value: object, salt: int) -> None:
         """Check a repeat's answer.
@@ -130,12 +127,11 @@ class Contestants:
 class Stopwatch:
     """Times sides and checks their answers. Each repeat has literals of its own.
 
-    The garbage collector runs before each repeat and not in it; with `collecting` it is left as it is.
+    The garbage collector is on, as users have it; it runs before each repeat, so that no side tidies up after another.
     """
 
-    def __init__(self, contestants: Contestants, collecting: bool = False) -> None:
+    def __init__(self, contestants: Contestants) -> None:
         self._contestants = contestants
-        self._collecting = collecting
         self._salts = count(1)
 
     async def time(self, side: Side) -> float:
@@ -146,59 +142,9 @@ class Stopwatch:
         """
         salt = next(self._salts)
         run = side(salt)
-        if not self._collecting:
-            gc.collect()
-            gc.disable()
-        try:
-            before = time.perf_counter()
-            value = await run()
-            seconds = time.perf_counter() - before
-        finally:
-            if not self._collecting:
-                gc.enable()
+        gc.collect()
+        before = time.perf_counter()
+        value = await run()
+        seconds = time.perf_counter() - before
         self._contestants.check(value, salt)
         return seconds
-
-
-async def take_turns(watch: Stopwatch, timing: Timing, limit: Side, ours: Side, seconds: float) -> Timing:
-    """Warm both sides up and repeat them by turns for about that many seconds, `FEWEST_REPEATS` times at least."""
-    for side in (limit, ours, ours):
-        await watch.time(side)
-    gc.collect()
-    gc.freeze()  # what the process holds anyway is not searched before each repeat
-    end = time.perf_counter() + seconds
-    while len(timing.ours) < FEWEST_REPEATS or time.perf_counter() < end:
-        timing.limit.append(await watch.time(limit))
-        timing.ours.append(await watch.time(ours))
-    gc.unfreeze()
-    return timing
-
-
-async def fitting_size(workload: Workload, start: Start, *, longest: float = LONGEST_REPEAT) -> int:
-    """Return the workload's size, halved until one repeat of ours takes less than `longest` seconds."""
-    size = workload.size
-    while size > 1:
-        contestants = Contestants(workload, size)
-        watch, side = Stopwatch(contestants), contestants.ours(start)
-        if min([await watch.time(side), await watch.time(side), await watch.time(side)]) <= longest:
-            break
-        size //= 2
-    return size
-
-
-async def against_limit(
-    workload: Workload, start: Start, size: int, seconds: float, *, collecting: bool = False
-) -> Timing:
-    """Time a workload on Cascade against its limit."""
-    contestants = Contestants(workload, size)
-    watch = Stopwatch(contestants, collecting)
-    timing = Timing(size, workload.units(size))
-    return await take_turns(watch, timing, contestants.limit(), contestants.ours(start), seconds)
-
-
-async def against_listener(workload: Workload, size: int, seconds: float) -> Timing:
-    """Time a workload without a listener (as the limit) against the same with one on every event."""
-    contestants = Contestants(workload, size)
-    timing = Timing(size, workload.units(size))
-    without, listening = contestants.again(), contestants.again(listening=True)
-    return await take_turns(Stopwatch(contestants), timing, without, listening, seconds)

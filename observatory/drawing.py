@@ -5,20 +5,28 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from observatory.results import Line
 
 matplotlib: Any = importlib.import_module("matplotlib")
 matplotlib.use("Agg")
 pyplot: Any = importlib.import_module("matplotlib.pyplot")
 ticker: Any = importlib.import_module("matplotlib.ticker")
 
+SHAPES = {"map": ("#c2410c", "-"), "fan-out": ("#1d4ed8", "-"), "loop": ("#15803d", "-")}
+"""Those of the chart over sizes."""
+
 OURS = {"Cascade, again": ("#c2410c", "-"), "Cascade, cold": ("#fb923c", "-"), "the limit": ("#404040", "--")}
 """Colour and line of what is ours."""
 
 OTHERS = {
+    "bare pool": "#525252",
+    "bare sqlite3": "#525252",
     "dask": "#be185d",
+    "dbos": "#b91c1c",
+    "joblib": "#0369a1",
     "langgraph": "#7c3aed",
     "pipefunc": "#1d4ed8",
     "prefect": "#000000",
@@ -30,14 +38,6 @@ OTHERS = {
 """A peer has the same colour in every picture."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a picture: microseconds a unit by size."""
-
-    name: str
-    points: tuple[tuple[int, float], ...]
-
-
 def draw_lines(title: str, unit: str, lines: Sequence[Line], path: Path) -> None:
     """Draw microseconds a unit over size, both logarithmic, each line named at its right end."""
     figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
@@ -45,7 +45,7 @@ def draw_lines(title: str, unit: str, lines: Sequence[Line], path: Path) -> None
     for line in lines:
         if not line.points:
             continue
-        ours = OURS.get(line.name)
+        ours = OURS.get(line.name) or SHAPES.get(line.name)
         colour, style = ours or (OTHERS.get(line.name, "#a3a3a3"), "-")
         sizes, values = zip(*line.points, strict=True)
         axes.plot(

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +32,9 @@ from observatory.contest import (
     Timing,
     WrongAnswerError,
 )
-from observatory.workloads import BY_NAME, CASCADE, Start, fan_out
+from observatory.workloads import BY_NAME, CASCADE, Start, chain, fan_out
 
 SYNCHRONOUS = {Durability.SYNC: Synchronous.FULL, Durability.ASYNC: Synchronous.OFF}
-ROUNDS = {Durability.SYNC: 8, Durability.ASYNC: 100}
-"""Rounds a turn: about 30 ms."""
-FAN_OUT = 1_000
-HITS = 500
 BLOB = "x" * 1_000
 """What a cached call has for a value: some text of a usual length."""
 
@@ -156,7 +151,6 @@ class RoundTurns:
     def take(self) -> bool:
         """End a turn of rounds, give the bare loop its turn, and tell whether there is to be another one."""
         ours = time.perf_counter() - self.began
-        gc.enable()
         batches = [self.bare.statements([each]) for each in self.noted]
         self.noted.clear()
         limit = _timed(lambda: self.bare.write_all(batches))
@@ -165,7 +159,6 @@ class RoundTurns:
             self.timing.limit.append(limit)
         goes_on = len(self.timing.ours) < FEWEST_REPEATS or time.perf_counter() < self.ends
         gc.collect()
-        gc.disable()
         self.began = time.perf_counter()
         return goes_on
 
@@ -182,21 +175,16 @@ def countdown(left: int) -> Any:
     return countdown(left - 1)
 
 
-async def against_bare_rounds(folder: Path, durability: Durability, seconds: float) -> Timing:
+async def against_bare_rounds(folder: Path, durability: Durability, seconds: float, rounds: int) -> Timing:
     """Time the rounds of one durable countdown against a loop that writes and commits the same bytes."""
-    rounds = ROUNDS[durability]
     timing = Timing(rounds, rounds)
     noted: list[Changes] = []
     bare = BareRuns.open(folder / f"bare-rounds-{durability}.db", durability)
     engine = cs.Engine(state_backend_cls=noting(folder / f"rounds-{durability}.db", durability, noted))
     token = TURNS.set(RoundTurns(timing, bare, noted, time.perf_counter() + seconds))
-    gc.collect()
-    gc.freeze()
     try:
         await engine.run(countdown(1_000_000_000 * rounds), run_id="rounds")
     finally:
-        gc.enable()
-        gc.unfreeze()
         TURNS.reset(token)
         bare.connection.close()
     return timing
@@ -215,7 +203,7 @@ def noting(path: Path, durability: Durability, noted: list[Changes]) -> Callable
 
 
 async def against_bare_fan_out(
-    folder: Path, start: Start, durability: Durability, seconds: float, size: int = FAN_OUT
+    folder: Path, start: Start, durability: Durability, seconds: float, size: int
 ) -> Timing:
     """Time a durable fan-out against the same run in memory plus one bare transaction of the same rows.
 
@@ -238,14 +226,11 @@ async def against_bare_fan_out(
 
     for _ in range(3):
         await turn()
-    gc.collect()
-    gc.freeze()
     end = time.perf_counter() + seconds
     while len(timing.ours) < FEWEST_REPEATS or time.perf_counter() < end:
         ours, limit = await turn()
         timing.ours.append(ours)
         timing.limit.append(limit)
-    gc.unfreeze()
     bare.connection.close()
     return timing
 
@@ -267,6 +252,41 @@ def durable_fan_out(contestants: Contestants, start: Start, state: Callable[...,
     return prepare
 
 
+# A chain
+
+
+async def against_bare_commits(folder: Path, durability: Durability, seconds: float, size: int) -> Timing:
+    """Time a durable chain against a bare connection that writes the same facts, each in a commit of its own."""
+    noted: list[Changes] = []
+    name = f"chain-{durability}-{size}"
+    bare = BareRuns.open(folder / f"bare-{name}.db", durability)
+    engine = cs.Engine(state_backend_cls=noting(folder / f"{name}.db", durability, noted))
+    watch = Stopwatch(Contestants(BY_NAME["chain"], size))
+    make, timing = chain(CASCADE), Timing(size, size)
+
+    def prepare(salt: int) -> Run:
+        async def run() -> object:
+            return await engine.run(make(size, salt), run_id=f"run {salt}")
+
+        return run
+
+    async def turn() -> tuple[float, float]:
+        ours = await watch.time(prepare)
+        rows = [row for statement, rows in bare.statements(noted) if statement == _INSERT for row in rows]
+        noted.clear()
+        return ours, _timed(lambda: bare.write_all([(_INSERT, [row])] for row in rows))
+
+    await turn()
+    end = time.perf_counter() + seconds
+    while len(timing.ours) < 3 or time.perf_counter() < end:
+        ours, limit = await turn()
+        timing.ours.append(ours)
+        timing.limit.append(limit)
+    bare.connection.close()
+    await engine.close()
+    return timing
+
+
 # Cache hits
 
 
@@ -276,7 +296,7 @@ def cached(number: int) -> str:
     return BLOB
 
 
-async def against_bare_select(folder: Path, seconds: float, size: int = HITS) -> dict[str, Timing]:
+async def against_bare_select(folder: Path, seconds: float, size: int) -> dict[str, Timing]:
     """Time hits in an SQLite cache against selects of the same blobs by a bare connection to the same file.
 
     `cache hit` is all that a run does for a call that is not made: its key, asking, decoding, and what the run does
@@ -316,10 +336,10 @@ async def against_bare_select(folder: Path, seconds: float, size: int = HITS) ->
         await ours()
         while len(timing.ours) < FEWEST_REPEATS or time.perf_counter() < end:
             timing.limit.append(_timed(select))
-            with _undisturbed():
-                before = time.perf_counter()
-                await ours()
-                timing.ours.append(time.perf_counter() - before)
+            gc.collect()
+            before = time.perf_counter()
+            await ours()
+            timing.ours.append(time.perf_counter() - before)
     bare.close()
     await cache.close()
     return timings
@@ -332,46 +352,8 @@ def _computes_nothing(owner: None) -> bool:
 # The clock
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep the garbage collector out."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def _timed(work: Callable[[], None]) -> float:
-    with _undisturbed():
-        before = time.perf_counter()
-        work()
-        return time.perf_counter() - before
-
-
-# All of it
-
-
-@dataclass(frozen=True, slots=True)
-class Durable:
-    """One comparison: its name, what the run finds, a unit, the times, and the most that ours may cost, if any."""
-
-    name: str
-    start: str
-    unit: str
-    timing: Timing
-    target: float | None
-
-
-async def durability(folder: Path, seconds: float) -> AsyncIterator[Durable]:
-    """Give each comparison, with files in `folder`, which is to lie on a disk."""
-    for kept in Durability:
-        target = 1.5 if kept is Durability.SYNC else None
-        timing = await against_bare_rounds(folder, kept, seconds)
-        yield Durable(f"durable round, {kept}", "again", "round", timing, target)
-        for start in Start:
-            timing = await against_bare_fan_out(folder, start, kept, seconds)
-            yield Durable(f"durable fan_out, {kept}", start, "node", timing, target)
-    for name, timing in (await against_bare_select(folder, seconds)).items():
-        yield Durable(name, "again", "hit", timing, 3.0)
+    gc.collect()
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before

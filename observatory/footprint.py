@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -17,9 +17,6 @@ import cascade as cs
 from observatory import bare
 from observatory.contest import Timing
 from observatory.workloads import BARE, Make, Workload, chain, fan_out
-
-MADE_AT_ONCE = 20_000
-"""Lazy results a repeat: some 5 ms."""
 
 BARE_MAKERS: dict[str, Callable[[], Make]] = {
     "chain": lambda: chain(BARE),
@@ -80,8 +77,8 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize()
 
 
-def lazy_timings(seconds: float) -> Iterator[tuple[str, Timing]]:
-    """Time making a lazy result, by calling a task, against making a bare object directly and by a call alike."""
+def lazy_timing(limit: str, size: int, seconds: float) -> Timing:
+    """Time making lazy results, by calling a task, against making bare objects directly (`object`) or by a `call`."""
 
     @cs.task
     def ours(value: int) -> int:
@@ -91,31 +88,28 @@ def lazy_timings(seconds: float) -> Iterator[tuple[str, Timing]]:
 
     def bare_object() -> None:
         make = bare.Lazy
-        for _ in repeat(None, MADE_AT_ONCE):
+        for _ in repeat(None, size):
             make(lightest, (1,), {})
 
     def bare_call() -> None:
-        for _ in repeat(None, MADE_AT_ONCE):
+        for _ in repeat(None, size):
             lightest(1)
 
     def our_call() -> None:
-        for _ in repeat(None, MADE_AT_ONCE):
+        for _ in repeat(None, size):
             ours(1)
 
-    for name, limit in (("lazy_result", bare_object), ("lazy_result (by a call)", bare_call)):
-        timing = Timing(MADE_AT_ONCE, MADE_AT_ONCE)
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            timing.limit.append(_time(limit))
-            timing.ours.append(_time(our_call))
-        yield name, timing
+    lighter = {"object": bare_object, "call": bare_call}[limit]
+    timing = Timing(size, size)
+    end = time.perf_counter() + seconds
+    while not timing.ours or time.perf_counter() < end:
+        timing.limit.append(_time(lighter))
+        timing.ours.append(_time(our_call))
+    return timing
 
 
 def _time(run: Callable[[], None]) -> float:
     gc.collect()
-    gc.disable()
-    before = time.perf_counter()
+    before = time.process_time()
     run()
-    seconds = time.perf_counter() - before
-    gc.enable()
-    return seconds
+    return time.process_time() - before

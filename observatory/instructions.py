@@ -51,10 +51,22 @@ def count_instructions(workload: Workload, size: int) -> Instructions:
 
 
 def _collected(workload: Workload, size: int, side: str, repeats: int) -> int:
+    return collected(["-m", "observatory.instructions", workload.name, str(size), side, str(repeats)])
+
+
+def collected(arguments: list[str]) -> int:
+    """Run Python with these arguments under callgrind; return the instructions that it counted.
+
+    Raises:
+        NoCountError: If valgrind can't do it.
+    """
     valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    run = [sys.executable, "-m", "observatory.instructions", workload.name, str(size), side, str(repeats)]
     done = subprocess.run(
-        valgrind + run, capture_output=True, text=True, check=False, env={**environ, "PYTHONHASHSEED": "0"}
+        [*valgrind, sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environ, "PYTHONHASHSEED": "0"},
     )
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or found is None:
@@ -65,7 +77,7 @@ def _collected(workload: Workload, size: int, side: str, repeats: int) -> int:
 async def repeat_side(name: str, size: int, side: str, repeats: int) -> None:
     """Run one side that often; this is what valgrind watches."""
     contestants = Contestants(BY_NAME[name], size)
-    watch = Stopwatch(contestants, collecting=True)
+    watch = Stopwatch(contestants)
     run = contestants.limit() if side == "limit" else contestants.again()
     gc.disable()
     for _ in range(repeats):

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sqlite3
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from observatory.drawing import Line
+from observatory.rows.row import short
 from observatory.workloads import Start, Workload
 
 LIMIT = "the limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a picture: microseconds a unit by size."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class Results:
     points: list[Point]
     without: list[Without]
     versions: dict[str, str]
+    besides: dict[str, str] = field(default_factory=dict)
 
     def at(self, who: str, start: Start, size: int) -> Point | None:
         found = (each for each in self.points if (each.who, each.start, each.size) == (who, start, size))
@@ -87,6 +98,13 @@ def tables(results: Results) -> str:
         target = results.workload.targets.get(start)
         aim = f"; target at {results.workload.size:,}: {target:g} x the limit" if target else ""
         parts.append(f"## {STARTS[start]}{aim}\n\n{_table(results, start)}\n")
+    if results.besides:
+        lines = (f"| {who} | {what} |" for who, what in sorted(results.besides.items()))
+        parts.append(
+            "## What each does besides\n\n| | besides calling the functions |\n| --- | --- |\n"
+            + "\n".join(lines)
+            + "\n"
+        )
     if results.without:
         lines = (_reason(each) for each in results.without)
         parts.append("## Without a figure\n\n" + "\n".join(lines) + "\n")
@@ -126,15 +144,49 @@ def _reason(each: Without) -> str:
     return f"- {each.who}: {each.why}" if not each.size else f"- {each.who}, at {each.size:,}: {each.why}"
 
 
-def short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """When, where and of which commit the pages of one report are; `changed` if the files differ from the commit."""
+
+    day: str
+    commit: str
+    changed: bool
+
+    @classmethod
+    def now(cls) -> Sitting:
+        found = f"{datetime.now(UTC):%Y-%m-%d}", _git("rev-parse", "--short=12", "HEAD") or "unknown"
+        # What the report writes itself is no difference.
+        return cls(*found, bool(_git("status", "--porcelain", "--", ".", ":!docs/benchmarks")))
+
+    def told(self, versions: Mapping[str, str] | None = None) -> str:
+        """Return the line that says when, where and with which versions."""
+        known = {"cascade-engine": version("cascade-engine"), "Python": platform.python_version()}
+        known |= {name: version(name) for name in ("apsw",) if _is_installed(name)}
+        known |= {"SQLite of the standard library": sqlite3.sqlite_version} | dict(versions or {})
+        named = ", ".join(f"{name} {number}" for name, number in known.items() if name != "python")
+        state = " with changes that are not committed" if self.changed else ""
+        return (
+            f"{self.day}, commit `{self.commit}`{state}, {machine()}; {named}. Processor time where only it counts, "
+            f"the wall's where pools, disks and other engines do; garbage collection is on."
+        )
 
 
-def sitting(versions: dict[str, str]) -> str:
-    """Return the line that says when, where and with which versions."""
-    known = {"cascade-engine": version("cascade-engine"), "Python": platform.python_version()}
-    named = ", ".join(f"{name} {number}" for name, number in (known | versions).items() if name != "python")
-    return f"{datetime.now(UTC):%Y-%m-%d}, {machine()}; {named}."
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def machine() -> str:

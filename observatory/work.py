@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -28,6 +29,14 @@ def double(value: int) -> int:
 
 
 def square(x: int) -> int:
+    return x * x
+
+
+def busy(x: int) -> int:
+    """Compute for 1 ms of the processor's time."""
+    ends = time.process_time() + 0.001
+    while time.process_time() < ends:
+        pass
     return x * x
 
 
@@ -96,6 +105,10 @@ def layered_answer(size: int, salt: int) -> int:
     return sum(below)
 
 
+def squares(size: int, salt: int) -> list[int]:
+    return [x * x for x in range(salt, salt + size)]
+
+
 ANSWERS: Mapping[str, Callable[[int, int], object]] = {
     "simple_countdown": lambda size, salt: salt,
     "heavy_countdown": lambda size, salt: salt + CHAIN_PER_ROUND * size,
@@ -103,12 +116,19 @@ ANSWERS: Mapping[str, Callable[[int, int], object]] = {
     "chain": lambda size, salt: salt + size,
     "fan_out": lambda size, salt: size * (2 * salt + size - 1),
     "layered_dag": layered_answer,
-    "map": lambda size, salt: [x * x for x in range(salt, salt + size)],
+    "map": squares,
     "sleepers": lambda size, salt: list(range(salt, salt + size)),
+    "thread_map": squares,
+    "process_map": squares,
+    "process_work": squares,
+    "durable_chain": lambda size, salt: salt + size,
+    "durable_fan_out": lambda size, salt: size * (2 * salt + size - 1),
 }
 """From size and salt, what a workload gives."""
 
 
 def count_units(workload: str, size: int) -> int:
     """Return how many rounds, nodes, items or tasks a workload of some size has."""
-    return {"fan_out": size + 1, "layered_dag": size * size + 1}.get(workload, size)
+    return {"fan_out": size + 1, "durable_fan_out": size + 1, "layered_dag": size * size + 1}.get(
+        workload, size
+    )

@@ -8,13 +8,20 @@ order that it knows beforehand. `size` is the one thing that varies; `salt` chan
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import cascade as cs
+from cascade.spec.task import Task
 from observatory import bare, work
+from observatory.rows.pool_tasks import busy, square
 
 
 class Start(StrEnum):
@@ -53,6 +60,8 @@ class Workload:
     targets: Mapping[Start, float]
     ours: Callable[[], Make]
     limit: Callable[[], Make]
+    engine: Callable[[], cs.Engine] = cs.Engine
+    clock: Callable[[], float] = time.process_time
 
     def answer(self, size: int, salt: int) -> object:
         return work.ANSWERS[self.name](size, salt)
@@ -225,22 +234,19 @@ def layered_limit() -> Make:
     return run
 
 
-def mapped(words: Words) -> Make:
-    square = words.task(work.square)
-
+def map_of(task: Any) -> Make:
     def make(size: int, salt: int) -> Any:
-        return square.map(x=range(salt, salt + size))
+        return task.map(x=range(salt, salt + size))
 
     return make
 
 
-def mapped_limit() -> Make:
-    make = mapped(BARE)
+def map_limit(function: Callable[[int], int]) -> Make:
+    make = map_of(bare.Task(function))
 
     def run(size: int, salt: int) -> Any:
         lazy = make(size, salt)
-        call = work.square
-        return [call(x) for x in lazy.kwargs["x"]]
+        return [function(x) for x in lazy.kwargs["x"]]
 
     return run
 
@@ -294,7 +300,7 @@ WORKLOADS: tuple[Workload, ...] = (
         "each task takes the value of the one before",
         "node",
         10_000,
-        {Start.COLD: 8.0, Start.AGAIN: 1.5},
+        {Start.COLD: 3.0, Start.AGAIN: 1.5},
         lambda: chain(CASCADE),
         chain_limit,
     ),
@@ -303,7 +309,7 @@ WORKLOADS: tuple[Workload, ...] = (
         "one task takes the values of all others",
         "node",
         10_000,
-        {Start.COLD: 8.0, Start.AGAIN: 1.5},
+        {Start.COLD: 3.0, Start.AGAIN: 1.5},
         lambda: fan_out(CASCADE),
         fan_out_limit,
     ),
@@ -312,7 +318,7 @@ WORKLOADS: tuple[Workload, ...] = (
         "a random graph of as many layers as each is wide, each node with 3 inputs in the layer below",
         "node",
         100,
-        {Start.COLD: 8.0, Start.AGAIN: 1.5},
+        {Start.COLD: 4.0, Start.AGAIN: 1.5},
         lambda: layered(CASCADE),
         layered_limit,
     ),
@@ -322,8 +328,8 @@ WORKLOADS: tuple[Workload, ...] = (
         "item",
         10_000,
         {Start.COLD: 2.0, Start.AGAIN: 2.0},
-        lambda: mapped(CASCADE),
-        mapped_limit,
+        lambda: map_of(cs.task(work.square)),
+        lambda: map_limit(work.square),
     ),
     Workload(
         "sleepers",
@@ -333,7 +339,61 @@ WORKLOADS: tuple[Workload, ...] = (
         {Start.COLD: 1.3, Start.AGAIN: 1.3},
         lambda: sleepers(CASCADE),
         sleepers_limit,
+        clock=time.perf_counter,
     ),
 )
 
+
+# Beside other engines alone: the rows of the table have stricter limits
+
+
+@cache
+def scratch() -> TemporaryDirectory[str]:
+    """Return a folder for the files of this process; it is gone when the process ends."""
+    return TemporaryDirectory(prefix="cascade-observatory-")
+
+
+def recording() -> cs.Engine:
+    """Return an engine that records in a file of its own and commits what survives the loss of power."""
+    return cs.Engine(state=f"sqlite:///{scratch().name}/{uuid4().hex}.db")
+
+
+def threads() -> cs.Engine:
+    return cs.Engine(executor=f"threads:{os.cpu_count()}")
+
+
+def processes() -> cs.Engine:
+    return cs.Engine(executor=f"processes:{os.cpu_count()}")
+
+
+def in_pool(name: str, about: str, size: int, task: Task[int], engine: Callable[[], cs.Engine]) -> Workload:
+    clock, function = time.perf_counter, task.func
+    return Workload(
+        name, about, "item", size, {}, lambda: map_of(task), lambda: map_limit(function), engine, clock
+    )
+
+
+POOLED = (
+    in_pool("thread_map", "one trivial task applied to each item, in threads", 10_000, square, threads),
+    in_pool("process_map", "one trivial task applied to each item, in processes", 10_000, square, processes),
+    in_pool("process_work", "a task of 1 ms applied to each item, in processes", 1_000, busy, processes),
+)
+"""Maps in pools with a worker for each core."""
+
+
+def durable(name: str, about: str, like: Workload) -> Workload:
+    clock = time.perf_counter
+    return replace(like, name=name, about=about, targets={}, engine=recording, clock=clock)
+
+
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
+
+DURABLE = (
+    durable(
+        "durable_chain", "a chain in which each step is kept in a file before the next", BY_NAME["chain"]
+    ),
+    durable("durable_fan_out", "a fan-out whose calls are kept in a file", BY_NAME["fan_out"]),
+)
+
+PAGES = (*WORKLOADS, *POOLED, *DURABLE)
+"""All that have a page, beside other engines."""

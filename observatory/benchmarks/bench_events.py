@@ -6,6 +6,7 @@ import pytest
 
 from observatory.benchmarks.conftest import Watch
 from observatory.contest import Contestants
+from observatory.rows.features import EVERY_EVENT
 from observatory.workloads import BY_NAME
 
 
@@ -15,4 +16,4 @@ from observatory.workloads import BY_NAME
 @pytest.mark.benchmark(group="listening")
 def test_listening(name: str, listening: bool, size: int, watch: Watch) -> None:
     contestants = Contestants(BY_NAME[name], size)
-    watch(contestants, contestants.again(listening))
+    watch(contestants, contestants.again(EVERY_EVENT.engine() if listening else None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import dask  # type: ignore[import-not-found,unused-ignore] # in this peer's environment only
@@ -58,16 +59,29 @@ NO_LOOPS = (
     "no loops: a graph is fixed before it runs, and a task that returns a lazy call has that as its value"
 )
 
+
+def thread_map(size: int) -> Run:
+    square = dask.delayed(work.square)
+
+    def run(salt: int) -> Any:
+        calls = [square(x) for x in range(salt, salt + size)]
+        return list(dask.compute(*calls, scheduler="threads", num_workers=os.cpu_count()))
+
+    return run
+
+
 PEER = Peer(
     "dask",
     "dask",
-    {"chain": chain, "fan_out": fan_out, "layered_dag": layered_dag, "map": mapped},
+    {"chain": chain, "fan_out": fan_out, "layered_dag": layered_dag, "map": mapped, "thread_map": thread_map},
     {
         "simple_countdown": NO_LOOPS,
         "heavy_countdown": NO_LOOPS,
         "mixed_loop": f"{NO_LOOPS}; no conditions, routers or retries in its own schedulers",
         "sleepers": "no async tasks: a delayed coroutine function gives the coroutine, not its value",
     },
+    besides={"": "optimizes the graph before it runs: fuses calls and leaves out what nobody needs"},
+    only="its own schedulers keep no record of a run, and its processes are for graphs of large parts",
 )
 
 if __name__ == "__main__":

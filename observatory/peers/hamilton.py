@@ -155,6 +155,8 @@ PEER = Peer(
         "heavy_countdown": NO_LOOPS,
         "mixed_loop": f"{NO_LOOPS}; routes are chosen when the DAG is built, no retry policy",
     },
+    besides={"": "names each value, checks the types of what goes from function to function"},
+    only="measured in memory and in the calling thread alone; it keeps no record of a run",
 )
 
 if __name__ == "__main__":

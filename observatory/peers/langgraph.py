@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sqlite3
+import tempfile
+from itertools import count
 from typing import Annotated, Any, TypedDict
 
+from langgraph.checkpoint.sqlite import SqliteSaver  # type: ignore[import-not-found,unused-ignore]
 from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-found,unused-ignore]
 from langgraph.types import RetryPolicy, Send  # type: ignore[import-not-found,unused-ignore]
 
@@ -104,18 +108,22 @@ def mixed_loop(size: int) -> Run:
     return run
 
 
-def chain(size: int) -> Run:
+def chain_graph(size: int) -> Any:
     graph = StateGraph(Value)
     names = [f"add{each}" for each in range(size)]
     for name in names:
         graph.add_node(name, lambda state: {"value": work.add_one(state["value"])})
     for before, after in zip([START, *names], [*names, END], strict=True):
         graph.add_edge(before, after)
-    built = graph.compile()
+    return graph
+
+
+def chain(size: int) -> Run:
+    built = chain_graph(size).compile()
     return lambda salt: built.invoke({"value": salt}, limit(size))["value"]
 
 
-def fan_out(size: int) -> Run:
+def fan_out_graph(size: int) -> Any:
     def double(each: int) -> Any:
         return lambda state: {"values": [work.double(state["items"][each])]}
 
@@ -127,7 +135,11 @@ def fan_out(size: int) -> Run:
     graph.add_node("total", lambda state: {"answer": work.total(state["values"])})
     graph.add_edge(names, "total")
     graph.add_edge("total", END)
-    built = graph.compile()
+    return graph
+
+
+def fan_out(size: int) -> Run:
+    built = fan_out_graph(size).compile()
     return lambda salt: built.invoke({"items": list(range(salt, salt + size))}, limit(3))["answer"]
 
 
@@ -181,6 +193,33 @@ def sleepers(size: int) -> Run:
     return lambda salt: asyncio.run(run(salt))
 
 
+def saver() -> SqliteSaver:
+    """Return a saver with a file of its own."""
+    connection = sqlite3.connect(f"{tempfile.mkdtemp()}/runs.db", check_same_thread=False)
+    return SqliteSaver(connection)
+
+
+def saved(built: Any, limits: dict[str, int]) -> Any:
+    """Return what invokes a graph in a thread of states of its own, and saves each step before the next one."""
+    threads = count(1)
+
+    def invoke(state: Any) -> Any:
+        config = {"configurable": {"thread_id": str(next(threads))}, **limits}
+        return built.invoke(state, config, durability="sync")
+
+    return invoke
+
+
+def durable_chain(size: int) -> Run:
+    invoke = saved(chain_graph(size).compile(checkpointer=saver()), limit(size))
+    return lambda salt: invoke({"value": salt})["value"]
+
+
+def durable_fan_out(size: int) -> Run:
+    invoke = saved(fan_out_graph(size).compile(checkpointer=saver()), limit(3))
+    return lambda salt: invoke({"items": list(range(salt, salt + size))})["answer"]
+
+
 PEER = Peer(
     "langgraph",
     "langgraph",
@@ -193,7 +232,15 @@ PEER = Peer(
         "layered_dag": layered_dag,
         "map": mapped,
         "sleepers": sleepers,
+        "durable_chain": durable_chain,
+        "durable_fan_out": durable_fan_out,
     },
+    besides={
+        "": "merges what steps write into channels of a state, step by step; may be interrupted and watched as it goes",
+        "durable_chain": "saves the whole state after each step, and a run can go on from any of them",
+        "durable_fan_out": "saves the whole state after each step, and what each task of a step has written",
+    },
+    only="steps run in one pool of threads of its own; there is no map in processes",
 )
 
 if __name__ == "__main__":

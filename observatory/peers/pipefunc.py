@@ -104,6 +104,8 @@ PEER = Peer(
         "mixed_loop": f"{NO_LOOPS}; no conditions, no retry policy",
         "sleepers": "no async tasks: functions run in executors, nobody awaits a coroutine",
     },
+    besides={"": "maps over axes of arrays, with the names of values"},
+    only="measured in memory and in the calling thread alone; it keeps no record of a run",
 )
 
 if __name__ == "__main__":

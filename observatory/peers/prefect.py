@@ -21,7 +21,7 @@ os.environ |= {
 }
 
 from prefect import flow, task  # type: ignore[import-not-found,unused-ignore]
-from prefect.cache_policies import NO_CACHE  # type: ignore[import-not-found,unused-ignore]
+from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID  # type: ignore[import-not-found,unused-ignore]
 
 from observatory import work
 from observatory.peers.protocol import Peer, Run, main
@@ -116,6 +116,27 @@ def sleepers(size: int) -> Run:
     return lambda salt: asyncio.run(run(salt))
 
 
+def durable_chain(size: int) -> Run:
+    step = task(work.add_one, cache_policy=INPUTS + RUN_ID, persist_result=True)
+
+    def body(value: int) -> int:
+        for _ in range(size):
+            value = step(value)
+        return value
+
+    return in_flow(body)
+
+
+def durable_fan_out(size: int) -> Run:
+    call = task(work.double, cache_policy=INPUTS + RUN_ID, persist_result=True)
+    collect = task(work.total, cache_policy=INPUTS + RUN_ID, persist_result=True)
+
+    def body(first: int) -> Any:
+        return collect([call(value) for value in range(first, first + size)])
+
+    return in_flow(body)
+
+
 PEER = Peer(
     "prefect",
     "prefect",
@@ -128,7 +149,15 @@ PEER = Peer(
         "layered_dag": layered_dag,
         "map": mapped,
         "sleepers": sleepers,
+        "durable_chain": durable_chain,
+        "durable_fan_out": durable_fan_out,
     },
+    besides={
+        "": "sends the states of flow and task runs to its server, which keeps them in SQLite; results stay in memory",
+        "durable_chain": "the same, and writes each result into a file under the key of its call",
+        "durable_fan_out": "the same, and writes each result into a file under the key of its call",
+    },
+    only="its task runners are measured in no map of pools here: all figures have its server's part",
     start=flow(lambda: add_one(0)),
 )
 

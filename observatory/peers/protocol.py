@@ -37,9 +37,13 @@ class Peer:
     cannot: Mapping[str, str] = field(default_factory=dict)
     start: Callable[[], object] = lambda: None
     """Called once before anything is timed: starts what the engine needs beside it, such as a server."""
+    besides: Mapping[str, str] = field(default_factory=dict)
+    """What it does besides calling the functions: in the workloads that are named, and under `""` in the others."""
+    only: str = ""
+    """Why all workloads that are not named can't be expressed or are left out."""
 
     def __post_init__(self) -> None:
-        missing = work.ANSWERS.keys() - self.can.keys() - self.cannot.keys()
+        missing = set() if self.only else work.ANSWERS.keys() - self.can.keys() - self.cannot.keys()
         if missing:
             raise ValueError(f"{self.name} says nothing of {sorted(missing)}")
 
@@ -84,20 +88,15 @@ def measure(peer: Peer, workload: str, size: int, seconds: float) -> dict[str, A
                 break
         return taken
 
-    gc.collect()
-    gc.freeze()
     first = repeat(cold, 2)
     return {"cold": _summary(first), "again": _summary(repeat(again, 3))}
 
 
 def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
     gc.collect()
-    gc.disable()
     before = time.perf_counter()
     value = run()
-    took = time.perf_counter() - before
-    gc.enable()
-    return took, value
+    return time.perf_counter() - before, value
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:
@@ -113,13 +112,17 @@ def main(peer: Peer) -> None:
     given = parser.parse_args()
     told: dict[str, Any] = {
         "peer": peer.name,
-        "versions": {peer.distribution: version(peer.distribution), "python": platform.python_version()},
+        "versions": {
+            **({peer.distribution: version(peer.distribution)} if peer.distribution else {}),
+            "python": platform.python_version(),
+        },
         "workload": given.workload,
         "size": given.size,
         "units": work.count_units(given.workload, given.size),
     }
-    if given.workload in peer.cannot:
-        told["cannot"] = peer.cannot[given.workload]
+    told["besides"] = peer.besides.get(given.workload, peer.besides.get("", ""))
+    if given.workload not in peer.can:
+        told["cannot"] = peer.cannot.get(given.workload, peer.only)
     else:
         try:
             told |= measure(peer, given.workload, given.size, given.seconds)

@@ -189,6 +189,8 @@ PEER = Peer(
         "sleepers": sleepers,
     },
     {"mixed_loop": "no retry policy"},
+    besides={"": "typed nodes with a state"},
+    only="measured in memory and in the calling thread alone; it keeps no record of a run",
 )
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from functools import cache
 from typing import Any
 
 from redun import Scheduler, task  # type: ignore[import-not-found,unused-ignore]
+from redun.config import Config  # type: ignore[import-not-found,unused-ignore]
 from redun.task import CacheScope  # type: ignore[import-not-found,unused-ignore]
 
 from observatory import work
@@ -13,6 +16,15 @@ from observatory.peers.protocol import Peer, Run, main
 
 logging.getLogger("redun").setLevel(logging.CRITICAL)
 SCHEDULER = Scheduler()
+
+
+@cache
+def in_file() -> Scheduler:
+    """Return a scheduler whose database is a file."""
+    config = Config({"backend": {"db_uri": f"sqlite:///{tempfile.mkdtemp()}/redun.db"}})
+    scheduler = Scheduler(config=config)
+    scheduler.load()
+    return scheduler
 
 
 def lazy(function: Any, **options: Any) -> Any:
@@ -50,18 +62,34 @@ def heavy_countdown(size: int) -> Run:
     return lambda salt: SCHEDULER.run(heavy(size, salt))
 
 
-def chain(size: int) -> Run:
+def chained(size: int, scheduler: Scheduler) -> Run:
     def run(salt: int) -> Any:
         expression = add_one(salt)
         for _ in range(size - 1):
             expression = add_one(expression)
-        return SCHEDULER.run(expression)
+        return scheduler.run(expression)
 
     return run
 
 
+def fanned_out(size: int, scheduler: Scheduler) -> Run:
+    return lambda salt: scheduler.run(total([double(value) for value in range(salt, salt + size)]))
+
+
+def chain(size: int) -> Run:
+    return chained(size, SCHEDULER)
+
+
 def fan_out(size: int) -> Run:
-    return lambda salt: SCHEDULER.run(total([double(value) for value in range(salt, salt + size)]))
+    return fanned_out(size, SCHEDULER)
+
+
+def durable_chain(size: int) -> Run:
+    return chained(size, in_file())
+
+
+def durable_fan_out(size: int) -> Run:
+    return fanned_out(size, in_file())
 
 
 def layered_dag(size: int) -> Run:
@@ -93,8 +121,17 @@ PEER = Peer(
         "layered_dag": layered_dag,
         "map": mapped,
         "sleepers": sleepers,
+        "durable_chain": durable_chain,
+        "durable_fan_out": durable_fan_out,
     },
     {"mixed_loop": "no retry policy"},
+    besides={
+        "": "keeps the call graph with arguments and results, by hashes of values and code, in a database in memory",
+        "durable_chain": "keeps the call graph with arguments and results, by hashes of values and code, in a file; "
+        "its provenance can be asked for",
+        "durable_fan_out": "the same; calls run in its pool of threads",
+    },
+    only="its pools belong to its local executor, whose jobs are part of all figures here",
 )
 
 if __name__ == "__main__":

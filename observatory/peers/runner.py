@@ -45,6 +45,7 @@ class PeerFigure:
     seconds: dict[str, Taken] = field(default_factory=dict)
     cannot: str = ""
     failed: str = ""
+    besides: str = ""
 
 
 def environment(peer: str) -> Path:
@@ -59,7 +60,8 @@ def environment(peer: str) -> Path:
     wanted = f"{sys.version}\n{requirements.read_text()}"
     if not stamp.exists() or stamp.read_text() != wanted:
         _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(place))
-        _uv("pip", "install", "--quiet", "--python", str(python), "--requirement", str(requirements))
+        if any(line and not line.startswith("#") for line in requirements.read_text().splitlines()):
+            _uv("pip", "install", "--quiet", "--python", str(python), "--requirement", str(requirements))
         stamp.write_text(wanted)
     return python
 
@@ -70,8 +72,14 @@ def _uv(*arguments: str) -> None:
 
 def measure(peer: str, workload: str, size: int, seconds: float, timeout: float) -> PeerFigure:
     """Measure one workload on one peer, in a process of its own."""
+    try:
+        interpreter = environment(peer)
+    except subprocess.CalledProcessError as error:
+        return PeerFigure(
+            peer, workload, size, failed=f"can't be installed here: exit code {error.returncode} of uv"
+        )
     command = [
-        str(environment(peer)),
+        str(interpreter),
         "-m",
         f"observatory.peers.{peer}",
         workload,
@@ -112,6 +120,7 @@ def _figure(told: dict[str, Any]) -> PeerFigure:
         },
         told.get("cannot", ""),
         told.get("failed", ""),
+        told.get("besides", ""),
     )
 
 

@@ -86,6 +86,8 @@ PEER = Peer(
         "mixed_loop": f"{NO_LOOPS}; no retry policy",
         "sleepers": "no async tasks: an asynchronous node runs in a thread, and nobody awaits its coroutine",
     },
+    besides={"": "profiles and debugs parts of a graph if it is told to"},
+    only="measured in memory and in the calling thread alone; it keeps no record of a run",
 )
 
 if __name__ == "__main__":
