@@ -123,6 +123,20 @@ def item_with(x: int, kind: Kind, number: int = cs.inject("db")) -> Any:
     return act(x, kind)
 
 
+@cs.task
+async def item_later(x: int, kind: Kind) -> Any:
+    made = act(x, kind)
+    if x % 2:
+        await asyncio.sleep(0)
+    return made
+
+
+@cs.task
+async def item_later_with(x: int, kind: Kind, number: int = cs.inject("db")) -> Any:
+    assert number == 7
+    return act(x, kind)
+
+
 def wanted(x: int, kind: Kind) -> Any:
     return [2 * x, x] if kind is Kind.INSIDE else 2 * x
 
@@ -136,6 +150,7 @@ calm = st.lists(st.sampled_from([kind for kind in Kind if kind not in TROUBLE]),
 class Needs:
     """What the items of a map need, and who watches."""
 
+    awaited: bool
     injected: bool
     retries: int
     gpu: int
@@ -147,7 +162,10 @@ class Needs:
 
     def target(self, drawn: list[Kind]) -> Any:
         """Return a map with items of these kinds."""
-        task = item_with if self.injected else item
+        if self.awaited:
+            task = item_later_with if self.injected else item_later
+        else:
+            task = item_with if self.injected else item
         numbers = list(range(len(drawn)))
         if self.keyword:
             mapped = task.map(kind=drawn, x=numbers, max_concurrency=self.together)
@@ -166,6 +184,7 @@ class Needs:
 
 needs = st.builds(
     Needs,
+    awaited=st.booleans(),
     injected=st.booleans(),
     retries=st.sampled_from([0, 0, 1, 2]),
     gpu=st.sampled_from([0, 0, 1, 2]),

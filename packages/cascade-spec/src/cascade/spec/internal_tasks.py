@@ -49,7 +49,8 @@ def _call_factory(
     factory: Callable[..., StandsForValue], /, *args: object, **kwargs: object
 ) -> StandsForValue:
     made = factory(*args, **kwargs)
-    check_lazy(made, f"{name_of_factory(factory)!r} in cs.map")
+    if not isinstance(made, StandsForValue):
+        check_lazy(made, f"{name_of_factory(factory)!r} in cs.map")
     return made.as_lazy()
 
 

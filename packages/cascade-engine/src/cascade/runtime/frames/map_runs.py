@@ -145,6 +145,11 @@ class MapRun:
         return self.begun < self.size and self._running < self.limit
 
     @property
+    def room(self) -> int:
+        """How many more items may begin now."""
+        return min(self.size - self.begun, self.limit - self._running)
+
+    @property
     def can_go_on(self) -> bool:
         """Whether something of it may be done now: another item may begin, or the tree of one may be run."""
         return bool(self.trees) or self.can_begin
@@ -152,6 +157,11 @@ class MapRun:
     def note_called(self, count: int) -> None:
         """Note that so many items have begun, of which those that began last are under way only if that is noted."""
         self.begun = count
+
+    def note_started(self, count: int) -> None:
+        """Note that so many items more have begun and are under way."""
+        self.begun += count
+        self._running += count
 
     def note_running(self) -> None:
         """Note that an item that has begun is still under way."""

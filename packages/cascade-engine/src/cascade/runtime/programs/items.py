@@ -17,7 +17,7 @@ ITEMS_A_LOOK = 128
 """After so many plain calls at the most the clock is looked at."""
 
 LOOK_SECONDS = 0.0005
-"""Where they take longer than this, it is looked at after fewer: a slice of time ends where it should."""
+"""Where they take longer than this, it is looked at after fewer."""
 
 
 Ordering = Callable[[Any], Any]
@@ -32,7 +32,7 @@ class Items:
         MapLengthError: If the inputs have unequal lengths.
     """
 
-    __slots__ = ("_args", "_columns", "_kwargs", "_task", "size")
+    __slots__ = ("_args", "_columns", "_kwargs", "_look", "_task", "size")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Items:
         }
         check_lengths(lazy.task, self._columns)
         self.size = len(next(iter(self._columns.values())))
+        self._look = 1  # after so many calls the clock is looked at next
 
     def arguments(self, index: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one item."""
@@ -67,7 +68,7 @@ class Items:
         """Return the same items with other arguments in place of those that are not mapped."""
         other = object.__new__(Items)
         other._task, other._columns, other.size = self._task, self._columns, self.size
-        other._args, other._kwargs = args, kwargs
+        other._args, other._kwargs, other._look = args, kwargs, self._look
         return other
 
     @property
@@ -85,12 +86,12 @@ class Items:
         from where on there may be such values. Whoever watches hands in a list for the items' ends.
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
-        call, columns = self._plain_call()
+        call, columns = self.plain_call()
         call, append, clock, size = timed(call, item_ends), values.append, time.monotonic, self.size
-        begin, look, now = len(values), 1, clock()
+        begin, now = len(values), clock()
         try:
             while begin < size and now < ends:
-                some = slice(begin, begin + look)
+                some = slice(begin, begin + self._look)
                 if one_by_one:
                     _call_to_first(call, zip(*[column[some] for column in columns], strict=True), append)
                 elif len(columns) == 1:
@@ -99,17 +100,20 @@ class Items:
                 else:
                     for each in zip(*[column[some] for column in columns], strict=True):
                         append(call(*each))
-                if take_given(values, begin):
-                    return None, begin
-                before, now, done, begin = now, clock(), len(values) - begin, len(values)
-                look = ITEMS_A_LOOK
-                if now - before > LOOK_SECONDS:
-                    look = min(look, max(1, int(done * LOOK_SECONDS / (now - before))))
+                first, begin, before, now = begin, len(values), now, clock()
+                self._note_pace(begin - first, now - before)
+                if take_given(values, first):
+                    return None, first
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
             return error, begin if take_given(values, begin) else len(values)
         return None, begin
 
-    def _plain_call(self) -> tuple[Callable[..., Any], Sequence[Sequence[Any]]]:
+    def _note_pace(self, calls: int, seconds: float) -> None:
+        """Note how long some calls took: a slice of time ends where it should, and a long call is known by name."""
+        many = seconds <= LOOK_SECONDS
+        self._look = ITEMS_A_LOOK if many else min(ITEMS_A_LOOK, int(calls * LOOK_SECONDS / seconds) or 1)
+
+    def plain_call(self) -> tuple[Callable[..., Any], Sequence[Sequence[Any]]]:
         """Return what is called for each item, and the lists of its positional arguments."""
         task = self._task
         if len(self._columns) == 1 == len(self._args) + len(self._kwargs):
@@ -125,6 +129,9 @@ class Items:
             # What is mapped comes right behind what is given by position, so all of it can be.
             columns = [*by_place, *(self._columns[name] for name in following)]
             return (partial(task.func, *prefix, **fixed) if prefix or fixed else task.func), columns
+        if len(named) == 1 and not by_place:
+            func, template, (name,) = task.func, self._kwargs, named
+            return (lambda item: func(*prefix, **{**template, name: item})), [self._columns[name]]
 
         def call(index: int) -> Any:
             args, kwargs = self.arguments(index)

@@ -11,10 +11,9 @@ from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
-from cascade.runtime.running.item_stretches import ItemStretches
+from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
-from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
@@ -33,14 +32,13 @@ class Dispatcher:
         "_calling",
         "_capacity",
         "_completion",
+        "_items",
         "_loops",
-        "_maps",
         "_ready",
         "_recorded_calls",
         "_recording",
         "_reports",
         "_resources",
-        "_stretches",
         "called_at",
     )
 
@@ -48,22 +46,21 @@ class Dispatcher:
         self,
         services: Services,
         calling: Calling,
-        maps: MapItems,
         loops: Loops,
         completion: Completion,
+        items: ItemWays,
     ) -> None:
         self._cache = services.cache
         self._calling = calling
         self._capacity = services.capacity
         self._completion = completion
+        self._items = items
         self._loops = loops
-        self._maps = maps
         self._ready = services.ready
         self._recorded_calls = RecordedCalls(services, loops.frames)
         self._recording = services.recording
         self._reports = services.reports
         self._resources = services.resources
-        self._stretches = ItemStretches(services, calling, maps, loops, completion)
         self.called_at = 0.0
 
     def next_ready(self) -> object | None:
@@ -96,17 +93,12 @@ class Dispatcher:
         if isinstance(entry, Job):
             if type(entry.lazy) is MappedLazyResult:
                 mapping = self._completion.start_map(entry)
-                if mapping is not None and mapping.way is Way.INLINE:
-                    self._stretches.go_on(mapping)
-                elif mapping is not None:
+                if mapping is not None:
                     self._completion.go_on_with_map(mapping)
                 return None
             return self._start_call(entry)
         if isinstance(entry, MapRun):
-            if entry.way is Way.INLINE:
-                self._stretches.go_on(entry)
-                return None
-            item = self._maps.next_item(entry)
+            item = self._items.go_on(entry)
             return None if item is None else self._start_call(item)
         if isinstance(entry, Loop):
             self._completion.advance(entry)

@@ -31,7 +31,6 @@ class ItemStretches:
         "_calling",
         "_completion",
         "_ending",
-        "_inbox",
         "_loops",
         "_maps",
         "_registry",
@@ -46,7 +45,6 @@ class ItemStretches:
         self._calling = calling
         self._completion = completion
         self._ending = services.ending
-        self._inbox = services.inbox
         self._loops = loops
         self._maps = maps
         self._registry = services.registry
@@ -62,11 +60,11 @@ class ItemStretches:
         self._run_trees(mapping)
         while mapping.can_begin and not self._ending.ended and not self._time_slice.is_over():
             if not self._is_ready(mapping):
+                mapping.queued = True  # it will be, when it may go on
                 return
             self._call(mapping)
             self._run_trees(mapping)
         self._maps.readiness.end(mapping)
-        self._completion.go_on_with_map(mapping)
 
     # What calls need
 
@@ -83,8 +81,7 @@ class ItemStretches:
 
     def _opened(self, mapping: MapRun, error: BaseException | None) -> None:
         mapping.not_opened = error
-        self._maps.queue(mapping)
-        self._inbox.wake_up()
+        self._maps.resume(mapping)
 
     def _fail_unopened(self, mapping: MapRun) -> None:
         """Fail the first attempt of the items that have waited for resources, which could not be opened."""

@@ -12,6 +12,7 @@ from cascade.runtime.programs.items import CalledItems
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.capacity import CONCURRENCY
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import Readiness
 from cascade.spec.errors import CascadeError
@@ -142,7 +143,11 @@ class MapItems:
             amounts = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
         except CascadeError:
             return  # raised again for each item
-        if self._placement.is_local and self._placement.is_inline(job.lazy):
+        if not self._placement.is_local:
+            return
+        if job.task.is_async and not (amounts or job.resources or CONCURRENCY in totals):
+            mapping.way = self._placement.way_of((job.lazy,))
+        elif self._placement.is_inline(job.lazy):
             mapping.way = Way.INLINE
             mapping.needs = self.readiness.needs_of(amounts, job.resources)
 
@@ -159,6 +164,13 @@ class MapItems:
         self._choose_way(mapping)
         mapping.values = called.first
         mapping.note_called(len(called.first))
+
+    def resume(self, mapping: MapRun) -> None:
+        """Let a map go on of which items have ended beside the drive loop: others may begin, or it has ended too."""
+        mapping.queued = True
+        frame = mapping.job.frame
+        self._ready.push(frame.serial, frame.program.rank[mapping.job.position], mapping)
+        self._wake_up()
 
     def next_item(self, mapping: MapRun) -> ItemJob | None:
         """Return the item whose turn it is, and let the one after it have its turn as well."""

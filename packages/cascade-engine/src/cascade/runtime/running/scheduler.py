@@ -11,6 +11,7 @@ import asyncio
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.dispatch import Dispatcher
 from cascade.runtime.running.flights import Flights
+from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
@@ -32,6 +33,7 @@ class Scheduler:
         "completion",
         "dispatcher",
         "flights",
+        "items",
         "maps",
     )
 
@@ -44,7 +46,8 @@ class Scheduler:
         self.flights = Flights(services, self.calling, loops.frames)
         self.maps = MapItems(services, loops.frames)
         self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
-        self.dispatcher = Dispatcher(services, self.calling, self.maps, loops, self.completion)
+        self.items = ItemWays(services, self.calling, self.maps, loops, self.completion)
+        self.dispatcher = Dispatcher(services, self.calling, loops, self.completion, self.items)
 
     async def work(self) -> None:
         """Start what is ready and take in what has ended, until the run has its end; this is its drive loop."""
@@ -118,6 +121,7 @@ class Scheduler:
         return bool(
             self.calling.steps
             or self.flights.open
+            or self.items.coroutines.open
             or self.completion.filing.under_way
             or self.calling.slot.is_awaited
             or self.maps.readiness.is_awaited
@@ -129,11 +133,19 @@ class Scheduler:
 
     def under_way(self) -> list[str]:
         """Return the names of the calls that are under way in asyncio tasks."""
-        return self.calling.names() + self.flights.names()
+        return self.calling.names() + self.flights.names() + self.items.coroutines.names()
 
     def let_go(self) -> None:
         """Let go of everything: the traceback of an error has frames that know parts, and these know the error."""
-        for part in (self.calling, self.completion, self.dispatcher, self.flights, self.maps, self):
+        for part in (
+            self.calling,
+            self.completion,
+            self.dispatcher,
+            self.flights,
+            self.items,
+            self.maps,
+            self,
+        ):
             let_go_of(part)
 
 

@@ -27,6 +27,7 @@ class Shutdown:
     def __init__(self, services: Services, scheduler: Scheduler, loops: Loops, first: Loop | None) -> None:
         self._calling = scheduler.calling
         self._completion = scheduler.completion
+        self._coroutines = scheduler.items.coroutines
         self._ends = scheduler.calling.ends
         self._first = first
         self._flights = scheduler.flights
@@ -44,6 +45,7 @@ class Shutdown:
         """Cancel what is under way and wait for it, report what never started, release what is open."""
         ending = self._ending
         self._flights.hand_over_all()
+        self._coroutines.hand_over_all()
         self._calling.cancel_all()
         await self._wait_for_calls()
         self._report_unfinished()
