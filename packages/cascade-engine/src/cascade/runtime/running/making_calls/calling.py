@@ -91,6 +91,7 @@ class Calling:
     def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
         """Await what a plain call returned. The call ends when the awaitable does."""
         job.started = True
+        self._services.reports.note_running(job)
         self._begin(Step(self._services, self.ends, job, Begun(slot, None, value)), self._context.copy())
 
     def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:
