@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cache
+from threading import Lock
 from types import FunctionType
 from typing import Any
 
@@ -52,6 +53,9 @@ class World:
     stop_at: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
+    counting: Lock = field(
+        default_factory=Lock, compare=False, repr=False
+    )  # threads may call at the same time
 
     @contextmanager
     def at_hand(self) -> Iterator[World]:
@@ -318,7 +322,8 @@ def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
     """Do what `act` says."""
     world = _world.get()
     call = f"{act.tag}{args!r}{kwargs!r}"
-    world.calls[call] += 1
+    with world.counting:
+        world.calls[call] += 1
     if world.stop_at and world.calls.total() == world.stop_at:
         raise StoppedError(call)
     number = total((args, kwargs))
@@ -358,9 +363,11 @@ _DOES: dict[str, Callable[..., Any]] = {"sync": perform, "async": perform_async}
 
 
 def _flaky(world: World, act: Act, call: str, number: int) -> int:
-    world.attempts[call] += 1
-    if world.attempts[call] <= act.number:
-        raise BoomError(act.tag, world.attempts[call])
+    with world.counting:
+        world.attempts[call] += 1
+        attempt = world.attempts[call]
+    if attempt <= act.number:
+        raise BoomError(act.tag, attempt)
     return number % 5
 
 

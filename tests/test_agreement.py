@@ -36,6 +36,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 BRIEF = settings(QUICK, max_examples=150)
+FEW = settings(QUICK, max_examples=60)
 SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
@@ -111,8 +112,13 @@ def recorded_run(bus: MessageBus) -> Engine:
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=state)
 
 
+def in_threads(bus: MessageBus) -> Engine:
+    """Make an engine whose plain functions run in threads, and maps of them in chunks."""
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor="threads:2")
+
+
 ENGINES = pytest.mark.parametrize(
-    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time, recorded_run]
+    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time, recorded_run, in_threads]
 )
 
 
@@ -304,7 +310,7 @@ def test_the_short_ways_agree_with_the_reference_for_long(on_failure: str) -> No
 def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
     """On any workflow the engine gives what the reference interpreter gives: values, skips, errors and events."""
 
-    @(QUICK if make_engine is plain_engine else BRIEF)
+    @(QUICK if make_engine is plain_engine else FEW if make_engine is in_threads else BRIEF)
     @given(workflows())
     def check(workflow: Workflow) -> None:
         agree(workflow, make_engine)

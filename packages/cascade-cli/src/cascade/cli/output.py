@@ -15,7 +15,6 @@ import typer
 from cascade.cli.result_json import result_json
 from cascade.spec import CascadeError
 from cascade.spec.calls.error_text import error_text
-from cascade.spec.late_dataclasses import dataclass
 
 
 class ResultFormat(StrEnum):
@@ -25,7 +24,7 @@ class ResultFormat(StrEnum):
     JSON = "json"
 
 
-@dataclass(eq=False)
+@dataclasses.dataclass(eq=False)
 class ResultError(CascadeError, ValueError):
     """A result that can't be printed; the run itself has succeeded. `kind` is the type of the result."""
 

@@ -6,10 +6,11 @@ caches stands in `cascade.spec.protocols` and is shown here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
 from cascade.graph.planning import Plan
@@ -19,7 +20,12 @@ __all__ = [
     "AdmittingExecutor",
     "CacheBackend",
     "CachePolicy",
+    "CallEnd",
+    "CallFacts",
+    "ChunkCall",
+    "ChunkExecutor",
     "Executor",
+    "Progress",
     "Solver",
     "StateBackend",
     "StateBackendFactory",
@@ -58,6 +64,25 @@ class AdmittingExecutor(Executor, Protocol):
         """Wait until a worker is free for a call, and keep it for the next `execute` in the same context.
 
         `execute` must also work without this: a class that builds on this one may call it alone.
+        """
+
+
+class ChunkExecutor(Executor, Protocol):
+    """An executor to which several calls of one task may go together: the items of a map.
+
+    The calls are made one after the other, in the order of `calls`. Each call fails alone. The engine decides about
+    retries, timeouts and limits, so the executor makes each call at most once. Calls with a timeout are not among them.
+    """
+
+    def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
+        """Call `node.callable_obj` with each of `calls`, and tell what has ended as soon as that is worth a message.
+
+        Calls that have no end when the iterator ends have not begun, and go out again, maybe elsewhere. So a worker
+        whose calls take longer than expected gives back what it has not begun, at once where it can say so. A worker
+        that dies fails the call that was under way, and no other. When the task that iterates is cancelled, the
+        iterator ends only after the call under way has really ended, and gives what has ended before it raises.
+
+        `cascade.adapters.executors.chunks.execute_each` does all this for an executor that makes single calls.
         """
 
 

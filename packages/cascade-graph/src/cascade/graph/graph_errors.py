@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cascade.spec.errors import CascadeError
 from cascade.spec.inputs.words import listed
-from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(eq=False)

@@ -72,6 +72,9 @@ class ProcessCalls:
         """Let the next call have a worker, or its slot if it has ended."""
         if worker.lives:
             self._idle.append(worker)
+        else:
+            # It may have been killed just when it had ended its call: then nobody has waited for the process yet.
+            self._threads.submit(worker.end)
         self._slots.give_back(worker.slot)
 
     async def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:

@@ -42,7 +42,6 @@ class SentChunk:
         self.sizes: list[int] = []
         self._indices: list[int] = []  # by position: which of `calls` it is
         self._payloads: list[bytes] = []
-        self._missing: set[int] = set()  # positions without an end
         for index, (args, kwargs, _) in enumerate(calls):
             try:
                 payload = pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
@@ -51,10 +50,10 @@ class SentChunk:
                 refusal = _refusal(task, _culprit(task, args, kwargs), report_of(error))
                 self.refused.append(CallEnd(index, None, refusal, now, now, ""))
                 continue
-            self._missing.add(len(self.sizes))
             self._indices.append(index)
             self.sizes.append(len(payload))
             self._payloads.append(payload)
+        self._missing = {*range(len(self.sizes))}  # positions without an end
 
     def take_payload(self) -> bytes:
         """Return the arguments of all calls as bytes, and keep no copy."""
@@ -88,20 +87,18 @@ class SentChunk:
     def remains(self, begun: int, record: bytes, died: WorkerDiedError | None, worker: str) -> Progress:
         """Return what a worker that has gone left in its crash record, in which `begun` is the call that began last.
 
-        If that has no end, it fails with `died`, unless this is `None`. If no call has an end or a beginning, the first
-        one fails: else calls that no worker gets to would be sent to one after the other.
+        If that has no end, it fails with `died`, unless this is `None`. If none has begun, the worker has died before,
+        when it had nothing to do.
         """
         ends, start, view = [], 0, memoryview(record)
-        is_first = len(self._missing) == len(self.sizes)
         while start < len(record):
             head = END.unpack_from(record, start)
             start += END.size + head[4]
             if head[0] in self._missing:
                 ends.append(self._end(head, view[start - head[4] : start], 0.0, worker))
-        lost = begun if begun >= 0 else min(self._missing) if is_first else -1
-        if lost in self._missing and died is not None:
+        if begun in self._missing and died is not None:
             now = time.monotonic()
-            ends.append(CallEnd(self._indices[lost], None, died, now, now, worker))
+            ends.append(CallEnd(self._indices[begun], None, died, now, now, worker))
         return Progress(ends)
 
     def _end(

@@ -56,9 +56,8 @@ class Worker:
 
     @property
     def lives(self) -> bool:
-        """Whether the worker can take another request."""
-        process = self._process
-        return not self._is_killed and (process is None or process.poll() is None)
+        """Whether the worker can take another request, as far as is known: it may have died since its last one."""
+        return not self._is_killed
 
     def has_loaded(self, task: AnyTask) -> bool:
         """Tell whether the process knows a task, so that a call of it begins at once."""
@@ -131,6 +130,9 @@ class Worker:
         try:
             channel = self._started()
             name = sent.task.name
+            # A worker that dies before it has got this chunk must not leave ends of the one before.
+            if self._record is not None:
+                self._record.begin_chunk()
             channel.send_bytes(pickle.dumps(Request(*reference_here(sent.task), sent.sizes)))
             channel.send_bytes(sent.take_payload())
             while True:

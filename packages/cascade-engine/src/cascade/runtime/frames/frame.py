@@ -107,6 +107,7 @@ class Job:
         "computation",
         "ended",
         "frame",
+        "idempotency_key",
         "position",
         "queued",
         "started",
@@ -125,6 +126,7 @@ class Job:
         self.attempt = 1
         self.worker = LOOP_WORKER
         self.computation: Computation[Job] | None = None
+        self.idempotency_key: str | None = None  # once it was asked for
 
     @property
     def lazy(self) -> LazyResult[Any]:
@@ -160,12 +162,7 @@ class Job:
     @property
     def place(self) -> Place:
         """Where the call stands in its run."""
-        return Place(self.frame.serial, self.position, self.item)
-
-    @property
-    def item(self) -> int | None:
-        """The index of an item of a map."""
-        return None
+        return Place(self.frame.serial, self.position)
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 
 from cascade.runtime.frames.frame import Frame, Job
+from cascade.runtime.frames.map_runs import MapRun
 from cascade.runtime.frames.outcomes import Outcome
 
 
@@ -13,16 +14,23 @@ class Inbox:
     """What the drive loop has to take in. It sleeps here, and is woken when something comes.
 
     `finished` has frames whose target has settled. `filed` has calls whose value is in the cache now. `completed` has
-    calls that have ended in asyncio tasks of their own, with their outcomes.
+    calls that have ended in asyncio tasks of their own, with their outcomes. `made` has items of maps that have given
+    values, by their index, of which nothing is to be told or recorded.
     """
 
-    __slots__ = ("_wake", "completed", "filed", "finished")
+    __slots__ = ("_wake", "completed", "filed", "finished", "made")
 
     def __init__(self) -> None:
         self.finished: deque[Frame] = deque()
         self.filed: deque[Job] = deque()
         self.completed: deque[tuple[Job, Outcome]] = deque()
+        self.made: deque[tuple[MapRun, list[tuple[int, object]]]] = deque()
         self._wake: asyncio.Future[None] | None = None
+
+    def make(self, mapping: MapRun, values: list[tuple[int, object]]) -> None:
+        """Put in what items of a map have given."""
+        self.made.append((mapping, values))
+        self.wake_up()
 
     def complete(self, job: Job, outcome: Outcome) -> None:
         """Put in how a call has ended."""
@@ -52,3 +60,4 @@ class Inbox:
         self.finished.clear()
         self.filed.clear()
         self.completed.clear()
+        self.made.clear()

@@ -10,9 +10,11 @@ from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
 from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.programs.items import Items, Ordering
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import StretchNeeds
+from cascade.runtime.timeline.views import Place
 from cascade.spec.calls.arguments import fill
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import MappedLazyResult
@@ -35,9 +37,9 @@ class ItemJob(Job):
         return f"{super().task_id}[{self.index}]"
 
     @property
-    def item(self) -> int:
-        """The index of the item."""
-        return self.index
+    def place(self) -> Place:
+        """That of the map, with the item's index."""
+        return Place(self.frame.serial, self.position, self.index)
 
     @property
     def outer(self) -> Job | None:
@@ -93,6 +95,7 @@ class MapRun:
         self.atomic = ""  # the atomic resource that one of its items depends on
         self.error: BaseException | None = None  # the first of an item's own
         self.queued = False
+        self.chunks: ItemChunks[ItemJob] | None = None  # if its items go out in chunks
         self.way = Way.SCHEDULED
         self.needs = StretchNeeds()
         self.not_opened: BaseException | None = (
@@ -140,8 +143,34 @@ class MapRun:
 
     @property
     def can_begin(self) -> bool:
-        """Whether another item may begin now."""
-        return self.begun < self.size and self._running < self.limit
+        """Whether another item may begin now, or a chunk of them."""
+        chunks = self.chunks
+        if chunks is None:
+            return self.begun < self.size and self._running < self.limit
+        if chunks.under_way(self._running) >= self.limit:
+            return False
+        return bool(chunks.held) or (not chunks.is_waiting and self.left > 0)
+
+    @property
+    def left(self) -> int:
+        """How many items have not begun, those that a chunk gave back among them."""
+        return self.size - self.begun + (0 if self.chunks is None else len(self.chunks.given_back))
+
+    def next_of_chunk(self, count: int) -> list[int]:
+        """Let the next items begin, up to so many, in a chunk; return their indices."""
+        assert self.chunks is not None
+        given_back = self.chunks.given_back
+        indices = [given_back.popleft() for _ in range(min(count, len(given_back)))]
+        while len(indices) < count and self.begun < self.size:
+            step = 1 if self._recovered else count - len(indices)
+            until = min(self.size, self.begun + step)
+            indices += range(self.begun, until)
+            self._running += until - self.begun
+            if self.values is not None:
+                self.values += [MISSING] * (until - self.begun)
+            self.begun = until
+            self._pass_recovered()
+        return indices
 
     @property
     def room(self) -> int:
@@ -166,9 +195,9 @@ class MapRun:
         """Note that an item that has begun is still under way."""
         self._running += 1
 
-    def settle_item(self) -> None:
-        """Note that an item is done."""
-        self._running -= 1
+    def settle_items(self, count: int) -> None:
+        """Note that so many items are done."""
+        self._running -= count
 
     @property
     def finished(self) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from cascade.graph.tree import Tree
 from cascade.spec.code import code_version
 from cascade.spec.durable import CodeRecord, RunRecord
-from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.task import Task, TaskReference
 
 

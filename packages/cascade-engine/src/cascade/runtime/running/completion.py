@@ -337,9 +337,18 @@ class Completion:
         else:
             self._maps.queue(mapping)
 
-    def _settle_item(self, mapping: MapRun) -> None:
-        """Note that an item is done; with the last one the map has its value."""
-        mapping.settle_item()
+    def take_made(self, mapping: MapRun, made: list[tuple[int, object]]) -> None:
+        """Take in what items of a chunk have given, of which nothing is to be told or recorded."""
+        values = mapping.values
+        assert values is not None
+        for index, value in made:
+            values[index] = value
+        if not self._ending.ended:
+            self._settle_items(mapping, len(made))
+
+    def _settle_items(self, mapping: MapRun, count: int) -> None:
+        """Note that items are done; with the last one the map has its value."""
+        mapping.settle_items(count)
         if mapping.finished:
             self._end_map(mapping)
         else:
@@ -425,7 +434,7 @@ class Completion:
     def settle(self, job: Job) -> None:
         """Note that a call is done, with a value or without, so that the nodes that wait for it may go on."""
         if isinstance(job, ItemJob):
-            self._settle_item(job.mapping)
+            self._settle_items(job.mapping, 1)
         else:
             job.frame.settle(job.position)
             self._frames.absorb(job.frame)

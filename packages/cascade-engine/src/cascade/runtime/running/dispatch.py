@@ -6,7 +6,7 @@ import time
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame, Job, Loop
-from cascade.runtime.frames.map_runs import MapRun
+from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.completion import Completion
@@ -14,6 +14,7 @@ from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
 from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
+from cascade.runtime.running.map_chunks import MapChunks
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
@@ -31,6 +32,7 @@ class Dispatcher:
         "_cache",
         "_calling",
         "_capacity",
+        "_chunks",
         "_completion",
         "_items",
         "_loops",
@@ -53,6 +55,7 @@ class Dispatcher:
         self._cache = services.cache
         self._calling = calling
         self._capacity = services.capacity
+        self._chunks = MapChunks(services, calling, items.maps, self._goes_alone)
         self._completion = completion
         self._items = items
         self._loops = loops
@@ -98,6 +101,9 @@ class Dispatcher:
                 return None
             return self._start_call(entry)
         if isinstance(entry, MapRun):
+            if entry.chunks is not None:
+                self._chunks.go_on(entry, entry.chunks)
+                return None
             item = self._items.go_on(entry)
             return None if item is None else self._start_call(item)
         if isinstance(entry, Loop):
@@ -125,30 +131,60 @@ class Dispatcher:
         return called.job
 
     def _start_call(self, job: Job) -> Job | None:
-        pending = None if self._recording is None else self._recording.resumption.next_round(job)
-        if pending is not None:
-            self._go_on_in_place(job, pending)
+        if self._has_no_call(job):
             return None
         calling = self._calling
-        broken = job.frame.broken(job.position)
-        if broken is not None:
-            self._reports.started(job)
-            self._completion.fail(job, broken)
-        elif calling.is_plain(job):
+        if calling.is_plain(job):
             self._call(job)
             return job
-        elif (found := self._ask_cache(job)) is not None:
+        if (found := self._ask_cache(job)) is not None:
             if isinstance(found, Hit):
                 self._completion.take(job, Known(found.value))
                 return None
             job.computation = found
             self._call(job)
             return job
-        elif calling.is_awaited_plainly(job):
+        if calling.is_awaited_plainly(job):
             calling.begin_coroutine(job)
         else:
             calling.begin(job)
         return None
+
+    def _has_no_call(self, job: Job) -> bool:
+        """Go on with a job whose call was made before the run was interrupted, or can't be made."""
+        pending = None if self._recording is None else self._recording.resumption.next_round(job)
+        if pending is not None:
+            self._go_on_in_place(job, pending)
+            return True
+        broken = job.frame.broken(job.position)
+        if broken is not None:
+            self._reports.started(job)
+            self._completion.fail(job, broken)
+            return True
+        return False
+
+    def _goes_alone(self, item: ItemJob) -> bool:
+        """Go on with an item that is not sent out in a chunk: it has no call, or the cache has its value.
+
+        Where the cache can't tell at once, it is called by itself.
+        """
+        if self._has_no_call(item):
+            return True
+        policy = item.policies.cache
+        if policy is None:
+            return False
+        try:
+            found = self._cache.begin(policy, CachedCall(item.task, *item.arguments(None)), item)
+        except Exception:  # noqa: BLE001 - raised again where the call is made
+            found = None
+        if found is None:
+            self._chunks.call_alone(item)
+        elif isinstance(found, Hit):
+            self._completion.take(item, Known(found.value))
+        else:
+            item.computation = found
+            return False
+        return True
 
     def _go_on_in_place(self, job: Job, pending: NextRound) -> None:
         """Go on with the loop in the place of a call that had been made before the run was interrupted."""

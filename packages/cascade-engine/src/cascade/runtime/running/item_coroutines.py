@@ -123,7 +123,7 @@ class ItemFlight:
             return
         assert mapping.values is not None
         mapping.values[index] = value
-        mapping.settle_item()
+        mapping.settle_items(1)
         if not mapping.queued and (mapping.finished or mapping.can_begin):
             self._all.maps.resume(mapping)
 

@@ -165,7 +165,7 @@ class ItemStretches:
                 self._completion.advance(loop)
             else:
                 values[index] = value
-                mapping.settle_item()
+                mapping.settle_items(1)
         if known is not None and hits:
             reuse.note_hits(known, hits)
 

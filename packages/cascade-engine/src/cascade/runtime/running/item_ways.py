@@ -17,15 +17,15 @@ from cascade.runtime.sharing.placement import Way
 
 
 class ItemWays:
-    """Lets the maps of one run go on. `coroutines` has the items that are under way as such."""
+    """Lets the maps of one run go on. `coroutines` has the items that are under way as such, `maps` all maps."""
 
-    __slots__ = ("_completion", "_maps", "_stretches", "_time_slice", "coroutines")
+    __slots__ = ("_completion", "_stretches", "_time_slice", "coroutines", "maps")
 
     def __init__(
         self, services: Services, calling: Calling, maps: MapItems, loops: Loops, completion: Completion
     ) -> None:
         self._completion = completion
-        self._maps = maps
+        self.maps = maps
         self._stretches = ItemStretches(services, calling, maps, loops, completion)
         self._time_slice = services.time_slice
         self.coroutines = ItemCoroutines(services, calling, maps)
@@ -37,7 +37,7 @@ class ItemWays:
         elif mapping.way is Way.ON_LOOP and not self._time_slice.watched:
             self.coroutines.go_on(mapping)
         else:
-            item = self._maps.next_item(mapping)
+            item = self.maps.next_item(mapping)
             if item is not None:
                 return item
         self._completion.go_on_with_map(mapping)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
 from cascade.runtime.programs.items import CalledItems
@@ -15,6 +16,7 @@ from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import Readiness
+from cascade.spec.common import IDEMPOTENCY_KEY
 from cascade.spec.errors import CascadeError
 from cascade.spec.resource import Scope
 
@@ -125,11 +127,14 @@ class MapItems:
         mapping.recover(recovered)
 
     def _choose_way(self, mapping: MapRun) -> None:
-        """Decide how the items of a map go: by their index, one after the other or as coroutines, or each as a job.
+        """Decide how the items of a map go: in chunks, by their index one after the other, or each as a job.
 
         This is the one place that decides it.
         """
         job = mapping.job
+        if self._go_in_chunks(job):
+            mapping.chunks = ItemChunks()
+            return
         if self._is_watched or job.frame.broken(job.position) is not None:
             return  # whoever looks into the state sees each item
         policies = job.policies
@@ -150,6 +155,16 @@ class MapItems:
         elif self._placement.is_inline(job.lazy):
             mapping.way = Way.INLINE
             mapping.needs = self.readiness.needs_of(amounts, job.resources)
+
+    def _go_in_chunks(self, job: Job) -> bool:
+        """Tell whether the items of a map go to workers together.
+
+        Calls with a timeout go one by one: when a worker is killed for one of them, no other has begun there. So do
+        those with resources of their own, which are opened for each call.
+        """
+        if job.policies.timeout is not None or not self._placement.takes_chunks(job.lazy):
+            return False
+        return all(name == IDEMPOTENCY_KEY or self._is_for_the_run(name) for name in job.resources)
 
     def _is_for_the_run(self, name: str) -> bool:
         """Tell whether a resource, once open, is there for all calls of the run."""

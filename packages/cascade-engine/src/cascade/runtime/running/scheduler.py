@@ -93,6 +93,8 @@ class Scheduler:
             self.completion.settle(inbox.filed.popleft())
         elif inbox.completed:
             self.completion.take(*inbox.completed.popleft())
+        elif inbox.made:
+            self.completion.take_made(*inbox.made.popleft())
         elif landed:
             self.dispatcher.take_landing(landed.popleft().land())
         else:

@@ -5,15 +5,17 @@ It is decided from the lazy result and the engine alone, and so may be decided o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum
+from typing import TypeGuard
 
+from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
-from cascade.runtime.protocols import Executor
+from cascade.runtime.protocols import ChunkExecutor, Executor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy
 from cascade.spec.policies.mode import Mode
@@ -48,8 +50,9 @@ class Placement:
         self._named = {name: self._executor("executors", each) for name, each in _checked(named).items()}
         # Only the built-in executor may be bypassed: one that builds on it sees every call.
         self.is_local = type(self.default) is LocalExecutor
-        executors = ((None, self.default), *self._named.items())
+        executors = [(None, self.default), *self._named.items()]
         self._admissions = {name: getattr(each, "admission", None) for name, each in executors}
+        self._chunked = {name: each if _takes_chunks(each) else None for name, each in executors}
         self._local = self.default if isinstance(self.default, LocalExecutor) and self.is_local else None
 
     def _executor(self, setting: str, given: Executor | str) -> Executor:
@@ -106,6 +109,23 @@ class Placement:
             return False
         return self.is_local and self.mode_of(lazy) in (None, Mode.INLINE)
 
+    def takes_chunks(self, lazy: Lazy) -> bool:
+        """Tell whether several calls like this one may go out together, to be made one after the other by a worker."""
+        task = lazy.task
+        if task.is_async or self._chunked[task.on] is None:
+            return False
+        executor = self.executor_of(task)
+        if isinstance(executor, LocalExecutor):
+            return executor.mode_of(task, lazy.policies.mode) in (Mode.THREAD, Mode.PROCESS)
+        return True
+
+    def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
+        """Make the calls of a chunk on the executor of their task, which takes chunks."""
+        assert node.task is not None
+        executor = self._chunked[node.task.on]
+        assert executor is not None
+        return executor.execute_chunk(node, calls)
+
     def way_of(self, lazies: Iterable[Lazy]) -> Way:
         """Return the way in which a tree may be run that has calls like these and no policies.
 
@@ -133,6 +153,16 @@ class Placement:
     def _local_named(self, name: str) -> LocalExecutor | None:
         found = self._named[name]
         return found if isinstance(found, LocalExecutor) and type(found) is LocalExecutor else None
+
+
+def _takes_chunks(executor: Executor) -> TypeGuard[ChunkExecutor]:
+    """Tell whether an executor takes chunks.
+
+    If its class builds on one that does, and makes single calls in a way of its own, it sees all calls in that way.
+    """
+    names = ("execute_chunk", "execute", "admission")
+    first = next((name for cls in type(executor).__mro__ for name in names if name in vars(cls)), None)
+    return first == "execute_chunk"
 
 
 def _checked(named: Mapping[str, Executor | str] | None) -> Mapping[str, Executor | str]:

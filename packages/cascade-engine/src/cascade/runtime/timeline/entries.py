@@ -54,29 +54,22 @@ class Entry:
         return iter(())
 
 
-CallFacts = tuple[str, int, float, float, float, Status, str, str | None, bool]
-"""What a `Call` has besides its place."""
-
-
 class OneCall(Entry):
     """A call that was reported by itself."""
 
-    # Made once per call in an asyncio task: a view takes longer to make, and few of them are ever read.
+    __slots__ = ("call",)
 
-    __slots__ = ("_facts", "_place")
-
-    def __init__(self, place: tuple[int, int, int | None], facts: CallFacts) -> None:
-        self.size = 1
-        self._place = place
-        self._facts = facts
+    def __init__(self, call: Call) -> None:
+        super().__init__(1)
+        self.call = call
 
     def calls(self) -> Iterator[Call]:
-        yield Call(Place(*self._place), *self._facts)
+        yield self.call
 
     def sums(self) -> Iterator[Sums]:
-        task, _, _, began, ended, status, _, _, is_map = self._facts
-        if not is_map:  # its items tell more
-            yield Sums(task, status, 1, (ended - began,))
+        call = self.call
+        if not call.is_map:  # its items tell more
+            yield Sums(call.task, call.status, 1, (call.duration,))
 
 
 class OneSkip(Entry):

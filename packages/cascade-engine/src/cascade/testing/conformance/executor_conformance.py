@@ -6,20 +6,25 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress, execute_each
 from cascade.graph.build import build_graph
 from cascade.runtime.protocols import Executor
 from cascade.spec.lazy_types import Lazy, LazyResult
 from cascade.testing.conformance.sample_tasks import (
     PATIENCE,
+    Part,
     fail,
     fail_later,
     give,
     give_later,
     linger,
     linger_later,
+    play,
     show,
 )
 
@@ -103,6 +108,70 @@ class ExecutorConformance:
         if self.runs_beside_the_loop:
             self._run(lambda executor: _cancel(executor, linger))
 
+    # Chunks: by the executor's own `execute_chunk`, or by `execute` for each call
+
+    def test_each_call_of_a_chunk_has_its_own_end(self) -> None:
+        """Values and exceptions come back call by call, each measured, and one failure leaves the others alone."""
+
+        async def check(executor: Executor) -> None:
+            calls = [play(Part.FAIL if number % 5 == 3 else Part.GIVE, number) for number in range(20)]
+            ends = await _ends(executor, calls)
+            assert sorted(ends) == [*range(20)]
+            for number, end in ends.items():
+                if number % 5 == 3:
+                    assert type(end.error) is ZeroDivisionError
+                    assert end.error.args == (number,)
+                else:
+                    assert end.error is None
+                    assert end.value == number
+                assert end.began <= end.ended <= time.monotonic()
+
+        self._run(check)
+
+    def test_calls_of_a_chunk_do_not_overlap(self) -> None:
+        """The calls are made one after the other, in their order: a chunk holds what one call needs."""
+
+        async def check(executor: Executor) -> None:
+            ends = await _ends(executor, [play(Part.GIVE, number) for number in range(10)])
+            in_order = [ends[position] for position in sorted(ends)]
+            assert all(one.ended <= after.began for one, after in pairwise(in_order))
+
+        self._run(check)
+
+    def test_what_a_chunk_gives_back_has_not_begun(self) -> None:
+        """A call that is given back, or has no end, was not made: the engine lets it be made elsewhere."""
+
+        async def check(executor: Executor) -> None:
+            with tempfile.TemporaryDirectory() as name:
+                slow, late = Path(name) / "slow", Path(name) / "late"
+                calls = [play(Part.GIVE, number) for number in range(3)]
+                calls += [play(Part.MARK, str(slow), 0.1), play(Part.MARK, str(late))]
+                given_back: set[int] = set()
+                ended: set[int] = set()
+                async for progress in _chunk(executor, calls):
+                    given_back.update(progress.given_back)
+                    ended.update(end.position for end in progress.ends)
+                assert not ended & given_back
+                assert {0, 1, 2} <= ended
+                for position, file in ((3, slow), (4, late)):
+                    assert (position in ended) == file.exists()
+
+        self._run(check)
+
+    def test_a_cancelled_chunk_has_ended(self) -> None:
+        """When a chunk ends after being cancelled, its call under way is over and no other one begins."""
+        if not self.runs_beside_the_loop:
+            return
+
+        async def check(executor: Executor) -> None:
+            with tempfile.TemporaryDirectory() as name:
+                late = Path(name) / "late"
+                calls = [play(Part.LINGER, name), play(Part.MARK, str(late))]
+                await _cancel_call(_ends(executor, calls), Path(name))
+                assert not late.exists()
+
+        self._run(check)
+
     def _run(self, check: Callable[[Executor], Awaitable[None]]) -> None:
         async def main() -> None:
             executor = self.make_executor()
@@ -120,19 +189,45 @@ async def _execute(executor: Executor, call: Lazy) -> object:
 
 async def _cancel(executor: Executor, call: Callable[[str], LazyResult[None]]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        executing = asyncio.ensure_future(_execute(executor, call(name)))
-        ends = time.monotonic() + PATIENCE
-        while not (folder / "began").exists():
-            assert time.monotonic() < ends, "the call does not begin"
-            await asyncio.sleep(0.001)
-        executing.cancel()
-        going = asyncio.get_running_loop().call_later(0.05, (folder / "go").touch)
-        await asyncio.wait([executing])
-        going.cancel()
-        is_over = (folder / "ended").exists() or not _lives(int((folder / "began").read_text()))
-        assert is_over, "execute has returned, and the call is still under way"
-        assert executing.cancelled() or executing.exception() is None
+        await _cancel_call(_execute(executor, call(name)), Path(name))
+
+
+async def _cancel_call(work: Coroutine[Any, Any, object], folder: Path) -> None:
+    executing = asyncio.ensure_future(work)
+    ends = time.monotonic() + PATIENCE
+    while not (folder / "began").exists():
+        assert time.monotonic() < ends, "the call does not begin"
+        await asyncio.sleep(0.001)
+    executing.cancel()
+    going = asyncio.get_running_loop().call_later(0.05, (folder / "go").touch)
+    await asyncio.wait([executing])
+    going.cancel()
+    is_over = (folder / "ended").exists() or not _lives(int((folder / "began").read_text()))
+    assert is_over, "the executor has returned, and the call is still under way"
+    assert executing.cancelled() or executing.exception() is None
+
+
+def _chunk(executor: Executor, calls: Iterable[Lazy]) -> AsyncIterator[Progress]:
+    lazies = [*calls]
+    node = build_graph(lazies[0]).nodes[0]
+    chunk = [
+        ChunkCall(lazy.args, dict(lazy.kwargs), CallFacts("run", lazy.task.name, item))
+        for item, lazy in enumerate(lazies)
+    ]
+    own = getattr(executor, "execute_chunk", None)
+    if own is None:
+        return execute_each(lambda call: executor.execute(node, call.args, call.kwargs), chunk)
+    made: AsyncIterator[Progress] = own(node, chunk)
+    return made
+
+
+async def _ends(executor: Executor, calls: Iterable[Lazy]) -> dict[int, CallEnd]:
+    ends = {}
+    async for progress in _chunk(executor, calls):
+        for end in progress.ends:
+            assert end.position not in ends, "a call has two ends"
+            ends[end.position] = end
+    return ends
 
 
 def _lives(process: int) -> bool:

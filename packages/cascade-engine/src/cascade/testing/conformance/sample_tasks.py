@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from enum import Enum
 from pathlib import Path
 
 from cascade.spec.task import task
@@ -64,6 +65,28 @@ async def linger_later(folder: str) -> None:
     finally:
         await asyncio.sleep(0)
         waiting.end()
+
+
+class Part(Enum):
+    """What a call of `play` does."""
+
+    GIVE = "give"
+    FAIL = "fail"
+    LINGER = "linger"
+    MARK = "mark"  # make a file, after some time
+
+
+@task
+def play(part: Part, value: object, seconds: float = 0.0) -> object:
+    """Do what `part` says: the calls of a chunk are all of one task."""
+    if part is Part.FAIL:
+        raise ZeroDivisionError(value)
+    if part is Part.LINGER:
+        linger.func(str(value))
+    if part is Part.MARK:
+        time.sleep(seconds)
+        Path(str(value)).touch()
+    return value
 
 
 class _Waiting:

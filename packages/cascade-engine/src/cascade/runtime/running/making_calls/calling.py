@@ -13,6 +13,7 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.programs.plain_values import is_called_or_cached, is_just_called
 from cascade.runtime.running.making_calls.call_ends import CallEnds
+from cascade.runtime.running.making_calls.chunk_steps import ChunkStep, ChunkWork
 from cascade.runtime.running.making_calls.steps import Begun, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import Lease
@@ -50,7 +51,7 @@ class Calling:
         self._resources = services.resources
         self._time_slice = services.time_slice
         self.slot = ConcurrencySlot(services.capacity, services.options.lender, services.inbox.wake_up)
-        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep | Opening] = {}
+        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep | Opening | ChunkStep] = {}
         self.began_inline = False
 
     # Which way a call is made
@@ -91,8 +92,19 @@ class Calling:
     def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
         """Await what a plain call returned. The call ends when the awaitable does."""
         job.started = True
-        self._services.reports.note_running(job)
         self._begin(Step(self._services, self.ends, job, Begun(slot, None, value)), self._context.copy())
+
+    def begin_chunk(self, work: ChunkWork, slot: Lease | None) -> None:
+        """Make the calls of several items of a map, one after the other, by a worker."""
+        step = ChunkStep(self._services, self.ends, work, slot)
+        task = spawn(step.perform(), self._context.copy())
+        self.steps[task] = step
+        task.add_done_callback(self._end_chunk)
+
+    def _end_chunk(self, task: asyncio.Task[Outcome]) -> None:
+        self.steps.pop(task).give_back()
+        if not task.cancelled():
+            task.result()
 
     def adopt(self, job: Job, task: asyncio.Task[Any]) -> None:
         """Take over a coroutine that was begun without a job, or is about to begin."""

@@ -18,11 +18,16 @@ from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, value_of
-from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.resource_manager import ResourceStack, note_others
+from cascade.runtime.running.making_calls.before_calls import (
+    adopt_context,
+    confirm_call,
+    key_of,
+    take_lease,
+)
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, held
+from cascade.runtime.sharing.capacity import Lease, held
 from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
@@ -30,7 +35,7 @@ from cascade.spec.errors import UncacheableError
 from cascade.spec.protocols import CachedCall, Hit
 
 if TYPE_CHECKING:
-    from cascade.runtime.recording.recorder import Recorder
+    pass
 
 
 class PlainStep:
@@ -116,7 +121,6 @@ class Step:
         "_ends",
         "_failed",
         "_inline",
-        "_key",
         "_known",
         "_lease",
         "_releasing",
@@ -135,7 +139,6 @@ class Step:
         self.settled: Outcome | None = None
         self._releasing = False
         self._stopped = False
-        self._key: str | None = None
         # The run's context as this call's own copy has it; without resources nothing can become newer.
         self._known = services.context.copy() if job.resources and not self._inline else None
 
@@ -221,7 +224,7 @@ class Step:
         lease = await self._take_lease()
         given = {INPUTS: services.resources.values[INPUTS]}
         if IDEMPOTENCY_KEY in job.resources:
-            given[IDEMPOTENCY_KEY] = self._idempotency_key()
+            given[IDEMPOTENCY_KEY] = key_of(job, services)
         stack = ResourceStack(given, services.reports.resource)
         recording = services.recording
         job.ended = 0.0
@@ -234,7 +237,7 @@ class Step:
                 node = job.node  # made once for the attempt: it pictures all policies each time
                 async with services.placement.admission(node):
                     if recording is not None:
-                        await self._confirm(recording)
+                        await confirm_call(services, recording)
                     value = await self._in_time(node, stack)
             except BaseException as error:
                 others = await self._release(stack, error)
@@ -259,29 +262,6 @@ class Step:
             if recording is not None:
                 recording.commits.let_in()
 
-    async def _confirm(self, recording: Recorder) -> None:
-        """Make sure, before a call that has waited is made, that it may be made and that the run is still our own.
-
-        If it is not, the run ends, and the call with it.
-        """
-        try:
-            await recording.commits.make_room()
-            await recording.confirm()
-        except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
-            self._services.ending.stop(error)
-            self._services.inbox.wake_up()
-            await asyncio.get_running_loop().create_future()  # until the end of the run cancels it
-
-    def _idempotency_key(self) -> str:
-        """Return the key of the call, made before its first attempt: that may change what it was given."""
-        if self._key is None:
-            from cascade.runtime.running.making_calls.idempotency import (  # noqa: PLC0415 - brings hashing and encoding
-                idempotency_key,
-            )
-
-            self._key = idempotency_key(self.job, self._services.identity)
-        return self._key
-
     async def _release(self, stack: ResourceStack, failure: BaseException | None) -> list[BaseException]:
         self._releasing = True
         try:
@@ -289,31 +269,12 @@ class Step:
         finally:
             self._releasing = False
 
-    def _adopt_context(self) -> None:
-        """Take over the context variables that providers of the run have set since this call got its copy."""
-        if self._known is None:
-            return
-        known, self._known = self._known, self._services.context.copy()
-        for variable, value in self._known.items():
-            if variable not in known or known[variable] is not value:
-                variable.set(value)
-
     async def _take_lease(self) -> Lease | None:
         """Return the lease that the call came with, or wait for one; `None` if it needs nothing."""
         lease, self._lease = self._lease, None
         if lease is not None:
             return lease
-        job, capacity = self.job, self._services.capacity
-        totals = capacity.totals
-        call = job.frame.program.calls[job.position]
-        needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
-        if CONCURRENCY in totals:
-            needs[CONCURRENCY] = 1
-        if not needs:
-            return None
-        wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
-        lender = self._services.options.lender
-        return await capacity.acquire(needs, lender, lambda: self._report_blocked(wanted))
+        return await take_lease(self._services, self.job)
 
     async def _in_time(self, node: Node, stack: ResourceStack) -> Any:
         """Open what the call takes and make it; end both when its time is over."""
@@ -341,7 +302,9 @@ class Step:
         await services.resources.provide(job.resources, stack, services.context)
         if self._stopped:  # a provider has swallowed the cancellation
             raise asyncio.CancelledError
-        self._adopt_context()
+        if self._known is not None:
+            known, self._known = self._known, services.context.copy()
+            adopt_context(known, self._known)
         args, kwargs = job.arguments(stack.values)
         if not self._inline:
             job.worker = services.placement.worker_of(job.lazy)
@@ -361,6 +324,3 @@ class Step:
             return await work
         finally:
             self._services.time_slice.note_held(self.job.task, time.monotonic() - began)
-
-    def _report_blocked(self, wanted: str) -> None:
-        self._services.reports.blocked(self.job, f"waits for {wanted or 'a slot of max_concurrency'}")

@@ -1,0 +1,80 @@
+"""The chunks of one map, as data: how many are out, how long an item takes, and what comes before the next one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+"""An item of which more is known than its index."""
+
+AIM_SECONDS = 0.01
+"""What the calls of a chunk should take together: much more than sending it, and little for others who wait."""
+
+LEAST_SECONDS = 0.002
+"""Near the end of a map chunks get smaller, so that all workers end together; below this, sending them costs more."""
+
+GROWTH = 8
+"""How much larger a chunk may be than the one before: the first items need not be like the others."""
+
+
+class Pace:
+    """How long an item takes, sending included, as chunks have shown so far."""
+
+    __slots__ = ("_largest", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._largest = 0
+
+    def note(self, count: int, seconds: float) -> None:
+        """Note how long a chunk took of which `count` items have ended."""
+        measured = max(seconds / count, 1e-7)
+        self._seconds = (self._seconds + measured) / 2 if self._largest else measured
+        self._largest = count
+
+    def size(self, left: int, chunks: int) -> int:
+        """Return how many items the next chunk gets, if so many are left for it and as many as `chunks` beside it."""
+        if not self._largest:
+            return 1
+        share = max(left / (2 * chunks), LEAST_SECONDS / self._seconds)
+        return max(1, int(min(AIM_SECONDS / self._seconds, share, GROWTH * self._largest)))
+
+
+class ItemChunks(Generic[Item]):
+    """What of a map is out in chunks.
+
+    `out` counts the chunks, `inside` their items. `is_waiting` says that one of them waits for a worker: no other is
+    made meanwhile. `given_back` are the indices of items that have not begun in theirs, `held` calls that go on alone
+    once there is room for them. `jobs` are the items of which more is known than their index, as long as they are out.
+    """
+
+    __slots__ = ("given_back", "held", "inside", "is_waiting", "jobs", "out", "pace")
+
+    def __init__(self) -> None:
+        self.given_back: deque[int] = deque()
+        self.held: deque[Callable[[], None]] = deque()
+        self.jobs: dict[int, Item] = {}
+        self.inside = 0
+        self.is_waiting = False
+        self.out = 0
+        self.pace = Pace()
+
+    def begin(self, count: int) -> None:
+        """Note that a chunk goes out."""
+        self.out += 1
+        self.inside += count
+        self.is_waiting = True
+
+    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
+        """Note that a chunk is over of which so many calls were made; they took so long with all around them."""
+        self.out -= 1
+        if not is_admitted:
+            self.is_waiting = False
+        if made:
+            self.pace.note(made, seconds)
+
+    def under_way(self, running: int) -> int:
+        """Return how many items run at the same time, if `running` have begun and not ended: one in each chunk."""
+        return self.out + running - self.inside - len(self.given_back) - len(self.held)

@@ -1,0 +1,68 @@
+"""What a call waits for, or is given, before it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.capacity import CONCURRENCY, Lease
+
+if TYPE_CHECKING:
+    from cascade.runtime.recording.recorder import Recorder
+
+
+async def take_lease(services: Services, job: Job) -> Lease | None:
+    """Wait for the amounts that a call needs; `None` if it needs nothing."""
+    capacity = services.capacity
+    call = job.frame.program.calls[job.position]
+    needs = resolve_needs(job.lazy, call, job.frame.flow.value, capacity.totals)
+    if CONCURRENCY in capacity.totals:
+        needs[CONCURRENCY] = 1
+    if not needs:
+        return None
+    wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
+
+    def report_blocked() -> None:
+        services.reports.blocked(job, f"waits for {wanted or 'a slot of max_concurrency'}")
+
+    return await capacity.acquire(needs, services.options.lender, report_blocked)
+
+
+async def confirm_call(services: Services, recording: Recorder) -> None:
+    """Make sure, before a call that has waited is made, that it may be made and that the run is still our own.
+
+    If it is not, the run ends, and the call with it.
+    """
+    try:
+        await recording.commits.make_room()
+        await recording.confirm()
+    except Exception as error:  # noqa: BLE001 - of the store: the run's error, and not that of the call
+        services.ending.stop(error)
+        services.inbox.wake_up()
+        await asyncio.get_running_loop().create_future()  # until the end of the run cancels it
+
+
+def adopt_context(known: Context, now: Context) -> None:
+    """Take over the context variables that providers of the run have set: `known` is what its context was before."""
+    for variable, value in now.items():
+        if variable not in known or known[variable] is not value:
+            variable.set(value)
+
+
+def key_of(job: Job, services: Services) -> str:
+    """Return the idempotency key of a call, made before its first attempt: that may change what it was given.
+
+    Raises:
+        IdempotencyKeyError: If an argument has no canonical form.
+    """
+    if job.idempotency_key is None:
+        from cascade.runtime.running.making_calls.idempotency import (  # noqa: PLC0415 - brings hashing and encoding
+            idempotency_key,
+        )
+
+        job.idempotency_key = idempotency_key(job, services.identity)
+    return job.idempotency_key

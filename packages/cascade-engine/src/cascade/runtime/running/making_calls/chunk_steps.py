@@ -1,0 +1,290 @@
+"""Chunk steps: several items of a map that go to a worker together, in one asyncio task.
+
+The calls are made one after the other. So at each moment a chunk is one call that is under way: it holds what one call
+needs, and no more. Each item ends by itself, as if it had been alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
+from cascade.adapters.executors.worker_slots import rank_of_call
+from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
+from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN
+from cascade.runtime.resource_manager import ResourceStack
+from cascade.runtime.running.making_calls.before_calls import (
+    adopt_context,
+    confirm_call,
+    key_of,
+    take_lease,
+)
+from cascade.runtime.running.making_calls.call_ends import CallEnds
+from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.capacity import Lease, held
+from cascade.spec.calls.error_text import is_error
+from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
+
+
+class OpenChunk(Protocol):
+    """A chunk that is out, as its map knows it: it is told what becomes of the items, beside their ends."""
+
+    def job(self, index: int) -> ItemJob:
+        """Return an item of which more is to be known than its index."""
+
+    def known(self, index: int) -> ItemJob | None:
+        """Return such an item, if there is one."""
+
+    def take_job(self, index: int) -> ItemJob:
+        """Return an item that leaves the chunk."""
+
+    def admit(self) -> None:
+        """A worker has been found for the chunk."""
+
+    def leave(self, count: int) -> None:
+        """So many items have left the chunk."""
+
+    def take_back(self, indices: Sequence[int]) -> None:
+        """These items have not begun."""
+
+    def call_alone(self, item: ItemJob, failed: Exception | None = None, awaited: Any = None) -> None:
+        """An item goes on by itself; its first attempt has raised `failed`, or given what is to be awaited."""
+
+    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
+        """The chunk is over: so many calls were made, and took so long with all that belongs to them."""
+
+
+class ChunkWork(NamedTuple):
+    """What a chunk consists of: items of one map, by their indices."""
+
+    chunk: OpenChunk
+    mapping: MapRun
+    indices: Sequence[int]
+
+
+class ChunkStep:
+    """Makes the calls of one chunk. `job` is that of its map.
+
+    An item that has given a value, of which nothing is to be told, recorded or filed, needs no job of its own.
+    """
+
+    __slots__ = (
+        "_began",
+        "_chunk",
+        "_ends",
+        "_is_admitted",
+        "_is_lean",
+        "_known",
+        "_lease",
+        "_made",
+        "_mapping",
+        "_open",
+        "_services",
+        "_stopped",
+        "job",
+        "settled",
+    )
+
+    def __init__(self, services: Services, ends: CallEnds, work: ChunkWork, lease: Lease | None) -> None:
+        self._services = services
+        self._ends = ends
+        self._chunk, self._mapping, indices = work
+        self._open = dict(
+            enumerate(indices)
+        )  # the indices of those without an end, by their position in the chunk
+        self._lease = lease
+        self._is_admitted = False
+        self._is_lean = self._mapping.values is not None and not services.reports.follows_calls
+        self._began = 0.0
+        self._made = 0
+        self._stopped = False
+        self.job = self._mapping.job
+        self._known = services.context.copy()  # as the asyncio task has got it
+        self.settled: Outcome | None = None
+
+    async def perform(self) -> Outcome:
+        """Make the calls; whatever happens is told to the chunk's map, or put into the inbox."""
+        try:
+            await self._make_calls()
+        except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
+            self._interrupt(error)
+        self._chunk.end(self._made, time.monotonic() - self._began, self._is_admitted)
+        if self._made:
+            self._give_back([*self._open])
+        for index in self._open.values():
+            # Who makes no call of a chunk may still make single ones.
+            self._chunk.leave(1)
+            self._chunk.call_alone(self._chunk.take_job(index))
+        self._open.clear()
+        return Returned(None)
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """End the chunk, which is made in `task`."""
+        self._stopped = True
+        task.cancel()
+
+    def give_back(self) -> None:
+        """Release the slot that the chunk came with, and the keys of its items, if it never got to its first turn."""
+        if self._lease is not None:
+            self._lease.release()
+        for index in self._open.values():
+            self._give_up(index)
+
+    async def _make_calls(self) -> None:
+        services, job = self._services, self.job
+        lease, self._lease = self._lease, None
+        if lease is None:
+            lease = await take_lease(services, job)
+        recording = services.recording
+        try:
+            if lease is not None:
+                held.set(lease)
+            rank_of_call.set((services.run_id, (job.frame.serial, job.frame.program.rank[job.position])))
+            node = job.node
+            async with services.placement.admission(node):
+                self._is_admitted = True
+                self._chunk.admit()
+                if recording is not None:
+                    await confirm_call(services, recording)
+                values = await self._open_resources()
+                calls = (
+                    self._calls_with_keys(values) if IDEMPOTENCY_KEY in job.resources else self._calls(values)
+                )
+                if calls:
+                    if not self._is_lean:
+                        self._tell_started(self._open[0])
+                    self._began = time.monotonic()
+                    async for progress in services.placement.execute_chunk(node, calls):
+                        self._take_in(progress)
+        finally:
+            if lease is not None:
+                lease.release()
+            if recording is not None:
+                recording.commits.let_in()
+
+    async def _open_resources(self) -> dict[str, object]:
+        """Open what the calls take, for the whole run, and return all values that may go in their arguments."""
+        services, job = self._services, self.job
+        stack = ResourceStack({INPUTS: services.resources.values[INPUTS]}, services.reports.resource)
+        if job.resources:
+            await services.resources.provide(job.resources, stack, services.context)
+            if self._stopped:  # a provider has swallowed the cancellation
+                raise asyncio.CancelledError
+            adopt_context(self._known, services.context)
+        return stack.values
+
+    def _calls(self, values: dict[str, object]) -> list[ChunkCall]:
+        run_id, name, indices = self._services.run_id, self.job.name, [*self._open.values()]
+        return [
+            ChunkCall(args, kwargs, CallFacts(run_id, name, index))
+            for index, (args, kwargs) in zip(
+                indices, self._mapping.calls_with(values).arguments_of(indices), strict=True
+            )
+        ]
+
+    def _calls_with_keys(self, values: dict[str, object]) -> list[ChunkCall]:
+        """Return what is sent. An item whose idempotency key can't be made fails, and is not among it."""
+        run_id, name = self._services.run_id, self.job.name
+        calls: list[ChunkCall] = []
+        indices, self._open = [*self._open.values()], {}
+        for index in indices:
+            item = self._chunk.job(index)
+            try:
+                key = values[IDEMPOTENCY_KEY] = key_of(item, self._services)
+            except Exception as error:  # noqa: BLE001 - the item's own
+                self._fail(self._chunk.take_job(index), error)
+                continue
+            self._open[len(calls)] = index
+            calls.append(ChunkCall(*item.arguments(values), CallFacts(run_id, name, index, 1, key)))
+        return calls
+
+    # What comes back
+
+    def _take_in(self, progress: Progress) -> None:
+        # Once per item of every map in a pool: watched by observatory/benchmarks/bench_pools.py.
+        take, known, is_lean = self._open.pop, self._chunk.known, self._is_lean
+        made: list[tuple[int, object]] = []
+        for end in progress.ends:
+            position, value, error, _, _, _ = end
+            index = take(position)
+            kind = type(value)
+            is_value = error is None and (kind in PLAIN or not GIVEN[kind])
+            if is_lean and is_value and known(index) is None:
+                made.append((index, value))
+            else:
+                self._take_end(self._chunk.take_job(index), end)
+        if made:
+            self._services.inbox.make(self._mapping, made)
+        self._made += len(progress.ends)
+        self._chunk.leave(len(progress.ends))
+        self._give_back(progress.given_back)
+        under_way = None if is_lean or progress.under_way is None else self._open.get(progress.under_way)
+        if under_way is not None:
+            self._tell_started(under_way)
+
+    def _tell_started(self, index: int) -> None:
+        item = self._chunk.job(index)
+        if not item.started:
+            self._services.reports.started(item)
+
+    def _take_end(self, item: ItemJob, end: CallEnd) -> None:
+        item.began, item.ended, item.worker = end.began, end.ended, end.worker or item.worker
+        if not item.started:
+            self._services.reports.started_already(item)
+        self._settle(item, end.value, end.error)
+
+    def _settle(self, item: ItemJob, value: Any, error: BaseException | None) -> None:
+        ended = self._services.ending.ended
+        if error is not None:
+            retry = item.policies.retry
+            if retry is not None and not ended and is_error(error, retry.on):
+                self._chunk.call_alone(item, error)
+            else:
+                self._end(item, Failed(error))
+        elif AWAITABLE[type(value)] and not ended:
+            self._chunk.call_alone(item, awaited=value)
+        else:
+            self._end(item, Returned(value))
+
+    def _end(self, item: ItemJob, outcome: Outcome) -> None:
+        self._services.inbox.complete(item, self._ends.end(item, outcome))
+
+    def _give_back(self, positions: Sequence[int]) -> None:
+        indices = [self._open.pop(position) for position in positions]
+        for index in indices:
+            self._give_up(index)
+        if indices:
+            self._chunk.leave(len(indices))
+            self._chunk.take_back(sorted(indices))
+
+    def _give_up(self, index: int) -> None:
+        """Let others compute what an item would have, which has not begun: they may be what it would wait for."""
+        item = self._chunk.known(index)
+        if item is not None and item.computation is not None:
+            item.computation.give_up()
+            item.computation = None
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Take in what has interrupted the chunk: a cancellation by the run, or what fails its next item."""
+        is_ended = self._services.ending.ended
+        for position, index in [*self._open.items()]:
+            item = self._chunk.known(index)
+            if is_ended and (item is None or not item.started):
+                self._give_up(index)
+                continue
+            del self._open[position]
+            self._fail(self._chunk.take_job(index), error)
+            if not is_ended:
+                return
+
+    def _fail(self, item: ItemJob, error: BaseException) -> None:
+        """Take in that an item has failed here."""
+        self._chunk.leave(1)
+        if not item.started:
+            self._services.reports.started(item)
+        item.ended = time.monotonic()
+        self._settle(item, None, error)
