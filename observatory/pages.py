@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from observatory.judging import Figure, summary, table
 from observatory.results import Line, Results, Sitting, tables
-from observatory.rows.duel import Duel
+from observatory.rows.duel import repeats
 from observatory.rows.features import FEATURES, PLAIN, Feature
 from observatory.rows.row import Settings, short
 from observatory.rows.shapes import FAN_OUT, LOOP, MAP, SHAPES, Shape
@@ -17,7 +17,7 @@ CHART_SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 CHART_SHAPES = (MAP, FAN_OUT, LOOP)
 GRID_SIZES = (10, 10_000, 1_000_000)
 
-PATIENCE = 25.0
+PATIENCE = 8.0
 """Seconds that one run of the grid may take; of what would take longer the page says so."""
 
 
@@ -61,8 +61,7 @@ async def _cell(feature: Feature, shape: Shape, size: int, settings: Settings) -
         return Cell(feature, shape, size, absent="-")
     if feature.same and size > 20_000:
         return Cell(feature, shape, size, absent="-")
-    duel = Duel(shape.limit_side(feature.same), shape.side(feature))
-    return Cell(feature, shape, size, (await duel(size, settings)).lowest)
+    return Cell(feature, shape, size, min(await repeats(shape.side(feature), size, settings)))
 
 
 def chart_lines(cells: Iterable[Cell]) -> list[Line]:
@@ -108,7 +107,7 @@ GRID = """# What stands beside a call
 Microseconds per call, item or round, the shortest repeat, on an engine that knows the structure and gets new literals
 (a cache hit has the old ones). Processor time, garbage collection is on. A loop's calls return lazy results, which no
 cache keeps, and the cache in memory of these runs holds 20,000 values. Where one run would take longer than
-25 seconds, it was not tried.
+8 seconds, it was not tried.
 
 {table}
 """

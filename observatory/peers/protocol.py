@@ -1,6 +1,7 @@
 """What a peer's module gives and how it is measured: it runs in an environment of its own, where Cascade is not.
 
-`python -m observatory.peers.<name> WORKLOAD SIZE [SECONDS]` measures one workload and prints one JSON object.
+`python -m observatory.peers.<name> WORKLOAD SIZE [SECONDS]` measures one workload and prints one JSON object; without a
+workload it prints which ones the peer can't express, and why.
 """
 
 from __future__ import annotations
@@ -106,10 +107,14 @@ def _summary(seconds: list[float]) -> dict[str, float]:
 def main(peer: Peer) -> None:
     """Serve the command line. A failure is a finding like any other: it is told, not hidden."""
     parser = argparse.ArgumentParser(peer.name)
-    parser.add_argument("workload", choices=sorted(work.ANSWERS))
-    parser.add_argument("size", type=int)
+    parser.add_argument("workload", choices=sorted(work.ANSWERS), nargs="?")
+    parser.add_argument("size", type=int, nargs="?", default=10)
     parser.add_argument("seconds", type=float, nargs="?", default=1.0)
     given = parser.parse_args()
+    if given.workload is None:
+        cannot = {name: peer.cannot.get(name, peer.only) for name in work.ANSWERS if name not in peer.can}
+        sys.stdout.write(json.dumps({"peer": peer.name, "cannot": cannot}) + "\n")
+        return
     told: dict[str, Any] = {
         "peer": peer.name,
         "versions": {

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,40 +71,46 @@ def _uv(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "uv", *arguments], check=True, cwd=ROOT)
 
 
+@cache
+def abilities(peer: str) -> PeerFigure | dict[str, PeerFigure]:
+    """Return, by workload, why a peer has no figure for it; one figure for all if it can't be asked."""
+    try:
+        told = _ask(peer, (), SLOWEST_START)
+    except NoAnswerError as error:
+        return PeerFigure(peer, "", 0, failed=str(error))
+    name = told["peer"]
+    return {workload: PeerFigure(name, workload, 0, cannot=why) for workload, why in told["cannot"].items()}
+
+
 def measure(peer: str, workload: str, size: int, seconds: float, timeout: float) -> PeerFigure:
     """Measure one workload on one peer, in a process of its own."""
     try:
-        interpreter = environment(peer)
-    except subprocess.CalledProcessError as error:
-        return PeerFigure(
-            peer, workload, size, failed=f"can't be installed here: exit code {error.returncode} of uv"
-        )
-    command = [
-        str(interpreter),
-        "-m",
-        f"observatory.peers.{peer}",
-        workload,
-        str(size),
-        str(seconds),
-    ]
+        return _figure(_ask(peer, (workload, str(size), str(seconds)), timeout + SLOWEST_START))
+    except NoAnswerError as error:
+        return PeerFigure(peer, workload, size, failed=str(error))
+
+
+class NoAnswerError(RuntimeError):
+    """A peer's process can't be made, takes too long or ends without an answer."""
+
+
+def _ask(peer: str, arguments: tuple[str, ...], timeout: float) -> dict[str, Any]:
     inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     try:
+        command = [str(environment(peer)), "-m", f"observatory.peers.{peer}", *arguments]
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=SLOWEST_START + timeout,
-            check=False,
-            env=inherited,
+            command, capture_output=True, text=True, cwd=ROOT, timeout=timeout, check=False, env=inherited
         )
+    except subprocess.CalledProcessError as error:
+        raise NoAnswerError(f"it can't be installed here: uv ended with {error.returncode}") from None
     except subprocess.TimeoutExpired:
-        return PeerFigure(peer, workload, size, failed=f"no answer within {timeout:.0f} s")
+        raise NoAnswerError(f"no answer within {timeout:.0f} s") from None
     told = [line for line in done.stdout.splitlines() if line.startswith('{"peer"')]
     if not told:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        return PeerFigure(peer, workload, size, failed=f"exit code {done.returncode}: {last}"[:200])
-    return _figure(json.loads(told[-1]))
+        raise NoAnswerError(f"exit code {done.returncode}: {last}"[:200])
+    answer: dict[str, Any] = json.loads(told[-1])
+    return answer
 
 
 def _figure(told: dict[str, Any]) -> PeerFigure:
@@ -128,6 +135,10 @@ def climb(
     peer: str, workload: str, sizes: tuple[int, ...], seconds: float, patience: float
 ) -> Iterator[PeerFigure]:
     """Measure a workload at growing sizes; end at the first failure, or where a run would take over `patience`."""
+    known = abilities(peer)
+    if isinstance(known, PeerFigure) or workload in known:
+        yield known if isinstance(known, PeerFigure) else known[workload]
+        return
     name, slowest, units = peer, 0.0, 1
     for size in sizes:
         expected = slowest / units * _growth(workload, size)

@@ -77,24 +77,48 @@ class Duel:
             ends = time.perf_counter() + 2 * settings.seconds
             for _ in range(2):
                 for side, prepare, units, _taken in sides:
-                    await self._repeat(side, prepare, units, next(salts))
+                    await repeat(side, prepare, (units, next(salts)), self.clock)
                 if time.perf_counter() > ends:  # so long a run needs no second one to be warm
                     break
             ends = time.perf_counter() + settings.seconds
             while len(ours) < settings.fewest or time.perf_counter() < ends:
                 for side, prepare, units, taken in sides:
-                    taken.append(await self._repeat(side, prepare, units, next(salts)))
+                    taken.append(await repeat(side, prepare, (units, next(salts)), self.clock))
                 if time.perf_counter() > ends + LONGEST and len(ours) > 1:
                     break
         return Reading(size, limits, ours)
 
-    async def _repeat(self, side: Side, prepare: Prepare, size: int, salt: int) -> float:
-        """Return the microseconds a unit of one repeat."""
-        run = prepare(salt)
-        gc.collect()  # neither side tidies up after the other
-        before = self.clock()
-        value = await run()
-        taken = self.clock() - before
-        if value != side.answer(size, salt):
-            raise WrongAnswerError(f"size {size}, salt {salt}: {value!r:.80}")
-        return taken / side.units(size) * 1e6
+
+async def repeat(
+    side: Side, prepare: Prepare, literals: tuple[int, int], clock: Callable[[], float] = time.process_time
+) -> float:
+    """Return the microseconds a unit of one repeat, from its size and salt.
+
+    Raises:
+        WrongAnswerError: If it gives something else than the answer.
+    """
+    size, salt = literals
+    run = prepare(salt)
+    gc.collect()  # neither side tidies up after the other
+    before = clock()
+    value = await run()
+    taken = clock() - before
+    if value != side.answer(size, salt):
+        raise WrongAnswerError(f"size {size}, salt {salt}: {value!r:.80}")
+    return taken / side.units(size) * 1e6
+
+
+async def repeats(side: Side, size: int, settings: Settings) -> list[float]:
+    """Return the microseconds a unit of some repeats of one side alone, warmed up; one is enough of what takes long."""
+    found: list[float] = []
+    salts = count(1)
+    async with side.opened(size) as prepare:
+        await repeat(side, prepare, (size, next(salts)))
+        ends = time.perf_counter() + settings.seconds
+        while (
+            not found
+            or (time.perf_counter() < ends + 1 and len(found) < settings.fewest)
+            or time.perf_counter() < ends
+        ):
+            found.append(await repeat(side, prepare, (size, next(salts))))
+    return found
