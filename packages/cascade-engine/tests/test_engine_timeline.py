@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
+import threading
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -196,3 +200,105 @@ async def test_a_timeline_and_a_listener_agree() -> None:
         (end.task_id, end.task_name, end.status) for end in ends
     ]
     assert [call.duration for call in timeline.calls()] == pytest.approx([end.duration for end in ends])
+
+
+@pytest.mark.parametrize("limit", [0, 1_000])
+def test_a_long_loop_stays_small(limit: int) -> None:
+    """A loop of 300,000 rounds with a timeline and a listener holds no more in the end than in the beginning."""
+
+    async def main() -> tuple[cs.Timeline, list[int]]:
+        timeline, blocks, heard = cs.Timeline(max_calls=limit), list[int](), [0]
+        async with cs.Engine(timeline=timeline) as engine:
+
+            def hear(event: TaskExecutionFinished) -> None:
+                heard[0] += 1
+                if heard[0] % 10_000 == 0:
+                    blocks.append(sys.getallocatedblocks())
+
+            engine.bus.subscribe(TaskExecutionFinished, hear)
+            await engine.run(count(300_000))
+        return timeline, blocks
+
+    timeline, blocks = asyncio.run(main())
+    assert timeline.tasks()["count"].calls == 300_001
+    assert sum(run.kept for run in timeline.runs) <= limit
+    assert max(blocks[1:]) < blocks[0] + 10_000
+
+
+async def test_a_long_loop_is_read_in_another_thread() -> None:
+    """Another thread sees the calls of a loop grow, and each look is whole."""
+    timeline, seen, done = cs.Timeline(max_calls=20_000), list[tuple[int, int]](), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            for run in timeline.runs:
+                calls = [*run.calls()]
+                assert [call.place.tree for call in calls] == [*range(len(calls))]
+                figures = run.tasks().get("count")
+                if figures is not None:
+                    assert figures.calls >= len(calls)
+                    seen.append((len(calls), figures.calls))
+
+    reader = asyncio.create_task(asyncio.to_thread(read))
+    try:
+        await cs.arun(count(60_000), timeline=timeline)
+    finally:
+        done.set()
+        await reader
+    assert seen == sorted(seen)
+    assert timeline.tasks()["count"].calls == 60_001
+
+
+@pytest.mark.parametrize("shape", ["chain", "fan_out", "map", "loop", "flight"])
+async def test_who_ends_the_program_from_a_handler_ends_the_run(shape: str) -> None:
+    """`KeyboardInterrupt` of a handler ends the run, wherever the call is that it hears of; all calls are told."""
+    targets: dict[str, Any] = {
+        "chain": give(give(give(1))),
+        "fan_out": [give(each) for each in range(100)],
+        "map": give.map(range(100)),
+        "loop": count(100),
+        "flight": [give(rest(0)), rest(0)],
+    }
+    timeline, ends = cs.Timeline(), list[str]()
+    async with cs.Engine(timeline=timeline) as engine:
+        for _ in range(4):  # so that code is written for the structure
+            await engine.run(targets[shape])
+
+        def hear(event: TaskExecutionFinished) -> None:
+            ends.append(event.task_id)
+            if len(ends) == 2:
+                raise KeyboardInterrupt
+
+        engine.bus.subscribe(TaskExecutionFinished, hear)
+        with pytest.raises(KeyboardInterrupt):
+            await engine.run(targets[shape])
+    run = timeline.runs[-1]
+    assert [call.id for call in run.calls()] == ends
+    assert run.status is Status.FAILED
+
+
+def test_values_and_tasks_are_let_go() -> None:
+    """A timeline that is kept keeps neither the values of its runs nor their tasks alive."""
+
+    class Weight:
+        pass
+
+    def build() -> tuple[Any, list[weakref.ref[Any]]]:
+        @cs.task
+        def carry(weight: Any) -> Any:
+            return weight
+
+        @cs.task
+        async def lift(weight: Any) -> Any:
+            return weight
+
+        weights = [Weight() for _ in range(3)]
+        references = [weakref.ref(each) for each in (*weights, carry, lift)]
+        return [carry(weights[0]), lift(weights[1]), carry.map([weights[2]])], references
+
+    target, references = build()
+    timeline = timeline_of(target)
+    del target
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 5
+    assert {call.task for call in timeline.calls()} == {"carry", "lift", "gather"}

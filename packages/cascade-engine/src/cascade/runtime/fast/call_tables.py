@@ -81,12 +81,15 @@ class Table:
             if (long and whole.end - place > self.CALLS_A_LOOK) or place > whole.begin:
                 end = min(whole.end, place + self.CALLS_A_LOOK)
                 stretch = part(whole, self._program.order, self._links, place, end)
+            is_single = stretch.end - place == 1  # then the look at the clock behind it tells when it ended
             try:
-                has_lazy = stretch.make_calls(stretch, lazies, values, ends_of_calls)
+                has_lazy = stretch.make_calls(stretch, lazies, values, None if is_single else ends_of_calls)
             except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
                 del values[stretch.end - 1 :]  # after an interrupt that came behind the last call
                 return self.stopped(values, error, stretch.begin)
             before, now = now, clock()
+            if is_single and ends_of_calls is not None:
+                ends_of_calls.append(now)
             if now > ends and self._looks_each_time:
                 time_slice.note_overrun(lazies[stretch.first].task, now)
             place = stretch.end

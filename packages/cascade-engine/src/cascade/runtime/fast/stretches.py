@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
+from time import monotonic
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
@@ -214,7 +215,7 @@ def _taker(nodes: Sequence[int]) -> Take:
 
 
 def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
     for lazy in stretch.take_lazies(lazies):
         (first,) = lazy.args
         append(func(first))
@@ -229,7 +230,7 @@ def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends
 
 
 def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     (take,) = stretch.take_inputs
     for first in take(near):
@@ -256,7 +257,7 @@ def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], 
 
 
 def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
     for link in stretch.links:
         value = func(values[link])
         if GIVEN[type(value)]:
@@ -301,7 +302,9 @@ def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends
     append = values.append
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
-        value = timed(lazy.task.func, ends)(*args, **kwargs)
+        value = lazy.task.func(*args, **kwargs)
+        if ends is not None:
+            ends.append(monotonic())
         if GIVEN[type(value)]:
             value = given(value)
             append(value)

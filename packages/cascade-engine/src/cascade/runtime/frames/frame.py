@@ -162,7 +162,12 @@ class Job:
     @property
     def place(self) -> Place:
         """Where the call stands in its run."""
-        return Place(self.frame.serial, self.position)
+        return Place(self.frame.serial, self.position, self.item)
+
+    @property
+    def item(self) -> int | None:
+        """The index of an item of a map."""
+        return None
 
     @property
     def name(self) -> str:

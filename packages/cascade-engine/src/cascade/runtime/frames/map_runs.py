@@ -14,7 +14,6 @@ from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.programs.items import Items, Ordering
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import StretchNeeds
-from cascade.runtime.timeline.views import Place
 from cascade.spec.calls.arguments import fill
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import MappedLazyResult
@@ -37,9 +36,9 @@ class ItemJob(Job):
         return f"{super().task_id}[{self.index}]"
 
     @property
-    def place(self) -> Place:
-        """That of the map, with the item's index."""
-        return Place(self.frame.serial, self.position, self.index)
+    def item(self) -> int:
+        """The index of the item."""
+        return self.index
 
     @property
     def outer(self) -> Job | None:

@@ -22,11 +22,13 @@ from cascade.runtime.events import (
     TaskRetrying,
     TaskSkipped,
 )
+from cascade.runtime.frames.event_drafts import call_started, call_succeeded
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.frames.stretch_reports import Preview, StretchReports
+from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.timeline import Timeline
-from cascade.runtime.timeline.views import Call, MapSize, Retry
+from cascade.runtime.timeline.views import MapSize, Retry
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
@@ -52,6 +54,7 @@ class Reports(StretchReports):
     ) -> None:
         super().__init__(bus, timeline, run_id, preview, interrupt)
         self._run_started = False
+        self._maps: set[Job] = set()  # that have begun and not ended, if there is a timeline
         self._bypassed: set[tuple[Task[Any], object]] = set()
 
     def run_started(self, target: LazyResult[Any], params: Mapping[str, object]) -> None:
@@ -79,46 +82,51 @@ class Reports(StretchReports):
         """A call begins."""
         job.note_started()
         if self.bus.hears(TaskExecutionStarted):
-            self._publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
+            self._publish(call_started(self._run_id, job.task_id, job.name))
         job.began = time.monotonic()  # the listeners' time is not the call's
-        if self._timeline is not None:
-            self._timeline.add_running(job.place, job.name, job.began)
+        self.note_running(job)
 
     def note_running(self, job: Job) -> None:
-        """A call goes on by itself that began in a flight, which has told so."""
+        """A call goes on by itself that began in a flight or a stretch, which has told so."""
         if self._timeline is not None:
-            self._timeline.add_running(job.place, job.name, job.began)
+            place = (job.frame.serial, job.position, job.item)
+            self._timeline.add_running(job, (place, job.name, job.began))
 
     def started_already(self, job: Job) -> None:
         """A call goes on by itself that began as one of those made one after another."""
         job.note_started()
         if self.bus.hears(TaskExecutionStarted):
-            self._publish(TaskExecutionStarted(self._run_id, job.task_id, job.name))
-        if self._timeline is not None:
-            self._timeline.add_running(job.place, job.name, job.began)
+            self._publish(call_started(self._run_id, job.task_id, job.name))
+        self.note_running(job)
 
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""
         timeline, is_heard = self._timeline, self.bus.hears(TaskExecutionFinished)
         if timeline is None and not is_heard:
             return
-        ended = job.ended or time.monotonic()
+        ended, began, name = job.ended or time.monotonic(), job.began, job.name
         error = outcome.error if isinstance(outcome, Failed) else None
         status, text = (Status.SUCCEEDED, None) if error is None else (_status_of(error), error_text(error))
         if timeline is not None:
-            queued = job.queued or job.began
-            call = Call(job.place, job.name, job.attempt, queued, job.began, ended, status, job.worker, text)
-            timeline.add_call(call if error is None else call._replace(notes=tuple(notes_of(error))))
-        if is_heard:
-            shown = None if isinstance(outcome, Failed) else self._shown(outcome.value)
-            duration = ended - job.began
-            self._publish(
-                TaskExecutionFinished(self._run_id, job.task_id, job.name, status, duration, text, shown)
-            )
+            place = (job.frame.serial, job.position, job.item)
+            is_map = job in self._maps
+            self._maps.discard(job)
+            queued = job.queued or began
+            facts = (name, job.attempt, queued, began, ended, status, job.worker, text, is_map)
+            timeline.add_call(OneCall(place, facts), job)
+        if not is_heard:
+            return
+        duration = ended - began
+        if isinstance(outcome, Failed):
+            self._publish(TaskExecutionFinished(self._run_id, job.task_id, name, status, duration, text))
+        else:
+            shown = self._shown(outcome.value)
+            self._publish(call_succeeded(self._run_id, job.task_id, name, duration, shown))
 
     def map_begun(self, job: Job, size: int) -> None:
         """A map has begun, and how many items it has is known."""
         if self._timeline is not None:
+            self._maps.add(job)
             self._timeline.add_map(MapSize(job.place, job.name, size))
 
     def skipped(self, job: Job, reason: SkipReason) -> None:

@@ -9,7 +9,8 @@ from itertools import count, repeat
 from typing import Any
 
 from cascade.runtime.bus import MessageBus, log_failure
-from cascade.runtime.events import Event, Status, TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
+from cascade.runtime.events import Event, TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
+from cascade.runtime.frames.event_drafts import call_started, call_succeeded
 from cascade.runtime.frames.flight_log import FlightLog
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
@@ -89,9 +90,6 @@ class StretchReports:
         if self._timeline is not None:
             for begin, end, began, ends in _returned(made):
                 self._timeline.add(NodeStretch(serial, nodes[begin:end], names, began, ends))
-            for each in made.awaited:
-                place = Place(serial, nodes[each])
-                self._timeline.add_running(place, names[place.node], _began(made, each))
         if self._hears_calls():
             suffix = f"@{serial}" if serial else ""
             self._tell_all(("n", suffix), zip(nodes, map(names.__getitem__, nodes), strict=True), made)
@@ -103,9 +101,6 @@ class StretchReports:
             for begin, end, began, ends in _returned(made):
                 place = Place(tree, node, first + begin)
                 self._timeline.add(ItemStretch(place, end - begin, mapping.name, began, ends))
-            for each in made.awaited:
-                place = Place(tree, node, first + each)
-                self._timeline.add_running(place, mapping.name, _began(made, each))
         if self._hears_calls():
             self._tell_all((f"{mapping.task_id}[", "]"), zip(count(first), repeat(mapping.name)), made)
 
@@ -120,33 +115,26 @@ class StretchReports:
     def _tell_rounds(self, rounds: Rounds, made: MadeCalls) -> None:
         """Make the events of rounds, in order."""
         # Once per round of every loop with a listener: watched by observatory/benchmarks/bench_events.py.
-        hears, publish, run_id, began, names = (
-            self.bus.hears,
-            self._publish,
-            self._run_id,
-            made.began,
-            rounds.names,
+        hears, publish, run_id, names = self.bus.hears, self._publish, self._run_id, rounds.names
+        tells_starts, tells_ends, tells_skips = map(
+            hears, (TaskExecutionStarted, TaskExecutionFinished, TaskSkipped)
         )
+        began = made.began
         ends = iter(made.ends or repeat(began, made.size))
-        values = iter(made.values or repeat(None, made.size))
+        values = None if made.values is None else iter(made.values)
         for tree, way in enumerate(rounds.ways, rounds.first):
-            suffix = f"@{tree}" if tree else ""
             for node, skipped in way:
-                task_id, name = f"n{node}{suffix}", names[node]
+                task_id = f"n{node}@{tree}" if tree else f"n{node}"
                 if skipped is not None:
-                    if hears(TaskSkipped):
-                        publish(TaskSkipped(run_id, task_id, name, skipped))
+                    if tells_skips:
+                        publish(TaskSkipped(run_id, task_id, names[node], skipped))
                     continue
-                ended, value = next(ends), next(values)
-                if hears(TaskExecutionStarted):
-                    publish(TaskExecutionStarted(run_id, task_id, name))
-                if hears(TaskExecutionFinished):
-                    shown = None if made.values is None else self._shown(value)
-                    publish(
-                        TaskExecutionFinished(
-                            run_id, task_id, name, Status.SUCCEEDED, ended - began, None, shown
-                        )
-                    )
+                ended = next(ends)
+                if tells_starts:
+                    publish(call_started(run_id, task_id, names[node]))
+                if tells_ends:
+                    shown = None if values is None else self._shown(next(values))
+                    publish(call_succeeded(run_id, task_id, names[node], ended - began, shown))
                 began = ended
 
     def flight_begun(self, log: FlightLog) -> None:
@@ -186,16 +174,12 @@ class StretchReports:
         for each in happened:
             if each >= 0:
                 if hears(TaskExecutionStarted):
-                    publish(TaskExecutionStarted(run_id, f"n{each}{suffix}", names[each]))
+                    publish(call_started(run_id, f"n{each}{suffix}", names[each]))
             elif hears(TaskExecutionFinished):
                 node = ~each
                 seconds = log.ended[node] - log.began[node]
                 shown = self._shown(values[node])
-                publish(
-                    TaskExecutionFinished(
-                        run_id, f"n{node}{suffix}", names[node], Status.SUCCEEDED, seconds, None, shown
-                    )
-                )
+                publish(call_succeeded(run_id, f"n{node}{suffix}", names[node], seconds, shown))
 
     def _hears_calls(self) -> bool:
         return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)
@@ -203,20 +187,22 @@ class StretchReports:
     def _tell_all(self, around: tuple[str, str], calls: Iterable[tuple[int, str]], made: MadeCalls) -> None:
         """Make the events of calls in order, given what stands around the number in their ids, numbers and names."""
         # Once per call of every run with a listener: watched by observatory/benchmarks/bench_events.py.
-        hears, publish, run_id, began = self.bus.hears, self._publish, self._run_id, made.began
+        # Who subscribes meanwhile hears what comes after these calls.
+        tells_starts, tells_ends = self.bus.hears(TaskExecutionStarted), self.bus.hears(TaskExecutionFinished)
+        deliver, run_id, began = self.bus.deliver, self._run_id, made.began
         values = repeat(None) if made.values is None else made.values
         ends = repeat(began) if made.ends is None else made.ends
         shows, awaited = made.values is not None, made.awaited
         before, behind = around
         for place, (number, name), ended, value in zip(range(made.size), calls, ends, values):  # noqa: B905 - endless
             task_id = f"{before}{number}{behind}"
-            if hears(TaskExecutionStarted):
-                publish(TaskExecutionStarted(run_id, task_id, name))
-            if place not in awaited and hears(TaskExecutionFinished):
+            if tells_starts and (interrupt := deliver(call_started(run_id, task_id, name))) is not None:
+                self._interrupt(interrupt)
+            if tells_ends and place not in awaited:
                 shown = self._shown(value) if shows else None
-                publish(
-                    TaskExecutionFinished(run_id, task_id, name, Status.SUCCEEDED, ended - began, None, shown)
-                )
+                event = call_succeeded(run_id, task_id, name, ended - began, shown)
+                if (interrupt := deliver(event)) is not None:
+                    self._interrupt(interrupt)
             began = ended
 
     def _shown(self, value: object) -> str | None:

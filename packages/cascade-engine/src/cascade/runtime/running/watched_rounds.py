@@ -72,10 +72,14 @@ class WatchedRounds:
         self._ways.clear()
         first = self._frames.next_serial(len(numbers))
         call = None if loop.job is None else loop.job.place
-        ways = [code.ways[number] for number in numbers]
+        if len(code.ways) == 1:  # as in most loops
+            ways, calls = [code.ways[0]] * len(numbers), code.calls[0] * len(numbers)
+        else:
+            ways = [code.ways[number] for number in numbers]
+            calls = sum(map(code.calls.__getitem__, numbers))
         rounds = Rounds(call, first, self._round, self._program.structure, code.names, ways)
         self._round += len(numbers)
-        self._reports.rounds_made(rounds, self._take(sum(map(code.calls.__getitem__, numbers))))
+        self._reports.rounds_made(rounds, self._take(calls))
 
     def tell_all(self, value: Any) -> Any:
         """Tell what all rounds did, and the calls of one that could not go on; return `value`, what the last gave."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.timeline.entries import Entry
 
-WAITING = 256
-"""So many entries wait before they are added up: many calls at once are added faster than one."""
+WAITING = 4096
+"""So many calls wait before they are added up: many at once are added faster than one."""
 SHAPES = 256
 """So many structures of trees wait before their nodes are counted."""
 
@@ -128,13 +128,16 @@ class FiguresOfTasks:
         self._lock = threading.Lock()
         self._by_task: dict[str, Figures] = {}
         self._waiting: deque[Entry] = deque()
+        self._calls_waiting = 0  # at most so many: whoever reads takes some of them
         # The names of nodes, and how many trees have them; by id, as to hash them would take long.
         self._shapes: dict[int, tuple[Sequence[str], int]] = {}
 
     def add(self, entry: Entry) -> None:
         """Take in calls that have ended."""
         self._waiting.append(entry)
-        if len(self._waiting) >= WAITING:
+        self._calls_waiting += entry.size
+        if self._calls_waiting >= WAITING:
+            self._calls_waiting = 0
             self._add_up()
 
     def add_tree(self, names: Sequence[str], trees: int) -> None:

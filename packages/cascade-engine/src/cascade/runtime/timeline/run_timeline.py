@@ -21,6 +21,9 @@ from cascade.runtime.timeline.views import (
     TreeView,
 )
 
+RunningFacts = tuple[tuple[int, int, int | None], str, float]
+"""The place of a call that is under way, its task, and when it began."""
+
 
 class RunTimeline:
     """One run: its calls, trees and skips in the order in which they were reported, and figures of its tasks.
@@ -49,9 +52,8 @@ class RunTimeline:
         self._trees: list[TreeView] = []
         self._retries: list[Retry] = []
         self._maps: dict[Place, MapSize] = {}
-        self._open_maps: set[Place] = set()
         self._rounds: dict[Place | None, int] = {}
-        self._running: dict[Place, RunningCall] = {}
+        self._running: dict[object, RunningFacts] = {}
         self._flights: dict[int, Callable[[], list[RunningCall]]] = {}
 
     # What is read, in any thread
@@ -84,7 +86,10 @@ class RunTimeline:
     def running(self) -> list[RunningCall]:
         """Return the calls that are under way, those in the middle of a stretch of plain calls left out."""
         flights = chain.from_iterable(flight() for flight in list(self._flights.values()))
-        return [*list(self._running.values()), *flights]
+        one_by_one = [
+            RunningCall(Place(*place), task, began) for place, task, began in list(self._running.values())
+        ]
+        return [*one_by_one, *flights]
 
     def tasks(self) -> dict[str, TaskFigures]:
         """Return the figures of all tasks by their names, of all calls whether they are kept or not."""
@@ -112,22 +117,18 @@ class RunTimeline:
         self.add(RoundStretch(rounds, began, ends))
         self.note_round(rounds.call, rounds.round + len(rounds.ways) - 1)
 
-    def add_call(self, call: Call) -> None:
+    def add_call(self, entry: OneCall, owner: object) -> None:
         """Take in a call that was reported by itself and has ended."""
-        self._running.pop(call.place, None)
-        if call.place in self._open_maps:
-            self._open_maps.discard(call.place)
-            call = call._replace(is_map=True)
-        self.add(OneCall(call))
+        self._running.pop(owner, None)
+        self.add(entry)
 
     def add_skip(self, place: Place, task: str, reason: SkipReason) -> None:
         """Take in that a call is not made."""
-        self._running.pop(place, None)
         self.add(OneSkip(Skip(place, task, reason, time.monotonic())))
 
-    def add_running(self, place: Place, task: str, began: float) -> None:
-        """Take in that a call has begun that will be reported by itself."""
-        self._running[place] = RunningCall(place, task, began)
+    def add_running(self, owner: object, facts: RunningFacts) -> None:
+        """Take in that a call has begun that will be reported by itself, under the name of the same owner."""
+        self._running[owner] = facts
 
     def add_flight(self, tree: int, running: Callable[[], list[RunningCall]]) -> None:
         """Take in what tells, in any thread, which calls of a tree are under way."""
@@ -147,7 +148,6 @@ class RunTimeline:
     def add_map(self, mapping: MapSize) -> None:
         """Take in that a map begins."""
         self.figures.add_known(mapping.task, mapping.size - 1)  # its items stand for it
-        self._open_maps.add(mapping.place)
         if self._has_room:
             self._maps[mapping.place] = mapping
 

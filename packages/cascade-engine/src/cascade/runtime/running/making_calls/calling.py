@@ -92,6 +92,7 @@ class Calling:
     def await_value(self, job: Job, value: Any, slot: Lease | None = None) -> None:
         """Await what a plain call returned. The call ends when the awaitable does."""
         job.started = True
+        self._services.reports.note_running(job)
         self._begin(Step(self._services, self.ends, job, Begun(slot, None, value)), self._context.copy())
 
     def begin_chunk(self, work: ChunkWork, slot: Lease | None) -> None:
