@@ -135,14 +135,15 @@ async def test_tail_calls_have_events_of_their_own() -> None:
 
 
 async def test_each_started_call_has_one_final_event_when_a_run_stops() -> None:
-    """After a failure, what had started has finished as `Failed`, and what never started is `RunStopped`."""
+    """After a failure, what had started has finished, cancelled if it was under way; all others are `RunStopped`."""
     target = [sleep(1000), cs.sequence([fail(), give(1)]), give(sleep(1000))]
     events = await hear(target)
     started = [event.task_id for event in events if isinstance(event, TaskExecutionStarted)]
     finished = {event.task_id: event.status for event in events if isinstance(event, TaskExecutionFinished)}
     skipped = {event.task_id: event.reason for event in events if isinstance(event, TaskSkipped)}
     assert sorted(started) == sorted(finished)
-    assert set(finished.values()) == {Status.FAILED}
+    # On a slow machine the event loop gets its turn before the failure, and so the others have begun.
+    assert {Status.FAILED} <= set(finished.values()) <= {Status.FAILED, Status.CANCELLED}
     assert set(skipped.values()) == {SkipReason.RUN_STOPPED}
     assert len(finished) + len(skipped) == 6
     assert not finished.keys() & skipped.keys()
