@@ -79,7 +79,7 @@ def test_keys_are_values() -> None:
     assert {one: 1}[key(f, a=1)] == 1
     assert pickle.loads(pickle.dumps(one)) == one
     with pytest.raises(AttributeError):
-        one.digest = "other"  # type: ignore[misc]
+        one.digest = "other"
 
 
 def test_a_private_task_has_keys_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:

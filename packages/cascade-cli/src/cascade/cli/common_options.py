@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -21,6 +20,7 @@ from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
 from cascade.runtime.stores import CODEC, cache_maker, state_of
 from cascade.spec import SpecError
+from cascade.spec.late_dataclasses import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., None])
 Check = Callable[[Any], object]

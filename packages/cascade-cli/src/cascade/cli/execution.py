@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import typer
@@ -20,6 +20,7 @@ from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.api import engine_for, run_options
 from cascade.runtime.settings import RunSettings
 from cascade.spec import WorkflowSpec
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.lazy_types import Lazy
 
 

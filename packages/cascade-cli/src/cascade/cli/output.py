@@ -15,6 +15,7 @@ import typer
 from cascade.cli.result_json import result_json
 from cascade.spec import CascadeError
 from cascade.spec.calls.error_text import error_text
+from cascade.spec.late_dataclasses import dataclass
 
 
 class ResultFormat(StrEnum):
@@ -24,7 +25,7 @@ class ResultFormat(StrEnum):
     JSON = "json"
 
 
-@dataclasses.dataclass(eq=False)
+@dataclass(eq=False)
 class ResultError(CascadeError, ValueError):
     """A result that can't be printed; the run itself has succeeded. `kind` is the type of the result."""
 

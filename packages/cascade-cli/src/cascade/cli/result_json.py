@@ -10,7 +10,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from cascade.spec import CascadeError, SecretValue
+from cascade.spec.late_dataclasses import dataclass
 
 Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
 """What `json` writes as it is."""

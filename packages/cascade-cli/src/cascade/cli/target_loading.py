@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,6 +13,7 @@ from types import FunctionType, ModuleType
 
 from cascade.spec import CascadeError, ParamLazyResult, Resource
 from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.source.references import file_name
 
 _DEFAULT_NAME = "workflow"

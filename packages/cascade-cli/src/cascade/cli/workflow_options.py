@@ -11,7 +11,6 @@ import os
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -19,6 +18,7 @@ import typer
 from cascade.cli.option_help import default_text, type_label, verbatim
 from cascade.spec import MISSING, InputError, ParamContract, SpecError
 from cascade.spec.inputs.conversion import item_types, many, with_item_type, without_none
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from cascade.adapters.sqlite_bindings.connection import (
 )
 from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
+from cascade.spec.late_dataclasses import dataclass, field
 
 BUSY_SECONDS = 4.0
 """How long a connection waits for another's lock: an error has to be raised within 5 seconds."""

@@ -7,12 +7,12 @@ runs there. A backend is imported when its URL is given: importing the engine lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CacheBackend, StateBackend
 
 if TYPE_CHECKING:

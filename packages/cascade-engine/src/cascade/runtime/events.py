@@ -6,9 +6,9 @@ result. Times are durations in seconds; an event has no time of its own. Errors 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from cascade.spec.late_dataclasses import dataclass
 
 __all__ = [
     "CacheBypassed",
@@ -111,13 +111,6 @@ class TaskEvent(Event):
 class TaskExecutionStarted(TaskEvent):
     """A call begins: its resources are open, and its first attempt is made. Retries have no event of this kind."""
 
-    def __init__(self, run_id: str, task_id: str, task_name: str) -> None:
-        # This and the next are made once per node. The `__init__` that a frozen dataclass is given looks each slot up
-        # by its name, which takes twice as long. Watched by observatory/benchmarks/bench_events.py.
-        _set_run_id(self, run_id)
-        _set_task_id(self, task_id)
-        _set_task_name(self, task_name)
-
 
 @dataclass(frozen=True, slots=True)
 class TaskExecutionFinished(TaskEvent):
@@ -131,24 +124,6 @@ class TaskExecutionFinished(TaskEvent):
     duration: float
     error: str | None = None
     result_preview: str | None = None
-
-    def __init__(  # noqa: PLR0913 - one for each field
-        self,
-        run_id: str,
-        task_id: str,
-        task_name: str,
-        status: Status,
-        duration: float,
-        error: str | None = None,
-        result_preview: str | None = None,
-    ) -> None:
-        _set_run_id(self, run_id)
-        _set_task_id(self, task_id)
-        _set_task_name(self, task_name)
-        _set_status(self, status)
-        _set_duration(self, duration)
-        _set_error(self, error)
-        _set_result_preview(self, result_preview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +175,3 @@ class ResourceReleased(Event):
     name: str
     scope: str
     error: str | None = None
-
-
-def _setter(cls: type[Event], name: str) -> Callable[[Event, object], None]:
-    setter: Callable[[Event, object], None] = vars(cls)[name].__set__
-    return setter
-
-
-_set_run_id = _setter(Event, "run_id")
-_set_task_id = _setter(TaskEvent, "task_id")
-_set_task_name = _setter(TaskEvent, "task_name")
-_set_status = _setter(TaskExecutionFinished, "status")
-_set_duration = _setter(TaskExecutionFinished, "duration")
-_set_error = _setter(TaskExecutionFinished, "error")
-_set_result_preview = _setter(TaskExecutionFinished, "result_preview")

@@ -6,9 +6,8 @@ says what to do next. What a task raises itself is never wrapped. All can be pic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cascade.spec.errors import CascadeError
+from cascade.spec.late_dataclasses import dataclass
 
 
 class CascadeRuntimeError(CascadeError, RuntimeError):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from cascade.runtime.settings import EngineRunSettings, OnFailure, Resume
 from cascade.runtime.sharing.capacity import Lease, held
@@ -15,6 +14,7 @@ from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
+from cascade.spec.late_dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)

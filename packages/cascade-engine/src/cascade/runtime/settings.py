@@ -8,7 +8,6 @@ what it means. An unknown keyword is refused, with the nearest known one.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
 
@@ -17,6 +16,7 @@ from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBacke
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.signatures import show_keywords
 from cascade.spec.errors import UnknownSettingError
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import Codec
 from cascade.spec.resource import Resource
 

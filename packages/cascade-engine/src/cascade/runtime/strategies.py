@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any
 
 from cascade.graph.build import build_graph, read_tree
@@ -32,6 +31,7 @@ from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
 from cascade.runtime.sharing.placement import Placement, Way
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.lazy_types import LazyResult
 
 

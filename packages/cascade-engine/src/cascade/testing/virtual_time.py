@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from cascade.spec.errors import CascadeError
+from cascade.spec.late_dataclasses import dataclass
 
 T = TypeVar("T")
 

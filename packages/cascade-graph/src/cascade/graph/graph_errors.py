@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cascade.spec.errors import CascadeError
 from cascade.spec.inputs.words import listed
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(eq=False)

@@ -6,12 +6,12 @@ Both are plain frozen values. An edge names its two nodes by their ids.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from cascade.graph.node_policies import NO_NODE_POLICIES
 from cascade.graph.path import StructurePath
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.policies.mode import Mode
 from cascade.spec.policies.pictures import NodePolicies
 from cascade.spec.task import AnyTask

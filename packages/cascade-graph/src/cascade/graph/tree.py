@@ -7,12 +7,12 @@ Each lazy result is one node, in however many places of the tree it stands. What
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
 from cascade.graph.path import StructurePath
 from cascade.spec.calls.arguments import Slot
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.lazy_types import Lazy
 
 

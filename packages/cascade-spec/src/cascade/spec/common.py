@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from cascade.spec.calls.missing import MISSING, Missing
@@ -16,6 +15,7 @@ from cascade.spec.errors import InputError, SpecError
 from cascade.spec.inputs.conversion import check_type, convert_text, is_type, type_name, with_item_type
 from cascade.spec.inputs.workflow import declare
 from cascade.spec.internal_tasks import READ_INPUT
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.lazy_types import ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
 from cascade.spec.resource import Inject

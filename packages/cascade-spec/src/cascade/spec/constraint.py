@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cascade.spec.calls.arguments import is_marker
 from cascade.spec.errors import PolicyError
+from cascade.spec.late_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from fractions import Fraction

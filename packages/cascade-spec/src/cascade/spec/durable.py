@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import FactFrame, FactKey, StateBackend
 
 if TYPE_CHECKING:

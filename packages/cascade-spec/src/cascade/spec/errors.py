@@ -7,8 +7,9 @@ pickling.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from cascade.spec.late_dataclasses import dataclass
 
 
 class CascadeError(Exception):

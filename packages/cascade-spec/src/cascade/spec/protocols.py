@@ -7,12 +7,12 @@ Each has a default: policies in `cascade.spec`, the others in `cascade.adapters`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from cascade.spec.calls.arguments import Arguments, Keywords
 from cascade.spec.digest_rules import DIGEST_RULES
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.tasks.definition import TaskDefinition
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, overload
 
@@ -15,6 +14,7 @@ from cascade.spec.calls.arguments import holds_marker
 from cascade.spec.calls.injection import Inject as Inject
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.words import parse_word
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.lazy_types import ParamLazyResult
 
 ResourceFunction: TypeAlias = Callable[..., Iterator[object] | AsyncIterator[object]]

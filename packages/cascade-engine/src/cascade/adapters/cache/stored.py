@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from struct import Struct
 
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, StoredReferenceError
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit, KeyPart, PartKind
 
 _RULES = b"cache %d " % DIGEST_RULES

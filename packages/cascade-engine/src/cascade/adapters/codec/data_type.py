@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cascade.adapters.codec.untyped import Decoded, Foreign
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cascade.spec.errors import CascadeError
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(eq=False)

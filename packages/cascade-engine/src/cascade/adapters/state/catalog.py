@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.journal import Kind
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import RunStatus
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

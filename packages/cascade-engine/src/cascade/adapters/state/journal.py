@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.spec.durable import FactLabel, RunStatus
 from cascade.spec.inputs.words import parse_word
+from cascade.spec.late_dataclasses import dataclass, field
 
 ANSWER_SECONDS = 4.5
 """How long a journal may take to answer: an error has to be raised within 5 seconds."""

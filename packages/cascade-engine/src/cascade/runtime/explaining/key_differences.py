@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CacheEntry, CacheKey, KeyPart, PartKind
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from cascade.graph.path import StructurePath
 from cascade.runtime.events import SkipReason
 from cascade.runtime.explaining.key_differences import KeyDifference
 from cascade.spec.calls.error_text import error_name
+from cascade.spec.late_dataclasses import dataclass
 
 
 class Verdict(StrEnum):

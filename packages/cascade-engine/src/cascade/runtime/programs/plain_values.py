@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.internal_tasks import COLLECT
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.lazy_types import LAZY_CLASSES, LazyResult
 from cascade.spec.policies.declared import POLICIES
 from cascade.spec.policies.forms import CacheForm

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from cascade.graph.tree import Tree
 from cascade.spec.code import code_version
 from cascade.spec.durable import CodeRecord, RunRecord
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.task import Task, TaskReference
 
 

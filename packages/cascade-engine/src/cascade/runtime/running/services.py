@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextvars import Context
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
@@ -26,6 +25,7 @@ from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.runtime.strategies import GraphReuse
 from cascade.runtime.timeline.timeline import Timeline
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.protocols import StateBackend
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FunctionType
 from weakref import WeakKeyDictionary
 
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.source.syntax import FunctionSyntax, span_of, syntax_of
 
 

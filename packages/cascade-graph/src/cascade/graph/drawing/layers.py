@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from cascade.graph.drawing.placing import Ends
+from cascade.spec.late_dataclasses import dataclass
 
 SWEEPS = 12
 """How often something is improved, from the top down and back."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from cascade.graph.drawing.labels import cut, escape_xml, one_line, short_time
 from cascade.graph.drawing.outlines import outline
 from cascade.graph.drawing.placing import Curve, Ends, Placed, Point, Size
 from cascade.graph.drawing.sketches import Box, Line, Shape, Sketch, Status
 from cascade.graph.drawing.svg_style import ARROW_HEADS, STYLE, line_height, text_width
+from cascade.spec.late_dataclasses import dataclass
 
 Place = Callable[[list[Size], list[Ends]], Placed]
 """Places boxes of some sizes, with arrows between them."""

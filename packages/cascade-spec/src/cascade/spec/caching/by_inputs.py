@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 from cascade.spec.errors import PolicyError
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.policies.checks import check_seconds
 from cascade.spec.protocols import CachedCall, CacheKey, Hit
 

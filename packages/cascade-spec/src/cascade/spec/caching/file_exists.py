@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CachedCall, CacheKey, Hit
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cascade.spec.calls.arguments import marker
+from cascade.spec.late_dataclasses import dataclass
 
 
 @marker

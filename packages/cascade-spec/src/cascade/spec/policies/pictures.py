@@ -5,7 +5,7 @@ Loaded by whoever draws: writing a workflow needs no pictures.
 
 # Annotations are evaluated here: the types of the fields are read when a picture comes back from JSON.
 
-from dataclasses import dataclass
+from cascade.spec.late_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from cascade.spec.errors import PolicyError
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.policies.checks import check_seconds, is_number
 
 Exceptions: TypeAlias = type[Exception] | tuple[type[Exception], ...]

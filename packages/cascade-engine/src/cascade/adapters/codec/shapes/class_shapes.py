@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
-from dataclasses import dataclass
 from types import FunctionType, GetSetDescriptorType, SimpleNamespace, WrapperDescriptorType
 from typing import TypeAlias, TypeVar
 
@@ -20,6 +19,7 @@ from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.errors import StoredReferenceError
+from cascade.spec.late_dataclasses import SOURCE, Late, dataclass
 from cascade.spec.source.references import (
     class_attribute,
     class_order,
@@ -227,7 +227,11 @@ def _is_pythons_own(method: object) -> bool:
     if type(method) is FunctionType:
         # The methods that `@dataclass` and attrs write come from no file.
         file = method.__code__.co_filename
-        return method is enum.Enum.__hash__ or file == "<string>" or file.startswith("<attrs generated ")
+        return (
+            method is enum.Enum.__hash__
+            or file in {"<string>", SOURCE}
+            or file.startswith("<attrs generated ")
+        )
     return type(method) is WrapperDescriptorType
 
 
@@ -253,9 +257,12 @@ def _shape(cls: type) -> Shape:
 
 def _fields_of(cls: type) -> tuple[str, ...] | None:
     """Return the names of the fields of a dataclass or a class of attrs; `None` of another class."""
-    if type(own_attribute(cls, "__dataclass_fields__")) is dict:
+    described = own_attribute(cls, "__dataclass_fields__")
+    if type(described) is Late:
+        described = described.made()
+    if type(described) is dict:
         # `fields` asks its argument for this one attribute; a class might answer through its metaclass.
-        declared: Foreign = SimpleNamespace(__dataclass_fields__=own_attribute(cls, "__dataclass_fields__"))
+        declared: Foreign = SimpleNamespace(__dataclass_fields__=described)
         return tuple(each.name for each in dataclasses.fields(declared))
     described = own_attribute(cls, "__attrs_attrs__")
     return tuple(each.name for each in described) if isinstance(described, tuple) else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from types import GetSetDescriptorType, MemberDescriptorType
 
 from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.spec.calls.missing import MISSING
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.source.references import class_attribute, class_order, own_attributes
 
 _SET_BY_TYPING = (

@@ -6,7 +6,6 @@ The values of a model were checked when it was made, and are set as they are: no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MemberDescriptorType
 
 import msgspec
@@ -15,6 +14,7 @@ from cascade.adapters.codec.shapes.instances import Layout, layout_of, make_bare
 from cascade.adapters.codec.unsupported import UnsupportedError
 from cascade.adapters.codec.untyped import Foreign
 from cascade.spec.calls.missing import MISSING
+from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.source.references import class_attribute, class_order, find_loaded, own_attribute
 
 _GIVEN, _EXTRA, _PRIVATE = "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"

@@ -6,10 +6,9 @@ store never has them before that, and they are lost with the process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Head, Kind
+from cascade.spec.late_dataclasses import dataclass, field
 
 Facts = dict[bytes, dict[tuple[bytes, Kind], Fact]]
 """Facts by the digest of their frame, then by the digest of their path and by kind."""

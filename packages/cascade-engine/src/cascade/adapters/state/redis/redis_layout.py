@@ -13,13 +13,12 @@ Each run has these keys:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Kind
 from cascade.spec.errors import StoreFormatError
+from cascade.spec.late_dataclasses import dataclass
 
 PREFIX = "cascade:state:"
 """What all keys of a store begin with by default."""

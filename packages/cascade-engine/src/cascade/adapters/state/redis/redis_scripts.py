@@ -5,8 +5,9 @@ The layout of the keys is that of `redis_layout`. A holder is a token of its own
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha1
+
+from cascade.spec.late_dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

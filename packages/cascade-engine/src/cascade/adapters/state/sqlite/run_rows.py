@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from itertools import chain
 from secrets import token_hex
 
@@ -16,6 +15,7 @@ from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.spec.durable import RunStatus
 from cascade.spec.errors import RunLostError
+from cascade.spec.late_dataclasses import dataclass
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT = f"INSERT OR REPLACE INTO facts VALUES {_ROW}"

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +33,7 @@ from cascade.adapters.sqlite_files import (
     transaction,
 )
 from cascade.spec.errors import StoreError
+from cascade.spec.late_dataclasses import dataclass, field
 
 Deed = Callable[[Connection], Any]
 
