@@ -5,7 +5,9 @@ A description is built again and again, with other numbers, into trees of one st
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -26,11 +28,15 @@ class BoomError(Exception):
 
 @dataclass
 class World:
-    """What the calls of one run do: `log` has each one's task and arguments; some of them are in trouble."""
+    """What the calls of one run do: `log` has each one's task and arguments; some of them are in trouble.
+
+    Which call that is may be told by when it is made, or, where the order is free, by its own value.
+    """
 
     trouble: str = ""
     at: int = -1
     log: list[tuple[str, object]] = field(default_factory=list)
+    tried: Counter[int] = field(default_factory=Counter)
 
 
 _worlds: list[World] = []
@@ -46,6 +52,8 @@ def _task(name: str) -> cs.Task[Any]:
         world = _worlds[0]
         made = len(world.log)
         world.log.append((name, (args, kwargs)))
+        if world.trouble.startswith("some"):
+            return _in_any_order(world, name, result(name, args, kwargs))
         if world.trouble == "returns trees, then raises" and world.at <= made <= world.at + 6:
             if made % 7 == world.at % 5:
                 raise BoomError(name)
@@ -61,6 +69,38 @@ def _task(name: str) -> cs.Task[Any]:
         return result(name, args, kwargs)
 
     return cs.task(name=name)(perform)
+
+
+def _in_any_order(world: World, name: str, value: int) -> Any:
+    world.tried[value] += 1
+    if value % 11 != world.at % 11:
+        return value
+    if world.trouble == "some fail once" and world.tried[value] % 2:
+        raise BoomError(name)
+    if world.trouble == "some fail":
+        raise BoomError(f"{name} {value}")
+    if world.trouble == "some return a tree":
+        return IDENTITY(value)
+    return _later(value) if world.trouble == "some are awaited" else value
+
+
+async def _later(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+@cs.task
+def IDENTITY(value: int) -> int:  # noqa: N802 - a task is a constant
+    return value
+
+
+@cs.resource
+def number() -> Iterator[int]:
+    """A resource, of which there is one in each run."""
+    yield RESOURCE
+
+
+RESOURCE = 77
 
 
 def result(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
@@ -81,6 +121,16 @@ def _numbers(value: Any) -> list[int]:
 TASKS = [_task(name) for name in "abc"]
 
 
+@cs.task(name="d", retry=60)
+def filled(*args: Any, z: int = cs.inject("number"), **kwargs: Any) -> Any:
+    """Take a resource by default."""
+    return _filled.func(*args, **kwargs, z=z)
+
+
+_filled = _task("d")
+NEEDY = [*TASKS, filled]
+
+
 class Ref(NamedTuple):
     """The value of an earlier node."""
 
@@ -93,6 +143,13 @@ class Row(NamedTuple):
     task: int
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    policies: tuple[str, ...] = ()
+
+
+class Taken(NamedTuple):
+    """The value of a resource."""
+
+    name: str
 
 
 Take = Callable[[], Ref]
@@ -115,6 +172,24 @@ SHAPES: tuple[Callable[[Take], tuple[tuple[Any, ...], dict[str, Any]]], ...] = (
 )
 
 
+NEEDY_SHAPES: tuple[Callable[[Take], tuple[tuple[Any, ...], dict[str, Any]]], ...] = (
+    *SHAPES,
+    lambda take: ((Taken("number"),), {}),
+    lambda take: ((..., Taken("number")), {"x": ...}),
+    lambda take: ((take(), Taken("number")), {}),
+    lambda take: (([take(), ...], Taken("number"), [take()]), {"x": Taken("number"), "y": take()}),
+    lambda take: (([Taken("number")],), {"x": take()}),
+)
+
+POLICIES: dict[str, Callable[[Lazy], Lazy]] = {
+    "retry": lambda lazy: lazy.with_retry(60),
+    "another retry": lambda lazy: lazy.with_retry(61, on=(BoomError, ValueError)),
+    "amount": lambda lazy: lazy.with_constraints(gpu=1),
+    "amounts": lambda lazy: lazy.with_constraints(gpu=2, memory=0.5),
+    "cache": lambda lazy: lazy.with_cache(cs.ByInputs()),
+}
+
+
 @dataclass(frozen=True)
 class PlainTree:
     """Calls in an order in which each takes the values of earlier ones; the last takes all that no other does."""
@@ -125,8 +200,12 @@ class PlainTree:
         """Make the lazy tree."""
         numbers = iter(range(salt, salt + 1_000_000))
         made: list[Lazy] = []
-        for row in self.rows:
-            made.append(TASKS[row.task](*_put(row.args, made, numbers), **_put(row.kwargs, made, numbers)))
+        for at, row in enumerate(self.rows):
+            lazy = NEEDY[row.task](*_put(row.args, made, numbers), **_put(row.kwargs, made, numbers))
+            for name in row.policies:
+                # Amounts are data: those of calls that follow each other differ now and then.
+                lazy = POLICIES["amounts" if name == "amount" and (at + salt) % 9 == 0 else name](lazy)
+            made.append(lazy)
         return made[-1]
 
     def value(self, salt: int = 0) -> int:
@@ -134,15 +213,24 @@ class PlainTree:
         numbers = iter(range(salt, salt + 1_000_000))
         values: list[int] = []
         for row in self.rows:
-            args, kwargs = _put(row.args, values, numbers), _put(row.kwargs, values, numbers)
-            values.append(result(TASKS[row.task].name, args, kwargs))
+            args = _filled_in(_put(row.args, values, numbers))
+            kwargs = _filled_in(_put(row.kwargs, values, numbers))
+            if NEEDY[row.task] is filled:
+                kwargs["z"] = RESOURCE
+            values.append(result(NEEDY[row.task].name, args, kwargs))
         return values[-1]
+
+    def retried(self) -> PlainTree:
+        """Return the tree with a retry on each call."""
+        return PlainTree(tuple(row._replace(policies=(*row.policies, "retry")) for row in self.rows))
 
 
 def _put(part: Any, made: list[Any], numbers: Any) -> Any:
     """Put what was made in the place of each reference, and a number in that of each `...`."""
     if isinstance(part, Ref):
         return made[part.node]
+    if isinstance(part, Taken):
+        return cs.inject(part.name)
     if part is ...:
         return next(numbers)
     if isinstance(part, dict):
@@ -150,17 +238,34 @@ def _put(part: Any, made: list[Any], numbers: Any) -> Any:
     return type(part)(_put(each, made, numbers) for each in part)
 
 
+def _filled_in(part: Any) -> Any:
+    """Return arguments with the value of the resource in the place of what stands for it."""
+    if isinstance(part, dict):
+        return {key: _filled_in(each) for key, each in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(_filled_in(each) for each in part)
+    return part if isinstance(part, int) else RESOURCE
+
+
 @st.composite
-def plain_trees(draw: st.DrawFn) -> PlainTree:
-    """Draw a tree of stretches: so many calls of one shape and task, which take from the last, new ones, or any."""
+def plain_trees(draw: st.DrawFn, needy: bool = False) -> PlainTree:
+    """Draw a tree of stretches: so many calls of one shape and task, which take from the last, new ones, or any.
+
+    Calls of a `needy` one may have policies, and take a resource.
+    """
+    shapes = NEEDY_SHAPES if needy else SHAPES
+    policies = st.sampled_from([(), *((name,) for name in POLICIES), ("retry", "amount")] if needy else [()])
+    tasks = NEEDY if needy else TASKS
     rows: list[Row] = []
     unused: list[int] = []
     chance = random.Random(draw(st.integers(0, 2**32)))
     lengths = st.sampled_from((1, 2, 9, 16, 30))
-    for shape, length, manner in draw(
-        st.lists(st.tuples(st.sampled_from(SHAPES), lengths, st.integers(0, 2)), min_size=1, max_size=9)
+    for shape, length, manner, given in draw(
+        st.lists(
+            st.tuples(st.sampled_from(shapes), lengths, st.integers(0, 2), policies), min_size=1, max_size=9
+        )
     ):
-        task = chance.randrange(len(TASKS))
+        task = chance.randrange(len(tasks))
 
         def take(manner: int = manner) -> Ref:
             if manner == 0 or not unused:
@@ -174,7 +279,8 @@ def plain_trees(draw: st.DrawFn) -> PlainTree:
         for _ in range(length):
             args, kwargs = shape(take) if rows else ((...,), {})
             unused.append(len(rows))
-            rows.append(Row(chance.randrange(len(TASKS)) if not chance.randrange(40) else task, args, kwargs))
+            chosen = chance.randrange(len(tasks)) if not chance.randrange(40) else task
+            rows.append(Row(chosen, args, kwargs, given if chance.randrange(40) else ()))
     rows.append(Row(0, ([Ref(node) for node in unused],), {}))
     return PlainTree(tuple(rows))
 
@@ -185,7 +291,7 @@ def changed(tree: PlainTree, chance: random.Random) -> PlainTree:
     row = tree.rows[at]
     match chance.randrange(6):
         case 0:
-            row = row._replace(task=(row.task + 1) % len(TASKS))
+            row = row._replace(task=(row.task + 1) % len(TASKS if row.task < len(TASKS) else NEEDY))
         case 1:
             row = row._replace(args=(*row.args, ...) if chance.randrange(2) else row.args[:-1])
         case 2:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_trees import PlainTree, World, at_hand, changed, plain_trees
+from plain_trees import PlainTree, World, at_hand, changed, number, plain_trees
 from support.clock import still_clock
 
 import cascade as cs
@@ -102,6 +103,79 @@ async def test_trees_that_differ_in_one_call_are_told_apart(tree: PlainTree, dat
             await run(engine, tree, salt, World())
         for each in (*others, tree, *others):
             assert (await run(engine, each, 3, World()))[1] == each.value(3)
+
+
+def with_all(**settings: Any) -> Engine:
+    """Make an engine that has what needy trees need."""
+    engine = Engine(system_resources={"gpu": 2, "memory": 1}, **settings)
+    engine.register(number)
+    return engine
+
+
+def bounded() -> Engine:
+    return with_all(max_concurrency=1)
+
+
+def bounded_and_heard() -> Engine:
+    bus = MessageBus()
+    bus.subscribe(Event, lambda event: None)
+    return with_all(max_concurrency=3, bus=bus)
+
+
+TROUBLES = ("", "some fail once", "some return a tree", "some are awaited", "some fail")
+
+
+def seen_of(error: Exception) -> list[str]:
+    errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+    return sorted(str(each) for each in errors)
+
+
+async def run_freely(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
+    """Run a tree whose calls have no fixed order; what does not depend on it is returned."""
+    at_hand(world)
+    target = tree.build(salt)
+    try:
+        value = await engine.run(target, on_failure="finish")
+    except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
+        return "error", seen_of(error), Counter(map(str, world.log))
+    return "value", value, Counter(map(str, world.log))
+
+
+def run_all_freely(tree: PlainTree, engine: Engine, trouble: str, at: int) -> list[Seen]:
+    async def main() -> list[Seen]:
+        async with engine:
+            return [await run_freely(engine, tree, salt, World(trouble, at)) for salt in SALTS]
+
+    with still_clock():
+        return asyncio.run(main())
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("make_engine", [with_all, bounded, bounded_and_heard])
+def test_policies_resources_and_limits_mean_the_same_in_stretches(make_engine: Any, trouble: str) -> None:
+    """Values, errors and calls are those of the general way, cold and again, whatever the calls need and return."""
+
+    @settings(QUICK, max_examples=10)
+    @given(plain_trees(needy=True), st.integers(0, 60))
+    def check(drawn: PlainTree, at: int) -> None:
+        tree = drawn.retried() if trouble == "some fail once" else drawn
+        seen = run_all_freely(tree, make_engine(), trouble, at)
+        assert seen == run_all_freely(tree, with_all(state_backend_cls=OwnState), trouble, at)
+        if trouble != "some fail":
+            assert [each[1] for each in seen] == [tree.value(salt) for salt in SALTS]
+
+    check()
+
+
+@BRIEF
+@given(plain_trees(needy=True))
+async def test_a_structure_with_policies_is_built_once(tree: PlainTree) -> None:
+    """Trees with equal policies and resources have one structure, whatever amounts they take."""
+    async with with_all() as engine:
+        for salt in SALTS:
+            await run(engine, tree, salt, World())
+        stats = engine.stats()
+        assert (stats.builds, stats.hits) == (1, len(SALTS) - 1)
 
 
 def described(graph: Graph) -> list[object]:

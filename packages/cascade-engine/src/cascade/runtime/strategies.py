@@ -29,10 +29,10 @@ from cascade.runtime.frames.watching import Noting
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver
-from cascade.runtime.sharing.placement import Placement, Way
+from cascade.runtime.sharing.placement import Placement, Way, in_stretches
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.late_dataclasses import dataclass
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import LazyResult, MappedLazyResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class CachedPlan:
         "_slow",
         "compiled",
         "course",
+        "has_maps",
         "key",
         "matcher",
         "program",
@@ -88,6 +89,7 @@ class CachedPlan:
         self.seen = 0
         self.matcher: Matcher | None = None
         self.compiled: CompiledLoop | None = None
+        self.has_maps = False
         self.watched: dict[Noting, WatchedLoop | None] = {}  # `None` where it can't be written
         self._slow = 0
 
@@ -189,7 +191,8 @@ class GraphReuse:
         program = compile_program(graph, self._solver.resolve(graph))
         for lazy in _samples(tree):
             self._placement.check(lazy.task)
-        plan = _bound(program, tree.lazies, self._placement.way_of(_samples(tree)))
+        samples = _samples(tree)
+        plan = _bound(program, tree.lazies, self._placement.way_of(samples), samples)
         self._remember(CachedPlan(key, target, plan))
         return plan
 
@@ -224,15 +227,20 @@ class GraphReuse:
             known.matcher = compile_matcher(known.program, lazies)
             if known.way is Way.INLINE:
                 known.compiled = compile_loop(known.program, lazies)
+                known.has_maps = any(isinstance(lazy, MappedLazyResult) for lazy in lazies)
         except NotCompilableError:
             pass
 
 
-def _bound(program: Program, lazies: Lazies, way: Way) -> BoundPlan:
+def _bound(program: Program, lazies: Lazies, way: Way, samples: Lazies) -> BoundPlan:
     """Return the plan of a tree that may be run in a way; what is not plain has no table, but perhaps written code."""
     structure = program.structure
     if way is Way.SCHEDULED or not isinstance(structure, PlainStructure):
         return BoundPlan(program, lazies, way)
+    if not all(in_stretches(lazy.policies) for lazy in samples):
+        return BoundPlan(program, lazies, way)
+    if way is Way.ON_LOOP and any(form.resources for form in structure.forms):
+        return BoundPlan(program, lazies, Way.SCHEDULED)
     course = Course(program, structure, lazies) if way is Way.ON_LOOP else None
     return BoundPlan(program, lazies, way, Table(program, structure), course)
 

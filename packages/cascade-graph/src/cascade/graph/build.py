@@ -11,7 +11,17 @@ from typing import Any, TypeAlias
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
 from cascade.graph.plain_reading import read_plain
-from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Injected, Source, Structure, Tree
+from cascade.graph.tree import (
+    NO_CALL,
+    QUOTED,
+    Call,
+    Choice,
+    Injected,
+    Source,
+    Structure,
+    Tree,
+    injected_defaults,
+)
 from cascade.spec.calls.arguments import Found, find_markers, is_marker
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.compose import as_target
@@ -135,7 +145,7 @@ class _Builder:
         elif not found and not task.injected:
             return NO_CALL
         sources = tuple([self._source(path, place) for place in found])
-        defaults = _injected_defaults(lazy) if task.injected else ()
+        defaults = injected_defaults(lazy) if task.injected else ()
         return Call(after, conditions, amounts, tuple([place.slot for place in found]), sources, defaults)
 
     def _markers_of(self, lazy: Lazy, path: StructurePath) -> list[Found]:
@@ -173,13 +183,3 @@ class _Builder:
             return Choice(selector, tuple(marker.routes), routes)
         assert isinstance(marker, LazyResult)
         return self._position(marker, path, step)
-
-
-def _injected_defaults(lazy: Lazy) -> tuple[tuple[str, str], ...]:
-    """Return the parameters that a call does not give and whose default is a resource, with the name of that."""
-    # Positional arguments are given by no name, so only the signature knows which parameters they are.
-    given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
-    injected = lazy.task.injected.items()
-    return tuple(
-        (name, resource) for name, resource in injected if name not in given and name not in lazy.kwargs
-    )

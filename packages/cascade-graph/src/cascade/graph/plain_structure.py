@@ -1,19 +1,19 @@
-"""Plain structures: calls that take values of other calls, and nothing else.
+"""Plain structures: calls that take values of other calls, and resources.
 
-A plain tree has no policies, routers, inputs, resources, quoted values or orders. Most trees are plain. Of such a tree
-only what tells it from others is kept; calls and paths are made from that when they are asked for, since a large tree
-that runs once needs few of them.
+A plain tree has no routers, inputs, quoted values, conditions or orders, and no resource inside a container. Its calls
+may have policies that hold no lazy result. Most trees are plain. Of such a tree only what tells it from others is kept;
+calls and paths are made from that when they are asked for, since a large tree that runs once needs few of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from cascade.graph.path import ROOT, StructurePath, segment_of
-from cascade.graph.tree import NO_CALL, Call, Structure
+from cascade.graph.tree import NO_CALL, Call, Injected, Source, Structure
 from cascade.spec.calls.arguments import Slot, fill, slot_of
 from cascade.spec.lazy_types import Lazy
 
@@ -87,6 +87,14 @@ def sources_of(link: Link) -> tuple[int, ...]:
     return link.sources if isinstance(link, Inputs) else link
 
 
+class Injection(NamedTuple):
+    """An argument that is a resource; so many slots of the call come before its own, other resources not counted."""
+
+    argument: int | str
+    resource: str
+    behind: int
+
+
 class Form(NamedTuple):
     """What calls of one kind have in common.
 
@@ -96,6 +104,11 @@ class Form(NamedTuple):
         names: The named arguments, sorted.
         slots: The places that are filled with values of other calls.
         containers: The types of the containers around each slot that is inside one.
+        policies: The policies by value, without what is data; `None` if there are none.
+        injected: The arguments that are resources.
+        defaults: The parameters that are not given and are filled with a resource: name and resource.
+        holds_amounts: Whether the calls hold amounts of the engine's capacity; how much is data.
+        has_row: Whether a call without slots has a `Call` of its own, as records of such calls always had.
     """
 
     serial: int
@@ -103,6 +116,26 @@ class Form(NamedTuple):
     names: tuple[str, ...]
     slots: tuple[Slot | Listed, ...] = ()
     containers: tuple[tuple[type, ...], ...] = ()
+    policies: Hashable = None
+    injected: tuple[Injection, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
+    holds_amounts: bool = False
+    has_row: bool = False
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The names of the resources that each of the calls takes."""
+        return (*(each.resource for each in self.injected), *(resource for _, resource in self.defaults))
+
+    def call(self, link: Link) -> Call:
+        """Return what a call waits for that is filled by `link`."""
+        if link is None and not self.has_row:
+            return NO_CALL
+        slots, sources = [*slots_of(link)], list[Source](sources_of(link))
+        for before, each in enumerate(self.injected):
+            slots.insert(each.behind + before, slot_of(each.argument))
+            sources.insert(each.behind + before, Injected(each.resource))
+        return Call(slots=tuple(slots), sources=tuple(sources), defaults=self.defaults)
 
 
 class PlainStructure(Structure):
@@ -132,13 +165,16 @@ class PlainStructure(Structure):
     def __len__(self) -> int:
         return len(self.links)
 
+    @property
+    def has_policies(self) -> bool:
+        """Whether some of the calls have policies."""
+        return any(form.policies is not None for form in self.forms)
+
     @cached_property
     def calls(self) -> list[Call]:  # type: ignore[override]  # a column like the others, but made late
         """What each node waits for."""
-        return [
-            NO_CALL if link is None else Call(slots=slots_of(link), sources=sources_of(link))
-            for link in self.links
-        ]
+        forms = self.forms
+        return [forms[kind].call(link) for kind, link in zip(self.kinds, self.links, strict=True)]
 
     @cached_property
     def paths(self) -> list[StructurePath]:  # type: ignore[override]

@@ -157,3 +157,13 @@ def container_kinds(lazy: Lazy, slot: Slot, entries: Entries) -> tuple[type, ...
             at = entries[id(at)]
         at = at[step]
     return tuple(kinds)
+
+
+def injected_defaults(lazy: Lazy) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that a call does not give and whose default is a resource, with the name of that."""
+    # Positional arguments are given by no name, so only the signature knows which parameters they are.
+    given = lazy.task.signature.bind_partial(*lazy.args, **lazy.kwargs).arguments
+    injected = lazy.task.injected.items()
+    return tuple(
+        (name, resource) for name, resource in injected if name not in given and name not in lazy.kwargs
+    )

@@ -8,11 +8,16 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.plain_structure import PlainStructure, sources_of
+from cascade.runtime.fast.gates import Gate, alike
 from cascade.runtime.fast.stretches import (
+    Means,
+    Stretch,
+    is_needy,
     links_by_place,
+    one_by_one,
     part,
     stretches,
     unneeded_after,
@@ -21,6 +26,7 @@ from cascade.runtime.fast.stretches import (
 from cascade.runtime.frames.watching import TreeWatch
 from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption, Lazies
 from cascade.runtime.programs.program import Program
+from cascade.runtime.sharing.readiness import Ready, StretchNeeds
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.spec.calls.missing import MISSING
 
@@ -32,6 +38,15 @@ class Paused:
 
 
 PAUSED = Paused()
+
+
+class Waiting(NamedTuple):
+    """All calls that are left wait for these resources to be opened; if there are none, for a slot."""
+
+    resources: tuple[str, ...]
+
+
+_NONE_OPEN: dict[str, Any] = {}
 
 
 class Table:
@@ -49,10 +64,12 @@ class Table:
     SHORT_SECONDS = 0.001
     """What calls between two looks may take for more of them to be made before the next."""
 
-    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded")
+    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "is_needy", "resources")
 
     def __init__(self, program: Program, structure: PlainStructure, gather: bool = False) -> None:
         self._program = program
+        self.is_needy = any(map(is_needy, structure.forms))
+        self.resources = tuple(dict.fromkeys(name for form in structure.forms for name in form.resources))
         self._links = links_by_place(structure, program.order)
         # A plan whose order holds few values gains nothing if they are forgotten late.
         window = program.window
@@ -63,16 +80,26 @@ class Table:
         forget = unneeded_in_windows if window > 1 else unneeded_after
         self._unneeded = forget(self._links, self._stretches, together)
 
-    def call(
-        self, lazies: Lazies, time_slice: TimeSlice, values: list[Any], watch: TreeWatch | None = None
+    def call(  # noqa: C901 - a function per stretch would cost as much as its calls
+        self,
+        lazies: Lazies,
+        time_slice: TimeSlice,
+        values: list[Any],
+        watch: TreeWatch | None = None,
+        gate: Gate | None = None,
     ) -> Any:
         """Make the calls in the plan's order and return the target's value, which is the last.
 
         `values` are those of the first calls, which are not made again; those of the others are appended. Returns a
         `Interruption` at a call that raises or gives a lazy result, and `PAUSED` when the time slice is over. Whoever
         hands in a `watch` reports the calls afterwards.
+
+        A `gate` is there if calls need more than their arguments. Where it is shut, a `Waiting` is returned if all
+        calls that are left have to wait, and an `Interruption` without a node otherwise.
         """
         ends_of_calls = None if watch is None else watch.ends
+        means = Means(ends_of_calls, _NONE_OPEN if gate is None else gate.resources)
+        unnoted = means._replace(ends=None)
         clock, ends, short, size = time.monotonic, time_slice.ends, self.SHORT_SECONDS, len(self._program)
         place, now, long = len(values), clock(), True
         index = bisect_right(self._stretches, place, key=_END)
@@ -81,9 +108,14 @@ class Table:
             if (long and whole.end - place > self.CALLS_A_LOOK) or place > whole.begin:
                 end = min(whole.end, place + self.CALLS_A_LOOK)
                 stretch = part(whole, self._program.order, self._links, place, end)
+            if gate is not None:
+                came = self._let_through(stretch, lazies, gate)
+                if not isinstance(came, Stretch):
+                    return self.stopped(values) if came is None else came
+                stretch = came
             is_single = stretch.end - place == 1  # then the look at the clock behind it tells when it ended
             try:
-                has_lazy = stretch.make_calls(stretch, lazies, values, None if is_single else ends_of_calls)
+                has_lazy = stretch.make_calls(stretch, lazies, values, unnoted if is_single else means)
             except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
                 del values[stretch.end - 1 :]  # after an interrupt that came behind the last call
                 return self.stopped(values, error, stretch.begin)
@@ -105,6 +137,38 @@ class Table:
             long = now - before > short
             index += place == whole.end
         return values[-1]
+
+    def _let_through(self, stretch: Stretch, lazies: Lazies, gate: Gate) -> Stretch | Waiting | None:
+        """Return the first calls of a stretch, those that may be made now; what they wait for if there are none.
+
+        `None` means that others might be made meanwhile.
+        """
+        form = stretch.needy
+        if form is not None and form.holds_amounts:
+            count = alike(stretch, lazies)
+            if count < stretch.end - stretch.begin:
+                end = stretch.begin + count
+                stretch = part(stretch, self._program.order, self._links, stretch.begin, end)
+        needs = gate.needs_of(lazies[stretch.first], form)
+        ready = gate.ask(needs)
+        if ready is Ready.NOW:
+            return one_by_one(stretch) if needs.amounts else stretch
+        if ready is None or (ready is Ready.RESOURCES and not self._all_wait(stretch.begin, needs)):
+            return None
+        return Waiting(needs.resources if ready is Ready.RESOURCES else ())
+
+    def _all_wait(self, begin: int, needs: StretchNeeds) -> bool:
+        """Tell whether all calls from a place on take one of these resources, or a value of a call that does."""
+        structure, order = self._program.structure, self._program.order
+        assert isinstance(structure, PlainStructure)
+        takers = [not set(needs.resources).isdisjoint(form.resources) for form in structure.forms]
+        waits = bytearray(len(order))
+        for place in range(begin, len(order)):
+            takes = takers[structure.kinds[order[place]]]
+            if not takes and not any(waits[source] for source in sources_of(self._links[place])):
+                return False
+            waits[place] = True
+        return True
 
     def stopped(self, values: list[Any], error: BaseException | None = None, begin: int = 0) -> Interruption:
         """Return where the calls stopped: at all lazy results from a place on, and at the next call if that raised.

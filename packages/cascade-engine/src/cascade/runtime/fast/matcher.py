@@ -7,15 +7,18 @@ again, the same one. Calls of one form that follow each other are taken in one l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import compress, groupby, pairwise
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import compress, groupby, islice, pairwise
 from operator import is_, itemgetter
 from typing import Any, NamedTuple, Protocol
 
 from cascade.graph.plain_structure import Form, Listed, PlainStructure, sources_of, whole_slots
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.spec.calls.arguments import LOOKED_INTO, any_holds_marker, holds_marker
-from cascade.spec.lazy_types import LazyResult
+from cascade.spec.lazy_types import SINGLE_CALLS, Lazy, LazyResult
+from cascade.spec.policies.declared import NO_POLICIES
+from cascade.spec.policies.generated import policy_key
+from cascade.spec.resource import Inject
 
 LONG = 8
 """So many calls of one form have a loop of their own."""
@@ -111,7 +114,7 @@ def _stretches(rows: list[_Row]) -> Iterator[_Stretch]:
 
 def _stretch_of(form: Form, rows: list[_Row]) -> _Stretch | None:
     """Return the loop for calls of one form; `None` if there is none for it."""
-    if form.names:
+    if form.names or form.injected:
         return None
     if not form.slots:
         return _Leaves(form, [row.place for row in rows])
@@ -125,37 +128,41 @@ def _stretch_of(form: Form, rows: list[_Row]) -> _Stretch | None:
 class _Chain:
     """Calls each of which has the next one as its only argument."""
 
-    __slots__ = ("_length", "_place", "_serial")
+    __slots__ = ("_length", "_place", "_policies", "_serial")
 
     def __init__(self, form: Form, place: int, length: int) -> None:
         self._serial = form.serial
+        self._policies = form.policies
         self._place = place
         self._length = length
 
     def take(self, places: list[Any]) -> bool:
         # Once per node of every chain: watched by observatory/benchmarks/bench_graphs.py.
-        lazy = places[self._place]
-        if type(lazy) is not LazyResult or lazy.task.serial != self._serial:
+        lazy = first = places[self._place]
+        kind = type(first)
+        if kind not in SINGLE_CALLS or first.task.serial != self._serial:
             return False
         task, append = lazy.task, places.append
+        begin = len(places)
         try:
             for _ in range(self._length):
-                if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+                if type(lazy) is not kind or lazy.task is not task or lazy.kwargs:
                     return False
                 (lazy,) = lazy.args
                 append(lazy)
         except ValueError:  # more arguments than one, or none
             return False
-        return True
+        return have_policies(first, islice(places, begin, begin + self._length - 1), self._policies)
 
 
 class _Leaves:
     """Calls that have literals for arguments, by position."""
 
-    __slots__ = ("_arity", "_lazies", "_serial")
+    __slots__ = ("_arity", "_lazies", "_policies", "_serial")
 
     def __init__(self, form: Form, places: list[int]) -> None:
         self._serial = form.serial
+        self._policies = form.policies
         self._arity = form.arity
         side_by_side = places[-1] - places[0] == len(places) - 1
         self._lazies = itemgetter(slice(places[0], places[-1] + 1)) if side_by_side else itemgetter(*places)
@@ -163,45 +170,51 @@ class _Leaves:
     def take(self, places: list[Any]) -> bool:
         # Once per node of every fan-out: watched by observatory/benchmarks/bench_graphs.py.
         lazies, arity = self._lazies(places), self._arity
-        if type(lazies[0]) is not LazyResult or lazies[0].task.serial != self._serial:
+        first = lazies[0]
+        kind = type(first)
+        if kind not in SINGLE_CALLS or first.task.serial != self._serial:
             return False
-        task = lazies[0].task
+        task = first.task
         literals: list[Any] = []
         for lazy in lazies:
-            if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+            if type(lazy) is not kind or lazy.task is not task or lazy.kwargs:
                 return False
             args = lazy.args
             if len(args) != arity:
                 return False
             literals += args
+        if not have_policies(first, lazies, self._policies):
+            return False
         return LOOKED_INTO.isdisjoint(map(type, literals)) or not any_holds_marker(literals)
 
 
 class _Nodes:
     """Calls that have other calls for arguments, by position."""
 
-    __slots__ = ("_arity", "_places", "_serial")
+    __slots__ = ("_arity", "_places", "_policies", "_serial")
 
     def __init__(self, form: Form, places: list[int]) -> None:
         self._serial = form.serial
+        self._policies = form.policies
         self._arity = form.arity
         self._places = tuple(places)
 
     def take(self, places: list[Any]) -> bool:
         # Once per node of every layered graph: watched by observatory/benchmarks/bench_graphs.py.
         first, arity = places[self._places[0]], self._arity
-        if type(first) is not LazyResult or first.task.serial != self._serial:
+        kind = type(first)
+        if kind not in SINGLE_CALLS or first.task.serial != self._serial:
             return False
         task = first.task
         for place in self._places:
             lazy = places[place]
-            if type(lazy) is not LazyResult or lazy.task is not task or lazy.kwargs:
+            if type(lazy) is not kind or lazy.task is not task or lazy.kwargs:
                 return False
             args = lazy.args
             if len(args) != arity:
                 return False
             places += args
-        return True
+        return have_policies(first, map(places.__getitem__, self._places), self._policies)
 
 
 class _Others:
@@ -214,12 +227,16 @@ class _Others:
         self._places = tuple(row.place for row in rows)
         self._forms = tuple(forms[row.form] for row in rows)
 
-    def take(self, places: list[Any]) -> bool:
+    def take(self, places: list[Any]) -> bool:  # noqa: C901 - a function per node would cost as much
         # Once per node of every graph: watched by observatory/benchmarks/bench_graphs.py.
         searched: Any = None  # the last container: calls that follow each other often share one
-        for place, (serial, arity, names, literals, taken) in zip(self._places, self._forms, strict=True):
+        for place, known in zip(self._places, self._forms, strict=True):
+            serial, arity, names, literals, taken, policies, injected = known
             lazy = places[place]
-            if type(lazy) is not LazyResult or lazy.task.serial != serial:
+            if type(lazy) not in SINGLE_CALLS or lazy.task.serial != serial:
+                return False
+            own = lazy.policies
+            if (None if own is NO_POLICIES else policy_key(own)) != policies:
                 return False
             args, kwargs = lazy.args, lazy.kwargs
             if len(args) != arity:
@@ -232,6 +249,8 @@ class _Others:
                     if holds_marker(value):
                         return False
                     searched = value
+            if injected and not _are_resources(lazy, injected):
+                return False
             for at, length in taken:
                 value = args[at] if type(at) is int else kwargs[at]
                 if length is None:
@@ -251,10 +270,36 @@ class _Arguments(NamedTuple):
     names: tuple[str, ...]
     literals: tuple[Any, ...]
     taken: tuple[tuple[Any, int | None], ...]
+    policies: Hashable
+    injected: tuple[tuple[Any, str], ...]
 
 
 def _arguments(form: Form) -> _Arguments:
     taken = tuple((slot.argument, slot.length if isinstance(slot, Listed) else None) for slot in form.slots)
-    lazy = {argument for argument, _ in taken}
-    literals = tuple(argument for argument in (*range(form.arity), *form.names) if argument not in lazy)
-    return _Arguments(form.serial, form.arity, form.names, literals, taken)
+    injected = tuple((each.argument, each.resource) for each in form.injected)
+    filled = {argument for argument, _ in (*taken, *injected)}
+    literals = tuple(argument for argument in (*range(form.arity), *form.names) if argument not in filled)
+    return _Arguments(form.serial, form.arity, form.names, literals, taken, form.policies, injected)
+
+
+def _are_resources(lazy: Lazy, injected: tuple[tuple[Any, str], ...]) -> bool:
+    """Tell whether these arguments of a call stand for these resources."""
+    given = [(lazy.args[at] if type(at) is int else lazy.kwargs[at], name) for at, name in injected]
+    return all(type(value) is Inject and value.name == name for value, name in given)
+
+
+def have_policies(first: Lazy, lazies: Iterable[Lazy], key: Hashable) -> bool:
+    """Tell whether calls of one task have the policies of a form; they are all of the class of the first one."""
+    known = first.policies
+    if (None if known is NO_POLICIES else policy_key(known)) != key:
+        return False
+    if type(first) is LazyResult:
+        return True  # those of its task
+    # Most calls share the parts of their policies, if not the whole.
+    for lazy in lazies:
+        policies = lazy.policies
+        if policies is not known:
+            if not all(map(is_, policies, known)) and policy_key(policies) != key:
+                return False
+            known = policies
+    return True

@@ -7,15 +7,14 @@ looked at after the last. Values stand in the plan's order, each behind those th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from time import monotonic
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Lazies, given, take_given
-from cascade.runtime.programs.timed_calls import Ends, timed
+from cascade.runtime.programs.timed_calls import Ends, timed, with_resources
 from cascade.spec.lazy_types import LazyResult
 
 LONG = 8
@@ -32,7 +31,7 @@ class Stretch(NamedTuple):
 
     `links` are by place. `take_lazies` takes the lazy results of these calls from all of them. `take_inputs` take the
     values of all first arguments, of all second ones, and so on, from the values between `low` and `high`; there are
-    none where arguments are not taken beforehand.
+    none where arguments are not taken beforehand. `needy` is the form of calls that take resources or amounts.
     """
 
     make_calls: MakeCalls
@@ -44,13 +43,22 @@ class Stretch(NamedTuple):
     low: int = 0
     high: int = 0
     take_inputs: tuple[Take, ...] = ()
+    needy: Form | None = None
 
 
-MakeCalls = Callable[[Stretch, Lazies, list[Any], Ends | None], bool]
-"""Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far.
+class Means(NamedTuple):
+    """What calls are made with besides their arguments.
 
-Whoever watches the calls hands in a list, to which is appended when each has ended.
-"""
+    `ends` is a list of whoever watches the calls, to which is appended when each has ended. `resources` has the values
+    of open resources, by name.
+    """
+
+    ends: Ends | None
+    resources: Mapping[str, Any]
+
+
+MakeCalls = Callable[[Stretch, Lazies, list[Any], Means], bool]
+"""Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far."""
 
 
 def links_by_place(structure: PlainStructure, order: Sequence[int]) -> list[Link]:
@@ -78,7 +86,14 @@ def stretches(
     for kind, group in groupby(order, structure.kinds.__getitem__):
         length = len(list(group))
         form = structure.forms[kind]
-        if min(length, longest) >= LONG and _has_loop(form):
+        if is_needy(form):
+            yield from _others(order, links, begin, end, longest)
+            begin = end + length
+            make_calls = _needy_loop(form)
+            for each in range(end, begin, longest):
+                stretch = _stretch(make_calls, order, links, each, min(each + longest, begin))
+                yield stretch._replace(needy=form)
+        elif min(length, longest) >= LONG and _has_loop(form):
             yield from _others(order, links, begin, end, longest)
             begin = end + length
             if gather or not form.slots:
@@ -89,6 +104,17 @@ def stretches(
                     yield _stretch(_LOOPS[form.arity], order, links, each, last)
         end += length
     yield from _others(order, links, begin, end, longest)
+
+
+def is_needy(form: Form) -> bool:
+    """Tell whether calls take resources or amounts, which have to be there before they are made."""
+    return form.holds_amounts or bool(form.resources)
+
+
+def _needy_loop(form: Form) -> MakeCalls:
+    if not form.slots and not form.names:
+        return _LEAF_LOOPS.get(form.arity, _call_leaves)
+    return _LOOPS[form.arity] if _has_loop(form) else _call_others
 
 
 Gone = tuple[slice, list[None]]
@@ -200,7 +226,20 @@ def _gathered(
 def part(stretch: Stretch, order: Sequence[int], links: Sequence[Link], begin: int, end: int) -> Stretch:
     """Return the stretch of some calls of a longer one."""
     make = _gathered if stretch.take_inputs else _stretch
-    return make(stretch.make_calls, order, links, begin, end)
+    return make(stretch.make_calls, order, links, begin, end)._replace(needy=stretch.needy)
+
+
+def one_by_one(stretch: Stretch) -> Stretch:
+    """Return the same stretch; each value is looked at before the next call, as one that is awaited holds amounts."""
+    return stretch._replace(make_calls=_ONE_BY_ONE.get(stretch.make_calls, stretch.make_calls))
+
+
+def _function(stretch: Stretch, lazies: Lazies, means: Means, arity: int = 0) -> Callable[..., Any]:
+    """Return the function of calls that are all of one task, with the resources that it takes, and timed."""
+    func = lazies[stretch.first].task.func
+    if stretch.needy is not None and stretch.needy.resources:
+        func = with_resources(func, stretch.needy, means.resources)
+    return timed(func, means.ends, arity)
 
 
 def _taker(nodes: Sequence[int]) -> Take:
@@ -214,23 +253,37 @@ def _taker(nodes: Sequence[int]) -> Take:
 # Each once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
 
 
-def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
+def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means, 1), values.append
     for lazy in stretch.take_lazies(lazies):
         (first,) = lazy.args
         append(func(first))
     return take_given(values, stretch.begin)
 
 
-def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
     for lazy in stretch.take_lazies(lazies):
         append(func(*lazy.args))
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
+def _call_leaves_one_by_one(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
+    for lazy in stretch.take_lazies(lazies):
+        value = func(*lazy.args)
+        if GIVEN[type(value)]:
+            value = given(value)
+            append(value)
+            if type(value) in LAZY_TYPES:
+                return True
+        else:
+            append(value)
+    return False
+
+
+def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means, 1), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     (take,) = stretch.take_inputs
     for first in take(near):
@@ -238,8 +291,8 @@ def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], 
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     one, two = stretch.take_inputs
     for first, second in zip(one(near), two(near), strict=True):
@@ -247,8 +300,8 @@ def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], en
     return take_given(values, stretch.begin)
 
 
-def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
     one, two, three = stretch.take_inputs
     for first, second, third in zip(one(near), two(near), three(near), strict=True):
@@ -256,8 +309,8 @@ def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], 
     return take_given(values, stretch.begin)
 
 
-def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends, 1), values.append
+def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means, 1), values.append
     for link in stretch.links:
         value = func(values[link])
         if GIVEN[type(value)]:
@@ -270,8 +323,8 @@ def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], ends: End
     return False
 
 
-def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
     for first, second in stretch.links:
         value = func(values[first], values[second])
         if GIVEN[type(value)]:
@@ -284,8 +337,8 @@ def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends 
     return False
 
 
-def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    func, append = timed(lazies[stretch.first].task.func, ends), values.append
+def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    func, append = _function(stretch, lazies, means), values.append
     for first, second, third in stretch.links:
         value = func(values[first], values[second], values[third])
         if GIVEN[type(value)]:
@@ -298,13 +351,12 @@ def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], ends: End
     return False
 
 
-def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], ends: Ends | None) -> bool:
-    append = values.append
+def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
+    append, ends = values.append, means.ends
+    func = None if stretch.needy is None else _function(stretch, lazies, means._replace(ends=None))
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
-        value = lazy.task.func(*args, **kwargs)
-        if ends is not None:
-            ends.append(monotonic())
+        value = (func or timed(lazy.task.func, ends))(*args, **kwargs)
         if GIVEN[type(value)]:
             value = given(value)
             append(value)
@@ -323,6 +375,12 @@ _GATHERED_LOOPS: dict[int, MakeCalls] = {
 }
 _LOOPS: dict[int, MakeCalls] = {1: _call_singles, 2: _call_pairs, 3: _call_triples}
 """By how many arguments a call has: literals, values known before the first call, values of calls before it."""
+
+_ONE_BY_ONE: dict[MakeCalls, MakeCalls] = {
+    _call_single_leaves: _call_leaves_one_by_one,
+    _call_leaves: _call_leaves_one_by_one,
+    **{loop: _LOOPS[arity] for arity, loop in _GATHERED_LOOPS.items()},
+}
 
 
 def arguments(link: Any, lazy: LazyResult[Any], values: list[Any]) -> tuple[Iterable[Any], dict[str, Any]]:

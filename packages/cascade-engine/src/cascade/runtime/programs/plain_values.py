@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cascade.runtime.sharing.capacity import Lease
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
@@ -21,12 +22,16 @@ Lazies = list[LazyResult[Any]]
 
 
 class Awaited:
-    """An awaitable that a plain function returned. The value of the call is what awaiting it gives."""
+    """An awaitable that a plain function returned. The value of the call is what awaiting it gives.
 
-    __slots__ = ("work",)
+    `lease` is what the call holds meanwhile.
+    """
+
+    __slots__ = ("lease", "work")
 
     def __init__(self, work: Any) -> None:
         self.work = work
+        self.lease: Lease | None = None
 
 
 LAZY_TYPES = LAZY_CLASSES | {Awaited}
@@ -108,9 +113,6 @@ def take_given(values: list[Any], begin: int = 0) -> bool:
 
 is_simple = none_given(row for row in POLICIES if not row.in_fast_ways)
 """Tells whether compiled loops know these policies; a retry begins with a failure."""
-
-is_just_called = none_given(row for row in POLICIES if not row.just_called)
-"""Tells whether a call with these policies, once it may start, is made by calling its function and nothing else."""
 
 is_called_or_cached = none_given(
     row for row in POLICIES if not row.just_called and not isinstance(row.form, CacheForm)

@@ -137,9 +137,20 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
     tree = graph.tree
     assert tree is not None
     if isinstance(tree.structure, PlainStructure):
-        return Program(tree.structure, plan.order, (), (), plan.window)
+        return Program(tree.structure, plan.order, _plain_suspects(tree.structure), (), plan.window)
     params = [position for position, lazy in enumerate(tree.lazies) if isinstance(lazy, ParamLazyResult)]
     return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params), plan.window)
+
+
+def _plain_suspects(structure: PlainStructure) -> tuple[int, ...]:
+    """Return the first call of each form that has something to check, and all that name amounts, which are data."""
+    suspects: list[int] = []
+    for kind, form in enumerate(structure.forms):
+        if form.holds_amounts:
+            suspects += [position for position, each in enumerate(structure.kinds) if each == kind]
+        elif form.policies is not None or form.injected or form.defaults:
+            suspects.append(structure.kinds.index(kind))
+    return tuple(sorted(suspects))
 
 
 def _suspects(tree: Tree) -> list[int]:

@@ -1,4 +1,4 @@
-"""Timed calls: a function that also notes when each of its calls has ended.
+"""Timed calls: a function that also notes when each of its calls has ended, or fills in what they take.
 
 Plain calls follow each other, so each began when the one before it ended.
 """
@@ -6,8 +6,11 @@ Plain calls follow each other, so each began when the one before it ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+from cascade.graph.plain_structure import Form
 
 Ends = list[float]
 """When each of some calls ended, in seconds of `time.monotonic`."""
@@ -34,3 +37,21 @@ def timed(func: Callable[..., Any], ends: Ends | None, arity: int = 0) -> Callab
         return value
 
     return call_single if arity == 1 else call
+
+
+def with_resources(func: Callable[..., Any], form: Form, resources: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return `func` with its resources: for the arguments that stand for one, and for defaults that are one."""
+    named = {parameter: resources[name] for parameter, name in form.defaults}
+    if not form.injected:
+        return partial(func, **named)
+    placed = {each.argument: resources[each.resource] for each in form.injected}
+    by_position = {at: value for at, value in placed.items() if isinstance(at, int)}
+    by_name = {at: value for at, value in placed.items() if isinstance(at, str)}
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        filled = [*args]
+        for at, value in by_position.items():
+            filled[at] = value
+        return func(*filled, **{**kwargs, **by_name, **named})
+
+    return call

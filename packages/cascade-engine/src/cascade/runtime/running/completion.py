@@ -116,12 +116,14 @@ class Completion:
         if failure is None:
             self.returned(job, value)
         else:
-            self.fail(job, failure)
+            self.fail_plain(job, failure)
 
     def returned(self, job: Job, value: object) -> None:
         """Take in what a plain call returned; if that can be awaited, the call goes on."""
-        if isinstance(value, Awaited) or AWAITABLE[type(value)]:
-            self._calling.await_value(job, value.work if isinstance(value, Awaited) else value)
+        if isinstance(value, Awaited):
+            self._calling.await_value(job, value.work, value.lease)
+        elif AWAITABLE[type(value)]:
+            self._calling.await_value(job, value)
         else:
             self.take(job, Returned(value))
 

@@ -165,7 +165,7 @@ class Flight:
         time_slice = self._flights.time_slice
         if self._jobs is not None:
             return None
-        if not time_slice.direct:
+        if time_slice.bounded or not time_slice.direct:
             self.hand_over()
             return None
         if time_slice.watched and self._log is None:  # since now

@@ -131,7 +131,7 @@ class ItemStretches:
         """Run the trees that items have returned, in order, as many as the slice has time for."""
         trees, values, time_slice, reuse = mapping.trees, mapping.values, self._time_slice, self._loops.reuse
         assert values is not None
-        if not time_slice.direct or time_slice.watched:
+        if not time_slice.direct or time_slice.bounded or time_slice.watched:
             while trees and not self._ending.ended:
                 index = trees.popleft()  # it has its turn behind all that is ready now
                 self._completion.returned(_told(mapping, index), values[index])

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import repeat
 from operator import length_hint
 from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT
-from cascade.runtime.fast.call_tables import PAUSED, Paused, Table
+from cascade.runtime.fast.call_tables import PAUSED, Table, Waiting
+from cascade.runtime.fast.gates import Gate
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.watching import TreeWatch, WatchedTree
-from cascade.runtime.programs.plain_values import Interruption
+from cascade.runtime.programs.plain_values import Awaited, Interruption
 from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.open_frames import OpenFrames
+from cascade.runtime.running.opening import Opening, may_be_shared
 from cascade.runtime.running.services import Services
 from cascade.runtime.running.watched_rounds import WatchedRounds
+from cascade.runtime.sharing.capacity import CONCURRENCY, Needs
 from cascade.runtime.sharing.placement import Way
+from cascade.runtime.sharing.readiness import Readiness
 from cascade.runtime.strategies import BoundPlan, CachedPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.durable import NextRound
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
+
+_SLOT: Needs = {CONCURRENCY: 1}
 
 ROUNDS_A_LOOK = 16
 """After so many rounds the clock is looked at, where they are short."""
@@ -44,21 +53,41 @@ class Loops:
     """Runs the rounds of loops as plain calls, as far as that goes; opens frames for the others."""
 
     __slots__ = (
+        "_capacity",
+        "_inbox",
+        "_lender",
+        "_opening",
         "_paused",
         "_prepared",
+        "_readiness",
+        "_registry",
         "_reports",
+        "_resources",
+        "_services",
         "_time_slice",
         "admission",
         "frames",
+        "resumed",
         "reuse",
     )
 
     def __init__(self, services: Services) -> None:
         self.admission = Admission(services)
         self.frames = OpenFrames(services)
+        self._capacity = services.capacity
+        self._inbox = services.inbox
+        self._lender = services.options.lender
+        self._registry = services.registry
+        self._resources = services.resources
+        self._services = services
+        # Made when a tree needs more than the arguments of its calls, which most never do.
+        self._readiness: Readiness | None = None
+        self._opening: Opening | None = None
         self._reports = services.reports
         self.reuse = services.reuse
         self._time_slice = services.time_slice
+        # Loops that were granted what their calls waited for. They go on before calls that wait for the same.
+        self.resumed: deque[Loop] = deque()
         self._paused: dict[Loop, PausedRound] = {}  # whose calls go on after the event loop's turn
         self._prepared: dict[Loop, BoundPlan] = {}  # whose next target is prepared already
 
@@ -106,6 +135,12 @@ class Loops:
             value = self._go_on(loop) if self._paused else MISS
             if value is MISS and time_slice.direct:
                 value = self._call_compiled(loop)
+                if (
+                    time_slice.bounded
+                    and type(value) is PartialRound
+                    and type(value.stopped.value) is Awaited
+                ):
+                    value.stopped.value.lease = self._capacity.take_now(_SLOT, self._lender)
             if value is MISS:
                 try:
                     value = self._call_prepared(loop)
@@ -116,7 +151,8 @@ class Loops:
                 if value is MISS:
                     return MISS
             if self._paused and loop in self._paused:
-                self.frames.queue_loop(loop)
+                if value is PAUSED:
+                    self.frames.queue_loop(loop)
                 return MISS
             if not isinstance(value, LazyResult):
                 return value
@@ -140,12 +176,18 @@ class Loops:
 
     def _call_compiled(self, loop: Loop) -> Any:
         """Run the next target by the code written for its structure; `MISS` if there is none."""
+        bounded = self._time_slice.bounded
+        if bounded and not self._capacity.is_free(_SLOT, self._lender):
+            return MISS
         target = loop.target
         clock, admission, is_watched = time.monotonic, self.admission, self._time_slice.watched
         watched: WatchedRounds | None = None
         for known in self.reuse.candidates(target):
             compiled = known.compiled
-            if compiled is not None and is_watched:
+            # What items of a map return may be awaited, and then hold slots, of which there may be too few for all.
+            if compiled is None or (bounded and known.has_maps):
+                continue
+            if is_watched:
                 compiled = watched = self._watched(loop, known)
             if compiled is not None:
                 if not admission.announced and not admission.may_announce_later(known.program):
@@ -204,6 +246,9 @@ class Loops:
             return MISS
         if prepared.course is not None:
             return prepared
+        if prepared.table.resources and not may_be_shared(prepared.table.resources, self._registry):
+            self.frames.open(loop, prepared, {}, ())
+            return MISS
         return self._call_table(loop, PausedRound(prepared.table, prepared, []))
 
     def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
@@ -215,14 +260,34 @@ class Loops:
             assert prepared.serial is not None
             self._reports.tree_begun(loop, prepared.serial, prepared.program, prepared.lazies)
         watch = None if prepared.serial is None else self._watch(prepared, prepared.serial, values)
-        value = table.call(prepared.lazies, time_slice, values, watch)
+        gate = None
+        if time_slice.bounded or table.is_needy:
+            gate = self._gate(loop)
+        value = table.call(prepared.lazies, time_slice, values, watch, gate)
         ended = 0.0 if watch is None else watch.report(values)
-        if value is PAUSED or type(value) is Interruption:
-            if type(value) is Interruption:
-                value.began = ended
-            return self._stop(loop, PausedRound(table, prepared, values), value)
+        if gate is not None:
+            if type(value) is Interruption and type(value.value) is Awaited:
+                value.value.lease = gate.hold()
+            gate.end()
+        if value is PAUSED or type(value) is Waiting:
+            self._paused[loop] = PausedRound(table, prepared, values)
+            if type(value) is Waiting and value.resources:
+                if self._opening is None:
+                    self._opening = Opening(self._services, self._resume)
+                self._opening.begin(loop, value.resources)
+            return value
+        if type(value) is Interruption:
+            value.began = ended
+            return PartialRound(prepared.program, prepared.lazies, value, prepared.serial)
         loop.round += 1
         return value
+
+    def _gate(self, loop: Loop) -> Gate:
+        """Return what lets the calls of a loop through that need more than their arguments."""
+        if self._readiness is None:
+            are_open = self._resources.are_open
+            self._readiness = Readiness(self._capacity, self._lender, are_open, self._resume)
+        return Gate(self._readiness, loop, self._capacity.totals, self._resources.values)
 
     def _watch(self, prepared: BoundPlan, serial: int, values: list[Any]) -> TreeWatch:
         """Return what watches the calls of a tree, from the next one on."""
@@ -231,18 +296,52 @@ class Loops:
         watch.begin(values)
         return watch
 
-    def _stop(self, loop: Loop, rest: PausedRound, stopped: Interruption | Paused) -> PartialRound | None:
-        """Return where the calls of a table stopped; if only the slice was over, the loop is paused."""
-        if isinstance(stopped, Interruption):
-            prepared = rest.prepared
-            return PartialRound(prepared.program, prepared.lazies, stopped, prepared.serial)
-        self._paused[loop] = rest
-        return None
-
     def _go_on(self, loop: Loop) -> Any:
         """Make the rest of the calls of a paused round; `MISS` if the loop is not paused."""
         rest = self._paused.pop(loop, None)
-        return MISS if rest is None else self._call_table(loop, rest)
+        if rest is None:
+            return MISS
+        error = None if self._opening is None else self._opening.take_error(loop)
+        if error is None:
+            return self._call_table(loop, rest)
+        table, prepared, values = rest
+        try:
+            stopped = table.stopped(values, error, len(values))
+            return PartialRound(prepared.program, prepared.lazies, stopped, prepared.serial)
+        finally:
+            del error  # its traceback may lead here: they would be a cycle
+
+    def _resume(self, loop: Any) -> None:
+        """Let a loop go on whose calls have waited."""
+        if loop in self._paused:
+            self.resumed.append(loop)
+            self._inbox.wake_up()
+
+    def let_go(self) -> None:
+        """Let go of what calls back into this: the run has ended, and they would be a cycle."""
+        self._readiness = self._opening = None
+
+    def stop_waiting(self) -> None:
+        """Ask for nothing any more, and give back what was granted: the run ends."""
+        if self._readiness is not None:
+            self._readiness.close()
+        for task in self.opening:
+            task.cancel()
+
+    @property
+    def opening(self) -> Collection[asyncio.Task[None]]:
+        """The asyncio tasks that open resources."""
+        return () if self._opening is None else self._opening.under_way
+
+    @property
+    def waiting(self) -> list[Loop]:
+        """The loops that are paused."""
+        return [*self._paused]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls wait for what will let them go on."""
+        return bool(self.opening) or (self._readiness is not None and self._readiness.is_awaited)
 
     def take_paused(self, loop: Loop) -> PartialRound | None:
         """Return where the calls of a loop are paused, so that a run that ends can tell what never started."""

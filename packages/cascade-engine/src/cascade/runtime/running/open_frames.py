@@ -90,7 +90,7 @@ class OpenFrames:
             self._reports.skipped(Job(frame, node), reason)
         frame.atomic_dependencies = recording.dependencies_of(frame, settled)
         frame.routed = partial(_note_route, recording, frame)
-        is_plain = prepared.way is Way.INLINE and prepared.table is not None
+        is_plain = prepared.way is Way.INLINE and prepared.table is not None and not prepared.table.is_needy
         if is_plain and not frame.loop.recovered and self._calls_directly():
             frame.recorded_calls = ReadyCalls(frame.flow)
             frame.values = frame.recorded_calls.values

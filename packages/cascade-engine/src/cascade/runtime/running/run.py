@@ -59,7 +59,7 @@ class Run:
         self._options = options
         self._watch = engine.watch
         is_watched = engine.is_watched if options.timeline is None else _always
-        self._slice = TimeSlice(engine.direct, is_watched, self._watch_loop)
+        self._slice = TimeSlice(engine.direct, engine.bounded, is_watched, self._watch_loop)
         self._services = Services(engine, options, context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
@@ -196,6 +196,8 @@ class Run:
             self._inbox.let_go()
             for part in (loops.frames, loops, services):
                 let_go_of(part)
+        else:
+            loops.let_go()
         ending.let_go()
         let_go_of(self)
 

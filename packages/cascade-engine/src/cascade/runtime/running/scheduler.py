@@ -27,6 +27,7 @@ class Scheduler:
     __slots__ = (
         "_ending",
         "_inbox",
+        "_loops",
         "_recording",
         "_slice",
         "calling",
@@ -41,6 +42,7 @@ class Scheduler:
         self._ending = services.ending
         self._inbox = services.inbox
         self._recording = services.recording
+        self._loops = loops
         self._slice = services.time_slice
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
@@ -81,7 +83,7 @@ class Scheduler:
                 await self._yield()
 
     def _take_in(self) -> bool:
-        """Take in one thing that has happened: a commit, a value put into a cache, a call that ended.
+        """Take in one thing that has happened: a commit, a value put into a cache, a call that ended or may be made.
 
         Returns False if there was nothing.
         """
@@ -95,6 +97,8 @@ class Scheduler:
             self.completion.take(*inbox.completed.popleft())
         elif inbox.made:
             self.completion.take_made(*inbox.made.popleft())
+        elif self._loops.resumed:
+            self.completion.advance(self._loops.resumed.popleft())
         elif landed:
             self.dispatcher.take_landing(landed.popleft().land())
         else:
@@ -127,6 +131,7 @@ class Scheduler:
             or self.completion.filing.under_way
             or self.calling.slot.is_awaited
             or self.maps.readiness.is_awaited
+            or self._loops.is_busy
         )
 
     async def _confirm(self) -> None:

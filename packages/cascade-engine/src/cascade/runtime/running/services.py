@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class EngineParts:
     """What all runs of one engine share, and how its runs are made.
 
-    `direct` says whether inline calls may be made directly: executor and state are built in, and nothing bounds them.
+    `direct` says whether inline calls may be made directly: executor and state are built in. `bounded` says whether
+    `max_concurrency` bounds the calls.
     """
 
     bus: MessageBus
@@ -50,10 +51,12 @@ class EngineParts:
     cache: SharedCache[Job]
     watch: BlockedLoopWatch
     direct: bool = field(init=False)
+    bounded: bool = field(init=False)
 
     def __post_init__(self) -> None:
         built_in = self.placement.is_local and self.state_factory is InMemoryStateBackend
-        object.__setattr__(self, "direct", built_in and CONCURRENCY not in self.capacity.totals)
+        object.__setattr__(self, "direct", built_in)
+        object.__setattr__(self, "bounded", CONCURRENCY in self.capacity.totals)
 
     def is_watched(self) -> bool:
         """Tell whether somebody wants to know what becomes of each call."""

@@ -32,6 +32,7 @@ class Shutdown:
         self._first = first
         self._flights = scheduler.flights
         self._frames = loops.frames
+        self._loops = loops
         self._maps = scheduler.maps
         self._ending = services.ending
         self._inbox = services.inbox
@@ -47,6 +48,7 @@ class Shutdown:
         self._flights.hand_over_all()
         self._coroutines.hand_over_all()
         self._calling.cancel_all()
+        self._loops.stop_waiting()
         await self._wait_for_calls()
         self._report_unfinished()
         self._calling.slot.close()
@@ -63,9 +65,9 @@ class Shutdown:
 
     async def _wait_for_calls(self) -> None:
         calls, filing = self._calling.steps, self._completion.filing.under_way
-        while calls or filing:
+        while calls or filing or self._loops.opening:
             try:
-                await asyncio.wait([*calls, *filing])
+                await asyncio.wait([*calls, *filing, *self._loops.opening])
                 await asyncio.sleep(0)  # the callbacks that take them out of these sets
             except asyncio.CancelledError as cancelled:
                 self._ending.stop(cancelled)  # cancelled again: the run is ending already
@@ -87,7 +89,12 @@ class Shutdown:
     def _open_loops(self) -> list[Loop]:
         waiting = [entry for entry in self._ready if isinstance(entry, Loop)]
         first = [] if self._first is None else [self._first]
-        return [*first, *waiting, *(frame.loop for frame in self._frames.by_serial.values())]
+        return [
+            *first,
+            *waiting,
+            *self._loops.waiting,
+            *(frame.loop for frame in self._frames.by_serial.values()),
+        ]
 
     def _abandon(self, job: Job, outcome: Outcome) -> None:
         """Report how a call ended that nobody waits for any more; what it gave is recorded all the same."""

@@ -18,6 +18,8 @@ from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import ChunkExecutor, Executor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy
+from cascade.spec.policies.declared import POLICIES
+from cascade.spec.policies.generated import none_given
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
@@ -35,6 +37,13 @@ class Way(Enum):
     INLINE = "inline"
     ON_LOOP = "on the event loop"
     SCHEDULED = "scheduled"
+
+
+is_just_called = none_given(row for row in POLICIES if not row.just_called)
+"""Tells whether a call with these policies, once it may start, is made by calling its function and nothing else."""
+
+in_stretches = none_given(row for row in POLICIES if not row.in_stretches)
+"""Tells whether plain calls with these policies are made in stretches."""
 
 
 class Placement:
@@ -127,15 +136,16 @@ class Placement:
         return executor.execute_chunk(node, calls)
 
     def way_of(self, lazies: Iterable[Lazy]) -> Way:
-        """Return the way in which a tree may be run that has calls like these and no policies.
+        """Return the way in which a tree may be run that has calls like these.
 
-        It follows from the tasks and their modes, and so from the structure of the tree, and from the executors alone.
-        Whether it is taken is a matter of the moment: see `TimeSlice.allowed`.
+        It follows from the tasks, their modes and policies, and so from the structure of the tree, and from the
+        executors alone. Whether it is taken is a matter of the moment: see `TimeSlice.allowed`.
         """
         lazies = [*lazies]
         if all(map(self.is_inline, lazies)):
             return Way.INLINE
-        return Way.ON_LOOP if all(map(self.runs_on_loop, lazies)) else Way.SCHEDULED
+        is_simple = all(self.runs_on_loop(lazy) and is_just_called(lazy.policies) for lazy in lazies)
+        return Way.ON_LOOP if is_simple else Way.SCHEDULED
 
     @property
     def needs_references(self) -> bool:

@@ -75,6 +75,10 @@ class Readiness:
             return Ready.RESOURCES
         return Ready.NOW
 
+    def is_free(self, needs: StretchNeeds) -> bool:
+        """Tell whether what calls take is free now, and nobody who came before waits for it; nothing is asked for."""
+        return self._capacity.is_free(needs.amounts, self._lender)
+
     def hold(self, stretch: Hashable, needs: StretchNeeds) -> Lease | None:
         """Return a lease for a call of the stretch that goes on after it has returned; `None` if it needs nothing.
 

@@ -37,13 +37,15 @@ class TimeSlice:
     """The time slice that a run is in, and how its calls may be made meanwhile.
 
     `ends` is in seconds of `time.monotonic`; 0 cuts the slice short. `direct` says whether inline calls may be made
-    without the scheduler, `watched` whether somebody wants to know of each call, which is asked once a slice.
+    without the scheduler, `bounded` whether `max_concurrency` bounds the calls, `watched`
+    whether somebody wants to know of each call, which is asked once a slice.
     """
 
-    __slots__ = ("_began", "_is_watched", "_watch", "direct", "ends", "watched")
+    __slots__ = ("_began", "_is_watched", "_watch", "bounded", "direct", "ends", "watched")
 
-    def __init__(self, direct: bool, is_watched: Callable[[], bool], watch: Watch) -> None:
+    def __init__(self, direct: bool, bounded: bool, is_watched: Callable[[], bool], watch: Watch) -> None:
         self.direct = direct
+        self.bounded = bounded
         self._is_watched = is_watched
         self._watch = watch
         self._began = self.ends = 0.0
@@ -58,9 +60,12 @@ class TimeSlice:
     def allowed(self, way: Way) -> Way:
         """Return the way that a tree takes now that could be run in this way.
 
-        The scheduler runs everything where executor or state are not built in, and where something bounds the calls.
+        The scheduler runs everything where executor or state are not built in, and coroutines where something bounds
+        the calls.
         """
-        return way if self.direct else Way.SCHEDULED
+        if not self.direct or (way is Way.ON_LOOP and self.bounded):
+            return Way.SCHEDULED
+        return way
 
     def is_over(self) -> bool:
         """Tell whether the event loop is to get its turn."""

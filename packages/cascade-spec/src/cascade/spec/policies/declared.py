@@ -34,9 +34,10 @@ class PolicyRow(NamedTuple):
     """What is true of one policy wherever policies are written, compared or shown.
 
     `method` is how it is chained to a lazy result, and `keyword` checks what `@cs.task(...)` is given for it; each may
-    be missing. The three questions have no default:
+    be missing. The four questions have no default:
 
     - `in_fast_ways`: compiled loops know the policy. A tree with another one is run by the scheduler.
+    - `in_stretches`: plain calls with the policy are made in one loop, which looks at it once for many of them.
     - `just_called`: once a call with the policy may start, its function is called and nothing else. With another policy
       the call is an asyncio task of its own, which makes attempts, has a time limit, waits or asks a cache.
     - `answers`: the policy may decide what the node gives, so the record of a run tells its values apart.
@@ -46,6 +47,7 @@ class PolicyRow(NamedTuple):
     method: str | None
     keyword: Callable[[Any], object] | None
     in_fast_ways: bool
+    in_stretches: bool
     just_called: bool
     answers: bool
     name: str = ""
@@ -70,43 +72,87 @@ class Policies(NamedTuple):
     retry: Annotated[
         RetryPolicy | None,
         # A retry begins with a failure, and goes on from there in a frame.
-        PolicyRow(RetryForm(), "with_retry", as_retry, in_fast_ways=True, just_called=False, answers=False),
+        PolicyRow(
+            RetryForm(),
+            "with_retry",
+            as_retry,
+            in_fast_ways=True,
+            in_stretches=True,
+            just_called=False,
+            answers=False,
+        ),
     ] = None
     timeout: Annotated[
         float | None,
         PolicyRow(
-            SecondsForm(), "with_timeout", check_timeout, in_fast_ways=False, just_called=False, answers=False
+            SecondsForm(),
+            "with_timeout",
+            check_timeout,
+            in_fast_ways=False,
+            in_stretches=False,
+            just_called=False,
+            answers=False,
         ),
     ] = None
     cache: Annotated[
         CachePolicy | None,
         PolicyRow(
-            CacheForm(), "with_cache", check_cache, in_fast_ways=False, just_called=False, answers=False
+            CacheForm(),
+            "with_cache",
+            check_cache,
+            in_fast_ways=False,
+            in_stretches=False,
+            just_called=False,
+            answers=False,
         ),
     ] = None
     mode: Annotated[
         Mode | None,
-        PolicyRow(ModeForm(), None, parse_mode, in_fast_ways=True, just_called=True, answers=False),
+        PolicyRow(
+            ModeForm(),
+            None,
+            parse_mode,
+            in_fast_ways=True,
+            in_stretches=True,
+            just_called=True,
+            answers=False,
+        ),
     ] = None
     constraints: Annotated[
         Constraints | None,
         PolicyRow(
-            AmountsForm(), "with_constraints", None, in_fast_ways=False, just_called=False, answers=False
+            AmountsForm(),
+            "with_constraints",
+            None,
+            in_fast_ways=False,
+            in_stretches=True,
+            just_called=False,
+            answers=False,
         ),
     ] = None
     conditions: Annotated[
         tuple[object, ...],
-        PolicyRow(EdgesForm(), "run_if", None, in_fast_ways=True, just_called=True, answers=True),
+        PolicyRow(
+            EdgesForm(), "run_if", None, in_fast_ways=True, in_stretches=False, just_called=True, answers=True
+        ),
     ] = ()
     otherwise: Annotated[
         object | Missing,
         PolicyRow(
-            LiteralForm("`otherwise`"), "run_if", None, in_fast_ways=True, just_called=True, answers=True
+            LiteralForm("`otherwise`"),
+            "run_if",
+            None,
+            in_fast_ways=True,
+            in_stretches=False,
+            just_called=True,
+            answers=True,
         ),
     ] = MISSING
     after: Annotated[
         tuple[object, ...],
-        PolicyRow(EdgesForm(), "after", None, in_fast_ways=True, just_called=True, answers=False),
+        PolicyRow(
+            EdgesForm(), "after", None, in_fast_ways=True, in_stretches=False, just_called=True, answers=False
+        ),
     ] = ()
 
     def with_retry(self, retry: RetryPolicy) -> "Policies":

@@ -11,13 +11,14 @@ from typing import Any
 from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
-from cascade.runtime.programs.plain_values import is_called_or_cached, is_just_called
+from cascade.runtime.programs.plain_values import is_called_or_cached
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.making_calls.chunk_steps import ChunkStep, ChunkWork
 from cascade.runtime.running.making_calls.steps import Begun, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import Lease
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
+from cascade.runtime.sharing.placement import is_just_called
 from cascade.spec.policies.declared import Policies
 from cascade.spec.task import Task
 
@@ -71,7 +72,8 @@ class Calling:
         return self._may_await(job.task) and _needs_nothing(job) and not job.resources
 
     def _may_await(self, task: Task[Any]) -> bool:
-        return self._time_slice.direct and task.is_async and task.on is None
+        time_slice = self._time_slice
+        return time_slice.direct and not time_slice.bounded and task.is_async and task.on is None
 
     # Starting
 
