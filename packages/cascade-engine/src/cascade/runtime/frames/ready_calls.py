@@ -32,6 +32,11 @@ class ReadyCalls:
         self.values = KnownValues(flow)
         self.is_queued = False
 
-    def add(self, rank: int) -> None:
-        """Note that the call of this rank is ready."""
-        heappush(self.ranks, rank)
+    def add(self, ranks: list[int]) -> None:
+        """Note that the calls of these ranks are ready."""
+        if len(ranks) < len(self.ranks):
+            for rank in ranks:
+                heappush(self.ranks, rank)
+        else:
+            self.ranks += ranks
+            self.ranks.sort()  # a sorted list is a heap, and mostly they are sorted already

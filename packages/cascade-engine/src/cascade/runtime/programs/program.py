@@ -89,6 +89,22 @@ class Program:
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property
+    def dependents(self) -> Sequence[Sequence[int]]:
+        """For each node the nodes whose inputs it is, once for each place."""
+        found: list[tuple[int, ...] | list[int]] = [()] * len(self)
+        for node, inputs in enumerate(self.inputs):
+            alone = (node,)  # most values have one place: those of one node share the tuple
+            for source in inputs:
+                known = found[source]
+                if not known:
+                    found[source] = alone
+                elif isinstance(known, list):
+                    known.append(node)
+                else:
+                    found[source] = [*known, node]
+        return found
+
+    @cached_property
     def choices(self) -> dict[int, list[Choice]]:
         """The routers of each node that has any."""
         found = ((node, call.choices()) for node, call in enumerate(self.calls) if call is not NO_CALL)

@@ -155,16 +155,15 @@ class OpenFrames:
             if self._recording is not None and reason is not SkipReason.UPSTREAM_FAILED:
                 self._recording.keep_skip(Job(frame, node), reason)
         frame.skipped.clear()
-        calls = frame.recorded_calls
-        now = time.monotonic() if frame.ready and self._reports.keeps_times else 0.0
-        for node in frame.ready:
-            rank = frame.program.rank[node]
-            if calls is None:
+        calls, rank = frame.recorded_calls, frame.program.rank
+        if calls is not None:
+            calls.add([rank[node] for node in frame.ready])
+        else:
+            now = time.monotonic() if frame.ready and self._reports.keeps_times else 0.0
+            for node in frame.ready:
                 job = Job(frame, node)
                 job.queued = now
-                self._ready.push(frame.serial, rank, job)
-            else:
-                calls.add(rank)
+                self._ready.push(frame.serial, rank[node], job)
         frame.ready.clear()
         self.queue_calls(frame)
         if frame.finished:
