@@ -126,7 +126,7 @@ class Demand:
         """Demand all nodes of a tree that wait for their inputs alone: the target needs each of them."""
         # Once per node of every recorded graph: watched by observatory/benchmarks/bench_durability.py.
         missing = self._missing = [*map(len, self.program.inputs)]
-        self._stages = bytearray([Stage.WAITING if each else Stage.READY for each in missing])
+        self._stages[:] = bytearray([Stage.WAITING if each else Stage.READY for each in missing])
         self._dependents = self.program.dependents
         self.ready = [node for node, each in enumerate(missing) if not each]
 
