@@ -249,7 +249,7 @@ async def test_a_long_loop_is_read_in_another_thread() -> None:
     assert timeline.tasks()["count"].calls == 60_001
 
 
-@pytest.mark.parametrize("shape", ["chain", "fan_out", "map", "loop", "flight"])
+@pytest.mark.parametrize("shape", ["chain", "fan_out", "map", "loop", "flight", "coroutines"])
 async def test_who_ends_the_program_from_a_handler_ends_the_run(shape: str) -> None:
     """`KeyboardInterrupt` of a handler ends the run, wherever the call is that it hears of; all calls are told."""
     targets: dict[str, Any] = {
@@ -258,6 +258,7 @@ async def test_who_ends_the_program_from_a_handler_ends_the_run(shape: str) -> N
         "map": give.map(range(100)),
         "loop": count(100),
         "flight": [give(rest(0)), rest(0)],
+        "coroutines": rest.map([0.0] * 20),
     }
     timeline, ends = cs.Timeline(), list[str]()
     async with cs.Engine(timeline=timeline) as engine:

@@ -1,4 +1,4 @@
-"""Flight logs: what a flight notes of its calls for somebody who watches, in the order in which it happens."""
+"""Flight logs: what is noted of calls that overlap for somebody who watches, in the order in which it happens."""
 
 from __future__ import annotations
 
@@ -42,3 +42,35 @@ class FlightLog:
         """Return the nodes whose calls have begun and not ended, and when they began; in any thread."""
         times = zip(self.began, self.ended, strict=True)
         return [(node, began) for node, (began, ended) in enumerate(times) if began and not ended]
+
+
+class ItemLog:
+    """When items of one map began and ended that are coroutines, by index, as far as it is not told yet.
+
+    Of those that have not ended, `began` tells when they began.
+    """
+
+    __slots__ = ("_happened", "began", "ended")
+
+    def __init__(self) -> None:
+        self.began: dict[int, float] = {}
+        self.ended: dict[int, tuple[float, float]] = {}
+        self._happened: list[int] = []  # as in a `FlightLog`
+
+    def note_began(self, index: int, at: float) -> None:
+        """Note that an item has begun."""
+        self.began[index] = at
+        self._happened.append(index)
+
+    def note_ended(self, index: int, at: float) -> None:
+        """Note that an item has ended; if it began before anybody watched, nothing is told of it."""
+        began = self.began.pop(index, None)
+        if began is not None:
+            self.ended[index] = began, at
+            self._happened.append(~index)
+
+    def take(self) -> tuple[list[int], dict[int, tuple[float, float]]]:
+        """Return what has happened since the last time, and when those began and ended that have ended."""
+        taken = self._happened, self.ended
+        self._happened, self.ended = [], {}
+        return taken

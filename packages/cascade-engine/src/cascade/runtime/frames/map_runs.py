@@ -9,6 +9,7 @@ from typing import Any
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
+from cascade.runtime.frames.flight_log import ItemLog
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.programs.items import Items, Ordering
@@ -95,6 +96,7 @@ class MapRun:
         self.error: BaseException | None = None  # the first of an item's own
         self.queued = False
         self.chunks: ItemChunks[ItemJob] | None = None  # if its items go out in chunks
+        self.log: ItemLog | None = None  # of items that are coroutines, if somebody watches
         self.way = Way.SCHEDULED
         self.needs = StretchNeeds()
         self.not_opened: BaseException | None = (

@@ -25,7 +25,8 @@ from cascade.runtime.events import (
 from cascade.runtime.frames.event_drafts import call_started, call_succeeded
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
-from cascade.runtime.frames.stretch_reports import Preview, StretchReports
+from cascade.runtime.frames.publishing import Preview
+from cascade.runtime.frames.stretch_reports import StretchReports
 from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.runtime.timeline.views import MapSize, Retry

@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any
 
-from cascade.runtime.bus import MessageBus, log_failure
-from cascade.runtime.events import Event, TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
+from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.frames.event_drafts import call_started, call_succeeded
-from cascade.runtime.frames.flight_log import FlightLog
+from cascade.runtime.frames.flight_reports import FlightReports
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.timeline.entries import FlightStretch, ItemStretch, NodeStretch, Rounds
-from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.timeline import Timeline
-from cascade.runtime.timeline.views import Place, RunningCall, TreeView
+from cascade.runtime.timeline.entries import ItemStretch, NodeStretch, Rounds
+from cascade.runtime.timeline.views import Place, TreeView
 from cascade.spec.lazy_types import LazyResult
 
-Preview = Callable[[object], str]
-_logger = logging.getLogger(__name__)
 
-
-class StretchReports:
-    """Fills the timeline of a run, if it has one, and builds events only if somebody listens to them.
-
-    A listener, or the preview, may raise `KeyboardInterrupt` or `SystemExit`, wherever the run is at that moment: the
-    error goes to `interrupt`, and never into the code that has something to tell.
-    """
-
-    def __init__(
-        self,
-        bus: MessageBus,
-        timeline: Timeline | None,
-        run_id: str,
-        preview: Preview | None,
-        interrupt: Callable[[BaseException], None],
-    ) -> None:
-        self.bus = bus
-        self.began = 0.0  # when the run began
-        self._timelines = timeline
-        self._timeline: RunTimeline | None = None  # made when the run begins
-        self._interrupt = interrupt
-        self._run_id = run_id
-        self._preview = preview
-
-    @property
-    def shows(self) -> bool:
-        """Whether the values of calls are to be shown, so that reports need them."""
-        return self._preview is not None and self.bus.hears(TaskExecutionFinished)
-
-    @property
-    def keeps_times(self) -> bool:
-        """Whether a timeline keeps the times of calls."""
-        return self._timelines is not None and self._timelines.timed
+class StretchReports(FlightReports):
+    """Tells of plain calls that were made one after another: of a tree, of a map, or in rounds of a loop."""
 
     @property
     def noting(self) -> Noting:
@@ -137,53 +100,6 @@ class StretchReports:
                     publish(call_succeeded(run_id, task_id, names[node], ended - began, shown))
                 began = ended
 
-    def flight_begun(self, log: FlightLog) -> None:
-        """Tell that calls of a tree begin that are coroutines, or inline calls between these."""
-        if self._timeline is not None:
-            serial, names = log.tree
-            self._timeline.add_flight(
-                serial,
-                lambda: [
-                    RunningCall(Place(serial, node), names[node], began) for node, began in log.under_way()
-                ],
-            )
-
-    def flight_ended(self, log: FlightLog) -> None:
-        """Tell that all calls of a flight have ended, or that each of them goes on by itself."""
-        if self._timeline is not None:
-            self._timeline.end_flight(log.tree.serial)
-
-    def flight_went_on(self, log: FlightLog, values: Sequence[Any], left: Collection[int] = ()) -> None:
-        """Tell what has happened in a flight, in order; what becomes of nodes that are `left` is told by others."""
-        happened = log.take(left)
-        serial, names = log.tree
-        if self._timeline is not None:
-            nodes = [~each for each in happened if each < 0]
-            if nodes:
-                began = array("d", map(log.began.__getitem__, nodes))
-                ends = array("d", map(log.ended.__getitem__, nodes))
-                self._timeline.add(FlightStretch(serial, nodes, names, began, ends))
-        if self._hears_calls():
-            self._tell_flight(log, happened, values)
-
-    def _tell_flight(self, log: FlightLog, happened: list[int], values: Sequence[Any]) -> None:
-        """Make the events of a flight, in order."""
-        # Once per call of every flight with a listener: watched by observatory/benchmarks/bench_events.py.
-        hears, publish, run_id, names = self.bus.hears, self._publish, self._run_id, log.tree.names
-        suffix = f"@{log.tree.serial}" if log.tree.serial else ""
-        for each in happened:
-            if each >= 0:
-                if hears(TaskExecutionStarted):
-                    publish(call_started(run_id, f"n{each}{suffix}", names[each]))
-            elif hears(TaskExecutionFinished):
-                node = ~each
-                seconds = log.ended[node] - log.began[node]
-                shown = self._shown(values[node])
-                publish(call_succeeded(run_id, f"n{node}{suffix}", names[node], seconds, shown))
-
-    def _hears_calls(self) -> bool:
-        return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)
-
     def _tell_all(self, around: tuple[str, str], calls: Iterable[tuple[int, str]], made: MadeCalls) -> None:
         """Make the events of calls in order, given what stands around the number in their ids, numbers and names."""
         # Once per call of every run with a listener: watched by observatory/benchmarks/bench_events.py.
@@ -204,23 +120,6 @@ class StretchReports:
                 if (interrupt := deliver(event)) is not None:
                     self._interrupt(interrupt)
             began = ended
-
-    def _shown(self, value: object) -> str | None:
-        """Return the preview of a result; what making it raises is logged, as what a subscriber raises is."""
-        if self._preview is None:
-            return None
-        try:
-            return self._preview(value)
-        except (KeyboardInterrupt, SystemExit) as error:
-            self._interrupt(error)
-        except BaseException as error:  # noqa: BLE001 - the user's own code
-            log_failure(_logger, "the preview of a result failed", error)
-        return None
-
-    def _publish(self, event: Event) -> None:
-        interrupt = self.bus.deliver(event)
-        if interrupt is not None:
-            self._interrupt(interrupt)
 
 
 def _began(made: MadeCalls, place: int) -> float:

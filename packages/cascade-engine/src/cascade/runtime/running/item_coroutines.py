@@ -7,9 +7,11 @@ object of its own, and so do those that are under way when the run ends.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
+from cascade.runtime.frames.flight_log import ItemLog
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN, value_of
@@ -26,7 +28,7 @@ STARTS_A_LOOK = 32
 class ItemCoroutines:
     """The maps of one run whose items are under way as coroutines."""
 
-    __slots__ = ("calling", "ending", "ends", "inbox", "maps", "open", "time_slice")
+    __slots__ = ("calling", "ending", "ends", "inbox", "maps", "open", "reports", "time_slice")
 
     def __init__(self, services: Services, calling: Calling, maps: MapItems) -> None:
         self.calling = calling
@@ -34,6 +36,7 @@ class ItemCoroutines:
         self.ends = calling.ends
         self.inbox = services.inbox
         self.maps = maps
+        self.reports = services.reports
         self.time_slice = services.time_slice
         self.open: dict[MapRun, ItemFlight] = {}
 
@@ -63,12 +66,13 @@ class ItemFlight:
     # For each item the asyncio task, one coroutine around the user's, and a few stores.
     # Watched by observatory/benchmarks/bench_scheduler.py.
 
-    __slots__ = ("_all", "_jobs", "_mapping", "_unbegun", "tasks")
+    __slots__ = ("_all", "_jobs", "_mapping", "_telling", "_unbegun", "tasks")
 
     def __init__(self, all_items: ItemCoroutines, mapping: MapRun) -> None:
         self._all = all_items
         self._mapping = mapping
         self._jobs: dict[int, ItemJob] | None = None  # once the run ends
+        self._telling = False  # whether the event loop has been asked to tell what has happened
         self._unbegun = 0  # asyncio tasks that have not had their first turn
         self.tasks: dict[int, asyncio.Task[Outcome | None]] = {}
 
@@ -76,6 +80,9 @@ class ItemFlight:
         """Begin items, the next ones in order."""
         mapping, tasks, values, fly = self._mapping, self.tasks, self._mapping.values, self._fly
         assert values is not None
+        if mapping.log is None and self._all.time_slice.watched:
+            mapping.log = ItemLog()
+            self._all.reports.items_begun(mapping.job, mapping.log)
         name, event_loop, asyncio_task = mapping.job.name, asyncio.get_running_loop(), asyncio.Task
         call, columns = mapping.calls.plain_call()
         first = len(values)
@@ -95,6 +102,12 @@ class ItemFlight:
     async def _fly(self, index: int, call: Callable[..., Any], given: tuple[Any, ...]) -> Outcome | None:
         """Await a coroutine of the user's and file what it gives; return that if the run has ended meanwhile."""
         self._unbegun -= 1
+        if self._jobs is not None:
+            if not self._jobs[index].started:
+                self._all.reports.started(self._jobs[index])
+        elif self._mapping.log is not None:
+            self._mapping.log.note_began(index, time.monotonic())
+            self._tell_soon()
         value, failure, outcome = MISSING, None, None
         try:
             value = await call(*given)
@@ -105,6 +118,7 @@ class ItemFlight:
         try:
             if self._jobs is not None:
                 outcome = Returned(value) if failure is None else Failed(failure)
+                self._jobs[index].ended = time.monotonic()
                 return self._all.ends.end(self._jobs[index], outcome)
             self._file(index, value, failure)
             return None
@@ -123,14 +137,17 @@ class ItemFlight:
             return
         assert mapping.values is not None
         mapping.values[index] = value
+        if mapping.log is not None:
+            mapping.log.note_ended(index, time.monotonic())
+            self._tell_soon()
         mapping.settle_items(1)
         if not mapping.queued and (mapping.finished or mapping.can_begin):
             self._all.maps.resume(mapping)
 
     def _take_out(self, index: int, value: Any, failure: BaseException | None) -> None:
         """Let an item go on as a call of its own; after a failure with its next attempt, if it has one."""
-        job, every = ItemJob(self._mapping, index), self._all
-        job.started = True
+        job, every = self._job_of(index), self._all
+        job.ended = time.monotonic()
         retry = job.policies.retry
         if failure is None:
             every.inbox.complete(job, every.ends.end(job, Returned(value)))
@@ -138,6 +155,31 @@ class ItemFlight:
             every.calling.begin(job, failure)
         else:
             every.inbox.complete(job, every.ends.end(job, Failed(failure)))
+
+    def _job_of(self, index: int) -> ItemJob:
+        """Return what an item goes on as, by itself; what has happened so far is told."""
+        job, log = ItemJob(self._mapping, index), self._mapping.log
+        job.started = True
+        if log is not None:
+            self._tell()
+            began = log.began.pop(index, None)
+            job.started = began is not None
+            if began is not None:
+                job.began = began
+                self._all.reports.note_running(job)
+        return job
+
+    def _tell_soon(self) -> None:
+        """Let what has happened in this turn of the event loop be told at its end."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        mapping = self._mapping
+        if mapping.log is not None:
+            self._all.reports.items_went_on(mapping.job, mapping.log, mapping.values)
 
     def _find_unbegun(self) -> None:
         """File the coroutines that somebody has cancelled before their first turn, which so never got to run."""
@@ -150,8 +192,7 @@ class ItemFlight:
 
     def hand_over(self) -> None:
         """Let each coroutine that is under way be a call of its own."""
-        self._jobs = {index: ItemJob(self._mapping, index) for index in self.tasks}
+        self._jobs = {index: self._job_of(index) for index in self.tasks}
         for index, task in self.tasks.items():
-            self._jobs[index].started = True
             self._all.calling.adopt(self._jobs[index], task)
         self.tasks = {}  # each has what its coroutine raises, whose traceback leads here

@@ -19,7 +19,7 @@ from cascade.runtime.sharing.placement import Way
 class ItemWays:
     """Lets the maps of one run go on. `coroutines` has the items that are under way as such, `maps` all maps."""
 
-    __slots__ = ("_completion", "_stretches", "_time_slice", "coroutines", "maps")
+    __slots__ = ("_completion", "_stretches", "coroutines", "maps")
 
     def __init__(
         self, services: Services, calling: Calling, maps: MapItems, loops: Loops, completion: Completion
@@ -27,14 +27,13 @@ class ItemWays:
         self._completion = completion
         self.maps = maps
         self._stretches = ItemStretches(services, calling, maps, loops, completion)
-        self._time_slice = services.time_slice
         self.coroutines = ItemCoroutines(services, calling, maps)
 
     def go_on(self, mapping: MapRun) -> ItemJob | None:
         """Let a map have its turn; return the item that is to be started now, if each is a call of its own."""
         if mapping.way is Way.INLINE:
             self._stretches.go_on(mapping)
-        elif mapping.way is Way.ON_LOOP and not self._time_slice.watched:
+        elif mapping.way is Way.ON_LOOP:
             self.coroutines.go_on(mapping)
         else:
             item = self.maps.next_item(mapping)

@@ -95,6 +95,7 @@ class MapItems:
     def end(self, mapping: MapRun) -> Returned | Failed:
         """Note that the last item of a map is done; return how the map has ended."""
         del self._open[id(mapping)]
+        self.end_log(mapping)
         if self._recording is not None:
             self._recording.note_atomic(mapping.job, mapping.atomic)
         if not mapping.failed:
@@ -107,6 +108,13 @@ class MapItems:
             return Failed(error)
         finally:
             del error  # as above
+
+    def end_log(self, mapping: MapRun) -> None:
+        """Tell what has happened to items that were coroutines, before the map itself has ended."""
+        log, mapping.log = mapping.log, None
+        if log is not None:
+            self._reports.items_went_on(mapping.job, log, mapping.values)
+            self._reports.items_ended(mapping.job)
 
     def forget_items(self, mapping: MapRun) -> None:
         """Forget the facts of a map's items, whose place the map's own value takes."""

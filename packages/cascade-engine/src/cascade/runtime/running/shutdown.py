@@ -79,6 +79,7 @@ class Shutdown:
         for mapping in self._maps.unfinished():
             error = asyncio.CancelledError() if mapping.error is None else mapping.error
             mapping.error = None
+            self._maps.end_log(mapping)
             self._reports.finished(mapping.job, Failed(error))
         for loop in self._open_loops():
             self._completion.open_paused(loop)

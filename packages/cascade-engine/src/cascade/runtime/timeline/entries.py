@@ -187,6 +187,30 @@ class FlightStretch(Entry):
         return _sums([self._names[node] for node in self._nodes], [*map(sub, self._ends, self._began)])
 
 
+class ItemFlightStretch(Entry):
+    """Items of one map that are coroutines, in the order in which they ended."""
+
+    __slots__ = ("_items", "_map", "_task", "_times")
+
+    def __init__(
+        self, mapping: tuple[int, int], task: str, items: Sequence[int], times: Sequence[tuple[float, float]]
+    ) -> None:
+        super().__init__(len(items))
+        self._map = mapping
+        self._task = task
+        self._items = array("q", items)
+        self._times = array("d", chain.from_iterable(times))
+
+    def calls(self) -> Iterator[Call]:
+        for item, began, ended in zip(self._items, self._times[::2], self._times[1::2], strict=True):
+            place = Place(*self._map, item)
+            yield Call(place, self._task, 1, began, began, ended, Status.SUCCEEDED)
+
+    def sums(self) -> Iterator[Sums]:
+        seconds = [*map(sub, self._times[1::2], self._times[::2])]
+        yield Sums(self._task, Status.SUCCEEDED, self.size, seconds)
+
+
 class Step(NamedTuple):
     """What a round of a loop does with one node: it is called, or skipped for a reason."""
 

@@ -54,7 +54,7 @@ class RunTimeline:
         self._maps: dict[Place, MapSize] = {}
         self._rounds: dict[Place | None, int] = {}
         self._running: dict[object, RunningFacts] = {}
-        self._flights: dict[int, Callable[[], list[RunningCall]]] = {}
+        self._flights: dict[object, Callable[[], list[RunningCall]]] = {}
 
     # What is read, in any thread
 
@@ -130,13 +130,13 @@ class RunTimeline:
         """Take in that a call has begun that will be reported by itself, under the name of the same owner."""
         self._running[owner] = facts
 
-    def add_flight(self, tree: int, running: Callable[[], list[RunningCall]]) -> None:
-        """Take in what tells, in any thread, which calls of a tree are under way."""
-        self._flights[tree] = running
+    def add_flight(self, owner: object, running: Callable[[], list[RunningCall]]) -> None:
+        """Take in what tells, in any thread, which calls of a tree or a map are under way."""
+        self._flights[owner] = running
 
-    def end_flight(self, tree: int) -> None:
-        """Take in that the calls of a tree have ended, or that others tell of them from now on."""
-        self._flights.pop(tree, None)
+    def end_flight(self, owner: object) -> None:
+        """Take in that the calls of a tree or a map have ended, or that others tell of them from now on."""
+        self._flights.pop(owner, None)
 
     def add_retry(self, retry: Retry) -> None:
         """Take in that an attempt has failed, and another one follows."""
