@@ -218,12 +218,13 @@ class Dispatcher:
             value = job.task.func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the user's own code
             self.called_at = time.monotonic()
-            self._completion.fail(job, error)
+            self._completion.fail_plain(job, error)
         else:
             self.called_at = time.monotonic()  # before listeners take their time
             if AWAITABLE[type(value)]:
-                self._calling.await_value(job, value, slot)
+                lease = slot or self._calling.hold(job)
                 slot = None
+                self._calling.await_value(job, value, lease)
             else:
                 self._completion.returned(job, value)
         finally:

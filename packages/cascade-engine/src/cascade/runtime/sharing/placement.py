@@ -45,6 +45,9 @@ is_just_called = none_given(row for row in POLICIES if not row.just_called)
 in_stretches = none_given(row for row in POLICIES if not row.in_stretches)
 """Tells whether plain calls with these policies are made in stretches."""
 
+is_called_here = none_given(row for row in POLICIES if not row.in_stretches and not row.just_called)
+"""Tells whether an inline call with these policies is made by its run, once what it takes is there."""
+
 
 class Placement:
     """The executors of an engine: the one for all calls, and those that tasks name with `on=`.

@@ -12,13 +12,15 @@ from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.programs.plain_values import is_called_or_cached
+from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.making_calls.chunk_steps import ChunkStep, ChunkWork
 from cascade.runtime.running.making_calls.steps import Begun, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import Lease
+from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, Needs
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
-from cascade.runtime.sharing.placement import is_just_called
+from cascade.runtime.sharing.placement import is_called_here, is_just_called
+from cascade.spec.errors import CascadeError
 from cascade.spec.policies.declared import Policies
 from cascade.spec.task import Task
 
@@ -31,8 +33,10 @@ class Calling:
     """
 
     __slots__ = (
+        "_capacity",
         "_context",
         "_inbox",
+        "_lender",
         "_placement",
         "_resources",
         "_services",
@@ -46,7 +50,9 @@ class Calling:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.ends = CallEnds(services)
+        self._capacity = services.capacity
         self._context = services.context
+        self._lender = services.options.lender
         self._inbox = services.inbox
         self._placement = services.placement
         self._resources = services.resources
@@ -58,9 +64,32 @@ class Calling:
     # Which way a call is made
 
     def is_plain(self, job: Job) -> bool:
-        """Tell whether calling the function is all that a call needs."""
-        inline = self._placement.is_inline(job.lazy)
-        return inline and _needs_nothing(job) and self._resources.are_open(job.resources)
+        """Tell whether calling the function is all that a call needs here and now: what it takes is there."""
+        if not self._placement.is_inline(job.lazy) or not is_called_here(job.policies):
+            return False
+        return self._resources.are_open(job.resources) and self._is_free(job)
+
+    def _is_free(self, job: Job) -> bool:
+        """Tell whether the amounts that a call takes are free; it need not hold them if it returns at once."""
+        if job.policies.constraints is None:
+            return True
+        try:
+            return self._capacity.is_free(self._needs(job), self._lender)
+        except CascadeError:
+            return False  # raised again where the call is made
+
+    def _needs(self, job: Job) -> Needs:
+        call, totals = job.frame.program.calls[job.position], self._capacity.totals
+        needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
+        if CONCURRENCY in totals:
+            needs[CONCURRENCY] = 1
+        return needs
+
+    def hold(self, job: Job) -> Lease | None:
+        """Return a lease of the amounts of a plain call that goes on after it has returned."""
+        if job.policies.constraints is None:
+            return None
+        return self._capacity.take_now(self._needs(job), self._lender)
 
     def is_plain_after_cache(self, job: Job) -> bool:
         """Tell whether a call that the cache has no value for needs nothing but calling its function."""
