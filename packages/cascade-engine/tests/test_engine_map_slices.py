@@ -318,3 +318,64 @@ async def test_others_have_their_turn_while_a_long_map_runs(size: int) -> None:
         await ticking
     most = max(after - before for before, after in pairwise(turns))
     assert most <= 12  # of a slice of ten milliseconds
+
+
+@pytest.mark.virtual_time
+async def test_a_listener_that_comes_late_hears_the_ends_of_coroutines() -> None:
+    """Items that are under way when somebody subscribes are told of when they end, others from their start."""
+    bus = MessageBus()
+    heard: list[tuple[str, str]] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, TaskExecutionStarted):
+            heard.append(("started", event.task_id))
+        elif isinstance(event, TaskExecutionFinished):
+            heard.append((f"finished after {event.duration >= 0}", event.task_id))
+
+    @cs.task
+    async def nap(x: int) -> int:
+        await asyncio.sleep(x)
+        return x
+
+    async with Engine(bus=bus) as engine:
+        running = asyncio.create_task(engine.run(nap.map([2, 4, 1], max_concurrency=2)))
+        await asyncio.sleep(1)
+        bus.subscribe(Event, note)
+        assert await running == [2, 4, 1]
+    assert heard == [
+        ("finished after True", "n0[0]"),
+        ("started", "n0[2]"),
+        ("finished after True", "n0[2]"),
+        ("finished after True", "n0[1]"),
+        ("finished after True", "n0"),
+    ]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("heard", [False, True])
+async def test_coroutines_of_a_map_are_cancelled_and_told_of(heard: bool) -> None:
+    """When an item fails, those under way are cancelled and waited for, and others never begin."""
+    ended: list[int] = []
+    events: list[Event] = []
+    bus = MessageBus()
+    if heard:
+        bus.subscribe(Event, events.append)
+
+    @cs.task
+    async def nap(x: int) -> None:
+        try:
+            await asyncio.sleep(x)
+            raise ItemError(x)
+        finally:
+            await asyncio.sleep(1)
+            ended.append(x)
+
+    async with Engine(bus=bus) as engine:
+        with pytest.raises(ItemError, match="2"):
+            await engine.run(nap.map([5, 2, 9, 3], max_concurrency=3))
+    assert sorted(ended) == [2, 5, 9]
+    verdicts = {
+        event.task_id: str(event.status) for event in events if isinstance(event, TaskExecutionFinished)
+    }
+    wanted = {"n0[0]": "Cancelled", "n0[1]": "Failed", "n0[2]": "Cancelled", "n0": "Failed"}
+    assert verdicts == (wanted if heard else {})
