@@ -379,3 +379,69 @@ async def test_coroutines_of_a_map_are_cancelled_and_told_of(heard: bool) -> Non
     }
     wanted = {"n0[0]": "Cancelled", "n0[1]": "Failed", "n0[2]": "Cancelled", "n0": "Failed"}
     assert verdicts == (wanted if heard else {})
+
+
+@cs.task(cache=cs.ByInputs(version="1"))
+def kept(x: int) -> Any:
+    seen.calls[x] += 1
+    spend(0.004)
+    if x == 9:
+        raise ItemError(x)
+    match x:
+        case 6:
+            return double(x)
+        case 7:
+            return later(x)
+        case 8:
+            return [double(x), x]
+        case _:
+            return 2 * x
+
+
+@SHORT
+@given(
+    st.lists(st.lists(st.integers(0, 9), max_size=20), min_size=1, max_size=3),
+    st.booleans(),
+    st.sampled_from([None, 1, 3]),
+    st.sampled_from([None, 2]),
+)
+def test_cached_items_are_called_once_for_each_key(
+    drawn: list[list[int]], heard: bool, together: int | None, at_once: int | None
+) -> None:
+    """Each input is computed once for all runs, whatever it gives; failures are no values; hits are told of."""
+    global seen
+    seen = Seen()
+    failed = 0
+
+    async def check() -> None:
+        nonlocal failed
+        events: list[Event] = []
+        bus = MessageBus()
+        if heard:
+            bus.subscribe(Event, events.append)
+        async with Engine(bus=bus, max_concurrency=at_once) as engine:
+            for numbers in drawn:
+                events.clear()
+                before = seen.calls.total()
+                fails = numbers.count(9)
+                target = kept.map(numbers, max_concurrency=together)
+                if fails:
+                    with pytest.raises(ExceptionGroup) as caught:
+                        await engine.run(target, on_failure="finish")
+                    assert len(caught.value.exceptions) == fails
+                else:
+                    value = await engine.run(target, on_failure="finish")
+                    assert value == [[2 * x, x] if x == 8 else 2 * x for x in numbers]
+                failed += fails
+                made = seen.calls.total() - before
+                items = {f"n0[{index}]" for index in range(len(numbers))}
+                hits = [event.task_id for event in events if isinstance(event, TaskSkipped)]
+                begun = [each for each in started(events) if each in items]
+                assert len(begun) == (made if heard else 0)
+                assert Counter([*hits, *begun]) == Counter(items if heard else ())
+
+    with still_clock():
+        asyncio.run(check())
+    asked = {x for numbers in drawn for x in numbers}
+    assert {x: count for x, count in seen.calls.items() if x != 9} == dict.fromkeys(asked - {9}, 1)
+    assert seen.calls[9] == failed

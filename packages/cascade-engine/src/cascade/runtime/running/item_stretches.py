@@ -14,6 +14,7 @@ from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.watching import made_calls
+from cascade.runtime.running.cached_items import CachedItems
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.cache_filing import note_atomic
@@ -28,6 +29,7 @@ class ItemStretches:
     """Makes the calls of items one after the other, and runs the trees that they return."""
 
     __slots__ = (
+        "_cached",
         "_calling",
         "_completion",
         "_ending",
@@ -42,6 +44,7 @@ class ItemStretches:
     def __init__(
         self, services: Services, calling: Calling, maps: MapItems, loops: Loops, completion: Completion
     ) -> None:
+        self._cached = CachedItems(services, calling, completion)
         self._calling = calling
         self._completion = completion
         self._ending = services.ending
@@ -99,6 +102,10 @@ class ItemStretches:
 
     def _call(self, mapping: MapRun) -> None:
         """Call items until one gives what stands for another value, or fails, or the slice is over."""
+        cache = mapping.job.policies.cache
+        if cache is not None:
+            self._cached.call(mapping, cache)
+            return
         values, time_slice, reports = mapping.values, self._time_slice, self._reports
         assert values is not None
         resources = mapping.job.resources

@@ -28,6 +28,7 @@ class MapItems:
     """The maps that have begun and not ended."""
 
     __slots__ = (
+        "_cache",
         "_capacity",
         "_ending",
         "_frames",
@@ -46,6 +47,7 @@ class MapItems:
 
     def __init__(self, services: Services, frames: OpenFrames) -> None:
         self._ending = services.ending
+        self._cache = services.cache
         self._capacity = services.capacity
         self._frames = frames
         self._is_watched = services.is_watched
@@ -146,7 +148,7 @@ class MapItems:
         if self._is_watched or job.frame.broken(job.position) is not None:
             return  # whoever looks into the state sees each item
         policies = job.policies
-        if policies.timeout is not None or policies.cache is not None:
+        if policies.timeout is not None:
             return
         if not all(self._is_for_the_run(name) for name in job.resources):
             return
@@ -158,7 +160,16 @@ class MapItems:
             return  # raised again for each item
         if not self._placement.is_local:
             return
-        if job.task.is_async and not (amounts or job.resources or CONCURRENCY in totals):
+        if policies.cache is not None:
+            # A hit takes nothing, and so waits for nothing; and a value may be kept only if nothing undoes its call.
+            takes = amounts or CONCURRENCY in totals or self._registry.atomic_among(job.resources)
+            if takes or not self._cache.answers_now(policies.cache):
+                return
+        if (
+            job.task.is_async
+            and policies.cache is None
+            and not (amounts or job.resources or CONCURRENCY in totals)
+        ):
             mapping.way = self._placement.way_of((job.lazy,))
         elif self._placement.is_inline(job.lazy):
             mapping.way = Way.INLINE

@@ -251,17 +251,34 @@ class SharedCache(Generic[Owner]):
         Raises:
             UncacheableError: If an argument has no canonical form.
         """
+        files = digests_made()
+        found = self.value_or_key(policy, call)
+        if not isinstance(found, CacheKey):
+            return found
+        check = None if digests_made() == files else _check_of(policy, call, found)
+        return CacheComputation(self, found, policy.ttl, owner, check)
+
+    def answers_now(self, policy: CachePolicy) -> bool:
+        """Tell whether `value_or_key` may have an answer for calls with this policy."""
+        return self.keep is not None and self._look is not None and type(policy) is ByInputs
+
+    def value_or_key(self, policy: CachePolicy, call: CachedCall) -> Hit | CacheKey | None:
+        """Return the value, or the key to keep it by, where that can be told without waiting; as `begin`.
+
+        Raises:
+            UncacheableError: If an argument has no canonical form.
+        """
         if self.keep is None or self._look is None or type(policy) is not ByInputs:
             return None
-        files = digests_made()
         key = policy.key(call)
         if key is None or key.digest in self.computations:
             return None
         hit = self._look(key)
-        if hit is not None and hit.is_good_for(policy.ttl):
-            return hit
-        check = None if digests_made() == files else _check_of(policy, call, key)
-        return CacheComputation(self, key, policy.ttl, owner, check)
+        return hit if hit is not None and hit.is_good_for(policy.ttl) else key
+
+    def computation(self, key: CacheKey, ttl: float | None, owner: Owner) -> Computation[Owner] | None:
+        """Return the computation of a key that `owner` goes on with; `None` if somebody else has begun one."""
+        return None if key.digest in self.computations else CacheComputation(self, key, ttl, owner, None)
 
     async def find(
         self, policy: CachePolicy, call: CachedCall, owner: Owner, is_own: Callable[[Owner], bool]
