@@ -63,7 +63,7 @@ class ItemLog:
         self._happened.append(index)
 
     def note_ended(self, index: int, at: float) -> None:
-        """Note that an item has ended; if it began before anybody watched, nothing is told of it."""
+        """Note that an item has ended; one that began before anybody watched is told of by itself."""
         began = self.began.pop(index, None)
         if began is not None:
             self.ended[index] = began, at

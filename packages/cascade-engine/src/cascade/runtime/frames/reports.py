@@ -100,6 +100,11 @@ class Reports(StretchReports):
             self._publish(call_started(self._run_id, job.task_id, job.name))
         self.note_running(job)
 
+    @property
+    def hears_ends(self) -> bool:
+        """Whether somebody listens to the ends of calls now."""
+        return self.bus.hears(TaskExecutionFinished)
+
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""
         timeline, is_heard = self._timeline, self.bus.hears(TaskExecutionFinished)

@@ -102,11 +102,12 @@ class ItemFlight:
     async def _fly(self, index: int, call: Callable[..., Any], given: tuple[Any, ...]) -> Outcome | None:
         """Await a coroutine of the user's and file what it gives; return that if the run has ended meanwhile."""
         self._unbegun -= 1
+        began = time.monotonic()
         if self._jobs is not None:
             if not self._jobs[index].started:
                 self._all.reports.started(self._jobs[index])
         elif self._mapping.log is not None:
-            self._mapping.log.note_began(index, time.monotonic())
+            self._mapping.log.note_began(index, began)
             self._tell_soon()
         value, failure, outcome = MISSING, None, None
         try:
@@ -120,13 +121,13 @@ class ItemFlight:
                 outcome = Returned(value) if failure is None else Failed(failure)
                 self._jobs[index].ended = time.monotonic()
                 return self._all.ends.end(self._jobs[index], outcome)
-            self._file(index, value, failure)
+            self._file(index, value, failure, began)
             return None
         finally:
             # The traceback of an error has this frame: they would be a cycle.
             failure = outcome = None
 
-    def _file(self, index: int, value: Any, failure: BaseException | None) -> None:
+    def _file(self, index: int, value: Any, failure: BaseException | None, began: float) -> None:
         """Take in what an item has given or raised."""
         mapping, tasks = self._mapping, self.tasks
         del tasks[index]
@@ -137,9 +138,13 @@ class ItemFlight:
             return
         assert mapping.values is not None
         mapping.values[index] = value
-        if mapping.log is not None:
+        if mapping.log is not None and index in mapping.log.began:
             mapping.log.note_ended(index, time.monotonic())
             self._tell_soon()
+        elif self._all.reports.hears_ends:  # since it has begun
+            job = ItemJob(mapping, index)
+            job.started, job.began, job.ended = True, began, time.monotonic()
+            self._all.ends.end(job, Returned(value))
         mapping.settle_items(1)
         if not mapping.queued and (mapping.finished or mapping.can_begin):
             self._all.maps.resume(mapping)
@@ -188,7 +193,7 @@ class ItemFlight:
         self._unbegun = 0
         for index, task in [*self.tasks.items()]:
             if task.cancelled():
-                self._file(index, MISSING, asyncio.CancelledError())
+                self._file(index, MISSING, asyncio.CancelledError(), 0.0)
 
     def hand_over(self) -> None:
         """Let each coroutine that is under way be a call of its own."""
