@@ -29,7 +29,7 @@ from observatory.pages import (
     title,
     workload_page,
 )
-from observatory.peers.runner import PEERS, climb
+from observatory.peers.runner import PEERS, PeerFigure, abilities, climb
 from observatory.results import LIMIT, Point, Results, Sitting, Without
 from observatory.rows.calls import duel_of
 from observatory.rows.row import Settings
@@ -161,5 +161,16 @@ async def write_all(given: argparse.Namespace) -> None:
         )
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make the pages, or what they need."""
+    given = parse(argv)
+    if not given.prepare:
+        asyncio.run(write_all(given))
+        return
+    for peer in given.peers:
+        told = abilities(peer)
+        print(f"{peer}: {told.failed if isinstance(told, PeerFigure) else 'ready'}", flush=True)
+
+
 if __name__ == "__main__":
-    asyncio.run(write_all(parse()))
+    main()
