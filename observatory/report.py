@@ -110,6 +110,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="for each row of the targets")
     parser.add_argument("--patience", type=float, default=4.0, help="seconds that a peer's run may take")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument("--prepare", action="store_true", help="only make the environments of the peers")
     parser.add_argument(
         "--quick", action="store_true", help="few repeats of small sizes, to try the report itself"
     )
