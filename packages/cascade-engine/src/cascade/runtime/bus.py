@@ -60,6 +60,11 @@ class MessageBus:
 
         return unsubscribe
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody has ever subscribed."""
+        return bool(self._handlers)
+
     def hears(self, event_type: type[Event]) -> bool:
         """Tell whether somebody listens to that type, so that no event is made for nobody."""
         if not self._handlers:

@@ -171,7 +171,7 @@ class Engine:
             target, spec = made_by(target)
         options = checked_options(settings, spec)
         if timeline is not None:
-            options = replace(options, timeline=_checked_timeline(timeline))
+            options = replace(options, timeline=_checked_timeline(timeline), is_bare=False)
         run = Run(self._parts, options, copy_context())
         del options  # as below
         cancelled = None

@@ -24,7 +24,7 @@ class RunOptions:
     `params` are the values of its parameters by name, `spec` the inputs that its workflow declares. `finish` says that
     after a failure all that does not depend on it still runs. `lender` is the lease of the task inside which the run
     is started, so that it may borrow from it; `caller` is the asyncio task that waits for the run. `timeline` is its
-    own, in place of the engine's.
+    own, in place of the engine's. `is_bare` says that the run is given nothing but its target.
     """
 
     params: dict[str, object] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class RunOptions:
     lender: Lease | None = None
     caller: asyncio.Task[object] | None = None
     timeline: Timeline | None = None
+    is_bare: bool = False
 
     @property
     def compatible(self) -> bool:
@@ -51,7 +52,7 @@ def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> R
         SpecError: If a setting can't be meant, or settings don't go together.
     """
     if not settings:  # as most short runs are: one look is all that they pay
-        return RunOptions(spec=spec, lender=held.get(), caller=asyncio.current_task())
+        return RunOptions(spec=spec, lender=held.get(), caller=asyncio.current_task(), is_bare=spec is None)
     run_id, resume, restart = settings.get("run_id"), settings.get("resume"), settings.get("restart")
     _check_identity(run_id, resume, restart)
     on_failure = settings.get("on_failure", OnFailure.STOP)

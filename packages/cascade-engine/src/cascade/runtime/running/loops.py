@@ -19,6 +19,7 @@ from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.watching import TreeWatch, WatchedTree
 from cascade.runtime.programs.plain_values import Awaited, Interruption
 from cascade.runtime.running.admission import Admission
+from cascade.runtime.running.first_round import FirstRound
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.opening import Opening, may_be_shared
 from cascade.runtime.running.services import Services
@@ -161,6 +162,21 @@ class Loops:
             if time_slice.is_over():
                 self.frames.queue_loop(loop)
                 return MISS
+
+    def go_on_after(self, loop: Loop, begun: FirstRound) -> Any:
+        """Advance a loop after its first round, made before the run had its parts, unless there was no code for it.
+
+        Raises:
+            CascadeError: As `advance`.
+        """
+        if begun.given is not MISS:
+            self.admission.announce(loop.target, [])
+            loop.round += 1
+            if not isinstance(begun.given, LazyResult):
+                return begun.given
+            loop.returned_by = loop.target.task.name
+            loop.target = begun.given
+        return self.advance(loop)
 
     def call_known(self, target: LazyResult[Any]) -> tuple[CachedPlan | None, Any, int]:
         """Run one round of a tree in a run that has begun, by the code written for its structure.

@@ -12,11 +12,12 @@ from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.options import RunOptions
+from cascade.runtime.running.first_round import FirstRound, call_first_round
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown
-from cascade.runtime.sharing.time_slice import TimeSlice
+from cascade.runtime.sharing.time_slice import SLICE_SECONDS, TimeSlice
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.compose import as_target
@@ -39,8 +40,10 @@ class Run:
         "_began",
         "_driver",
         "_ending",
+        "_engine",
         "_first",
         "_inbox",
+        "_is_bare",
         "_loops",
         "_options",
         "_recording",
@@ -48,35 +51,44 @@ class Run:
         "_scheduler",
         "_services",
         "_slice",
-        "_watch",
+        "_value",
         "context",
         "is_driven",
+        "slice_ends",
     )
 
     def __init__(self, engine: EngineParts, options: RunOptions, context: Context) -> None:
         self.context = context
         self.is_driven = False
+        self._engine = engine
         self._options = options
-        self._watch = engine.watch
+        self._scheduler: Scheduler | None = None  # made when the plain calls can't go on
+        self._driver: asyncio.Task[None] | None = None
+        self._first: Loop | None = None
+        self._began = 0.0
+        self.slice_ends = 0.0
+        self._value: Any = None
+        self._is_bare = options.is_bare and engine.is_bare
+        if not self._is_bare:
+            self._open()
+
+    def _open(self) -> None:
+        """Make the parts of the run. A run that its first round ends has none.
+
+        Raises:
+            SpecError: If the run is to be resumed, restarted or committed, and nothing is recorded.
+        """
+        engine, options = self._engine, self._options
         is_watched = engine.is_watched if options.timeline is None else _always
         self._slice = TimeSlice(engine.direct, engine.bounded, is_watched, self._watch_loop)
-        self._services = Services(engine, options, context, self._slice)
+        self._services = Services(engine, options, self.context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
         self._inbox = self._services.inbox
         self._recording = self._services.recording = _recording_of(self._services)
         self._loops = Loops(self._services)
-        self._scheduler: Scheduler | None = None  # made when the plain calls can't go on
-        self._driver: asyncio.Task[None] | None = None
-        self._first: Loop | None = None
-        self._began = 0.0
 
     # The life of the run
-
-    @property
-    def slice_ends(self) -> float:
-        """When the run's time slice ends, in seconds of `time.monotonic`."""
-        return self._slice.ends
 
     def begin(self, target: object, slice_ends: float) -> bool:
         """Make the plain calls of the first slice; return True if the run has ended and needs no driver task.
@@ -84,9 +96,19 @@ class Run:
         Called in the caller's own asyncio task and the run's context. `slice_ends` is when runs that follow each other
         without a driver owe the event loop its turn; a slice of this run that is still to come counts from now.
         """
-        if not self._slice.direct:
+        if not self._engine.direct:
             return False
-        self._set_out(target, slice_ends)
+        first = None
+        if self._is_bare:
+            first = call_first_round(self._engine.reuse, target)
+            if first.is_value and not self._engine.bus.is_heard:  # a call may have subscribed
+                self.slice_ends = slice_ends if slice_ends > first.began else first.began + SLICE_SECONDS
+                self._value = first.given
+                return True
+            self._is_bare = False
+            self._open()
+        self._set_out(target, slice_ends, first)
+        self.slice_ends = self._slice.ends
         ending, scheduler = self._ending, self._scheduler
         is_filing = scheduler is not None and scheduler.completion.filing.under_way
         if not ending.ended or ending.error is not None or ending.failures or is_filing:
@@ -104,7 +126,7 @@ class Run:
         elif self._began:
             self._slice.begin()
         elif self._recording is None:
-            self._set_out(target, 0.0)
+            self._set_out(target, 0.0, None)
         else:
             await self._set_out_recorded(target, self._recording)
         try:
@@ -115,15 +137,18 @@ class Run:
         await Shutdown(self._services, self._scheduled(), self._loops, self._first).shut_down()
         self._reports.run_finished(time.monotonic() - self._began, ending.error)
 
-    def _set_out(self, target: object, slice_ends: float) -> None:
-        self._began = self._reports.began = time.monotonic()
+    def _set_out(self, target: object, slice_ends: float, begun: FirstRound | None) -> None:
+        self._began = self._reports.began = time.monotonic() if begun is None else begun.began
         try:
             first = self._first = Loop(None, as_target(target))
             self._slice.begin()
             if slice_ends > self._began:
                 self._slice.ends = slice_ends
+            if begun is not None and begun.error is not None:
+                self._ending.stop(begun.error)
+                return
             try:
-                came = self._loops.advance(first)
+                came = self._loops.advance(first) if begun is None else self._loops.go_on_after(first, begun)
             except CascadeError as error:
                 self._scheduled().completion.fail_loop(first, error)
                 return
@@ -172,6 +197,9 @@ class Run:
 
         `cancelled` is what its caller was cancelled with: it comes out as it is, unless something else has failed.
         """
+        if self._is_bare:
+            value, self._value = self._value, None
+            return value
         value, error = self._ending.value, self._ending.error
         self._let_go()
         if cancelled is not None and (error is None or is_error(error, asyncio.CancelledError)):
@@ -215,7 +243,7 @@ class Run:
         filing = set() if self._scheduler is None else self._scheduler.completion.filing.under_way
         keeper = self._services.resources.keeper
         own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
-        self._watch.note(task, seconds, own | filing)
+        self._engine.watch.note(task, seconds, own | filing)
 
 
 def _always() -> bool:

@@ -58,6 +58,11 @@ class EngineParts:
         object.__setattr__(self, "direct", built_in)
         object.__setattr__(self, "bounded", CONCURRENCY in self.capacity.totals)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether plain calls may be made with nothing beside them: nobody bounds them or hears of them."""
+        return self.direct and not self.bounded and self.timeline is None and not self.bus.is_heard
+
     def is_watched(self) -> bool:
         """Tell whether somebody wants to know what becomes of each call."""
         hears = self.bus.hears
