@@ -202,6 +202,10 @@ class PlainStructure(Structure):
                 met += source == met
             pending.extend(range(met - 1, known - 1, -1))
 
+    def call(self, position: int) -> Call:
+        """Return what a node waits for, without making the others' calls."""
+        return self.forms[self.kinds[position]].call(self.links[position])
+
     def predecessors(self, position: int) -> tuple[int, ...]:
         """Return no nodes: a plain call waits for its arguments only."""
         return ()

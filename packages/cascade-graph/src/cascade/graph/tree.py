@@ -107,6 +107,10 @@ class Structure:
     def __len__(self) -> int:
         return len(self.calls)
 
+    def call(self, position: int) -> Call:
+        """Return what a node waits for."""
+        return self.calls[position]
+
     def predecessors(self, position: int) -> tuple[int, ...]:
         """Return the nodes that only have to end before a node, by `after` and sequences, each once."""
         if not self.sequenced and not self.calls[position].after:

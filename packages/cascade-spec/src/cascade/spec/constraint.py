@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cascade.spec.calls.arguments import is_marker
@@ -29,10 +30,22 @@ def constraints(amounts: dict[str, object]) -> Constraints:
         raise PolicyError(
             "with_constraints() without an amount", "give at least one, as in with_constraints(gpu=1)"
         )
-    for name, amount in amounts.items():
-        if not is_marker(amount):
+    items = tuple(sorted(amounts.items()))
+    kinds = tuple(type(amount) for _, amount in items)
+    return _known_constraints(items, kinds) if _NUMBERS.issuperset(kinds) else _checked(items, kinds)
+
+
+def _checked(items: tuple[tuple[str, object], ...], kinds: tuple[type, ...]) -> Constraints:
+    for (name, amount), kind in zip(items, kinds, strict=True):
+        if kind in _NUMBERS or not is_marker(amount):
             exact_amount(name, amount)
-    return Constraints(tuple(sorted(amounts.items())))
+    return Constraints(items)
+
+
+_NUMBERS = frozenset({int, float})
+
+_known_constraints = lru_cache(maxsize=256)(_checked)
+"""Made and checked once for all calls that are alike; 1 and 1.0 are equal, so the types tell them apart."""
 
 
 def exact_amount(name: str, amount: object) -> Fraction:

@@ -7,7 +7,7 @@ again, the same one. Calls of one form that follow each other are taken in one l
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import compress, groupby, islice, pairwise
 from operator import is_, itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -114,7 +114,7 @@ def _stretches(rows: list[_Row]) -> Iterator[_Stretch]:
 
 def _stretch_of(form: Form, rows: list[_Row]) -> _Stretch | None:
     """Return the loop for calls of one form; `None` if there is none for it."""
-    if form.names or form.injected:
+    if form.names or (form.injected and form.slots):
         return None
     if not form.slots:
         return _Leaves(form, [row.place for row in rows])
@@ -158,11 +158,16 @@ class _Chain:
 class _Leaves:
     """Calls that have literals for arguments, by position."""
 
-    __slots__ = ("_arity", "_lazies", "_policies", "_serial")
+    __slots__ = ("_arity", "_injected", "_lazies", "_policies", "_serial")
 
     def __init__(self, form: Form, places: list[int]) -> None:
         self._serial = form.serial
         self._policies = form.policies
+        self._injected = [
+            (each.argument, each.resource)
+            for each in reversed(form.injected)
+            if isinstance(each.argument, int)
+        ]
         self._arity = form.arity
         side_by_side = places[-1] - places[0] == len(places) - 1
         self._lazies = itemgetter(slice(places[0], places[-1] + 1)) if side_by_side else itemgetter(*places)
@@ -185,6 +190,11 @@ class _Leaves:
             literals += args
         if not have_policies(first, lazies, self._policies):
             return False
+        for at, resource in self._injected:  # the last one first, so that the others keep their places
+            if not _stand_for(literals[at::arity], resource):
+                return False
+            del literals[at::arity]
+            arity -= 1
         return LOOKED_INTO.isdisjoint(map(type, literals)) or not any_holds_marker(literals)
 
 
@@ -284,8 +294,16 @@ def _arguments(form: Form) -> _Arguments:
 
 def _are_resources(lazy: Lazy, injected: tuple[tuple[Any, str], ...]) -> bool:
     """Tell whether these arguments of a call stand for these resources."""
-    given = [(lazy.args[at] if type(at) is int else lazy.kwargs[at], name) for at, name in injected]
-    return all(type(value) is Inject and value.name == name for value, name in given)
+    given = ((lazy.args[at] if type(at) is int else lazy.kwargs[at], name) for at, name in injected)
+    return all(_stand_for((value,), name) for value, name in given)
+
+
+def _stand_for(values: Sequence[Any], resource: str) -> bool:
+    """Tell whether values stand for a resource; often it is one object in all calls."""
+    return all(
+        type(value) is Inject and value.name == resource
+        for value in {id(each): each for each in values}.values()
+    )
 
 
 def have_policies(first: Lazy, lazies: Iterable[Lazy], key: Hashable) -> bool:

@@ -52,6 +52,15 @@ class Program:
             self._names = tuple(map(node_name, lazies))
         return self._names
 
+    @cached_property
+    def takers(self) -> list[int]:
+        """The plain calls that take amounts, which are data and so differ among calls of one form."""
+        structure = self.structure
+        if not isinstance(structure, PlainStructure):
+            return _NOTHING
+        forms = structure.forms
+        return [node for node, kind in enumerate(structure.kinds) if forms[kind].holds_amounts]
+
     @property
     def sequenced(self) -> bool:
         """Whether a sequence puts nodes in order."""
@@ -159,13 +168,12 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
 
 
 def _plain_suspects(structure: PlainStructure) -> tuple[int, ...]:
-    """Return the first call of each form that has something to check, and all that name amounts, which are data."""
-    suspects: list[int] = []
-    for kind, form in enumerate(structure.forms):
-        if form.holds_amounts:
-            suspects += [position for position, each in enumerate(structure.kinds) if each == kind]
-        elif form.policies is not None or form.injected or form.defaults:
-            suspects.append(structure.kinds.index(kind))
+    """Return the first call of each form that has something to check."""
+    suspects = [
+        structure.kinds.index(kind)
+        for kind, form in enumerate(structure.forms)
+        if form.policies is not None or form.injected or form.defaults
+    ]
     return tuple(sorted(suspects))
 
 

@@ -47,6 +47,14 @@ def with_resources(func: Callable[..., Any], form: Form, resources: Mapping[str,
     placed = {each.argument: resources[each.resource] for each in form.injected}
     by_position = {at: value for at, value in placed.items() if isinstance(at, int)}
     by_name = {at: value for at, value in placed.items() if isinstance(at, str)}
+    if len(placed) == len(by_position) == 1:
+        ((place, single),) = by_position.items()
+        after = place + 1
+
+        def call_with_one(*args: Any, **kwargs: Any) -> Any:
+            return func(*args[:place], single, *args[after:], **kwargs, **named)
+
+        return call_with_one
 
     def call(*args: Any, **kwargs: Any) -> Any:
         filled = [*args]

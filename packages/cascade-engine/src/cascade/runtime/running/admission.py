@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.locations import check_reference
-from cascade.graph.tree import Call, Injected
+from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.runtime.events import RunStarted
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
 from cascade.runtime.programs.plain_values import Lazies
@@ -15,6 +15,7 @@ from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.common import GIVEN, ParamContract
+from cascade.spec.constraint import Constraints
 from cascade.spec.errors import SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
@@ -106,7 +107,7 @@ class Admission:
         """
         declared, inputs = WorkflowSpec(), self._options.params
         for position in range(len(program)) if self._placement.needs_references else program.needs_check:
-            lazy, call = lazies[position], program.calls[position]
+            lazy, call = lazies[position], program.structure.call(position)
             if call.slots or call.defaults:
                 self._check_resources(lazy, call)
                 for contract in self._registry.contracts(call.resources()):
@@ -122,6 +123,17 @@ class Admission:
                 if lazy.policies.timeout is not None and mode is Mode.INLINE:
                     raise InlineTimeoutError(lazy.task.name)
                 resolve_needs(lazy, call, None, self._capacity.totals)
+        if program.takers:
+            self._check_amounts([lazies[position] for position in program.takers])
+
+    def _check_amounts(self, lazies: Lazies) -> None:
+        """Check the amounts of calls, each sort of them once: most calls take the same."""
+        checked: set[Constraints | None] = set()
+        for lazy in lazies:
+            constraints = lazy.policies.constraints
+            if constraints not in checked:
+                checked.add(constraints)
+                resolve_needs(lazy, NO_CALL, None, self._capacity.totals)
 
     def _check_resources(self, lazy: LazyResult[Any], call: Call) -> None:
         wanted_by = f"task '{lazy.task.name}'"

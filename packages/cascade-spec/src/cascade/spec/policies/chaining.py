@@ -76,7 +76,7 @@ class TakesPolicies(StandsForValue):
                 raise PolicyError(
                     f"an amount of {name!r} is {amount!r}", "give a number or a lazy result of one"
                 )
-        return self._with(self.policies._replace(constraints=constraints(amounts)))
+        return self._with(self.policies.with_constraints(constraints(amounts)))
 
     def run_if(self, condition: StandsForValue, otherwise: object | Missing = MISSING) -> Self:
         """Run only if `condition` gives something true, and what was asked for before is true as well.

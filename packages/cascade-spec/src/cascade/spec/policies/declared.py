@@ -156,8 +156,19 @@ class Policies(NamedTuple):
     ] = ()
 
     def with_retry(self, retry: RetryPolicy) -> "Policies":
-        """Return these policies with another retry policy."""
-        return _new(Policies, (retry, *self[1:]))
+        """Return these policies with another retry policy; one object for all calls that have no others."""
+        if self is not NO_POLICIES:
+            return _new(Policies, (retry, *self[1:]))
+        known = _with_retry_alone.get(id(retry))
+        if known is None:
+            if len(_with_retry_alone) == _KEPT:
+                _with_retry_alone.clear()
+            known = _with_retry_alone[id(retry)] = _new(Policies, (retry, *self[1:]))
+        return known
+
+    def with_constraints(self, constraints: Constraints) -> "Policies":
+        """Return these policies with other constraints."""
+        return _new(Policies, (*self[:4], constraints, *self[5:]))
 
     def with_condition(self, condition: object, otherwise: object | Missing) -> "Policies":
         """Return these policies with one more condition; `otherwise` replaces the one before unless it is missing."""
@@ -169,6 +180,10 @@ class Policies(NamedTuple):
 _new = tuple.__new__
 
 NO_POLICIES = Policies()
+
+_KEPT = 256
+_with_retry_alone: dict[int, Policies] = {}
+"""Policies that are a retry and nothing else, by its id; each keeps its retry alive."""
 
 POLICIES: tuple[PolicyRow, ...] = tuple(
     hint.__metadata__[0]._replace(name=name, default=NO_POLICIES._asdict()[name])
