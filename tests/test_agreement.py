@@ -24,7 +24,7 @@ from timeline_checks import check_run, told_by
 from workflows import workflows
 
 from cascade.graph import CycleError, Node, build_graph
-from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason
+from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason, Timeline
 from cascade.runtime.events import TaskSkipped
 from cascade.spec import LazyResult, Router
 
@@ -389,7 +389,10 @@ def test_the_reasons_are_those_of_the_engine() -> None:
 
 
 def test_runs_at_once_do_not_mix() -> None:
-    """Many workflows on one engine at one time give what each gives alone; each example has a loop of its own."""
+    """Many workflows on one engine at one time give what each gives alone; each example has a loop of its own.
+
+    They share a timeline, in which each is whole.
+    """
 
     @settings(QUICK, max_examples=30)
     @given(st.lists(workflows(size=6), min_size=2, max_size=6))
@@ -401,19 +404,24 @@ def test_runs_at_once_do_not_mix() -> None:
             bus = MessageBus()
             async with plain_engine(bus) as engine:
                 return await asyncio.gather(
-                    *(asyncio.create_task(_one_of_many(engine, each)) for each in targets)
+                    *(asyncio.create_task(_one_of_many(engine, each, timeline)) for each in targets)
                 )
 
+        timeline = Timeline()
         assert [_comparable(each) for each in asyncio.run(together())] == alone
+        for run in timeline.runs:
+            check_run(run)
 
     check()
 
 
-async def _one_of_many(engine: Engine, target: Any) -> Observed:
+async def _one_of_many(engine: Engine, target: Any, timeline: Timeline) -> Observed:
     seen = Observed()
     with seen.world.at_hand():
         try:
-            seen.value = await engine.run(target, params=params_for(target), on_failure="finish")
+            seen.value = await engine.run(
+                target, params=params_for(target), on_failure="finish", timeline=timeline
+            )
         except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked at
             seen.error = error
     return seen
