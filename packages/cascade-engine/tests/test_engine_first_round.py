@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 
 import pytest
 
 import cascade as cs
-from cascade.runtime import RunFinished, RunStarted
+from cascade.runtime import Event, RunFinished, RunStarted
 
 MET = 5
 """How often a structure is met before its code is certainly written."""
@@ -46,7 +46,7 @@ async def _later(number: int) -> int:
     return 3 * number
 
 
-ACTS = {
+ACTS: dict[str, Callable[[int], object]] = {
     "double": lambda number: 2 * number,
     "raise": _raise,
     "interrupt": _interrupt,
@@ -96,7 +96,8 @@ async def test_an_interrupt_ends_the_run(engine: cs.Engine) -> None:
 
 async def test_who_subscribes_during_the_first_call_hears_the_end() -> None:
     """A listener that comes while a run goes on hears its end, and all of the next run."""
-    bus, heard = cs.MessageBus(), []
+    bus = cs.MessageBus()
+    heard: list[Event] = []
 
     @cs.task
     def subscribe(now: bool) -> bool:

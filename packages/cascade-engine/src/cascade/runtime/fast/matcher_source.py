@@ -174,7 +174,7 @@ class MatchWriter:
                 written.append(self._match_value(name, lazy.args[index], sources.get(index, {}), ()))
         if lazy.kwargs:
             names = [f"b{node}_{index}" for index in range(len(lazy.kwargs))]
-            self._match_names(node, lazy, ", ".join(names))
+            self._match_names(node, lazy, names)
             for name, (keyword, value) in zip(names, lazy.kwargs.items(), strict=True):
                 expression = self._match_value(name, value, sources.get(keyword, {}), ())
                 if not _is_writable(keyword):
@@ -182,19 +182,18 @@ class MatchWriter:
                 written.append(f"{keyword}={expression}")
         self._expressions[node] = written
 
-    def _match_names(self, node: int, lazy: LazyResult[Any], names: str) -> None:
+    def _match_names(self, node: int, lazy: LazyResult[Any], names: list[str]) -> None:
         """Check the names of a call's keyword arguments and take the values; another order of them is the same."""
-        known = self._constant(tuple(lazy.kwargs))
         self.line(f"b{node} = n{node}.kwargs")
-        if len(lazy.kwargs) == 1 or _shows_order(lazy.task):
+        if len(names) > 1 and _shows_order(lazy.task):
             # A call is written once, for one order. Trees with another one are left to the builder.
-            self._require(f"(*b{node},) == {known}")
-            self.line(f"{names}, = b{node}.values()")
+            self._require(f"(*b{node},) == {self._constant(tuple(lazy.kwargs))}")
+            self.line(f"{', '.join(names)} = b{node}.values()")
             return
-        self.line(f"if (*b{node},) == {known}: {names}, = b{node}.values()")
-        self.line(f"elif sorted(b{node}) == {self._constant(sorted(lazy.kwargs))}:")
-        self.line(f"    {names}, = [b{node}[name] for name in {known}]")
-        self.line(f"else: return {self._miss}")
+        # A name that is missing is a miss as any exception here; a look-up takes a third of comparing all names.
+        self._require(f"len(b{node}) == {len(names)}")
+        for name, keyword in zip(names, lazy.kwargs, strict=True):
+            self.line(f"{name} = b{node}[{keyword!r}]")
 
     def _match_value(
         self, name: str, value: Any, sources: dict[tuple[int, ...], Source], steps: tuple[int, ...]
