@@ -34,6 +34,9 @@ class ReadyQueue(Generic[Entry]):
         """Take out the entry whose turn it is."""
         return heapq.heappop(self._heap)[3]
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     def __iter__(self) -> Iterator[Entry]:
         """Give all entries, in no order."""
         return (entry for *_, entry in self._heap)

@@ -9,6 +9,7 @@ from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.plain_values import AWAITABLE
+from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
 from cascade.runtime.running.item_ways import ItemWays
@@ -30,6 +31,7 @@ class Dispatcher:
 
     __slots__ = (
         "_cache",
+        "_call_chunks",
         "_calling",
         "_capacity",
         "_chunks",
@@ -53,6 +55,7 @@ class Dispatcher:
         items: ItemWays,
     ) -> None:
         self._cache = services.cache
+        self._call_chunks = CallChunks(services, calling)
         self._calling = calling
         self._capacity = services.capacity
         self._chunks = MapChunks(services, calling, items.maps, self._goes_alone)
@@ -146,7 +149,7 @@ class Dispatcher:
             return job
         if calling.is_awaited_plainly(job):
             calling.begin_coroutine(job)
-        else:
+        elif not self._call_chunks.take(job):
             calling.begin(job)
         return None
 
@@ -178,7 +181,7 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - raised again where the call is made
             found = None
         if found is None:
-            self._chunks.call_alone(item)
+            self._chunks.call_alone(item.mapping, item)
         elif isinstance(found, Hit):
             self._completion.take(item, Known(found.value))
         else:

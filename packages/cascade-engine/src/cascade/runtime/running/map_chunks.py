@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ class MapChunks:
         if indices:
             slot = self._calling.slot.take() if takes_slot_first(mapping.job.policies) else None
             chunks.begin(len(indices))
-            self._calling.begin_chunk(ChunkWork(chunk, mapping, indices), slot)
+            self._calling.begin_chunk(ChunkWork(chunk, mapping.job, indices), slot)
 
     def _leaves(self, chunk: _Chunk, index: int) -> bool:
         leaves = self._goes_alone(chunk.job(index))
@@ -64,9 +64,10 @@ class MapChunks:
         has_cache = job.policies.cache is not None
         return self._is_recorded or has_cache or job.frame.broken(job.position) is not None
 
-    def call_alone(self, item: ItemJob, failed: Exception | None = None, awaited: Any = None) -> None:
+    def call_alone(
+        self, mapping: MapRun, item: Job, failed: Exception | None = None, awaited: Any = None
+    ) -> None:
         """Let a call go on by itself as soon as there is room for it."""
-        mapping = item.mapping
         assert mapping.chunks is not None
         if awaited is None:
             mapping.chunks.held.append(partial(self._calling.begin, item, failed))
@@ -84,12 +85,18 @@ class MapChunks:
 class _Chunk:
     """One chunk that is out, for the asyncio task in which it is made."""
 
-    __slots__ = ("_chunks", "_mapping", "_owner")
+    __slots__ = ("_chunks", "_mapping", "_owner", "mapping")
 
     def __init__(self, owner: MapChunks, mapping: MapRun, chunks: ItemChunks[ItemJob]) -> None:
         self._owner = owner
         self._mapping = mapping
+        self.mapping: MapRun | None = mapping
         self._chunks = chunks
+
+    def arguments(
+        self, indices: Sequence[int], values: dict[str, object]
+    ) -> Iterable[tuple[tuple[Any, ...], dict[str, Any]]]:
+        return self._mapping.calls_with(values).arguments_of(indices)
 
     def job(self, index: int) -> ItemJob:
         found = self._chunks.jobs.get(index)
@@ -114,8 +121,8 @@ class _Chunk:
         self._chunks.given_back.extend(indices)
         self._owner.wake(self._mapping)
 
-    def call_alone(self, item: ItemJob, failed: Exception | None = None, awaited: Any = None) -> None:
-        self._owner.call_alone(item, failed, awaited)
+    def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
+        self._owner.call_alone(self._mapping, item, failed, awaited)
 
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         self._chunks.end(made, seconds, is_admitted)

@@ -131,6 +131,10 @@ class Placement:
             return executor.mode_of(task, lazy.policies.mode) in (Mode.THREAD, Mode.PROCESS)
         return True
 
+    def is_pooled_here(self, lazy: Lazy) -> bool:
+        """Tell whether a call goes to a thread or process of the built-in executor."""
+        return type(self.executor_of(lazy.task)) is LocalExecutor and self.takes_chunks(lazy)
+
     def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make the calls of a chunk on the executor of their task, which takes chunks."""
         assert node.task is not None

@@ -73,16 +73,6 @@ class ResourceRegistry:
             known = self._checked[name] = tuple(self._visit(name, wanted_by))
         return known
 
-    def are_shared(self, names: Iterable[str]) -> bool:
-        """Tell whether all that is open for these names is open for the whole run."""
-        try:
-            needed = [
-                each for name in names if name not in GIVEN for each in self.opening_order(name, "a task")
-            ]
-        except CascadeError:
-            return False  # raised again where it is opened
-        return all(each.scope is Scope.RUN for each in needed)
-
     def atomic_among(self, names: Iterable[str]) -> str:
         """Return the first atomic resource of scope `run` that is open for one of these names; empty for none."""
         return next(

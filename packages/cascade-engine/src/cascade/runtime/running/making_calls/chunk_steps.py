@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
 from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
 from cascade.adapters.executors.worker_slots import rank_of_call
-from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.map_runs import MapRun
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN
 from cascade.runtime.resource_manager import ResourceStack
@@ -31,43 +33,53 @@ from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
 
 
 class OpenChunk(Protocol):
-    """A chunk that is out, as its map knows it: it is told what becomes of the items, beside their ends."""
+    """A chunk that is out, as its owner knows it: it is told what becomes of the calls, beside their ends.
 
-    def job(self, index: int) -> ItemJob:
-        """Return an item of which more is to be known than its index."""
+    `mapping` is the map whose items they are, if they are items.
+    """
 
-    def known(self, index: int) -> ItemJob | None:
-        """Return such an item, if there is one."""
+    mapping: MapRun | None
 
-    def take_job(self, index: int) -> ItemJob:
-        """Return an item that leaves the chunk."""
+    def arguments(
+        self, indices: Sequence[int], values: dict[str, object]
+    ) -> Iterable[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return the arguments of calls, with these values of resources."""
+
+    def job(self, index: int) -> Job:
+        """Return a call of which more is to be known than its index."""
+
+    def known(self, index: int) -> Job | None:
+        """Return such a call, if there is one."""
+
+    def take_job(self, index: int) -> Job:
+        """Return a call that leaves the chunk."""
 
     def admit(self) -> None:
         """A worker has been found for the chunk."""
 
     def leave(self, count: int) -> None:
-        """So many items have left the chunk."""
+        """So many calls have left the chunk."""
 
     def take_back(self, indices: Sequence[int]) -> None:
-        """These items have not begun."""
+        """These calls have not begun."""
 
-    def call_alone(self, item: ItemJob, failed: Exception | None = None, awaited: Any = None) -> None:
-        """An item goes on by itself; its first attempt has raised `failed`, or given what is to be awaited."""
+    def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
+        """A call goes on by itself; its first attempt has raised `failed`, or given what is to be awaited."""
 
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         """The chunk is over: so many calls were made, and took so long with all that belongs to them."""
 
 
 class ChunkWork(NamedTuple):
-    """What a chunk consists of: items of one map, by their indices."""
+    """What a chunk consists of: calls of one task, by their indices. `job` stands for all of them."""
 
     chunk: OpenChunk
-    mapping: MapRun
+    job: Job
     indices: Sequence[int]
 
 
 class ChunkStep:
-    """Makes the calls of one chunk. `job` is that of its map.
+    """Makes the calls of one chunk. `job` stands for all of them: the map's, or the first one.
 
     An item that has given a value, of which nothing is to be told, recorded or filed, needs no job of its own.
     """
@@ -77,11 +89,10 @@ class ChunkStep:
         "_chunk",
         "_ends",
         "_is_admitted",
-        "_is_lean",
         "_known",
+        "_lean",
         "_lease",
         "_made",
-        "_mapping",
         "_open",
         "_services",
         "_stopped",
@@ -92,17 +103,18 @@ class ChunkStep:
     def __init__(self, services: Services, ends: CallEnds, work: ChunkWork, lease: Lease | None) -> None:
         self._services = services
         self._ends = ends
-        self._chunk, self._mapping, indices = work
+        self._chunk, self.job, indices = work
+        mapping = self._chunk.mapping
         self._open = dict(
             enumerate(indices)
         )  # the indices of those without an end, by their position in the chunk
         self._lease = lease
         self._is_admitted = False
-        self._is_lean = self._mapping.values is not None and not services.reports.follows_calls
+        is_lean = mapping is not None and mapping.values is not None and not services.reports.follows_calls
+        self._lean = mapping if is_lean else None
         self._began = 0.0
         self._made = 0
         self._stopped = False
-        self.job = self._mapping.job
         self._known = services.context.copy()  # as the asyncio task has got it
         self.settled: Outcome | None = None
 
@@ -155,7 +167,7 @@ class ChunkStep:
                     self._calls_with_keys(values) if IDEMPOTENCY_KEY in job.resources else self._calls(values)
                 )
                 if calls:
-                    if not self._is_lean:
+                    if self._lean is None:
                         self._tell_started(self._open[0])
                     self._began = time.monotonic()
                     async for progress in services.placement.execute_chunk(node, calls):
@@ -179,11 +191,11 @@ class ChunkStep:
 
     def _calls(self, values: dict[str, object]) -> list[ChunkCall]:
         run_id, name, indices = self._services.run_id, self.job.name, [*self._open.values()]
+        items = repeat(None) if self._chunk.mapping is None else indices
+        arguments = self._chunk.arguments(indices, values)
         return [
-            ChunkCall(args, kwargs, CallFacts(run_id, name, index))
-            for index, (args, kwargs) in zip(
-                indices, self._mapping.calls_with(values).arguments_of(indices), strict=True
-            )
+            ChunkCall(args, kwargs, CallFacts(run_id, name, item))
+            for item, (args, kwargs) in zip(items, arguments)  # noqa: B905 - endless
         ]
 
     def _calls_with_keys(self, values: dict[str, object]) -> list[ChunkCall]:
@@ -206,23 +218,25 @@ class ChunkStep:
 
     def _take_in(self, progress: Progress) -> None:
         # Once per item of every map in a pool: watched by observatory/benchmarks/bench_pools.py.
-        take, known, is_lean = self._open.pop, self._chunk.known, self._is_lean
+        take, known, lean = self._open.pop, self._chunk.known, self._lean
         made: list[tuple[int, object]] = []
         for end in progress.ends:
             position, value, error, _, _, _ = end
             index = take(position)
             kind = type(value)
             is_value = error is None and (kind in PLAIN or not GIVEN[kind])
-            if is_lean and is_value and known(index) is None:
+            if lean is not None and is_value and known(index) is None:
                 made.append((index, value))
             else:
                 self._take_end(self._chunk.take_job(index), end)
-        if made:
-            self._services.inbox.make(self._mapping, made)
+        if lean is not None and made:
+            self._services.inbox.make(lean, made)
         self._made += len(progress.ends)
         self._chunk.leave(len(progress.ends))
         self._give_back(progress.given_back)
-        under_way = None if is_lean or progress.under_way is None else self._open.get(progress.under_way)
+        under_way = (
+            None if lean is not None or progress.under_way is None else self._open.get(progress.under_way)
+        )
         if under_way is not None:
             self._tell_started(under_way)
 
@@ -231,13 +245,13 @@ class ChunkStep:
         if not item.started:
             self._services.reports.started(item)
 
-    def _take_end(self, item: ItemJob, end: CallEnd) -> None:
+    def _take_end(self, item: Job, end: CallEnd) -> None:
         item.began, item.ended, item.worker = end.began, end.ended, end.worker or item.worker
         if not item.started:
             self._services.reports.started_already(item)
         self._settle(item, end.value, end.error)
 
-    def _settle(self, item: ItemJob, value: Any, error: BaseException | None) -> None:
+    def _settle(self, item: Job, value: Any, error: BaseException | None) -> None:
         ended = self._services.ending.ended
         if error is not None:
             retry = item.policies.retry
@@ -250,7 +264,7 @@ class ChunkStep:
         else:
             self._end(item, Returned(value))
 
-    def _end(self, item: ItemJob, outcome: Outcome) -> None:
+    def _end(self, item: Job, outcome: Outcome) -> None:
         self._services.inbox.complete(item, self._ends.end(item, outcome))
 
     def _give_back(self, positions: Sequence[int]) -> None:
@@ -281,7 +295,7 @@ class ChunkStep:
             if not is_ended:
                 return
 
-    def _fail(self, item: ItemJob, error: BaseException) -> None:
+    def _fail(self, item: Job, error: BaseException) -> None:
         """Take in that an item has failed here."""
         self._chunk.leave(1)
         if not item.started:

@@ -1,0 +1,132 @@
+"""Call chunks: calls of one task that are ready at the same time go to a worker of this machine together, like items.
+
+A tree that fans out has many of them. What is said of the chunks of a map holds here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cascade.runtime.frames.ending import Ending
+from cascade.runtime.frames.frame import Job
+from cascade.runtime.frames.item_chunks import Pace
+from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.ready import ReadyQueue
+from cascade.runtime.programs.plain_values import is_just_called
+from cascade.runtime.running.making_calls.calling import Calling
+from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
+from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.capacity import CONCURRENCY
+from cascade.spec.policies.mode import Mode
+from cascade.spec.task import AnyTask
+
+
+class CallChunks:
+    """Sends calls of one run out in chunks, those of each task and mode by themselves."""
+
+    __slots__ = ("_calling", "_ending", "_groups", "_is_bounded", "_placement")
+
+    def __init__(self, services: Services, calling: Calling) -> None:
+        self._calling = calling
+        self._ending = services.ending
+        self._is_bounded = CONCURRENCY in services.capacity.totals
+        self._placement = services.placement
+        self._groups: dict[
+            tuple[AnyTask, Mode | None], _Group | None
+        ] = {}  # `None` for calls that go by themselves
+
+    def take(self, job: Job) -> bool:
+        """Take a call over, if it needs nothing but a worker."""
+        policies = job.policies
+        if self._is_bounded or job.resources or not is_just_called(policies) or isinstance(job, ItemJob):
+            return False
+        key = (job.task, policies.mode)
+        if key not in self._groups:
+            goes_out = self._placement.is_pooled_here(job.lazy)
+            self._groups[key] = _Group(self._calling, self._ending) if goes_out else None
+        group = self._groups[key]
+        if group is None:
+            return False
+        group.add(job)
+        return True
+
+
+class _Group:
+    """Calls of one task in one mode. `waiting` has those that are not out, in the order of the plan."""
+
+    def __init__(self, calling: Calling, ending: Ending) -> None:
+        self._calling = calling
+        self._ending = ending
+        self._waiting: ReadyQueue[Job] = ReadyQueue()
+        self.pace = Pace()
+        self.is_waiting = False
+        self.out = 0
+
+    def add(self, job: Job) -> None:
+        """Add a call that is ready; it goes out as soon as no chunk waits for a worker."""
+        self._waiting.push(job.frame.serial, job.frame.program.rank[job.position], job)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send the next chunk out, unless one waits for a worker already: meanwhile it would only grow."""
+        if not self._waiting or self.is_waiting or self._ending.ended:
+            return
+        size = self.pace.size(len(self._waiting), self.out + 1)
+        jobs = [self._waiting.pop() for _ in range(min(size, len(self._waiting)))]
+        self.is_waiting = True
+        self.out += 1
+        chunk = _CallChunk(self, jobs)
+        self._calling.begin_chunk(ChunkWork(chunk, jobs[0], range(len(jobs))), None)
+
+    def call_alone(self, job: Job, failed: Exception | None, awaited: Any) -> None:
+        """Let a call go on by itself."""
+        if awaited is None:
+            self._calling.begin(job, failed)
+        else:
+            self._calling.await_value(job, awaited)
+
+
+class _CallChunk:
+    """One chunk of a group that is out, for the asyncio task in which it is made."""
+
+    __slots__ = ("_group", "_jobs")
+
+    mapping: MapRun | None = None
+
+    def __init__(self, group: _Group, jobs: list[Job]) -> None:
+        self._group = group
+        self._jobs = jobs
+
+    def arguments(
+        self, indices: Sequence[int], values: dict[str, object]
+    ) -> Iterable[tuple[tuple[Any, ...], dict[str, Any]]]:
+        return [self._jobs[index].arguments(values) for index in indices]
+
+    def job(self, index: int) -> Job:
+        return self._jobs[index]
+
+    known = take_job = job
+
+    def admit(self) -> None:
+        self._group.is_waiting = False
+        self._group.go_on()
+
+    def leave(self, count: int) -> None:
+        """Nothing depends on how many are inside."""
+
+    def take_back(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            self._group.add(self._jobs[index])
+
+    def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
+        self._group.call_alone(item, failed, awaited)
+
+    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
+        group = self._group
+        group.out -= 1
+        if not is_admitted:
+            group.is_waiting = False
+        if made:
+            group.pace.note(made, seconds)
+        group.go_on()
