@@ -445,3 +445,54 @@ def random_maps(draw: st.DrawFn, dies: bool) -> RandomMap:
     parts = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=30))
     limit = draw(st.none() | st.integers(1, 3))
     return RandomMap(parts, limit, draw(st.sampled_from([0, 1])), draw(st.booleans()))
+
+
+# Calls that a tree fans out to
+
+
+@MODES
+def test_calls_of_a_fan_out_are_each_on_their_own(mode: str, ledger: str) -> None:
+    """They go out together, and each keeps its value, its failure and its one call."""
+    parts = [
+        Part.FAIL if number % 9 == 4 else Part.TREE if number % 9 == 5 else Part.GIVE for number in range(40)
+    ]
+    calls = [play((number, part), ledger=ledger) for number, part in enumerate(parts)]
+    with pytest.raises(ExceptionGroup) as raised:
+        cs.run(calls, executor=pool(mode, 2), on_failure="finish")
+    assert sorted(error.args for error in raised.value.exceptions) == [
+        (number,) for number in range(4, 40, 9)
+    ]
+    assert calls_in(ledger) == Counter(range(40))
+
+
+def test_calls_of_a_fan_out_that_wait_for_each_other_all_begin() -> None:
+    """Calls that are sent together are given to other threads if the first one takes longer than expected."""
+    barrier = threading.Barrier(4)
+
+    @cs.task(mode="thread")
+    def meet(number: int) -> int:
+        if number >= 96:  # by then it is known that the calls are short
+            barrier.wait(30)
+        return number
+
+    assert cs.run([meet(number) for number in range(100)], executor="threads:4") == [*range(100)]
+
+
+async def test_a_fan_out_that_ends_leaves_the_calls_that_have_not_begun(ledger: str) -> None:
+    """When a run is cancelled, the calls under way in threads are waited for, and no others begin."""
+    began = threading.Event()
+
+    @cs.task(mode="thread")
+    def slow(number: int) -> None:
+        note(ledger, number)
+        began.set()
+        time.sleep(0.1)
+
+    async with Engine(executor="threads:2") as engine:
+        running = asyncio.ensure_future(engine.run([slow(number) for number in range(50)]))
+        await asyncio.to_thread(began.wait)
+        running.cancel()
+        await asyncio.wait([running])
+        calls = calls_in(ledger)
+    assert calls.total() <= 4
+    assert calls_in(ledger) == calls

@@ -13,11 +13,11 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import Pace
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.ready import ReadyQueue
-from cascade.runtime.programs.plain_values import is_just_called
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
+from cascade.runtime.sharing.placement import is_just_called
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
