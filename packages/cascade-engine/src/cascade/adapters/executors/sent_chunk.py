@@ -39,20 +39,20 @@ class SentChunk:
     def __init__(self, task: AnyTask, calls: Sequence[ChunkCall]) -> None:
         self.task = task
         self.refused: list[CallEnd] = []
-        self.sizes: list[int] = []
-        self._indices: list[int] = []  # by position: which of `calls` it is
         self._payloads: list[bytes] = []
+        # Once per item of every map in processes: watched by observatory/rows/pools.py.
+        keep, dump = self._payloads.append, pickle.dumps
         for index, (args, kwargs, _) in enumerate(calls):
             try:
-                payload = pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
+                keep(dump((args, kwargs), pickle.HIGHEST_PROTOCOL))
             except BaseException as error:  # noqa: BLE001 - a user's object may do anything
                 now = time.monotonic()
                 refusal = _refusal(task, _culprit(task, args, kwargs), report_of(error))
                 self.refused.append(CallEnd(index, None, refusal, now, now, ""))
-                continue
-            self._indices.append(index)
-            self.sizes.append(len(payload))
-            self._payloads.append(payload)
+        self.sizes = [*map(len, self._payloads)]
+        refused = {end.position for end in self.refused}
+        # By position: which of `calls` it is.
+        self._indices = [index for index in range(len(calls)) if index not in refused]
         self._missing = {*range(len(self.sizes))}  # positions without an end
 
     def take_payload(self) -> bytes:
@@ -67,9 +67,9 @@ class SentChunk:
         shift = 0.0 if sys.platform == "linux" else time.monotonic() - reply.sent
         ends, start, view = [], 0, memoryview(bodies)
         for head in END.iter_unpack(reply.heads):
-            size = head[4]
-            ends.append(self._end(head, view[start : start + size], shift, worker))
-            start += size
+            end = start + head[4]
+            ends.append(self._end(head, view[start:end], shift, worker))
+            start = end
         under_way = None if reply.under_way is None else self._indices[reply.under_way]
         self._missing.difference_update(reply.given_back)
         return Progress(ends, under_way, [self._indices[position] for position in reply.given_back])

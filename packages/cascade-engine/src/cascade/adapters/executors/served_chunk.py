@@ -31,6 +31,9 @@ from cascade.adapters.executors.worker_loading import Loader
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.task import AnyTask
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
+"""Types that are never awaited: to ask that of a value costs as much as a short call."""
+
 _KIND_PLACES = {kind: place for place, kind in enumerate(END_KINDS)}
 
 
@@ -124,7 +127,7 @@ def _call(task: AnyTask, loader: Loader, arguments: memoryview) -> tuple[ReplyKi
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument")
     try:
         value = task.func(*args, **kwargs)
-        if inspect.isawaitable(value) and not isinstance(value, StandsForValue):
+        if type(value) not in _PLAIN and inspect.isawaitable(value) and not isinstance(value, StandsForValue):
             value = asyncio.run(_wait_for(value))
     except BaseException as error:  # noqa: BLE001 - raised again in the parent
         return ReplyKind.RAISED, pack_failure(report_of(error, 1), exception=_encoded(error))

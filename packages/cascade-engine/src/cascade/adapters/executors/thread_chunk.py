@@ -29,7 +29,7 @@ class ThreadChunk:
 
     def run(self, report: Callable[[Progress], None]) -> None:
         """Make the calls that nobody takes back, one after the other, and then report what was not taken yet."""
-        # Once per item of every map in threads: watched by observatory/benchmarks/bench_pools.py.
+        # Once per item of every map in threads: watched by observatory/rows/pools.py.
         left, ends, func, context = self._left, self._ends, self._func, self._context
         worker, now = threading.current_thread().name, time.monotonic
         while True:

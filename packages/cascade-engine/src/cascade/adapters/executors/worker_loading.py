@@ -49,7 +49,14 @@ class Loader:
         Raises:
             BaseException: Whatever a class of the user's raises when its objects are made.
         """
+        if self._has_all():
+            return pickle.loads(payload)
         return _Unpickler(io.BytesIO(payload), self).load()
+
+    def _has_all(self) -> bool:
+        """Tell whether all modules are loaded that `pickle` could not find by itself."""
+        main = self._main is None or self._main_is_loaded
+        return main and (not self._odd or all(name in sys.modules for name in self._odd))
 
     def find(self, module: str) -> None:
         """Import a module that pickled data names, if `pickle` itself could not."""

@@ -67,7 +67,7 @@ class Items:
 
     def arguments_of(self, indices: Sequence[int]) -> Iterable[tuple[tuple[Any, ...], dict[str, Any]]]:
         """Return the arguments of several items; where no keyword argument is mapped, they share one dict of these."""
-        # Once per chunk of every map in a pool: watched by observatory/benchmarks/bench_pools.py.
+        # Once per chunk of every map in a pool: watched by observatory/rows/pools.py.
         columns = self._columns
         if any(isinstance(argument, str) for argument in columns):
             return map(self.arguments, indices)

@@ -217,7 +217,7 @@ class ChunkStep:
     # What comes back
 
     def _take_in(self, progress: Progress) -> None:
-        # Once per item of every map in a pool: watched by observatory/benchmarks/bench_pools.py.
+        # Once per item of every map in a pool: watched by observatory/rows/pools.py.
         take, known, lean = self._open.pop, self._chunk.known, self._lean
         made: list[tuple[int, object]] = []
         for end in progress.ends:
