@@ -125,7 +125,9 @@ class ChunkStep:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             self._interrupt(error)
         self._chunk.end(self._made, time.monotonic() - self._began, self._is_admitted)
-        if self._made:
+        if self._services.ending.ended:
+            self._drop()
+        elif self._made:
             self._give_back([*self._open])
         for index in self._open.values():
             # Who makes no call of a chunk may still make single ones.
@@ -143,8 +145,13 @@ class ChunkStep:
         """Release the slot that the chunk came with, and the keys of its items, if it never got to its first turn."""
         if self._lease is not None:
             self._lease.release()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Leave the calls that have not begun to nobody: the run ends."""
         for index in self._open.values():
             self._give_up(index)
+        self._open.clear()
 
     async def _make_calls(self) -> None:
         services, job = self._services, self.job
