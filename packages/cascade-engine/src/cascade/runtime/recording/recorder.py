@@ -52,7 +52,8 @@ class Recorder:
         self._registry = registry
         self._atomic_loops = AtomicLoops(registry) if registry.has_atomic else None
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
-        self._keep_results: KeepResults | None = getattr(state, "keep_results", None)
+        keeps_many = getattr(state, "keep_results", None) if getattr(state, "knows_scalars", False) else None
+        self._keep_results: KeepResults | None = keeps_many
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
 
     async def finish(self, error: BaseException | None, undone: bool) -> None:

@@ -50,7 +50,8 @@ class RecordedState:
             self._codec.bound,
         )  # looked up once, not per call
         is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
-        self.keep_results = self._keep_results if is_own and type(self._codec.codec) is DataCodec else None
+        self.knows_scalars = is_own and type(self._codec.codec) is DataCodec
+        """Whether values that are scalars of Python's own may be given to `keep_results`."""
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
@@ -130,7 +131,7 @@ class RecordedState:
         self._table.put(node, key.frame, Kind.RESULT, value)
         self._buffer.put(Fact(node, Kind.RESULT, data, call), key.frame, provisional)
 
-    def _keep_results(
+    def keep_results(
         self,
         frame: FrameKey,
         nodes: Sequence[bytes],
@@ -139,7 +140,7 @@ class RecordedState:
     ) -> None:
         """Note values of nodes of one frame as `keep_result` does; the nodes are given by the digests of their paths.
 
-        The values are scalars of Python's own: the codec, which is Cascade's, knows each of them.
+        The values are scalars of Python's own; `knows_scalars` says that this is allowed.
         """
         # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
         of_frame, result = frame_digest(frame), Kind.RESULT
