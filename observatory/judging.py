@@ -85,5 +85,5 @@ def summary(figures: Iterable[Figure]) -> str:
     """Return how many rows there are and how many of them miss their targets."""
     found = list(figures)
     missed, absent = sum(each.is_missed for each in found), sum(bool(each.reading.absent) for each in found)
-    rest = f", {absent} are not measured" if absent else ""
+    rest = f", {absent} not measured" if absent else ""
     return f"{len(found)} rows: {missed} miss their target{rest}."

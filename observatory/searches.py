@@ -39,8 +39,8 @@ async def returned_numbers(size: int, seconds: float) -> SearchTiming:
     async with cs.Engine() as engine:
         while time.perf_counter() < ends or best[quoted] == float("inf"):
             for task in (searched, quoted):
-                began = time.perf_counter()
+                began = time.process_time()
                 value = await engine.run(task())
-                best[task] = min(best[task], time.perf_counter() - began)
+                best[task] = min(best[task], time.process_time() - began)
                 assert value is numbers
     return SearchTiming(best[quoted] / size * 1e9, best[searched] / size * 1e9)

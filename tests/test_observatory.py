@@ -227,7 +227,7 @@ async def test_all_pages_name_one_commit(settings: Settings) -> None:
         workload_page(results, SITTING),
     ]
     assert all("commit `abc123abc123`," in page for page in pages)
-    assert "4 rows: 2 miss their target, 1 are not measured." in pages[0]
+    assert "4 rows: 2 miss their target, 1 not measured." in pages[0]
     assert "| other | draws pictures |" in pages[2]
     changed = replace(SITTING, changed=True)
     assert "commit `abc123abc123` with changes that are not committed" in grid_page([], changed)
