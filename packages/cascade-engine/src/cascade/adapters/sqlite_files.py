@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from cascade.adapters.sqlite_bindings.chosen_binding import binding
@@ -70,6 +72,7 @@ OLDEST = (3, 35, 0)
 """The first version of the SQLite library that knows all that the stores say to it."""
 
 
+@lru_cache(maxsize=16)  # asked with each transaction
 def journal_mode(version: Version) -> JournalMode:
     """Return the journal that is safe with a version of the SQLite library.
 
@@ -172,14 +175,14 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._parts: list[Path] = []
+        self._parts: list[str] = []
         self._known: list[tuple[int, int] | None] = []
 
     def begin(self, mode: JournalMode) -> None:
         """Note which files there are; call it after the first transaction of a connection."""
-        self._parts = [self._path.resolve()]
+        self._parts = [str(self._path.resolve())]
         if mode is JournalMode.WAL:
-            self._parts.append(_beside(self._path, "-wal"))
+            self._parts.append(str(_beside(self._path, "-wal")))
         self._known = [_identity(part) for part in self._parts]
 
     def check(self) -> None:
@@ -200,7 +203,7 @@ class FileWatch:
         return [_identity(part) for part in self._parts] == self._known
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116 - after each commit: half of the time that a `Path` takes
     except OSError:
@@ -277,7 +280,7 @@ def claim(connection: Connection, path: str | os.PathLike[str], wanted: Format) 
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
         StoreError: If it can't be read or written.
     """
-    with store_errors(path), transaction(connection):
+    with store_errors(path), Transaction(connection):
         if not is_claimed(connection, path, wanted):
             statements = [*wanted.tables, f"PRAGMA application_id = {wanted.mark}"]
         elif (version := pragma(connection, "user_version")) == wanted.version:
@@ -316,26 +319,47 @@ def pragma(connection: Connection, statement: str) -> Any:
     return value
 
 
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """Write all or nothing: take the write lock at once, commit at the end, roll back on an error.
+class Transaction:
+    """Writes all or nothing: takes the write lock at once, commits at the end, rolls back on an error.
 
     Raises:
         SqliteError: If that fails; also if another library has set a write-ahead log that this one is not safe with.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if (
-            journal_mode(binding().version) is JournalMode.DELETE
-            and pragma(connection, "journal_mode") == JournalMode.WAL
-        ):
-            raise _unsafe_log()
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+
+    # Once per step of a recorded chain: a generator in its place would take three times as long.
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        if journal_mode(binding().version) is JournalMode.WAL:
+            return
+        try:
+            if pragma(connection, "journal_mode") == JournalMode.WAL:
+                raise _unsafe_log()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._roll_back()
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 @contextmanager

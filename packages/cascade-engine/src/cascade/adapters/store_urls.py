@@ -150,7 +150,7 @@ def catalog_from_url(url: str) -> Catalog:
 def state_from_url(url: str, **options: Any) -> StateMaker:
     """Return a function of `run_id=` that makes the state backend of a run; `options` are those of the backend.
 
-    If it has an async method `close`, it keeps something open between runs until that is called.
+    If it has a method `keep_open`, that lets the store stay open between runs, until the async method `close`.
 
     Raises:
         SpecError: If the URL is of no known form.

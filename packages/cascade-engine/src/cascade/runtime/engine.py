@@ -33,7 +33,7 @@ from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
-from cascade.runtime.stores import cache_maker, checked_part, state_closer, state_of
+from cascade.runtime.stores import cache_maker, checked_part, kept_open, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.standing import StandsForValue
@@ -84,7 +84,7 @@ class Engine:
         self._closed = False
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
-        self._close_state = state_closer(settings, state)
+        self._open_state = kept_open(settings, state)
         self._parts = EngineParts(
             bus=self.bus,
             state_factory=state or InMemoryStateBackend,
@@ -222,8 +222,8 @@ class Engine:
         await self._placement.close()
         if self._owns_cache:
             await self._parts.cache.backend.close()
-        if self._close_state is not None:
-            await self._close_state()
+        if self._open_state is not None:
+            await self._open_state.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from cascade.adapters import store_urls as urls
 from cascade.adapters.cache import InMemoryCacheBackend
@@ -46,12 +46,25 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
     return made
 
 
-def state_closer(
-    settings: Mapping[str, object], state: StateBackendFactory | None
-) -> Callable[[], Awaitable[None]] | None:
-    """Return what closes the store that `state_of` has opened for a URL, if it keeps it open between runs."""
-    is_opened_here = isinstance(_either(settings, "state", "state_backend_cls"), str)
-    return getattr(state, "close", None) if is_opened_here else None
+@runtime_checkable
+class KeepsOpen(Protocol):
+    """What makes state backends, and can keep something open between runs."""
+
+    def keep_open(self) -> None:
+        """Keep it open from the next run on."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+def kept_open(settings: Mapping[str, object], state: StateBackendFactory | None) -> KeepsOpen | None:
+    """Let the store of a URL, which `state_of` has read, stay open between runs; return what is to be closed then."""
+    if not isinstance(_either(settings, "state", "state_backend_cls"), str) or not isinstance(
+        state, KeepsOpen
+    ):
+        return None
+    state.keep_open()
+    return state
 
 
 def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBackend, bool]]:

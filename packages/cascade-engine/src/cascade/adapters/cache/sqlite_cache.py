@@ -23,12 +23,12 @@ from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     Format,
     Synchronous,
+    Transaction,
     claim,
     is_claimed,
     open_connection,
     pragma,
     store_errors,
-    transaction,
 )
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
@@ -253,7 +253,7 @@ class SqliteCacheBackend:
         try:
             self._bring_up()
             rows = self._files.write_large([row for row, _ in batch])
-            with store_errors(self._path), transaction(self._writer):
+            with store_errors(self._path), Transaction(self._writer):
                 self._files.note_replaced(self._writer, rows)
                 self._writer.executemany(_PUT, rows)
                 self._keep_bounds(len(batch), sum(row[_SIZE] for row in rows))

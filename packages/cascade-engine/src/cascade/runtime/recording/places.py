@@ -6,6 +6,7 @@ Facts are stored under these digests. Those of a plain structure are made from i
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from functools import lru_cache
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -95,9 +96,18 @@ class _PlainPlaces:
             if not node:
                 return f"root{steps}"
             parent = self._parents[node]
-            steps = f"{segment_of(_slot_at(self._links[parent], self._ordinals[node]))}{steps}"
+            link, ordinal = self._links[parent], self._ordinals[node]
+            is_listed = isinstance(link, Inputs)
+            step = str(segment_of(_slot_at(link, ordinal))) if is_listed else _text_of_argument(ordinal)
+            steps = f"{step}{steps}"
             node = parent
         return f"root{steps}" if not node else f"...{steps}"
+
+
+@lru_cache(maxsize=64)
+def _text_of_argument(ordinal: int) -> str:
+    """Return the step to a whole argument as text: in a chain the same ones come again and again."""
+    return str(segment_of(slot_of(ordinal)))
 
 
 def _slot_at(link: Link, ordinal: int) -> Slot:

@@ -18,6 +18,7 @@ from cascade.adapters.sqlite_bindings.connection import Connection, ResultCode, 
 from cascade.adapters.sqlite_files import (
     JournalMode,
     Synchronous,
+    Transaction,
     claim,
     is_claimed,
     journal_mode,
@@ -25,7 +26,6 @@ from cascade.adapters.sqlite_files import (
     open_for_reading,
     pragma,
     store_errors,
-    transaction,
 )
 from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
 from cascade.adapters.state.checked import count, moment, text
@@ -194,7 +194,7 @@ class SqliteCatalog:
             claim(connection, self._path, RUNS)
             with store_errors(self._path):
                 pragma(connection, "secure_delete = on")
-                with transaction(connection):
+                with Transaction(connection):
                     connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                     connection.execute("DELETE FROM runs WHERE id = ?", (number,))
                 # A log has what was deleted, until it is written anew; it stays while somebody reads it.

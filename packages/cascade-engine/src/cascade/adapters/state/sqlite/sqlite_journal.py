@@ -74,20 +74,26 @@ class SqliteStateBackend(RecordedState):
 
 
 class SqliteStates:
-    """Makes the state backends of runs in one file, which stays open between them until `close`.
+    """Makes the state backends of runs in one file. `options` are those of `SqliteStateBackend`.
 
-    Opening a file and closing it takes longer than a short run. `options` are those of `SqliteStateBackend`.
+    After `keep_open` the file stays open between runs until `close`: opening it and closing it takes longer than a
+    short run.
     """
 
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
         self._path = Path(path)
         self._options = options
+        self._keeps_open = False
         self._lease: WriterLease | None = None
+
+    def keep_open(self) -> None:
+        """Let the file stay open from the next run on; whoever asks for that calls `close`."""
+        self._keeps_open = True
 
     def __call__(self, run_id: str) -> SqliteStateBackend:
         """Return the state backend of a run."""
         backend = SqliteStateBackend(self._path, run_id=run_id, **self._options)
-        if self._lease is None:
+        if self._keeps_open and self._lease is None:
             self._lease = WriterLease(self._path, RUNS)
         return backend
 

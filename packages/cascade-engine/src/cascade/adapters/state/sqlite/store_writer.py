@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +26,12 @@ from cascade.adapters.sqlite_files import (
     Format,
     JournalMode,
     Synchronous,
+    Transaction,
     claim,
     open_connection,
     pragma,
     set_synchronous,
     store_errors,
-    transaction,
 )
 from cascade.spec.errors import StoreError
 from cascade.spec.late_dataclasses import dataclass, field
@@ -58,10 +59,39 @@ class _Work:
     asked: float = field(default_factory=time.monotonic)
     result: Any = None
     error: BaseException | None = None
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    is_done: bool = False
+    waiting: asyncio.Future[None] | None = None
+
+    async def until_done(self) -> Any:
+        """Wait until the thread has told that it is done, also when cancelled; return its result."""
+        # Once per step of a recorded chain that waits for the disk: a future of the thread pool, which is copied into
+        # one of the event loop, takes two more turns of the loop.
+        while not self.is_done:
+            self.waiting = self.loop.create_future()
+            with suppress(asyncio.CancelledError):
+                await self.waiting
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback has this frame: they would be a cycle
+        return self.result
+
+    def tell(self) -> None:
+        """Tell the event loop, from the thread, that it is done."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self.is_done = True
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
 
 
 class StoreWriter:
-    """Does what the runs in one file ask for, in the order in which they ask. Get it from `writer_of`."""
+    """Does what the runs in one file ask for, in the order in which they ask. Get it from a `WriterLease`."""
 
     def __init__(self, path: Path, wanted: Format) -> None:
         self._path = path
@@ -82,7 +112,10 @@ class StoreWriter:
         Raises:
             StoreError: If the file can't be opened, is something else, or is locked for longer than `BUSY_SECONDS`.
         """
-        return await self._done(_Work(deed))
+        work = _Work(deed)
+        self._queue.append(work)
+        await self._in_thread(self._serve)  # by way of the event loop, which may refuse threads
+        return await work.until_done()
 
     async def write(self, batch: Batch, *, safe: bool) -> None:
         """Write a batch; return when it is committed, also when cancelled.
@@ -90,7 +123,10 @@ class StoreWriter:
         Raises:
             StoreError: If that fails; nothing of it is in the file then.
         """
-        await self._done(_Work(batch.write, batch, safe))
+        work = _Work(batch.write, batch, safe)
+        self._queue.append(work)
+        self._thread.submit(self._serve)  # it may find that an earlier one has taken it along
+        await work.until_done()
 
     def write_now(self, batch: Batch) -> bool:
         """Commit a batch that need not be safe, if that takes no waiting for others; return whether it is committed.
@@ -103,14 +139,15 @@ class StoreWriter:
             return False
         try:
             self._prepare(self._connection, 0.0, safe=False)
-            with store_errors(self._path), transaction(self._connection):
+            with Transaction(self._connection):
                 batch.write(self._connection)
             self._watch.check()
             batch.note_written()
-        except StoreError as problem:
-            if not _is_busy(problem):
+        except (SqliteError, UnicodeError, OverflowError, OSError) as problem:
+            if isinstance(problem, SqliteError) and problem.is_busy:
+                return False
+            with store_errors(self._path):
                 raise
-            return False
         finally:
             self._using.release()
         return True
@@ -121,15 +158,6 @@ class StoreWriter:
             await self._in_thread(self._close)
         finally:
             self._thread.shutdown()
-
-    async def _done(self, work: _Work) -> Any:
-        self._queue.append(work)
-        await self._in_thread(
-            self._serve
-        )  # by then the work is done, perhaps by an earlier one that took it along
-        if work.error is not None:
-            raise work.error
-        return work.result
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         doing = asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -144,6 +172,8 @@ class StoreWriter:
                 works.append(self._queue.popleft())
             if works:
                 self._perform(works)
+        for work in works:
+            work.tell()
 
     def _perform(self, works: list[_Work]) -> None:
         waited = [work for work in works if work.asked < self._refused_at]
@@ -170,7 +200,7 @@ class StoreWriter:
 
     def _write_all(self, connection: Connection, works: list[_Work]) -> None:
         """Write batches in one transaction. One that fails is left out of it."""
-        with store_errors(self._path), transaction(connection):
+        with store_errors(self._path), Transaction(connection):
             if len(works) == 1:
                 works[0].do(connection)
             else:
