@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
+from cascade.runtime.frames.ready import ReadyQueue
 from cascade.runtime.programs.items import CalledItems
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.open_frames import OpenFrames
@@ -56,7 +58,11 @@ class MapItems:
         self._resources = services.resources
         self._wake_up = services.inbox.wake_up
         self.readiness = Readiness(
-            services.capacity, services.options.lender, services.resources.are_open, self._resume
+            services.capacity,
+            services.options.lender,
+            services.resources.are_open,
+            # Not a method of this object: with a cycle, values would stay until the next garbage collection.
+            partial(_resume, services.ready, services.inbox.wake_up),
         )
         self._ready = services.ready
         self._recording = services.recording
@@ -220,11 +226,12 @@ class MapItems:
             frame = mapping.job.frame
             self._ready.push(frame.serial, frame.program.rank[mapping.job.position], mapping)
 
-    def _resume(self, stretch: object) -> None:
-        """Let a map go on that has waited for what its items take, and has it now.
 
-        It comes before all others: one of these may wait for just what it has, and nobody overtakes who is first.
-        """
-        assert isinstance(stretch, MapRun)
-        self._ready.push(_FIRST, 0, stretch)
-        self._wake_up()
+def _resume(ready: ReadyQueue[object], wake_up: Callable[[], None], stretch: object) -> None:
+    """Let a map go on that has waited for what its items take, and has it now.
+
+    It comes before all others: one of these may wait for just what it has, and nobody overtakes who is first.
+    """
+    assert isinstance(stretch, MapRun)
+    ready.push(_FIRST, 0, stretch)
+    wake_up()
