@@ -58,7 +58,7 @@ class Dispatcher:
         self._call_chunks = CallChunks(services, calling)
         self._calling = calling
         self._capacity = services.capacity
-        self._chunks = MapChunks(services, calling, items.maps, self._goes_alone)
+        self._chunks = MapChunks(services, calling, items.maps)
         self._completion = completion
         self._items = items
         self._loops = loops
@@ -105,7 +105,7 @@ class Dispatcher:
             return self._start_call(entry)
         if isinstance(entry, MapRun):
             if entry.chunks is not None:
-                self._chunks.go_on(entry, entry.chunks)
+                self._chunks.go_on(entry, entry.chunks, self._goes_alone)
                 return None
             item = self._items.go_on(entry)
             return None if item is None else self._start_call(item)

@@ -14,50 +14,43 @@ from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
 
+GoesAlone = Callable[[ItemJob], bool]
+
 
 class MapChunks:
-    """Sends the items of maps out in chunks.
+    """Sends the items of maps out in chunks."""
 
-    `goes_alone` is asked about items before that: whether one needs no call, or is called by itself.
-    """
+    __slots__ = ("_calling", "_ending", "_inbox", "_is_recorded", "_maps")
 
-    __slots__ = ("_calling", "_ending", "_goes_alone", "_inbox", "_is_recorded", "_maps")
-
-    def __init__(
-        self, services: Services, calling: Calling, maps: MapItems, goes_alone: Callable[[ItemJob], bool]
-    ) -> None:
+    def __init__(self, services: Services, calling: Calling, maps: MapItems) -> None:
         self._calling = calling
         self._ending = services.ending
         self._inbox = services.inbox
-        self._goes_alone = goes_alone
         self._is_recorded = services.recording is not None
         self._maps = maps
 
-    def go_on(self, mapping: MapRun, chunks: ItemChunks[ItemJob]) -> None:
-        """Start what there is room for: a call that goes on alone, or else the next chunk."""
+    def go_on(self, mapping: MapRun, chunks: ItemChunks[ItemJob], goes_alone: GoesAlone) -> None:
+        """Start what there is room for: a call that goes on alone, or else the next chunk.
+
+        `goes_alone` is asked about items before that: whether one needs no call, or is called by itself.
+        """
         mapping.queued = False
         if mapping.can_begin:
             if chunks.held:
                 chunks.held.popleft()()
             else:
-                self._begin_chunk(mapping, chunks)
+                self._begin_chunk(mapping, chunks, goes_alone)
         self._maps.queue(mapping)
 
-    def _begin_chunk(self, mapping: MapRun, chunks: ItemChunks[ItemJob]) -> None:
+    def _begin_chunk(self, mapping: MapRun, chunks: ItemChunks[ItemJob], goes_alone: GoesAlone) -> None:
         indices = mapping.next_of_chunk(chunks.pace.size(mapping.left, chunks.out + 1))
         chunk = _Chunk(self, mapping, chunks)
         if self._may_go_alone(mapping.job):
-            indices = [index for index in indices if not self._leaves(chunk, index)]
+            indices = [index for index in indices if not _leaves(chunk, index, goes_alone)]
         if indices:
             slot = self._calling.slot.take() if takes_slot_first(mapping.job.policies) else None
             chunks.begin(len(indices))
             self._calling.begin_chunk(ChunkWork(chunk, mapping.job, indices), slot)
-
-    def _leaves(self, chunk: _Chunk, index: int) -> bool:
-        leaves = self._goes_alone(chunk.job(index))
-        if leaves:
-            chunk.take_job(index)
-        return leaves
 
     def _may_go_alone(self, job: Job) -> bool:
         """Tell whether some items of a map may need no call, or need to be called by themselves."""
@@ -127,3 +120,10 @@ class _Chunk:
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         self._chunks.end(made, seconds, is_admitted)
         self._owner.wake(self._mapping)
+
+
+def _leaves(chunk: _Chunk, index: int, goes_alone: GoesAlone) -> bool:
+    leaves = goes_alone(chunk.job(index))
+    if leaves:
+        chunk.take_job(index)
+    return leaves
