@@ -151,11 +151,11 @@ def test_a_store_of_a_url_serves_for_all(store: Store, scheme: str, tmp_path: Pa
     for forms, name in ((STATE_FORMS, "runs.db"), (CACHE_FORMS, "cache.db")):
         assert all(form.format(file=name) in forms for form in store.forms)
     assert callable(cache_factory(url))
-    maker: Any = state_from_url(url)
-    assert maker.func.__name__ in states.__all__
-    assert getattr(states, maker.func.__name__) is maker.func
-    assert all(hasattr(maker.func, name) for name in ("open", "commit", "close"))
-    assert f"`state.{maker.func.__name__}(" in (REFERENCE / "adapters.md").read_text()
+    made = type(state_from_url(url)(run_id="r"))
+    assert made.__name__ in states.__all__
+    assert getattr(states, made.__name__) is made
+    assert all(hasattr(made, name) for name in ("open", "commit", "close"))
+    assert f"`state.{made.__name__}(" in (REFERENCE / "adapters.md").read_text()
     try:
         catalog_from_url(url).close()
     except SpecError as refused:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cascade.adapters.state.redis.redis_catalog import RedisCatalog
     from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
     from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog
-    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend
+    from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend, SqliteStates
     from cascade.adapters.state.sqlite.sqlite_library import inspect_library
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "RunSummary",
     "SqliteCatalog",
     "SqliteStateBackend",
+    "SqliteStates",
     "inspect_library",
 ]
 
@@ -49,7 +50,7 @@ _HOMES = {
     **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis.redis_journal"),
     "SqliteCatalog": "sqlite.sqlite_catalog",
     "inspect_library": "sqlite.sqlite_library",
-    "SqliteStateBackend": "sqlite.sqlite_journal",
+    **dict.fromkeys(("SqliteStateBackend", "SqliteStates"), "sqlite.sqlite_journal"),
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, for whom every misspelt name would be found here
