@@ -226,6 +226,8 @@ class Run:
                 let_go_of(part)
         else:
             loops.let_go()
+            if self._scheduler is not None:
+                let_go_of(self._scheduler.maps)  # they hand out a method of their own: that is a cycle
         ending.let_go()
         let_go_of(self)
 
