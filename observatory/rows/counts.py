@@ -11,8 +11,8 @@ from observatory.instructions import collected
 from observatory.rows.duel import Duel
 from observatory.rows.row import Measure, Reading, Settings
 
-FEW, MORE = 2, 3
-"""Repeats; the first ones warm the engine and the interpreter's inline caches."""
+FEW, MORE = 1, 2
+"""Repeats; the first one warms the engine and the inline caches of the interpreter."""
 
 SLOWDOWN = 50
 """How many times as long everything takes under callgrind; time slices are to hold as many calls as without it."""
