@@ -87,6 +87,10 @@ class DurableStateBackend(StateBackend, Protocol):
     until then another process that opens the run finds the facts as they were. A call's facts are provisional while a
     resource that it used may still undo what it did. A later fact under the same key replaces the earlier one,
     provisional or not.
+
+    A backend may have an attribute `knows_scalars` and a method `keep_results(frame, nodes, values, calls)`. If the
+    former is true, the latter notes many values of one frame as `keep_result` does: scalars of Python's own, of nodes
+    that are given by the digests of their paths.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:
