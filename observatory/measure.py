@@ -18,7 +18,7 @@ from rich.table import Table
 
 from observatory.instructions import count_instructions
 from observatory.judging import HEAD, Figure, cells, in_order
-from observatory.rows.row import Row, Settings, short
+from observatory.rows.row import Reading, Row, Settings, short
 from observatory.rows.table import ROWS, chosen
 from observatory.workloads import BY_NAME
 
@@ -27,7 +27,11 @@ async def figures(rows: Sequence[Row], settings: Settings, small: bool = False) 
     """Measure these rows, one after another; `small` takes the sizes of the tests."""
     for row in rows:
         began = time.perf_counter()
-        reading = await row.measure(row.small if small else row.size, settings)
+        size = row.small if small else row.size
+        try:
+            reading = await row.measure(size, settings)
+        except Exception as error:  # noqa: BLE001 - one row that fails is told in its place, the others go on
+            reading = Reading(size, absent=f"{type(error).__name__}: {error}".replace("\n", " ")[:100])
         yield Figure(row, reading, time.perf_counter() - began)
 
 

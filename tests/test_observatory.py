@@ -19,7 +19,7 @@ from observatory import check, fireflies, life, work
 from observatory.contest import Contestants, Run, Side, Stopwatch, Timing, WrongAnswerError
 from observatory.durability import BareRuns, durable_fan_out, noting
 from observatory.judging import ABSENT, MISSED, REACHED, Figure, in_order, table
-from observatory.measure import parse
+from observatory.measure import figures, parse
 from observatory.pages import Cell, grid_page, measure_chart, measure_grid, targets_page, workload_page
 from observatory.results import LIMIT, Point, Results, Sitting
 from observatory.rows.calls import SPINS, duel_of
@@ -74,6 +74,15 @@ async def test_a_duel_stops_at_a_wrong_answer(settings: Settings) -> None:
     for sides in ((right, wrong), (wrong, right)):
         with pytest.raises(WrongAnswerError, match="size 3"):
             await Duel(*sides)(3, settings)
+
+
+async def test_a_row_that_fails_is_told_and_the_others_go_on(settings: Settings) -> None:
+    """A wrong answer is no figure: the row says what happened, and those after it are measured."""
+    right, wrong = plain(work.squares, work.squares), plain(lambda size, salt: [], work.squares)
+    rows = [replace(ROWS[0], measure=Duel(right, wrong)), replace(ROWS[0], measure=Duel(right, right))]
+    failed, fine = [each async for each in figures(rows, settings, small=True)]
+    assert failed.reading.absent.startswith("WrongAnswerError: size 200")
+    assert fine.mark in (MISSED, REACHED)
 
 
 async def test_both_sides_are_measured_by_turns(settings: Settings) -> None:
