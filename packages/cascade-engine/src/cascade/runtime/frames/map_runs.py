@@ -192,9 +192,9 @@ class MapRun:
         self.begun += count
         self._running += count
 
-    def note_running(self) -> None:
-        """Note that an item that has begun is still under way."""
-        self._running += 1
+    def note_running(self, count: int) -> None:
+        """Note that so many items that have begun are still under way."""
+        self._running += count
 
     def settle_items(self, count: int) -> None:
         """Note that so many items are done."""

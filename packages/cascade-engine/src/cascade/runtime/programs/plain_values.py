@@ -105,7 +105,10 @@ def take_given(values: list[Any], begin: int = 0) -> bool:
         return False
     has_lazy = False
     for place in range(begin, len(values)):
-        if GIVEN[type(values[place])]:
+        kind = type(values[place])
+        if kind is LazyResult:
+            has_lazy = True  # it is what it stands for
+        elif GIVEN[kind]:
             values[place] = given(values[place])
             has_lazy = has_lazy or type(values[place]) in LAZY_TYPES
     return has_lazy

@@ -308,19 +308,20 @@ class Completion:
         Trees are run when it is the map's turn. What is awaited takes what the items need. `ended` is when the last of
         the calls has ended, if that is known. All but those that are awaited are reported.
         """
-        values = mapping.values
+        values, trees = mapping.values, mapping.trees
         assert values is not None
+        waiting = len(trees)
         for index in range(begin, len(values)):
             value = values[index]
             if type(value) is Awaited:
-                mapping.note_running()
+                mapping.note_running(1)
                 values[index] = MISSING
                 item = ItemJob(mapping, index)
                 item.began = ended
                 self._calling.await_value(item, value.work, self._maps.readiness.hold(mapping, mapping.needs))
             elif type(value) in LAZY_TYPES:
-                mapping.note_running()
-                mapping.trees.append(index)
+                trees.append(index)
+        mapping.note_running(len(trees) - waiting)
 
     def fail_next_item(self, mapping: MapRun, error: BaseException, ended: float) -> None:
         """Take in what the plain call of the next item has raised; `ended` is when the one before has ended."""

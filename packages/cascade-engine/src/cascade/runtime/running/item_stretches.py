@@ -22,6 +22,7 @@ from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.readiness import Ready
+from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import LazyResult
 
 
@@ -145,7 +146,7 @@ class ItemStretches:
             return
         # Once per item that returns a tree: watched by observatory/benchmarks/bench_maps.py.
         clock, ends, now = time.monotonic, time_slice.ends, time.monotonic()
-        known, hits = None, 0
+        known, hits, done, is_long = None, 0, 0, False
         while trees and now < ends and not self._ending.ended:
             index = trees.popleft()
             target = values[index]
@@ -163,7 +164,8 @@ class ItemStretches:
                 self._completion.advance(Loop(_told(mapping, index), target))
                 now = clock()
                 continue
-            known.note_duration(now - before)
+            if is_long or now - before > SLICE_SECONDS:
+                is_long = not known.note_duration(now - before)
             if isinstance(value, PartialRound):
                 self._completion.go_on(Loop(_told(mapping, index), target), value)
             elif isinstance(value, LazyResult):
@@ -172,7 +174,8 @@ class ItemStretches:
                 self._completion.advance(loop)
             else:
                 values[index] = value
-                mapping.settle_items(1)
+                done += 1
+        mapping.settle_items(done)
         if known is not None and hits:
             reuse.note_hits(known, hits)
 
