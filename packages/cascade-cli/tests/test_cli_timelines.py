@@ -26,12 +26,12 @@ def workflow(): return fail()
 
 @pytest.mark.parametrize(
     ("option", "start"),
-    [("--report", "<!doctype html>"), ("--trace", '{"traceEvents"'), ("--timeline", '{"schema"')],
+    [("--report", "<!doctype html>"), ("--trace", '{"traceEvents"'), ("--calls", '{"schema"')],
 )
 def test_a_run_writes_the_file_that_is_asked_for(
     cascade: Call, write: Write, tmp_path: Path, option: str, start: str
 ) -> None:
-    """`--report`, `--trace` and `--timeline` write a file; the result is printed as ever."""
+    """`--report`, `--trace` and `--calls` write a file; the result is printed as ever."""
     write("flow.py", FLOW)
     outcome = cascade("run", "flow.py", option, str(tmp_path / "made"))
     assert (outcome.code, outcome.out, outcome.err) == (0, "2\n", "")
@@ -63,7 +63,7 @@ def test_diff_shows_which_tasks_got_slower(cascade: Call, write: Write, tmp_path
     """`cascade timeline diff A B` has a row for each task, the greatest change first, and says by how much."""
     for name, pause in (("a", "0.001"), ("b", "0.02")):
         write(f"flow_{name}.py", FLOW.replace("0.001", pause))
-        cascade("run", f"flow_{name}.py", "--timeline", str(tmp_path / f"{name}.json"))
+        cascade("run", f"flow_{name}.py", "--calls", str(tmp_path / f"{name}.json"))
     outcome = cascade("timeline", "diff", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
     assert (outcome.code, outcome.err) == (0, "")
     heading, first, *_ = outcome.out.splitlines()
@@ -84,7 +84,7 @@ def test_diff_names_tasks_that_are_new_or_gone(cascade: Call, write: Write, tmp_
     write("one.py", FLOW)
     write("two.py", FLOW.replace("total", "count"))
     for name in ("one", "two"):
-        cascade("run", f"{name}.py", "--timeline", str(tmp_path / f"{name}.json"))
+        cascade("run", f"{name}.py", "--calls", str(tmp_path / f"{name}.json"))
     outcome = cascade("timeline", "diff", str(tmp_path / "one.json"), str(tmp_path / "two.json"))
     ends = {line.split()[0]: line.split()[-1] for line in outcome.out.splitlines()[1:]}
     assert ends["total"] == "gone"
@@ -98,4 +98,4 @@ def test_what_is_no_timeline_is_refused(cascade: Call, tmp_path: Path, text: str
     outcome = cascade("timeline", "diff", str(tmp_path / "other.json"), str(tmp_path / "other.json"))
     assert outcome.code == 2
     assert "is no timeline" in outcome.told
-    assert "--timeline" in outcome.told
+    assert "--calls" in outcome.told

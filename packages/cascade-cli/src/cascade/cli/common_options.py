@@ -160,7 +160,7 @@ FILE_OPTIONS = (
         metavar="FILE.json",
     ),
     CommonOption(
-        "timeline",
+        "calls",
         Path,
         "Write all calls and times as JSON.",
         _FILE_PANEL,

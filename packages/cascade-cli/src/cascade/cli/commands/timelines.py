@@ -19,7 +19,7 @@ timeline_app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Compare the timelines that `cascade run --timeline FILE` has written.",
+    help="Compare the timelines that `cascade run --calls FILE` has written.",
 )
 
 
@@ -58,7 +58,7 @@ def _tasks(path: Path) -> dict[str, dict[str, Any]]:
         runs = read["runs"]
         found = {task["task"]: task for run in runs for task in run["tasks"]}
     except (ValueError, KeyError, TypeError, AttributeError):
-        problem, remedy = f"{path} is no timeline", "write one with cascade run FILE --timeline run.json"
+        problem, remedy = f"{path} is no timeline", "write one with cascade run FILE --calls run.json"
         raise SpecError(problem, remedy) from None
     if len(runs) != 1:
         raise SpecError(f"{path} has {len(runs)} runs", "give the timeline of one run")
