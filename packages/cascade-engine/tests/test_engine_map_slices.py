@@ -25,6 +25,7 @@ from cascade.runtime import (
     TaskRetrying,
     TaskSkipped,
 )
+from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 
 SHORT = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -292,6 +293,20 @@ def test_the_first_failure_ends_the_run(drawn: list[Kind], need: Needs) -> None:
     begun = started(events)
     ended = [event.task_id for event in events if isinstance(event, TaskExecutionFinished)]
     assert Counter(begun) == Counter(ended)
+
+
+@pytest.mark.parametrize("size", [2, 300])
+def test_a_map_goes_on_when_an_item_ends_just_when_the_slice_does(size: int) -> None:
+    """Items each of which takes exactly one time slice are all called."""
+
+    @cs.task
+    def one_slice(x: int) -> int:
+        spend(SLICE_SECONDS)
+        return x
+
+    with still_clock():
+        assert asyncio.run(cs.arun(one_slice.map(range(size), max_concurrency=1))) == [*range(size)]
+        assert asyncio.run(cs.arun(one_slice.map(range(size)))) == [*range(size)]
 
 
 @pytest.mark.parametrize("size", [1_000])

@@ -134,7 +134,7 @@ class TestTrace:
         """Each track has the name of its worker, and no two slices of a track overlap unless one is in the other."""
         names = {each["tid"]: each["args"]["name"] for each in events if each["name"] == "thread_name"}
         assert "event loop" in names.values()
-        assert any(name.startswith("thread") for name in names.values())
+        assert any(name.startswith("cascade") for name in names.values())  # as the engine names its threads
         for track in names:
             own = sorted(
                 (

@@ -118,7 +118,8 @@ class Reports(StretchReports):
             is_map = job in self._maps
             self._maps.discard(job)
             queued = job.queued or began
-            facts = (name, job.attempt, queued, began, ended, status, job.worker, text, is_map)
+            notes = () if error is None else tuple(notes_of(error))
+            facts = (name, job.attempt, queued, began, ended, status, job.worker, text, is_map, notes)
             timeline.add_call(OneCall(place, facts), job)
         if not is_heard:
             return

@@ -103,7 +103,7 @@ class Items:
         call, append, clock, size = timed(call, item_ends), values.append, time.monotonic, self.size
         begin, now = len(values), clock()
         try:
-            while begin < size and now < ends:
+            while begin < size and now <= ends:  # as `TimeSlice.is_over` says
                 some = slice(begin, begin + self._look)
                 if one_by_one:
                     _call_to_first(call, zip(*[column[some] for column in columns], strict=True), append)

@@ -42,7 +42,7 @@ class CachedItems:
         unfilled, filled, func = mapping.calls, mapping.calls_with(self._resources.values), task.func
         clock, watched = time.monotonic, self._time_slice.watched
         made = _Made(self._reports, mapping, watched)
-        while mapping.can_begin and not self._ending.ended and clock() < ends:
+        while mapping.can_begin and not self._ending.ended and clock() <= ends:
             index = len(values)
             args, kwargs = unfilled.arguments(index)
             files = digests_made()

@@ -147,7 +147,7 @@ class ItemStretches:
         # Once per item that returns a tree: watched by observatory/benchmarks/bench_maps.py.
         clock, ends, now = time.monotonic, time_slice.ends, time.monotonic()
         known, hits, done, is_long = None, 0, 0, False
-        while trees and now < ends and not self._ending.ended:
+        while trees and now <= ends and not self._ending.ended:
             index = trees.popleft()
             target = values[index]
             value = (

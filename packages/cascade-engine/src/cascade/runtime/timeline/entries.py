@@ -54,7 +54,7 @@ class Entry:
         return iter(())
 
 
-CallFacts = tuple[str, int, float, float, float, Status, str, str | None, bool]
+CallFacts = tuple[str, int, float, float, float, Status, str, str | None, bool, tuple[str, ...]]
 """What a `Call` has besides its place."""
 
 
@@ -74,7 +74,7 @@ class OneCall(Entry):
         yield Call(Place(*self._place), *self._facts)
 
     def sums(self) -> Iterator[Sums]:
-        task, _, _, began, ended, status, _, _, is_map = self._facts
+        task, _, _, began, ended, status, _, _, is_map, _ = self._facts
         if not is_map:  # its items tell more
             yield Sums(task, status, 1, (ended - began,))
 
