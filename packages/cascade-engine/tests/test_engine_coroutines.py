@@ -178,3 +178,22 @@ async def test_a_listener_that_comes_late_hears_what_follows() -> None:
         ("started", "n0"),
         ("finished after True", "n0"),
     ]
+
+
+async def test_what_a_late_listener_hears_of_is_measured_at_the_call() -> None:
+    """However long others hold the event loop after it has ended."""
+    bus, heard, gate = MessageBus(), list[TaskExecutionFinished](), asyncio.Event()
+
+    @cs.task
+    async def wait(seconds: float) -> None:
+        await gate.wait()
+        time.sleep(seconds)  # noqa: ASYNC251 - holds the event loop
+
+    async with Engine(bus=bus) as engine:
+        running = asyncio.create_task(engine.run([wait(0), wait(0.2)]))
+        await asyncio.sleep(0.01)
+        bus.subscribe(TaskExecutionFinished, heard.append)
+        gate.set()
+        await running
+    first, second = (event.duration for event in heard if event.task_name == "wait")
+    assert second - first > 0.1

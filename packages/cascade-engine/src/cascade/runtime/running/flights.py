@@ -169,7 +169,7 @@ class Flight:
             self.hand_over()
             return None
         if time_slice.watched and self._log is None:  # since now
-            self._begin_log(WatchedTree(self.serial, course.program.names(lazies)))
+            self._watch_from_now()
         came: Landing = None
         event_loop, asyncio_task, fly = asyncio.get_running_loop(), asyncio.Task, self._fly
         started = 0
@@ -296,6 +296,8 @@ class Flight:
                 return self._flights.ends.end(job, outcome)
             finally:
                 del outcome, failure  # the traceback of an error has this frame: they would be a cycle
+        if self._log is None and self._flights.reports.hears_ends:  # since the last slice
+            self._watch_from_now()
         if self._log is not None:
             self._log.note_ended(node, time.monotonic())
         if failure is not None:
@@ -311,6 +313,10 @@ class Flight:
         if not self._landed:
             self._flights.note_landing(self)
         self._landed.append(node)
+
+    def _watch_from_now(self) -> None:
+        """Note what happens for somebody who has come while calls are under way."""
+        self._begin_log(WatchedTree(self.serial, self._course.program.names(self._lazies)))
 
     def _begin_log(self, tree: WatchedTree) -> None:
         self._log = FlightLog(tree, self._began)
