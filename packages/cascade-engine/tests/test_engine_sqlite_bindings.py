@@ -24,7 +24,7 @@ from cascade.adapters.sqlite_files import JournalMode, Synchronous, journal_mode
 from cascade.adapters.state import SqliteCatalog, SqliteStateBackend, inspect_library
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS
 from cascade.adapters.state.sqlite.store_writer import WriterLease
-from cascade.spec import CacheKey, StoreError
+from cascade.spec import CacheKey, Hit, StoreError, StoreFormatError
 
 HAS_LOG = {"apsw": True, "sqlite3": journal_mode(sqlite3.sqlite_version_info[:3]) is JournalMode.WAL}
 """Which library is one that stores use a log with, as they are installed here."""
@@ -362,3 +362,69 @@ def test_the_journal_is_set_when_nobody_is_in_the_way(tmp_path: Path) -> None:
         first.execute("COMMIT")
     with closing(open_connection(path, synchronous=Synchronous.FULL)) as later:
         assert pragma(later, "journal_mode") == journal_mode(binding().version)
+
+
+@pytest.mark.usefixtures("each_binding")
+@pytest.mark.parametrize("mode", JournalMode)
+async def test_a_file_of_something_else_keeps_every_byte(tmp_path: Path, mode: JournalMode) -> None:
+    """A store that is given the file of another program refuses it, and sets no journal in it."""
+    path = tmp_path / "other.db"
+    path.touch()
+    with closing(opened(path)) as other:
+        pragma(other, f"journal_mode = {mode}")
+        other.execute("CREATE TABLE letter (text TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(StoreFormatError, match="is not a Cascade cache"):
+        SqliteCacheBackend(path)
+    with pytest.raises(StoreFormatError, match="is not a store of runs"):
+        await cs.arun(give(1), state=f"sqlite:///{path}", run_id="r")
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+@pytest.mark.usefixtures("each_binding")
+@pytest.mark.parametrize("mode", JournalMode)
+async def test_a_cache_that_is_looked_into_keeps_its_journal(tmp_path: Path, mode: JournalMode) -> None:
+    """Looking into a cache leaves the file and its folder as they were; the first put sets the safe journal."""
+    path, key = tmp_path / "cache.db", CacheKey("1", "task")
+    cache = SqliteCacheBackend(path)
+    await cache.put(key, 1, None)
+    await cache.close()
+    with closing(opened(path)) as other:
+        pragma(other, f"journal_mode = {mode}")
+    before = path.read_bytes()
+    cache = SqliteCacheBackend(path, create=False)
+    assert await cache.get(key) == cache.look(key) == Hit(1)
+    assert len(await cache.entries("task")) == 1
+    await cache.close()
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["cache.db"]
+
+    cache = SqliteCacheBackend(path, create=False)
+    assert await cache.get(key) == Hit(1)
+    await cache.put(key, 2, None)
+    assert await cache.get(key) == cache.look(key) == Hit(2)
+    await cache.close()
+    assert mode_in(path) == journal_mode(binding().version)
+    assert [each.name for each in tmp_path.iterdir()] == ["cache.db"]
+
+
+@pytest.mark.usefixtures("each_binding")
+async def test_a_cache_that_can_not_be_written_yet_is_looked_into(tmp_path: Path) -> None:
+    """A first put that fails since the file is locked leaves the cache readable, and a later one is made."""
+    path, key = tmp_path / "cache.db", CacheKey("1", "task")
+    cache = SqliteCacheBackend(path)
+    await cache.put(key, 1, None)
+    await cache.close()
+    cache = SqliteCacheBackend(path, create=False)
+    with closing(opened(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        putting = asyncio.create_task(cache.put(key, 2, None))
+        assert await cache.get(key) == Hit(1)
+        with pytest.raises(StoreError, match="locked"):
+            await putting
+        assert await cache.get(key) == Hit(1)
+        other.execute("ROLLBACK")
+    await cache.put(key, 2, None)
+    assert await cache.get(key) == Hit(2)
+    await cache.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -87,22 +87,32 @@ def journal_mode(version: Version) -> JournalMode:
     return JournalMode.WAL if corrected else JournalMode.DELETE
 
 
-def open_connection(path: str | os.PathLike[str], *, synchronous: Synchronous) -> Connection:
+def open_connection(
+    path: str | os.PathLike[str], *, synchronous: Synchronous, wanted: Format | None = None
+) -> Connection:
     """Open a file, made with mode 0600 if it is not there; transactions begin only where they are begun explicitly.
 
-    The connection may be used from any thread, from one at a time. `EXTRA` is what `FULL` asks for where the journal
-    is deleted: give `FULL` for safety from loss of power. With a write-ahead log `OFF` is made `NORMAL`, which waits
-    for no disk there either and can't damage the file.
+    With `wanted` the file is claimed; one of another format stays as it is. The connection may be used from any
+    thread, from one at a time. `EXTRA` is what `FULL` asks for where the journal is deleted: give `FULL` for safety
+    from loss of power. With a write-ahead log `OFF` is made `NORMAL`, which waits for no disk there either and can't
+    damage the file.
 
     Raises:
         StoreError: If it can't be opened, is no database, or is locked for longer than `BUSY_SECONDS`.
+        StoreFormatError: If it is not of the format that is wanted, or was written by a newer version.
     """
     with store_errors(path):
         _make_private(os.fspath(path))
         connection = binding().connect(Path(path), Access.WRITE, BUSY_SECONDS)
         try:
-            mode = _set_journal(connection, Path(path).stat().st_nlink > 1)
+            has_links = Path(path).stat().st_nlink > 1
+            with _link_errors() if has_links else nullcontext():
+                if wanted is not None:
+                    is_claimed(connection, path, wanted)  # setting the journal changes the file
+                mode = _set_journal(connection, has_links)
             set_synchronous(connection, synchronous, mode)
+            if wanted is not None:
+                claim(connection, path, wanted)
         except BaseException:
             connection.close()
             raise
@@ -120,10 +130,25 @@ def set_synchronous(connection: Connection, synchronous: Synchronous, mode: Jour
 
 @contextmanager
 def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[Connection]:
-    """Open an existing file for reading only, and close it at the end. Errors are those of `store_errors`.
+    """Open a file as `open_to_look` does, and close it at the end. Errors are those of `store_errors`.
 
-    What a killed process has left beside the file is brought in or rolled back, as by whoever opens the file next. A
-    file of an older version is read as if it had been migrated, and stays as it is.
+    A file of an older version is read as if it had been migrated, and stays as it is.
+
+    Raises:
+        StoreNotFoundError: If there is no such file.
+        StoreError: If it can't be read.
+    """
+    with store_errors(path), closing(open_to_look(path)) as connection:
+        _make_views(connection, wanted)
+        connection.execute("PRAGMA query_only = on")
+        yield connection
+
+
+def open_to_look(path: str | os.PathLike[str]) -> Connection:
+    """Open an existing file in the way that leaves the fewest traces; nothing is to be written by the connection.
+
+    Its journal stays what it is. What a killed process has left beside the file is brought in or rolled back, as by
+    whoever opens the file next.
 
     Raises:
         StoreNotFoundError: If there is no such file.
@@ -132,14 +157,11 @@ def open_for_reading(path: str | os.PathLike[str], wanted: Format) -> Iterator[C
     path = Path(path)
     if not path.is_file():
         raise StoreNotFoundError(str(path), "there is no such file")
-    with store_errors(path), closing(_open_to_look(path)) as connection:
-        _make_views(connection, wanted)
-        connection.execute("PRAGMA query_only = on")
-        yield connection
+    with store_errors(path):
+        return _look_into(path)
 
 
-def _open_to_look(path: Path) -> Connection:
-    """Open a file in the way that leaves the fewest traces."""
+def _look_into(path: Path) -> Connection:
     # Who may write removes the files of a write-ahead log that were not there before; who may not leaves those that
     # were there. A half written transaction has to be rolled back, which takes writing.
     ways = [Access.WRITE]
@@ -232,19 +254,12 @@ def _set_journal(connection: Connection, has_links: bool) -> JournalMode:
     would have a log of its own.
     """
     wanted = JournalMode.DELETE if has_links else journal_mode(binding().version)
-    try:
-        mode = pragma(connection, "journal_mode")
-    except SqliteError as problem:
-        if has_links:
-            raise SqliteError(_LINKS, problem.code) from problem
-        raise
+    mode = pragma(connection, "journal_mode")
     if mode == wanted:
         return wanted
     try:
         mode = pragma(connection, f"journal_mode = {wanted}")
     except SqliteError as problem:
-        if has_links:
-            raise SqliteError(_LINKS, problem.code) from problem
         if wanted is JournalMode.DELETE and problem.is_busy:
             raise _unsafe_log() from problem
         if wanted is JournalMode.DELETE:
@@ -254,10 +269,16 @@ def _set_journal(connection: Connection, has_links: bool) -> JournalMode:
     return wanted if mode == wanted else JournalMode.DELETE
 
 
-_LINKS = (
-    "the file has several names (hard links), and is in use with a write-ahead log, which belongs to one of them:"
-    " use that name, or wait until it is closed"
-)
+@contextmanager
+def _link_errors() -> Iterator[None]:
+    try:
+        yield
+    except SqliteError as problem:
+        raise SqliteError(
+            "the file has several names (hard links), and is in use with a write-ahead log, which belongs to one of"
+            " them: use that name, or wait until it is closed",
+            problem.code,
+        ) from problem
 
 
 def _unsafe_log() -> SqliteError:

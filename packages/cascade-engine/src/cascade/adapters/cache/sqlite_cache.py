@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -24,16 +23,16 @@ from cascade.adapters.sqlite_files import (
     Format,
     Synchronous,
     Transaction,
-    claim,
     is_claimed,
     open_connection,
+    open_to_look,
     pragma,
     store_errors,
 )
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.errors import StoreError, StoreFormatError, StoreNotFoundError
+from cascade.spec.errors import StoreError, StoreFormatError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
 FORMAT = Format(
@@ -102,8 +101,6 @@ class SqliteCacheBackend:
         create: bool = True,
     ) -> None:
         self._path = os.fspath(path)
-        if not create and not Path(self._path).is_file():
-            raise StoreNotFoundError(self._path, "there is no such file")
         self._codec = DataCodec() if codec is None else codec
         self._clock = clock
         self._bounds = (max_entries, max_bytes)
@@ -111,20 +108,26 @@ class SqliteCacheBackend:
         self._files = CacheFiles(FileValueStore.beside(self._path))
         self._pending: deque[tuple[Row, Future[None]]] = deque()
         self._reading = Lock()
-        self._writer = open_connection(self._path, synchronous=Synchronous.NORMAL)
+        self._open(to_look=not create)
+        # Its thread begins with the first task and ends with the interpreter at the latest.
+        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
+
+    def _open(self, *, to_look: bool) -> None:
+        self._is_looking = to_look
+        if to_look:
+            self._writer = open_to_look(self._path)
+        else:
+            self._writer = open_connection(self._path, synchronous=Synchronous.NORMAL, wanted=FORMAT)
         try:
-            self._is_older = False
-            if create:
-                claim(self._writer, self._path, FORMAT)
-            else:
+            if to_look:
                 self._check_claimed()
-            self._reader = open_connection(self._path, synchronous=Synchronous.NORMAL)
+                self._reader = open_to_look(self._path)
+            else:
+                self._reader = open_connection(self._path, synchronous=Synchronous.NORMAL)
         except BaseException:
             self._writer.close()
             raise
         self._reader.set_patience(0)
-        # Its thread begins with the first task and ends with the interpreter at the latest.
-        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
 
     def _check_claimed(self) -> None:
         with store_errors(self._path):
@@ -132,7 +135,6 @@ class SqliteCacheBackend:
                 raise StoreFormatError(
                     self._path, f"is empty, and no {FORMAT.name}", "give the path of another file"
                 )
-            self._is_older = pragma(self._writer, "user_version") < FORMAT.version
 
     async def get(self, key: CacheKey) -> Hit | None:
         """Return a value that has not expired and is not damaged.
@@ -221,7 +223,10 @@ class SqliteCacheBackend:
 
     def _close(self) -> None:
         with self._reading:
-            self._reader.close()
+            self._close_connections()
+
+    def _close_connections(self) -> None:
+        self._reader.close()
         self._writer.close()
 
     def _submit(self, work: Callable[..., Any], *args: object) -> Future[Any]:
@@ -232,14 +237,17 @@ class SqliteCacheBackend:
     async def _read(self, fetch: Callable[[Connection, str, Row], Any], query: str, values: Row) -> Any:
         if self._thread is None:
             raise StoreError(self._path, "the cache is closed")
-        try:
-            with self._reading:
+        if self._reading.acquire(blocking=False):
+            try:
                 return fetch(self._reader, query, values)
-        except SqliteError as problem:
-            if not problem.is_busy:
-                raise StoreError(self._path, problem.text) from problem
+            except SqliteError as problem:
+                if not problem.is_busy:
+                    raise StoreError(self._path, problem.text) from problem
+            finally:
+                self._reading.release()
         with store_errors(self._path):
-            return await asyncio.wrap_future(self._submit(fetch, self._writer, query, values))
+            # The thread may open another connection before it comes to this.
+            return await asyncio.wrap_future(self._submit(lambda: fetch(self._writer, query, values)))
 
     def _write(self) -> None:
         """Write all that is pending, in one transaction; in the writing thread."""
@@ -251,7 +259,8 @@ class SqliteCacheBackend:
         if not batch:
             return
         try:
-            self._bring_up()
+            if self._is_looking:
+                self._stop_looking()
             rows = self._files.write_large([row for row, _ in batch])
             with store_errors(self._path), Transaction(self._writer):
                 self._files.note_replaced(self._writer, rows)
@@ -265,11 +274,15 @@ class SqliteCacheBackend:
             for _, written in batch:
                 written.set_result(None)
 
-    def _bring_up(self) -> None:
-        """Migrate a file of an older version, which was opened for reading only, before it is written."""
-        if self._is_older:
-            claim(self._writer, self._path, FORMAT)
-            self._is_older = False
+    def _stop_looking(self) -> None:
+        """Open the file for writing: one of an older version is brought up, and the journal is set."""
+        with self._reading:
+            self._close_connections()  # the journal is set when nobody else has the file open
+            try:
+                self._open(to_look=False)
+            except BaseException:
+                self._open(to_look=True)
+                raise
 
     def _keep_bounds(self, puts: int, size: int) -> None:
         """Count what was put; now and then, delete what exceeds the bounds."""

@@ -19,7 +19,6 @@ from cascade.adapters.sqlite_files import (
     JournalMode,
     Synchronous,
     Transaction,
-    claim,
     is_claimed,
     journal_mode,
     open_connection,
@@ -190,15 +189,14 @@ class SqliteCatalog:
         return sum(size for _, _, size in self._values.names(folder_of(str(run_id))))
 
     def _delete(self, number: int) -> None:
-        with closing(open_connection(self._path, synchronous=Synchronous.FULL)) as connection:
-            claim(connection, self._path, RUNS)
-            with store_errors(self._path):
-                pragma(connection, "secure_delete = on")
-                with Transaction(connection):
-                    connection.execute("DELETE FROM facts WHERE run = ?", (number,))
-                    connection.execute("DELETE FROM runs WHERE id = ?", (number,))
-                # A log has what was deleted, until it is written anew; it stays while somebody reads it.
-                connection.select("PRAGMA wal_checkpoint(truncate)")
+        opened = open_connection(self._path, synchronous=Synchronous.FULL, wanted=RUNS)
+        with closing(opened) as connection, store_errors(self._path):
+            pragma(connection, "secure_delete = on")
+            with Transaction(connection):
+                connection.execute("DELETE FROM facts WHERE run = ?", (number,))
+                connection.execute("DELETE FROM runs WHERE id = ?", (number,))
+            # A log has what was deleted, until it is written anew; it stays while somebody reads it.
+            connection.select("PRAGMA wal_checkpoint(truncate)")
 
 
 def _size(size: int, value: object) -> int:

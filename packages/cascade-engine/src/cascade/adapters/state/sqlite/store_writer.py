@@ -27,7 +27,6 @@ from cascade.adapters.sqlite_files import (
     JournalMode,
     Synchronous,
     Transaction,
-    claim,
     open_connection,
     pragma,
     set_synchronous,
@@ -227,9 +226,8 @@ class StoreWriter:
         """Return the connection, which is opened if it is not."""
         if self._connection is not None:
             return self._connection
-        connection = open_connection(self._path, synchronous=Synchronous.FULL)
+        connection = open_connection(self._path, synchronous=Synchronous.FULL, wanted=self._format)
         try:
-            claim(connection, self._path, self._format)
             if not os.access(
                 self._path, os.W_OK
             ):  # SQLite tells it with the first commit, when calls were made
