@@ -305,7 +305,9 @@ async def test_what_is_ready_is_committed_together(tmp_path: Path) -> None:
         other.execute("COMMIT")
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [str(each) for each in outcomes if each is not None] == [f"store {path}: lost"]
-    assert seen == [1, *[7] * 6] or seen == [7] * 7
+    # Two commits at most: the thread may begin the first one when any number of batches are there.
+    first = seen[0]
+    assert seen == [*[first] * first, *[7] * (7 - first)]
     await lease.release()
     await again.release()
 
