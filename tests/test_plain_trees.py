@@ -16,7 +16,7 @@ from support.clock import still_clock
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
 from cascade.graph import Graph, build_graph, plan, structure_digest
-from cascade.runtime import Engine, Event, MessageBus
+from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished, TaskExecutionStarted
 from cascade.spec import CallError
 
 QUICK = settings(
@@ -35,7 +35,7 @@ class OwnState(InMemoryStateBackend):
     """A state backend that is handed in, so that every fact is recorded: no call is made in a shorter way."""
 
 
-Seen = tuple[object, ...]
+Seen = tuple[Any, ...]
 
 
 async def run(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
@@ -59,22 +59,58 @@ def run_all(tree: PlainTree, engine: Engine, trouble: str, at: int) -> list[Seen
         return asyncio.run(main())
 
 
-def heard() -> Engine:
+_told: list[Event] = []
+
+
+def listener() -> MessageBus:
+    """Return a bus whose events are kept until the next one is made."""
+    _told.clear()
     bus = MessageBus()
-    bus.subscribe(Event, lambda event: None)
-    return Engine(bus=bus)
+    bus.subscribe(Event, _told.append)
+    return bus
+
+
+def heard() -> Engine:
+    return Engine(bus=listener())
+
+
+def check_events(made: Counter[str] | None = None) -> None:
+    """Check that each call was told of as started, and then once as ended; `made` has how many there were, by task.
+
+    Events of a stretch of calls are made after it, so nothing is said of where between calls they stand.
+    """
+    started: set[tuple[str, str]] = set()
+    under_way: set[tuple[str, str]] = set()
+    names: Counter[str] = Counter()
+    for event in _told:
+        if isinstance(event, TaskExecutionStarted):
+            call = event.run_id, event.task_id
+            assert call not in started
+            started.add(call)
+            under_way.add(call)
+            names[event.task_name] += 1
+        elif isinstance(event, TaskExecutionFinished):
+            under_way.remove((event.run_id, event.task_id))
+    assert not under_way
+    if made is not None:
+        assert {name: names[name] for name in made} == made
 
 
 @pytest.mark.parametrize("trouble", ["", "raises", "returns a tree", "returns trees, then raises", "is slow"])
 @pytest.mark.parametrize("make_engine", [Engine, heard])
 def test_values_errors_and_order_are_those_of_the_general_way(make_engine: Any, trouble: str) -> None:
-    """Each call is made in the same order with the same arguments, and one in trouble means the same."""
+    """Each call is made in the same order with the same arguments, and one in trouble means the same.
+
+    A listener changes none of it, and hears of each call.
+    """
 
     @BRIEF
     @given(plain_trees(), st.integers(0, 60))
     def check(tree: PlainTree, at: int) -> None:
         expected = run_all(tree, Engine(state_backend_cls=OwnState), trouble, at)
         assert run_all(tree, make_engine(), trouble, at) == expected
+        if make_engine is heard:
+            check_events(Counter(name for *_, log in expected for name, _ in log))
         if trouble in ("", "is slow"):
             assert [seen[1] for seen in expected] == [tree.value(salt) for salt in SALTS]
 
@@ -117,9 +153,7 @@ def bounded() -> Engine:
 
 
 def bounded_and_heard() -> Engine:
-    bus = MessageBus()
-    bus.subscribe(Event, lambda event: None)
-    return with_all(max_concurrency=3, bus=bus)
+    return with_all(max_concurrency=3, bus=listener())
 
 
 TROUBLES = ("", "some fail once", "some return a tree", "some are awaited", "some fail")
@@ -160,6 +194,8 @@ def test_policies_resources_and_limits_mean_the_same_in_stretches(make_engine: A
     def check(drawn: PlainTree, at: int) -> None:
         tree = drawn.retried() if trouble == "some fail once" else drawn
         seen = run_all_freely(tree, make_engine(), trouble, at)
+        if make_engine is bounded_and_heard:
+            check_events()
         assert seen == run_all_freely(tree, with_all(state_backend_cls=OwnState), trouble, at)
         if trouble != "some fail":
             assert [each[1] for each in seen] == [tree.value(salt) for salt in SALTS]

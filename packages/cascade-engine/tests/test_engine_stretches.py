@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 import cascade as cs
-from cascade.runtime import Engine, MessageBus, TaskRetrying
+from cascade.runtime import Engine, MessageBus, TaskExecutionFinished, TaskExecutionStarted, TaskRetrying
 
 MANY = 200
 
@@ -110,6 +111,43 @@ async def test_a_call_beside_those_that_wait_for_a_resource_is_made() -> None:
         engine.register(number)
         target = total([*(plus(each) for each in range(MANY)), reach()])
         assert await asyncio.wait_for(engine.run(target), 10) == sum(range(MANY)) + MANY
+
+
+@pytest.mark.parametrize("is_by_keyword", [False, True])
+@pytest.mark.parametrize("takes_resource", [False, True])
+async def test_each_call_is_told_of_however_it_takes_its_arguments(
+    is_by_keyword: bool, takes_resource: bool
+) -> None:
+    """Whoever watches hears of each call and of its end, also of those that take a resource or keywords."""
+
+    @cs.resource
+    def number() -> Iterator[int]:
+        yield 1
+
+    @cs.task
+    def plus(value: int, more: int) -> int:
+        return value + more
+
+    def one() -> cs.LazyResult[int]:
+        return cs.inject("number") if takes_resource else same(1)
+
+    def target() -> Any:
+        values = [same(each) for each in range(MANY)]
+        return total([plus(each, more=one()) if is_by_keyword else plus(each, one()) for each in values])
+
+    told: Counter[tuple[type, str]] = Counter()
+    bus, timeline = MessageBus(), cs.Timeline()
+    for kind in (TaskExecutionStarted, TaskExecutionFinished):
+        bus.subscribe(kind, lambda event: told.update([(type(event), event.task_name)]))
+    async with Engine(bus=bus, timeline=timeline) as engine:
+        engine.register(number)
+        for _ in range(3):
+            told.clear()
+            assert await engine.run(target()) == sum(range(MANY)) + MANY
+            assert told[TaskExecutionStarted, "plus"] == told[TaskExecutionFinished, "plus"] == MANY
+            calls = [call for call in timeline.runs[-1].calls() if call.task == "plus"]
+            assert len(calls) == MANY
+            assert all(before.ended <= after.ended for before, after in pairwise(calls))
 
 
 async def test_only_the_call_that_fails_is_made_again() -> None:

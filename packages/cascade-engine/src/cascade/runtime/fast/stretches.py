@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from time import monotonic
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
@@ -356,7 +357,9 @@ def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], means: Mea
     func = None if stretch.needy is None else _function(stretch, lazies, means._replace(ends=None))
     for link, lazy in zip(stretch.links, stretch.take_lazies(lazies), strict=True):
         args, kwargs = arguments(link, lazy, values)
-        value = (func or timed(lazy.task.func, ends))(*args, **kwargs)
+        value = (func or lazy.task.func)(*args, **kwargs)
+        if ends is not None:
+            ends.append(monotonic())
         if GIVEN[type(value)]:
             value = given(value)
             append(value)
