@@ -41,6 +41,8 @@ class CallChunks:
         policies = job.policies
         if self._is_bounded or job.resources or not is_just_called(policies) or isinstance(job, ItemJob):
             return False
+        if job.frame.program.window:
+            return False  # its order holds few values, and calls that go together would be held together
         key = (job.task, policies.mode)
         if key not in self._groups:
             goes_out = self._placement.is_pooled_here(job.lazy)
