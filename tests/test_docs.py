@@ -324,7 +324,8 @@ def test_the_signatures_of_the_reference_are_those_of_the_code(package: str) -> 
         value: Any = module
         for part in found["name"].split("."):
             value = getattr(value, part)
-        namespace: dict[str, Any] = {**vars(spec), **vars(graph), **vars(runtime)}
+        of_graph = {name: getattr(graph, name) for name in graph.__all__}  # imported at first use
+        namespace: dict[str, Any] = {**vars(spec), **of_graph, **vars(runtime)}
         exec(f"written = lambda {found['parameters']}: ...", namespace)
         written, real = parameters_of(namespace["written"]), parameters_of(value)
         if "**settings" in found["parameters"]:
