@@ -13,8 +13,8 @@ from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute
 from cascade.cli.failures import reported
 from cascade.cli.option_help import environment_help, verbatim
+from cascade.cli.outcome_files import run_files
 from cascade.cli.output import ResultFormat
-from cascade.cli.run_files import run_files
 from cascade.cli.typer_app import app_of
 from cascade.cli.workflow_options import input_options
 from cascade.graph import build_graph
