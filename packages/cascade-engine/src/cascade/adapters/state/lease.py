@@ -15,16 +15,24 @@ if sys.platform == "win32":
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    _lock_to_look = _lock  # this system's locks are not shared: who looks is told from a driver by time alone
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def _lock_to_look(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
 
 _TRIES = 5
+"""How often a lease is tried for that seems to be held: another one who tries for it may let go of it again."""
+_TRIES_WHILE_LOOKED_AT = 1_000
+"""The same while only others who look hold it: each for microseconds, or longer where threads wait for their turn."""
 _PAUSE = 0.01
-"""Seconds between two tries: somebody who looks holds a lease for some microseconds, who drives a run for longer."""
+"""Seconds between two tries."""
 
 
 def this_process() -> str:
@@ -46,13 +54,16 @@ class FileLease:
         _leases.add(self)
 
     def take(self) -> str | None:
-        """Take the lease and return `None`; if another one holds it for more than a moment, return its name."""
-        for tried in range(_TRIES):
-            if tried:
-                time.sleep(_PAUSE)
-            holder = self.try_take()
-            if holder is None:
+        """Take the lease and return `None`; if another one holds it, and does not only look, return its name."""
+        tries = looked_at = 1
+        while (holder := self.try_take()) is not None:
+            if not self.holder() and looked_at < _TRIES_WHILE_LOOKED_AT:
+                looked_at += 1
+            elif tries < _TRIES:
+                tries += 1
+            else:
                 break
+            time.sleep(_PAUSE)
         return holder
 
     def try_take(self) -> str | None:
@@ -90,17 +101,17 @@ class FileLease:
             os.close(descriptor)
 
     def is_held(self) -> bool:
-        """Tell whether somebody holds the lease. To find out, it is taken for some microseconds."""
+        """Tell whether somebody holds the lease."""
         return bool(self.holder())
 
     def holder(self) -> str:
-        """Return the name of the holder, empty if there is none. To find out, it is taken for some microseconds."""
+        """Return the name of the holder, empty if there is none. Takes a reader's lock for microseconds."""
         try:
             descriptor = os.open(self._path, os.O_RDWR)
         except FileNotFoundError:
             return ""
         try:
-            _lock(descriptor)
+            _lock_to_look(descriptor)
         except OSError:
             return _read(descriptor)
         else:
