@@ -26,6 +26,7 @@ from cascade.runtime.fast.stretches import (
 from cascade.runtime.frames.watching import TreeWatch
 from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption, Lazies
 from cascade.runtime.programs.program import Program
+from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for
 from cascade.runtime.sharing.readiness import Ready, StretchNeeds
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.spec.calls.missing import MISSING
@@ -44,6 +45,13 @@ class Waiting(NamedTuple):
     """All calls that are left wait for these resources to be opened; if there are none, for a slot."""
 
     resources: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """What they wait for, in words."""
+        if self.resources:
+            return f"waits for {', '.join(self.resources)} to open"
+        return waits_for({CONCURRENCY: 1})
 
 
 _NONE_OPEN: dict[str, Any] = {}

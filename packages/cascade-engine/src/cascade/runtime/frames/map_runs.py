@@ -99,6 +99,7 @@ class MapRun:
         self.log: ItemLog | None = None  # of items that are coroutines, if somebody watches
         self.way = Way.SCHEDULED
         self.needs = StretchNeeds()
+        self.blocked: Job | None = None  # what was reported to wait for capacity
         self.not_opened: BaseException | None = (
             None  # what opening the resources that its items take has raised
         )

@@ -29,7 +29,7 @@ from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.stretch_reports import StretchReports
 from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.timeline import Timeline
-from cascade.runtime.timeline.views import MapSize, Retry
+from cascade.runtime.timeline.views import MapSize, Retry, WaitingCall
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
@@ -157,8 +157,19 @@ class Reports(StretchReports):
 
     def blocked(self, job: Job, reason: str) -> None:
         """A call waits for capacity."""
+        self.waits(job, job.name, reason)
         if self.bus.hears(TaskBlocked):
             self._publish(TaskBlocked(self._run_id, job.task_id, job.name, reason))
+
+    def waits(self, owner: object, task: str, reason: str) -> None:
+        """A call waits, or calls that follow each other do; of this only the timeline is told."""
+        if self._timeline is not None:
+            self._timeline.add_waiting(owner, WaitingCall(task, reason))
+
+    def waits_no_more(self, owner: object) -> None:
+        """What has waited goes on, or has never waited."""
+        if self._timeline is not None:
+            self._timeline.end_waiting(owner)
 
     def uncached(self, job: Job, problem: Exception | str) -> None:
         """A call is made, or its value kept, without the cache; told once for each task and kind of problem."""

@@ -18,7 +18,7 @@ from cascade.runtime.running.making_calls.calling import Calling, takes_slot_fir
 from cascade.runtime.running.map_chunks import MapChunks
 from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY
+from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.single_flight import Computation
 from cascade.spec.durable import NextRound
@@ -75,21 +75,24 @@ class Dispatcher:
         if entry is None:
             self._calling.slot.give_back()
             return None
-        if self._needs_slot(entry) and not self._calling.slot.is_there():
-            return None
+        taker = self._slot_taker(entry)
+        if taker is not None:
+            slot = self._calling.slot
+            if not slot.is_there():
+                self._reports.waits(slot, taker.name, waits_for({CONCURRENCY: 1}))
+                return None
+            self._reports.waits_no_more(slot)
         return self._ready.pop()
 
-    def _needs_slot(self, entry: object) -> bool:
-        """Tell whether an entry takes its slot before it starts; others take it with what else they need."""
+    def _slot_taker(self, entry: object) -> Job | None:
+        """Return what takes its slot before it starts; others take it with what else they need, or take none."""
         if CONCURRENCY not in self._capacity.totals:
-            return False
+            return None
         if isinstance(entry, MapRun):
-            return entry.way is Way.SCHEDULED and takes_slot_first(entry.job.policies)
-        return (
-            isinstance(entry, Job)
-            and type(entry.lazy) is not MappedLazyResult
-            and takes_slot_first(entry.policies)
-        )
+            return entry.job if entry.way is Way.SCHEDULED and takes_slot_first(entry.job.policies) else None
+        if isinstance(entry, Job) and type(entry.lazy) is not MappedLazyResult:
+            return entry if takes_slot_first(entry.policies) else None
+        return None
 
     def start(self, entry: object) -> Job | None:
         """Start a call, the next item of a map, rounds of a loop, or calls of a flight or of a frame.

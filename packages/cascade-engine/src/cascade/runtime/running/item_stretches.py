@@ -21,6 +21,7 @@ from cascade.runtime.running.making_calls.cache_filing import note_atomic
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.capacity import waits_for
 from cascade.runtime.sharing.readiness import Ready
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
 from cascade.spec.lazy_types import LazyResult
@@ -75,10 +76,12 @@ class ItemStretches:
     def _is_ready(self, mapping: MapRun) -> bool:
         """Tell whether items may be called now; if not, the map has its turn when they may."""
         ready = self._maps.readiness.ask(mapping, mapping.needs)
+        if mapping.blocked is not None:
+            self._reports.waits_no_more(mapping.blocked)
+            mapping.blocked = None
         if ready is Ready.CAPACITY and mapping.job.policies.constraints is not None:
-            amounts = mapping.needs.amounts.items()
-            wanted = ", ".join(f"{name}={amount}" for name, amount in amounts if isinstance(name, str))
-            self._reports.blocked(ItemJob(mapping, mapping.begun), f"waits for {wanted}")
+            mapping.blocked = ItemJob(mapping, mapping.begun)
+            self._reports.blocked(mapping.blocked, waits_for(mapping.needs.amounts))
         if ready is Ready.RESOURCES:
             self._calling.open_resources(ItemJob(mapping, mapping.begun), partial(self._opened, mapping))
         return ready is Ready.NOW

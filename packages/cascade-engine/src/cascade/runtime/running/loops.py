@@ -270,6 +270,7 @@ class Loops:
     def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
         """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
         table, prepared, values = rest
+        self._reports.waits_no_more(loop)
         time_slice = self._time_slice
         if prepared.serial is None and time_slice.watched:
             prepared = replace(prepared, serial=self.frames.next_serial())
@@ -291,6 +292,8 @@ class Loops:
                 if self._opening is None:
                     self._opening = Opening(self._services, self._resume)
                 self._opening.begin(loop, value.resources)
+            if type(value) is Waiting:
+                self._reports.waits(loop, loop.target.task.name, value.reason)
             return value
         if type(value) is Interruption:
             value.began = ended

@@ -105,6 +105,12 @@ class _Request:
         self.grant = grant
 
 
+def waits_for(needs: Needs) -> str:
+    """Say what a call with these needs waits for."""
+    wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
+    return f"waits for {wanted or 'a slot of max_concurrency'}"
+
+
 _Line = tuple[Lease | None, frozenset[Name]]
 """What the requests of one line have in common: the lease that they borrow from, if any, and the names."""
 

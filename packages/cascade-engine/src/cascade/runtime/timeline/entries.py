@@ -70,6 +70,11 @@ class OneCall(Entry):
         self._place = place
         self._facts = facts
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it raised an error of its own."""
+        return self._facts[5] is Status.FAILED
+
     def calls(self) -> Iterator[Call]:
         yield Call(Place(*self._place), *self._facts)
 

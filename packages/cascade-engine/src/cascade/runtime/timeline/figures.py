@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.timeline.entries import Entry
+from cascade.runtime.timeline.slowest import SlowestCalls
+from cascade.runtime.timeline.views import Call
 
 WAITING = 4096
 """So many calls wait before they are added up: many at once are added faster than one."""
@@ -27,7 +29,8 @@ class TaskFigures(NamedTuple):
 
     `calls` have ended; `known` are all that a tree or a map has told of so far, those that were skipped, run or wait
     among them. `retries` are attempts beyond the first. `total`, `shortest` and `longest` are in seconds; they are 0
-    where no times are kept.
+    where no times are kept. With `is_looped` some are made in further rounds of a loop: nobody knows how many are to
+    come.
     """
 
     task: str
@@ -41,11 +44,17 @@ class TaskFigures(NamedTuple):
     shortest: float
     longest: float
     sketch: dict[int, int]
+    is_looped: bool = False
+
+    @property
+    def timed(self) -> int:
+        """How many calls have times."""
+        return sum(self.sketch.values())
 
     @property
     def mean(self) -> float:
         """The seconds that a call takes on average."""
-        timed = sum(self.sketch.values())
+        timed = self.timed
         return self.total / timed if timed else 0.0
 
     @property
@@ -55,7 +64,7 @@ class TaskFigures(NamedTuple):
 
     def quantile(self, share: float) -> float:
         """Return the seconds that this share of the calls did not exceed: 0.5 gives the median, within 3 percent."""
-        left = share * sum(self.sketch.values())
+        left = share * self.timed
         for bucket, count in sorted(self.sketch.items()):
             left -= count
             if left <= 0:
@@ -66,11 +75,22 @@ class TaskFigures(NamedTuple):
 class Figures:
     """Adds up the figures of one task, many calls at a time."""
 
-    __slots__ = ("by_status", "known", "longest", "retries", "shortest", "sketch", "skips", "total")
+    __slots__ = (
+        "by_status",
+        "is_looped",
+        "known",
+        "longest",
+        "retries",
+        "shortest",
+        "sketch",
+        "skips",
+        "total",
+    )
 
     def __init__(self) -> None:
         self.by_status: Counter[Status] = Counter()
         self.known = 0
+        self.is_looped = False
         self.retries = 0
         self.skips: Counter[SkipReason] = Counter()
         self.total = 0.0
@@ -80,19 +100,23 @@ class Figures:
         # The idea is that of HdrHistogram, http://hdrhistogram.org; here C code finds the buckets of many at once.
         self.sketch: Counter[int] = Counter()
 
-    def add_durations(self, seconds: Iterable[float]) -> None:
-        """Take in how long some calls took."""
+    def add_durations(self, seconds: Iterable[float]) -> float:
+        """Take in how long some calls took; return how long the longest did."""
         durations = array("d", seconds)
-        if durations:
-            self.total += sum(durations)
-            self.shortest = min(self.shortest, min(durations))
-            self.longest = max(self.longest, max(durations))
-            self.sketch.update(array("H", durations.tobytes())[_TOP::4])
+        if not durations:
+            return 0.0
+        longest = max(durations)
+        self.total += sum(durations)
+        self.shortest = min(self.shortest, min(durations))
+        self.longest = max(self.longest, longest)
+        self.sketch.update(array("H", durations.tobytes())[_TOP::4])
+        return longest
 
     def add(self, other: Figures) -> None:
         """Take in all that others have added up."""
         self.by_status.update(other.by_status)
         self.known += other.known
+        self.is_looped |= other.is_looped
         self.retries += other.retries
         self.skips.update(other.skips)
         self.total += other.total
@@ -114,6 +138,7 @@ class Figures:
             shortest=self.shortest if self.sketch else 0.0,
             longest=self.longest,
             sketch=dict(self.sketch),
+            is_looped=self.is_looped,
         )
 
 
@@ -128,9 +153,11 @@ class FiguresOfTasks:
         self._lock = threading.Lock()
         self._by_task: dict[str, Figures] = {}
         self._waiting: deque[Entry] = deque()
+        self._slowest = SlowestCalls()
         self._calls_waiting = 0  # at most so many: whoever reads takes some of them
-        # The names of nodes, and how many trees have them; by id, as to hash them would take long.
-        self._shapes: dict[int, tuple[Sequence[str], int]] = {}
+        # The names of nodes, and how many trees have them, in further rounds of loops or not; by id, as to hash them
+        # would take long.
+        self._shapes: dict[tuple[int, bool], tuple[Sequence[str], int]] = {}
 
     def add(self, entry: Entry) -> None:
         """Take in calls that have ended."""
@@ -140,11 +167,12 @@ class FiguresOfTasks:
             self._calls_waiting = 0
             self._add_up()
 
-    def add_tree(self, names: Sequence[str], trees: int) -> None:
-        """Take in that so many trees begin whose nodes have these names."""
+    def add_tree(self, names: Sequence[str], trees: int, is_looped: bool) -> None:
+        """Take in that so many trees begin whose nodes have these names; whether as further rounds of a loop."""
+        key = id(names), is_looped
         with self._lock:
-            _, before = self._shapes.get(id(names), (names, 0))
-            self._shapes[id(names)] = names, before + trees
+            _, before = self._shapes.get(key, (names, 0))
+            self._shapes[key] = names, before + trees
         if len(self._shapes) >= SHAPES:
             self._add_up()
 
@@ -173,6 +201,11 @@ class FiguresOfTasks:
             names = dict.fromkeys((*self._by_task, *under_way))
             return {task: self._figures_of(task).snapshot(task, under_way[task]) for task in names}
 
+    def slowest(self) -> tuple[Call, ...]:
+        """Return the calls that took longest, the longest first; none where no times are kept."""
+        self._add_up()
+        return self._slowest.calls
+
     def _figures_of(self, task: str) -> Figures:
         found = self._by_task.get(task)
         if found is None:
@@ -181,22 +214,28 @@ class FiguresOfTasks:
 
     def _add_up(self) -> None:
         with self._lock:
+            # Trees first: tasks stand in the order in which they came up.
+            shapes, self._shapes = self._shapes, {}
+            for (_, is_looped), (names, trees) in shapes.items():
+                for task, nodes in Counter(names).items():
+                    figures = self._figures_of(task)
+                    figures.known += nodes * trees
+                    figures.is_looped |= is_looped
             waiting = self._waiting
+            added: list[Entry] = []
             seconds: dict[str, array[float]] = {}
             while waiting:  # others may add to it meanwhile
                 entry = waiting.popleft()
+                added.append(entry)
                 for task, status, calls, own in entry.sums():
                     self._figures_of(task).by_status[status] += calls
                     if self._timed:
                         seconds.setdefault(task, array("d")).extend(own)
                 for skip in entry.skips():
                     self._figures_of(skip.task).skips[skip.reason] += 1
-            for task, durations in seconds.items():
-                self._figures_of(task).add_durations(durations)
-            shapes, self._shapes = self._shapes, {}
-            for names, trees in shapes.values():
-                for task, nodes in Counter(names).items():
-                    self._figures_of(task).known += nodes * trees
+            longest = [self._figures_of(task).add_durations(durations) for task, durations in seconds.items()]
+            if max(longest, default=0.0) > self._slowest.floor:
+                self._slowest.take(added)
 
 
 def _middle(bucket: int) -> float:

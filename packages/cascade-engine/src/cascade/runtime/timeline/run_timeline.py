@@ -19,6 +19,7 @@ from cascade.runtime.timeline.views import (
     RunningCall,
     Skip,
     TreeView,
+    WaitingCall,
 )
 
 RunningFacts = tuple[tuple[int, int, int | None], str, float]
@@ -54,6 +55,8 @@ class RunTimeline:
         self._maps: dict[Place, MapSize] = {}
         self._rounds: dict[Place | None, int] = {}
         self._running: dict[object, RunningFacts] = {}
+        self._waiting: dict[object, WaitingCall] = {}
+        self._failed: OneCall | Retry | None = None
         self._flights: dict[object, Callable[[], list[RunningCall]]] = {}
 
     # What is read, in any thread
@@ -91,6 +94,19 @@ class RunTimeline:
         ]
         return [*one_by_one, *flights]
 
+    def waiting(self) -> list[WaitingCall]:
+        """Return the calls that wait for something that others have, and for what."""
+        return list(self._waiting.values())
+
+    def last_failure(self) -> Call | Retry | None:
+        """Return the call, or the attempt, that has failed last."""
+        failed = self._failed
+        return next(failed.calls()) if isinstance(failed, OneCall) else failed
+
+    def slowest(self) -> tuple[Call, ...]:
+        """Return the calls that took longest, the longest first, whether all calls are kept or not."""
+        return self.figures.slowest()
+
     def tasks(self) -> dict[str, TaskFigures]:
         """Return the figures of all tasks by their names, of all calls whether they are kept or not."""
         return self.figures.snapshots([call.task for call in self.running()])
@@ -113,13 +129,15 @@ class RunTimeline:
 
     def add_rounds(self, rounds: Rounds, began: float, ends: Times) -> None:
         """Take in rounds of a loop that followed each other."""
-        self.figures.add_tree(rounds.names, len(rounds.ways))
+        self.figures.add_tree(rounds.names, len(rounds.ways), rounds.round + len(rounds.ways) > 1)
         self.add(RoundStretch(rounds, began, ends))
         self.note_round(rounds.call, rounds.round + len(rounds.ways) - 1)
 
     def add_call(self, entry: OneCall, owner: object) -> None:
         """Take in a call that was reported by itself and has ended."""
         self._running.pop(owner, None)
+        if entry.has_failed:
+            self._failed = entry
         self.add(entry)
 
     def add_skip(self, place: Place, task: str, reason: SkipReason) -> None:
@@ -138,9 +156,18 @@ class RunTimeline:
         """Take in that the calls of a tree or a map have ended, or that others tell of them from now on."""
         self._flights.pop(owner, None)
 
+    def add_waiting(self, owner: object, call: WaitingCall) -> None:
+        """Take in that a call waits, under the name of the same owner."""
+        self._waiting[owner] = call
+
+    def end_waiting(self, owner: object) -> None:
+        """Take in that a call waits no more, if it did."""
+        self._waiting.pop(owner, None)
+
     def add_retry(self, retry: Retry) -> None:
         """Take in that an attempt has failed, and another one follows."""
         self.figures.add_retry(retry.task)
+        self._failed = retry
         if self._has_room and self._take_room(1):
             self.kept += 1
             self._retries.append(retry)
@@ -153,7 +180,7 @@ class RunTimeline:
 
     def add_tree(self, tree: TreeView) -> None:
         """Take in that a tree begins."""
-        self.figures.add_tree(tree.names, 1)
+        self.figures.add_tree(tree.names, 1, tree.round > 0)
         if self._has_room:
             self._trees.append(tree)
             self.note_round(tree.call, tree.round)
@@ -165,7 +192,7 @@ class RunTimeline:
 
     def end(self, status: Status, error: str | None) -> None:
         """Take in that the run has ended."""
-        self._running.clear()
-        self._flights.clear()
+        for under_way in (self._running, self._flights, self._waiting):
+            under_way.clear()
         self.status, self.error = status, error
         self.ended = time.monotonic()

@@ -67,6 +67,13 @@ class RunningCall(NamedTuple):
     began: float
 
 
+class WaitingCall(NamedTuple):
+    """A call that waits for something that others have; `reason` says for what."""
+
+    task: str
+    reason: str
+
+
 class TreeView(NamedTuple):
     """A tree of lazy results that was run, by its number in the run.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY, Lease
+from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, waits_for
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
@@ -24,12 +24,14 @@ async def take_lease(services: Services, job: Job) -> Lease | None:
         needs[CONCURRENCY] = 1
     if not needs:
         return None
-    wanted = ", ".join(f"{name}={amount}" for name, amount in needs.items() if isinstance(name, str))
 
     def report_blocked() -> None:
-        services.reports.blocked(job, f"waits for {wanted or 'a slot of max_concurrency'}")
+        services.reports.blocked(job, waits_for(needs))
 
-    return await capacity.acquire(needs, services.options.lender, report_blocked)
+    try:
+        return await capacity.acquire(needs, services.options.lender, report_blocked)
+    finally:
+        services.reports.waits_no_more(job)
 
 
 async def confirm_call(services: Services, recording: Recorder) -> None:

@@ -176,15 +176,19 @@ class Step:
             return None
         args, kwargs = self.job.arguments(None)
         call = CachedCall(self.job.task, args, kwargs)
+        reports = self._services.reports
+        reports.waits(self.job, self.job.name, "waits for the cache, or for a call with the same key")
         try:
             found = await self._services.cache.find(policy, call, self.job, self.job.is_inside)
         except UncacheableError as problem:
-            self._services.reports.uncached(self.job, problem)
+            reports.uncached(self.job, problem)
             return None
+        finally:
+            reports.waits_no_more(self.job)
         if isinstance(found, Computation):
             self.job.computation = found
             if found.problem is not None:
-                self._services.reports.uncached(self.job, found.problem)
+                reports.uncached(self.job, found.problem)
             return None
         return found
 

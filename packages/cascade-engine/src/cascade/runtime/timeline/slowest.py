@@ -1,0 +1,35 @@
+"""The slowest calls of a run, kept whether there is room for all calls or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import nlargest
+
+from cascade.runtime.timeline.entries import Entry
+from cascade.runtime.timeline.views import Call
+
+KEPT = 10
+"""So many are kept."""
+
+
+class SlowestCalls:
+    """Keeps the calls that took longest, the longest first."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls: tuple[Call, ...] = ()
+
+    @property
+    def floor(self) -> float:
+        """A call that took no longer than this, in seconds, is none of them."""
+        return self.calls[-1].duration if len(self.calls) == KEPT else 0.0
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take in calls that have ended."""
+        # A view of a call takes long to make: only entries with a call that is slow enough are looked into.
+        for entry in entries:
+            floor = self.floor
+            if any(max(sums.seconds, default=0.0) > floor for sums in entry.sums()):
+                slow = (call for call in entry.calls() if call.duration > floor and not call.is_map)
+                self.calls = (*nlargest(KEPT, (*self.calls, *slow), key=lambda call: call.duration),)
