@@ -6,12 +6,16 @@ import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.views import Call, Skip, TreeView
 from cascade.spec.errors import SpecError
+
+if TYPE_CHECKING:  # a run does without pictures
+    from cascade.graph.drawing.picture import Picture
+    from cascade.graph.drawing.sketches import Mark
 
 
 class Timeline:
@@ -70,6 +74,40 @@ class Timeline:
 
         return timeline_dict(self.runs)
 
+    def draw(self) -> Picture:
+        """Return a chart of the last run: a row for each task, with its calls, waits and failed attempts.
+
+        Notebooks show it for the timeline itself, also while the run goes on. It has names and times, and no values.
+        """
+        from cascade.runtime.timeline.timeline_pictures import chart_picture  # noqa: PLC0415 - for who wants pictures
+
+        return chart_picture(self._runs[-1] if self._runs else None)
+
+    def draw_graph(self) -> Picture:
+        """Return the graph of the last run; colours show how each call ended, and numbers how long it took.
+
+        The timeline knows names alone. `cs.draw(target, timeline.marks())` gives the same colours to a picture that
+        has arguments, routers and policies too.
+
+        Raises:
+            SpecError: If there is no run in the timeline, or no tree of it is kept.
+        """
+        from cascade.runtime.timeline.timeline_pictures import graph_picture  # noqa: PLC0415 - for who wants pictures
+
+        return graph_picture(self._last_run())
+
+    def marks(self) -> dict[str, Mark]:
+        """Return what became of the calls of the last run's target, by node id: the colours for `cs.draw`.
+
+        A call that returned other calls has ended when these have, and as they did.
+
+        Raises:
+            SpecError: If there is no run in the timeline.
+        """
+        from cascade.runtime.timeline.call_marks import marks_of  # noqa: PLC0415 - for who wants pictures
+
+        return marks_of(self._last_run())
+
     def to_chrome_trace(self, path: str | Path) -> Path:
         """Write a trace that Perfetto and `chrome://tracing` open, and return its path. It has names and no values."""
         from cascade.runtime.timeline.chrome_trace import chrome_trace  # noqa: PLC0415 - for who writes files
@@ -89,13 +127,25 @@ class Timeline:
         """
         from cascade.runtime.timeline.report_page import report_page  # noqa: PLC0415 - for who writes files
 
+        page = report_page(self._last_run())
+        path = Path(path)
+        path.write_text(page, encoding="utf-8")
+        return path
+
+    def _last_run(self) -> RunTimeline:
         if not self._runs:
             raise SpecError(
                 "the timeline has no run", "give it to a run first: cs.run(target, timeline=timeline)"
             )
-        path = Path(path)
-        path.write_text(report_page(self._runs[-1]), encoding="utf-8")
-        return path
+        return self._runs[-1]
+
+    def __repr__(self) -> str:
+        calls = sum(figures.calls for figures in self.tasks().values())
+        return f"<Timeline with {calls:,} calls in {len(self._runs):,} {'run' if len(self._runs) == 1 else 'runs'}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Return what a notebook shows: the chart of the last run, and a line of text."""
+        return {**self.draw()._repr_mimebundle_(), "text/plain": repr(self)}
 
     def begin_run(self, run_id: str, began: float, inputs: tuple[str, ...] = ()) -> RunTimeline:
         """Return what a run writes into that began at this moment, and was given inputs of these names; for engines."""

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cascade.graph.drawing.sketches import Mark
-from cascade.graph.drawing.sketches import Status as Shown
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.tree import Call as Waits
 from cascade.graph.tree import Choice
 from cascade.graph.tree_views import node_id
-from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.call_marks import marks_of
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.views import TreeView
 
@@ -35,23 +34,7 @@ def marked_graph(run: RunTimeline, number: int = 0) -> MarkedGraph | None:
         for node, name in enumerate(tree.names)
     ]
     graph = Graph(nodes, [*edges_of(tree)], node_id(tree.structure.target))
-    return MarkedGraph(graph, _marks(run, number))
-
-
-def _marks(run: RunTimeline, number: int) -> dict[str, Mark]:
-    """Return what became of the calls of one tree."""
-    marks: dict[str, Mark] = {}
-    for call in run.calls():
-        if call.place.tree == number and call.place.item is None:
-            marks[node_id(call.place.node)] = Mark(_SHOWN[call.status], call.duration)
-    for skip in run.skips():
-        if skip.place.tree == number and skip.place.item is None:
-            is_hit = skip.reason in (SkipReason.CACHE_HIT, SkipReason.RECOVERED)
-            marks[node_id(skip.place.node)] = Mark(Shown.CACHED if is_hit else Shown.SKIPPED)
-    for under_way in run.running():
-        if under_way.place.tree == number and under_way.place.item is None:
-            marks[node_id(under_way.place.node)] = Mark(Shown.RUNNING)
-    return marks
+    return MarkedGraph(graph, marks_of(run, number))
 
 
 def edges_of(tree: TreeView) -> Iterator[Edge]:
@@ -75,10 +58,3 @@ def _edges_to(target: str, waits: Waits) -> Iterator[Edge]:
             yield Edge(node_id(source.selector), target, EdgeType.DATA, "selector")
             for key, route in zip(source.keys, source.routes, strict=True):
                 yield Edge(node_id(route), target, EdgeType.ROUTER_ROUTE, repr(key))
-
-
-_SHOWN = {
-    Status.SUCCEEDED: Shown.SUCCEEDED,
-    Status.FAILED: Shown.FAILED,
-    Status.CANCELLED: Shown.CANCELLED,
-}

@@ -14,13 +14,11 @@ SECONDS = 10.0
 _INCH = 72.0
 
 
-def dot_program() -> str | None:
-    """Return the path of `dot`, or `None` if it is not installed."""
-    return shutil.which("dot")
-
-
-def place_with_dot(program: str, sizes: Sequence[Size], arrows: Sequence[Ends]) -> Placed | None:
-    """Place boxes as `place_in_layers` does; `None` if `dot` fails or takes too long."""
+def place_with_dot(sizes: Sequence[Size], arrows: Sequence[Ends]) -> Placed | None:
+    """Place boxes as `place_in_layers` does; `None` if `dot` is not installed, fails or takes too long."""
+    program = shutil.which("dot")
+    if program is None or not sizes:
+        return None
     lines = [
         "digraph g {",
         "graph [ranksep=0.75, nodesep=0.35];",

@@ -1,25 +1,50 @@
-"""`draw`: makes a picture of a lazy result, a graph or a plan. Nothing runs."""
+"""`draw`: makes a picture of a lazy result, a graph, a plan or a timeline. Nothing runs."""
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from cascade.graph.build import build_graph
+from cascade.graph.drawing.dot_layout import place_with_dot
+from cascade.graph.drawing.layered_layout import place_in_layers
 from cascade.graph.drawing.picture import Picture
+from cascade.graph.drawing.placing import Ends, Placed, Size
 from cascade.graph.drawing.sketches import Marks
 from cascade.graph.drawing.sketching import sketch_of
+from cascade.graph.drawing.svg import to_svg
 from cascade.graph.model import Graph
 from cascade.graph.planning.plans import Plan
 
 
-def draw(target: object, marks: Marks | None = None) -> Picture:
-    """Return a picture of a lazy result, a graph or a plan; notebooks show it, and `Picture.save` writes it.
+@runtime_checkable
+class Drawable(Protocol):
+    """What draws itself, as a timeline does."""
 
-    `marks` tell what became of the calls, by node id, and give the boxes their colours. Takes O(nodes + edges); a large
-    graph is folded to some hundred boxes.
+    def draw(self) -> Picture:
+        """Return a picture of this."""
+        ...
+
+
+def draw(target: object, marks: Marks | None = None, *, use_dot: bool = True) -> Picture:
+    """Return a picture of a lazy result, a graph, a plan or a timeline; notebooks show it, `Picture.save` writes it.
+
+    `marks` tell what became of the calls, by node id, and give the boxes their colours; `Timeline.marks` has those of a
+    run. Graphviz places the boxes where it is installed; with `use_dot=False` the picture is the same on every machine.
+    Takes O(nodes + edges); a large graph is folded to some hundred boxes.
 
     Raises:
         NotLazyError: If the target is none of these.
     """
-    graph = target.graph if isinstance(target, Plan) else target
-    graph = graph if isinstance(graph, Graph) else build_graph(graph)
+    if isinstance(target, Plan):
+        target = target.graph
+    elif isinstance(target, Drawable):
+        return target.draw()
+    graph = target if isinstance(target, Graph) else build_graph(target)
     title = graph.target.name if len(graph) else "an empty graph"
-    return Picture(sketch_of(graph, marks or {}), title)
+    sketch = sketch_of(graph, marks or {})
+    return Picture(to_svg(sketch, _place if use_dot else place_in_layers, title), title)
+
+
+def _place(sizes: list[Size], arrows: list[Ends]) -> Placed:
+    """Place boxes by `dot` where it is installed, and in layers of our own elsewhere."""
+    return place_with_dot(sizes, arrows) or place_in_layers(sizes, arrows)

@@ -13,7 +13,8 @@ def outline(shape: Shape, size: Size, stacked: bool) -> str:
     width, height = size
     drawn = ""
     if stacked or shape is Shape.MAP:
-        behind = f'x="{_STACK}" y="-{_STACK}" width="{width:.1f}" height="{height:.1f}"'
+        # Below, since arrow heads lead to the upper edge.
+        behind = f'x="{_STACK}" y="{_STACK}" width="{width:.1f}" height="{height:.1f}"'
         drawn = f'<rect class="cs-outline" {behind} rx="4"/>'
     if shape is Shape.ROUTER:
         middle = height / 2

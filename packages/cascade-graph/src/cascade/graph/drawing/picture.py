@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 
-from cascade.graph.drawing.dot_layout import dot_program, place_with_dot
 from cascade.graph.drawing.labels import escape_xml, one_line
-from cascade.graph.drawing.layered_layout import place_in_layers
-from cascade.graph.drawing.placing import Ends, Placed, Size
-from cascade.graph.drawing.sketches import Sketch
-from cascade.graph.drawing.svg import to_svg
 from cascade.graph.graph_errors import MissingRasteriserError, UnknownFormatError
 from cascade.spec.inputs.words import words_of
 
@@ -29,16 +23,12 @@ class FileFormat(StrEnum):
 
 
 class Picture:
-    """A drawing of boxes and arrows. A notebook shows it; `save` writes it to a file."""
+    """A drawing. A notebook shows it; `save` writes it to a file."""
 
-    def __init__(self, sketch: Sketch, title: str) -> None:
-        self._sketch = sketch
+    def __init__(self, svg: str, title: str) -> None:
+        """Take the picture as one SVG element, and in a few words what it shows."""
+        self.svg = svg
         self.title = title
-
-    @cached_property
-    def svg(self) -> str:
-        """The picture as SVG: one element that needs nothing from elsewhere, in light and dark."""
-        return to_svg(self._sketch, _place, self.title)
 
     @property
     def html(self) -> str:
@@ -80,13 +70,6 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<Picture of {one_line(self.title)}>"
-
-
-def _place(sizes: list[Size], arrows: list[Ends]) -> Placed:
-    """Place boxes by `dot` where it is installed, and in layers of our own elsewhere."""
-    program = dot_program()
-    placed = None if program is None or not sizes else place_with_dot(program, sizes, arrows)
-    return place_in_layers(sizes, arrows) if placed is None else placed
 
 
 _WRITERS: dict[FileFormat, Callable[[Picture], bytes]] = {
