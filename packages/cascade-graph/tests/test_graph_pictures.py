@@ -273,6 +273,53 @@ def test_a_picture_is_made_for_light_and_dark() -> None:
     assert 'class="cs-paper"' in svg
 
 
+def test_words_can_be_read_on_every_colour() -> None:
+    """In both colour schemes the words in a box have a contrast of at least 4.5 to its colour, as WCAG 2 asks for."""
+    svg = draw(load(1)).svg
+    light, _, dark = svg.partition("@media")
+    boxes = ("running", "succeeded", "cached", "skipped", "failed", "cancelled")
+    for rules in (light, dark):
+        words = [_colour(rules, ".cs-picture text"), _colour(rules, ".cs-picture .cs-inside.cs-small")]
+        grounds = [_colour(rules, f".cs-{name} > .cs-outline") for name in boxes]
+        grounds += [_colour(rules, ".cs-outline"), _colour(rules, ".cs-task .cs-outline,.cs-map .cs-outline")]
+        assert all(_contrast(word, ground) >= 4.5 for word in words for ground in grounds)
+
+
+def _colour(rules: str, selector: str) -> str:
+    found = re.findall(re.escape(selector) + r"\{[^}]*fill:#([0-9a-f]{6})", rules)
+    return str(found[-1])
+
+
+def _contrast(one: str, other: str) -> float:
+    brighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_without_dot_a_picture_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`use_dot=False` gives the same picture, whether Graphviz is installed or not."""
+    target = add(double(load(1)), b=load(2))
+    picture = draw(target, use_dot=False)
+    monkeypatch.setenv("PATH", "")
+    assert picture.svg == draw(target).svg == draw(target, use_dot=False).svg
+
+
+def test_what_stands_behind_a_box_hides_no_arrow_head() -> None:
+    """The box of a map has another one behind it, below its upper edge, to which arrows lead."""
+    picture = draw(double.map(load(1)))
+    root = ET.fromstring(picture.svg)
+    rects = [rect for rect in root.iter(f"{SVG}rect") if rect.get("y")]
+    assert rects
+    assert all(float(rect.get("y", "")) > 0 for rect in rects)
+
+
 def test_save_takes_the_format_from_the_suffix(tmp_path: Path) -> None:
     """`save` writes SVG, PNG or HTML by the suffix, and returns the path."""
     picture = draw(double(load(1)))
