@@ -94,13 +94,14 @@ class Page:
 
     def durations(self, name: str) -> list[float]:
         """Return what the page has measured under a name, in milliseconds."""
-        return self._numbers(f"performance.getEntriesByName({name!r}, 'measure').map(each => each.duration)")
+        return self.numbers(f"performance.getEntriesByName({name!r}, 'measure').map(each => each.duration)")
 
     def marks(self, name: str) -> list[float]:
         """Return when the page has set marks of a name, in milliseconds from the beginning of its loading."""
-        return self._numbers(f"performance.getEntriesByName({name!r}, 'mark').map(each => each.startTime)")
+        return self.numbers(f"performance.getEntriesByName({name!r}, 'mark').map(each => each.startTime)")
 
-    def _numbers(self, script: str) -> list[float]:
+    def numbers(self, script: str) -> list[float]:
+        """Return the numbers that a script gives."""
         return [float(each) for each in self._page.evaluate(script)]
 
     def keep(self, name: str) -> None:

@@ -172,7 +172,8 @@ def _legend(sketch: Sketch) -> Iterator[tuple[str, str]]:
     shapes, lines, statuses = sketch.shapes(), sketch.lines(), sketch.statuses()
     for shape, meaning in _MEANINGS.items():
         if shape in shapes:
-            sign = outline(shape, (20.0, 12.0), stacked=False)
+            # The sign of a map has another one behind it.
+            sign = outline(shape, (16.0, 8.0) if shape is Shape.MAP else (20.0, 12.0), stacked=False)
             yield f'<g class="cs-box cs-{shape.value}" transform="translate(0 -6)">{sign}</g>', meaning
     for line, meaning in _LINE_MEANINGS.items():
         if line in lines:
