@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
+from support.examples import examples
 from support.stores import SHARED, recorded, url_in
 from timeline_checks import check_run, told_by
 from workflows import workflows
@@ -29,14 +30,14 @@ from cascade.runtime.events import TaskSkipped
 from cascade.spec import LazyResult, Router
 
 QUICK = settings(
-    max_examples=500,
+    max_examples=examples(500),
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-BRIEF = settings(QUICK, max_examples=150)
-FEW = settings(QUICK, max_examples=60)
+BRIEF = settings(QUICK, max_examples=examples(150))
+FEW = settings(QUICK, max_examples=examples(60))
 SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
@@ -343,7 +344,7 @@ def test_engine_agrees_with_the_reference_for_long(make_engine: MakeEngine) -> N
 def test_a_handed_in_state_backend_is_told_of_every_skip(on_failure: str) -> None:
     """Whatever listeners hear of why calls were not made, the backend was told of the same."""
 
-    @settings(QUICK, max_examples=60)
+    @settings(QUICK, max_examples=examples(60))
     @given(workflows())
     def check(workflow: Workflow) -> None:
         marked: Counter[str] = Counter()
@@ -369,7 +370,7 @@ def test_a_handed_in_executor_sees_every_call() -> None:
     """Each call goes through the executor that was handed in."""
     executor = PlainExecutor()
 
-    @settings(QUICK, max_examples=30)
+    @settings(QUICK, max_examples=examples(30))
     @given(workflows())
     def check(workflow: Workflow) -> None:
         target = workflow.build()
@@ -394,7 +395,7 @@ def test_runs_at_once_do_not_mix() -> None:
     They share a timeline, in which each is whole.
     """
 
-    @settings(QUICK, max_examples=30)
+    @settings(QUICK, max_examples=examples(30))
     @given(st.lists(workflows(size=6), min_size=2, max_size=6))
     def check(drawn: list[Workflow]) -> None:
         targets = [workflow.build() for workflow in drawn]

@@ -43,6 +43,7 @@ def survive(begin: int, count: int, folder: Path, server: str) -> None:
     assert len(done.stdout.splitlines()) == count
 
 
+@pytest.mark.one_python
 def test_what_is_called_done_is_in_the_database(server: str, tmp_path: Path) -> None:
     """Whenever a run fails or is killed, in calls, commits or releases, no recorded call lacks its row.
 

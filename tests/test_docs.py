@@ -192,6 +192,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+@pytest.mark.one_python
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from observation import Observed, params_for, plain_engine, run_in_time
 from reference import interpret
+from support.examples import examples
 from workflows import workflows
 
 from cascade.graph import CycleError
 from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished, TaskSkipped
 
 QUICK = settings(
-    max_examples=150,
+    max_examples=examples(150),
     derandomize=True,
     database=None,
     deadline=None,

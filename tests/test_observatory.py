@@ -31,6 +31,8 @@ from observatory.rows.table import BY_ROW, ROWS, chosen
 from observatory.searches import returned_numbers
 from observatory.workloads import BY_NAME, DURABLE, PAGES, POOLED, WORKLOADS, Start, Workload
 
+pytestmark = pytest.mark.one_python
+
 SIZES = (1, 2, 7, 40)
 
 

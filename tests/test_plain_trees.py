@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain_trees import PlainTree, World, at_hand, changed, number, plain_trees
 from support.clock import still_clock
+from support.examples import examples
 
 import cascade as cs
 from cascade.adapters.state import InMemoryStateBackend
@@ -20,13 +21,13 @@ from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished, Ta
 from cascade.spec import CallError
 
 QUICK = settings(
-    max_examples=150,
+    max_examples=examples(150),
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-BRIEF = settings(QUICK, max_examples=40)
+BRIEF = settings(QUICK, max_examples=examples(40))
 SALTS = (0, 7, 1_000, 50)
 """Numbers for trees of one structure that follow each other: read, matched anew, and matched by what was learned."""
 
@@ -189,7 +190,7 @@ def run_all_freely(tree: PlainTree, engine: Engine, trouble: str, at: int) -> li
 def test_policies_resources_and_limits_mean_the_same_in_stretches(make_engine: Any, trouble: str) -> None:
     """Values, errors and calls are those of the general way, cold and again, whatever the calls need and return."""
 
-    @settings(QUICK, max_examples=10)
+    @settings(QUICK, max_examples=examples(10))
     @given(plain_trees(needy=True), st.integers(0, 60))
     def check(drawn: PlainTree, at: int) -> None:
         tree = drawn.retried() if trouble == "some fail once" else drawn

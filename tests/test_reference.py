@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from observation import params_for
 from recorder import Recorder, told_by_reference
 from reference import Failed, Problem, Reason, Skipped, Value, interpret
+from support.examples import examples
 from workflows import workflows
 
 import cascade as cs
@@ -168,7 +169,11 @@ def test_params_are_nodes_named_by_the_parameter() -> None:
 
 
 @settings(
-    max_examples=100, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(100),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(workflows())
 def test_a_description_built_twice_does_the_same(workflow: Workflow) -> None:

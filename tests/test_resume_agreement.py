@@ -17,6 +17,7 @@ from descriptions import CAPACITY, CODEC, StoppedError, Workflow, World
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from observation import Observed, params_for, run_in_time
+from support.examples import examples
 from support.journals import FailingJournal, WatchedJournal
 from support.redis_server import RedisProcess
 from support.stores import SHARED, beside, recorded, url_in
@@ -30,7 +31,7 @@ from cascade.spec import StoreError
 from cascade.spec.internal_tasks import INTERNAL
 
 QUICK = settings(
-    max_examples=500,
+    max_examples=examples(500),
     derandomize=True,
     database=None,
     deadline=None,
@@ -189,7 +190,7 @@ def check_first(target: Any, alone: Attempt, resumed: Attempt) -> None:
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> None:
     """On any workflow, stopped anywhere, up to three times: values, errors, skips and calls are those of one run."""
 
-    @settings(QUICK, max_examples=250)
+    @settings(QUICK, max_examples=examples(250))
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
         resumes(workflow, given_stops, on_failure)
@@ -197,15 +198,15 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> No
     check()
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [40, pytest.param(1_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
 def test_a_run_in_redis_ends_as_if_it_had_not_been_stopped(
-    on_failure: str, examples: int, redis_server: RedisProcess
+    on_failure: str, number: int, redis_server: RedisProcess
 ) -> None:
     """In a server as in files: on any workflow, stopped anywhere, all is as in one run."""
 
     @seed(2027)
-    @settings(SOAK, max_examples=examples)
+    @settings(SOAK, max_examples=number)
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
         resumes(workflow, given_stops, on_failure, redis_server)

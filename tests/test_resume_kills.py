@@ -58,6 +58,7 @@ def survive(name: str, moments: int, seed: int, folder: Path, server: str) -> No
     assert len(told.splitlines()) == moments + 1
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("name", ["layers", "loop"])
 def test_a_killed_run_goes_on_and_no_recorded_call_is_made_again(
     name: str, server: str, tmp_path: Path

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from observation import Observed, plain_engine, run_in_time
 from reference import Failed, Report, Skipped, Value, interpret
+from support.examples import examples
 from timeline_checks import check_events, check_run, told_by
 
 import cascade as cs
 from cascade.runtime import Event, MessageBus
 
 QUICK = settings(
-    max_examples=100,
+    max_examples=examples(100),
     derandomize=True,
     database=None,
     deadline=None,

@@ -392,6 +392,7 @@ async def check_intact_or_missing(cache: CacheBackend) -> int:
     return hits
 
 
+@pytest.mark.one_python
 async def test_flipped_bits_in_a_file_never_give_another_value() -> None:
     """With any of 1,000 bits of the file flipped, each value is intact, a miss, or an error."""
     source = random.Random(20261121)

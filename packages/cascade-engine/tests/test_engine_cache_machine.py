@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from support.examples import examples
 
 from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
 from cascade.spec import CacheBackend, CacheEntry, CacheKey, Hit, KeyPart, PartKind
@@ -105,6 +106,9 @@ def test_a_cache_agrees_with_a_dict(make: Maker, request: pytest.FixtureRequest)
     run_state_machine_as_test(
         machine(make, forgets=kind == "memory"),
         settings=settings(
-            max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(40),
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

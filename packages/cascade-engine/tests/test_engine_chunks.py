@@ -30,6 +30,7 @@ from support.chunk_tasks import (
     survive,
     tally,
 )
+from support.examples import examples
 
 import cascade as cs
 from cascade.adapters.executors import BoundaryError, WorkerDiedError
@@ -368,7 +369,7 @@ def test_random_maps_give_what_their_items_give(mode: str, tmp_path: Path) -> No
     executor = LocalExecutor(mode, threads=2, processes=2)
     ledgers = (str(tmp_path / f"ledger {number}") for number in count())
 
-    @settings(RANDOM, max_examples=30 if mode == "thread" else 6)
+    @settings(RANDOM, max_examples=examples(30 if mode == "thread" else 6))
     @given(random_maps(dies=mode == "process"))
     def check(drawn: RandomMap) -> None:
         drawn.check(executor, next(ledgers))

@@ -44,6 +44,7 @@ async def check_goes_on(url: str, target: Any, first: list[str], alone: list[str
     assert (await play(url, target)).calls == []
 
 
+@pytest.mark.one_python
 @pytest.mark.usefixtures("each_binding")
 async def test_a_full_disk_at_any_size(url: str) -> None:
     """A store that can take no more is a typed error, and with room again the run goes on from what fitted."""
@@ -239,6 +240,7 @@ async def test_a_damaged_record_is_a_typed_error(url: str, column: str) -> None:
     assert (await play(url, count_with_parts(3, "loop"))).value == 7
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("bits", [25, pytest.param(1_000, marks=pytest.mark.soak)])
 async def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: int) -> None:
     """Whichever byte of the file has changed, the run ends with a typed error or with its own value."""
@@ -255,6 +257,7 @@ async def test_a_file_with_random_damage_gives_no_other_value(url: str, bits: in
         assert isinstance(seen.error, cs.CascadeError) or seen.value == 10, (at, seen.error)
 
 
+@pytest.mark.one_python
 @pytest.mark.usefixtures("each_binding")
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 async def test_a_torn_file_holds_a_committed_prefix(url: str, mode: str, tmp_path: Path) -> None:

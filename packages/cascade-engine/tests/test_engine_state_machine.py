@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.examples import examples
 from support.redis_server import RedisProcess
 
 from cascade.adapters.state import InMemoryStateBackend, RedisStateBackend, SqliteStateBackend
@@ -267,7 +268,7 @@ def check(make: Callable[[], PlainMachine]) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call, unused-ignore]
         make,  # type: ignore[arg-type]  # whatever makes a machine will do
         settings=settings(
-            max_examples=150,
+            max_examples=examples(150),
             stateful_step_count=15,
             deadline=None,
             derandomize=True,

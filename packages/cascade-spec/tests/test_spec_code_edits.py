@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.made_modules import Loader
 
 from cascade.spec.code import code_version
@@ -197,7 +198,7 @@ class Program:
         return f"class m{at}(NamedTuple):\n    n: int = {number}\n    def get(self): return {names}\n"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), edited=st.none() | st.integers(0, 7))
 def test_random_edits_count_if_they_are_reached(load_many: Loader, seed: int, edited: int | None) -> None:
     """In a random module, an edited number changes the version of a task just if the task reaches it; layout never."""

@@ -85,6 +85,7 @@ def test_the_table_is_long() -> None:
     assert sum(len(row.pairs) for row in ROWS) >= 150
 
 
+@pytest.mark.one_python  # it starts all that are at hand
 def test_each_pair_has_the_verdict_of_its_row_everywhere(told: Told) -> None:
     """What a version sees makes it another one, and what it does not see leaves it as it is, in every process."""
     wrong = [
@@ -98,6 +99,7 @@ def test_each_pair_has_the_verdict_of_its_row_everywhere(told: Told) -> None:
     assert not wrong, "\n\n".join(wrong)
 
 
+@pytest.mark.one_python  # it starts all that are at hand
 def test_versions_are_the_same_in_every_process(told: Told) -> None:
     """Neither the interpreter nor what a process did before changes a version."""
     first: dict[str, str | None] = {}

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 import cascade as cs
 from cascade.spec import ByInputs, CachedCall, CacheKey, KeyPart, PartKind, SpecError, UncacheableError
@@ -458,7 +459,7 @@ nested = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(nested, nested)
 def test_keys_are_equal_for_the_same_data_alone(one: object, two: object) -> None:
     """Two arguments have one key exactly if they are the same data."""
