@@ -20,6 +20,7 @@ from types import FunctionType
 from typing import Any
 
 import cascade as cs
+from cascade.adapters.call_facts import CallFacts, NoCurrentCallError
 from cascade.adapters.codec import DataCodec, DataType
 from cascade.spec import MISSING, LazyResult, Router, Task
 
@@ -46,13 +47,14 @@ class StoppedError(BaseException):
 class World:
     """What one run does to the outside: which calls were made. `jitter` makes async tasks yield at random.
 
-    The call of number `stop_at` stops the run.
+    The call of number `stop_at` stops the run. `facts` are what each attempt knows of itself, by the name of its act.
     """
 
     jitter: random.Random | None = None
     stop_at: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
+    facts: list[tuple[str, CallFacts | None]] = field(default_factory=list)
     counting: Lock = field(
         default_factory=Lock, compare=False, repr=False
     )  # threads may call at the same time
@@ -324,6 +326,7 @@ def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
     call = f"{act.tag}{args!r}{kwargs!r}"
     with world.counting:
         world.calls[call] += 1
+        world.facts.append((act.tag, _own_facts()))
     if world.stop_at and world.calls.total() == world.stop_at:
         raise StoppedError(call)
     number = total((args, kwargs))
@@ -348,6 +351,14 @@ def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
             return _choice(act, number)
         case Kind.LOOP:
             return _next_round(act, number)
+
+
+def _own_facts() -> CallFacts | None:
+    """Return what this call knows of itself; `None` where the reference interpreter makes it."""
+    try:
+        return cs.current_call()
+    except NoCurrentCallError:
+        return None
 
 
 async def perform_async(act: Act, *args: Any, **kwargs: Any) -> Any:

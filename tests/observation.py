@@ -81,6 +81,26 @@ class Observed:
         """The ids in the events of one kind, in their order."""
         return [event.task_id for event in self.events if isinstance(event, kind)]
 
+    def check_facts(self) -> None:
+        """Check that each call knew its run, its task, its item and its attempt, as the events have them."""
+        assert self.timeline is not None
+        told = Counter[tuple[str, str, int | None, int]]()
+        retries = Counter(event.task_id for event in self.events if isinstance(event, TaskRetrying))
+        for event in self.events:
+            if isinstance(event, TaskExecutionStarted):
+                item = int(event.task_id.rpartition("[")[2][:-1]) if event.task_id.endswith("]") else None
+                for attempt in range(1, retries[event.task_id] + 2):
+                    told[event.run_id, event.task_name, item, attempt] += 1
+        known = Counter(tuple(facts)[:4] for _, facts in self.world.facts if facts is not None)
+        assert known <= told
+        self.check_own_names()
+
+    def check_own_names(self) -> None:
+        """Check that each call knew its task, and all the same run."""
+        assert len(self.world.facts) == self.world.calls.total()
+        assert all(facts is not None and facts.task == name for name, facts in self.world.facts)
+        assert len({facts.run_id for _, facts in self.world.facts if facts is not None}) <= 1
+
     def check_timeline(self) -> None:
         """Check that the timeline has what the events have, and tells of an order that may have been."""
         assert self.timeline is not None
@@ -134,6 +154,7 @@ def observe(
 
     run_in_time(run())
     seen.check_timeline()
+    seen.check_facts()
     return seen
 
 
@@ -163,6 +184,8 @@ def observe_unheard(
                 await seen.watch(engine, target, on_failure)
 
     run_in_time(run())
+    for seen in all_seen:
+        seen.check_own_names()
     return all_seen
 
 

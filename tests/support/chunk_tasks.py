@@ -111,3 +111,31 @@ def tally(number: int, ledger: str) -> int:
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+@cs.task
+def ask(_: int = 0) -> tuple[Any, ...]:
+    """Return what the call knows of itself, and its process."""
+    return (*cs.current_call(), os.getpid())
+
+
+@cs.task
+def ask_with_key(_: int = 0, key: str = cs.inject("idempotency_key")) -> bool:
+    """Tell whether the call knows its own key."""
+    return key == cs.current_call().idempotency_key
+
+
+@cs.task
+def ask_when_it_succeeds(ledger: str, number: int) -> tuple[int | None, int]:
+    """Fail at the first attempt; then return the item and the attempt."""
+    if not note(ledger, number):
+        raise LookupError(number)
+    facts = cs.current_call()
+    return facts.item, facts.attempt
+
+
+@cs.task
+def ask_in_a_run(name: str) -> list[str]:
+    """Return the run and the task of a call of a run inside of this call, and those of this call after it."""
+    inner = cs.run(ask(), run_id=f"inside {name}")
+    return [inner[0], inner[1], cs.current_call().run_id, cs.current_call().task]

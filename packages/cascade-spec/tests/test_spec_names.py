@@ -116,6 +116,7 @@ FACADE_NAMES = [
     "arun",
     "build_graph",
     "cli",
+    "current_call",
     "draw",
     "gather",
     "inject",

@@ -11,6 +11,7 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cascade.adapters.current_calls import current_call as current_call
     from cascade.cli import cli as cli
     from cascade.graph import Graph as Graph
     from cascade.graph import Picture as Picture
@@ -51,6 +52,7 @@ __path__ = extend_path(__path__, __name__)
 _WHEELS = {
     "cascade.spec": "cascade-spec",
     "cascade.graph": "cascade-graph",
+    "cascade.adapters.current_calls": "cascade-engine",
     "cascade.runtime": "cascade-engine",
     "cascade.cli": "cascade-cli",
 }
@@ -79,6 +81,7 @@ _HOMES = {
         "task",
         "unpack",
     ),
+    "cascade.adapters.current_calls": ("current_call",),
     "cascade.graph": ("Graph", "Picture", "build_graph", "draw", "plan", "visualize"),
     "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "Timeline", "arun", "run"),
     "cascade.cli": ("cli",),
@@ -106,7 +109,7 @@ def _from_wheel(name: str, module: str) -> object:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         # Only the portion itself may be missing: an import that fails inside it is another fault.
-        if error.name != module:
+        if not f"{module}.".startswith(f"{error.name}."):
             raise
         from cascade.spec.errors import MissingWheelError  # noqa: PLC0415 - the facade imports nothing before it is used
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from cascade.adapters.call_facts import facts_in_context
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
@@ -172,8 +173,13 @@ class Engine:
         options = checked_options(settings, spec)
         if timeline is not None:
             options = replace(options, timeline=_checked_timeline(timeline), is_bare=False)
-        run = Run(self._parts, options, copy_context())
-        del options  # as below
+        context = copy_context()
+        if (
+            facts_in_context.get() is not None
+        ):  # a run inside of a call: what it does besides its calls is none
+            context.run(facts_in_context.set, None)
+        run = Run(self._parts, options, context)
+        del options, context  # as below
         cancelled = None
         try:
             cancelled = await self._complete(run, target)

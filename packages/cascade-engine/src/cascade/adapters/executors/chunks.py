@@ -10,23 +10,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.spec.calls.error_text import is_error
 
 CHUNK_SECONDS = 0.02
 """After this time a worker tells what has ended and gives back the calls of its chunk that have not begun."""
-
-
-class CallFacts(NamedTuple):
-    """What the engine knows of a call: `item` is its index in a map, and `attempt` counts from 1.
-
-    `idempotency_key` is there if the task asks for it.
-    """
-
-    run_id: str
-    task: str
-    item: int | None = None
-    attempt: int = 1
-    idempotency_key: str | None = None
 
 
 class ChunkCall(NamedTuple):
@@ -68,6 +56,7 @@ async def execute_each(
     """Make the calls of a chunk one after the other, each with `execute`: for executors that make single calls."""
     for index, call in enumerate(calls):
         value, failure = None, None
+        facts_in_context.set(call.facts)
         began = time.monotonic()
         try:
             value = await execute(call)

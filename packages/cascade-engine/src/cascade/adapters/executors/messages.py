@@ -11,7 +11,7 @@ import struct
 import traceback
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cascade.adapters.executors.locations import Location
 from cascade.spec.calls.error_text import message_of
@@ -27,11 +27,15 @@ class Setup(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Load a task; with `sizes`, call it with each of the arguments in the bytes that follow."""
+    """Load a task; with `sizes`, call it with each of the arguments in the bytes that follow.
+
+    `facts` are those of each call, as the fields of a `CallFacts`.
+    """
 
     module: str
     qualname: str
     sizes: Sequence[int] = ()
+    facts: Sequence[tuple[Any, ...]] = ()
 
 
 class ReplyKind(Enum):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Self
 
+from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.adapters.executors.chunk_feed import ChunkFeed
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.waiting import wait_until_done
@@ -97,9 +98,10 @@ class ProcessCalls:
     ) -> Any:
         admitted.used = True
         worker = admitted.worker
-        return await wait_until_done(
-            self._threads.submit(worker.call, task, args, kwargs), worker.kill, late=True
-        )
+        known = facts_in_context.get()
+        facts = CallFacts("", task.name) if known is None else CallFacts(*known)
+        work = self._threads.submit(worker.call, task, ChunkCall(args, kwargs, facts))
+        return await wait_until_done(work, worker.kill, late=True)
 
     async def call_chunk(self, task: AnyTask, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make calls in one worker, one after the other; when cancelled, kill the worker."""

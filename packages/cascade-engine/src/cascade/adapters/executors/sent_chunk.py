@@ -6,6 +6,7 @@ import pickle
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from cascade.adapters.executors.boundary_errors import (
     BoundaryError,
@@ -31,7 +32,9 @@ from cascade.spec.task import AnyTask
 
 
 class SentChunk:
-    """The calls that can be sent, by position. `refused` are the ends of those of which an argument can't be.
+    """The calls that can be sent, by position, and their facts.
+
+    `refused` are the ends of those of which an argument can't be sent.
 
     Each call is pickled by itself: so it gets objects of its own, and one that can't be unpickled fails alone.
     """
@@ -40,11 +43,13 @@ class SentChunk:
         self.task = task
         self.refused: list[CallEnd] = []
         self._payloads: list[bytes] = []
+        self.facts: list[tuple[Any, ...]] = []
         # Once per item of every map in processes: watched by observatory/rows/pools.py.
         keep, dump = self._payloads.append, pickle.dumps
-        for index, (args, kwargs, _) in enumerate(calls):
+        for index, (args, kwargs, facts) in enumerate(calls):
             try:
                 keep(dump((args, kwargs), pickle.HIGHEST_PROTOCOL))
+                self.facts.append(tuple(facts))
             except BaseException as error:  # noqa: BLE001 - a user's object may do anything
                 now = time.monotonic()
                 refusal = _refusal(task, _culprit(task, args, kwargs), report_of(error))

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from cascade.adapters.call_facts import facts_in_context
 from cascade.adapters.executors.crash_record import CrashRecord
 from cascade.adapters.executors.exception_pickling import encode_exception
 from cascade.adapters.executors.messages import (
@@ -24,6 +25,7 @@ from cascade.adapters.executors.messages import (
     END_KINDS,
     ChunkReply,
     ReplyKind,
+    Request,
     pack_failure,
     report_of,
 )
@@ -43,12 +45,10 @@ class ServedChunk:
     The main thread makes the calls, and the thread that reads the channel tells after a while what has ended.
     """
 
-    def __init__(
-        self, channel: Connection, record: CrashRecord, sizes: Sequence[int], payload: bytes
-    ) -> None:
+    def __init__(self, channel: Connection, record: CrashRecord, request: Request, payload: bytes) -> None:
         self._channel = channel
         self._record = record
-        self._left = deque(enumerate(_cut(payload, sizes)))
+        self._left = deque(enumerate(zip(_cut(payload, request.sizes), request.facts, strict=True)))
         self._has_begun = False
         self._under_way: int | None = None
         self._ended: list[tuple[bytes, bytes]] = []
@@ -61,11 +61,12 @@ class ServedChunk:
         record.begin_chunk()
         while True:
             try:
-                position, arguments = left.popleft()
+                position, (arguments, facts) = left.popleft()
             except IndexError:
                 break
             self._under_way, self._has_begun = position, True
             record.begin(position)
+            facts_in_context.set(facts)
             began = time.monotonic()
             kind, body = _call(task, loader, arguments)
             head = END.pack(position, _KIND_PLACES[kind], began, time.monotonic(), len(body))

@@ -69,7 +69,7 @@ class _Server:
         if not request.sizes:
             self._requests.put((request, None))
             return
-        chunk = ServedChunk(self._channel, self._record, request.sizes, self._channel.recv_bytes())
+        chunk = ServedChunk(self._channel, self._record, request, self._channel.recv_bytes())
         self._requests.put((request, chunk))
         # After this time the worker has one call left, whose end ends the chunk.
         if len(request.sizes) > 1 and not self._channel.poll(CHUNK_SECONDS):

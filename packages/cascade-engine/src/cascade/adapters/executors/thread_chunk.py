@@ -34,13 +34,13 @@ class ThreadChunk:
         worker, now = threading.current_thread().name, time.monotonic
         while True:
             try:
-                index, (args, kwargs, _) = left.popleft()
+                index, (args, kwargs, facts) = left.popleft()
             except IndexError:
                 break
             self._under_way, self.has_begun = index, True
             began = now()
             # A context that was entered can't be entered again by a run that is started inside it, so each has a copy.
-            succeeded, result = context.copy().run(outcome_of, func, args, kwargs)
+            succeeded, result = context.copy().run(outcome_of, func, args, kwargs, facts)
             if succeeded:
                 ends.append(CallEnd(index, result, None, began, now(), worker))
             else:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
+from cascade.adapters.call_facts import CallFacts, facts_in_context
+
 Outcome: TypeAlias = tuple[bool, Any] | list[Any]
 """Whether a call returned a value, and the value or the exception: a future can't carry every exception.
 
@@ -51,8 +53,15 @@ async def wait_until_done(
         del work, waiting, cancelled, outcome, result  # the traceback has this frame: they would be a cycle
 
 
-def outcome_of(func: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
-    """Call a function; return its value, or the exception that it raises."""
+def outcome_of(
+    func: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    facts: CallFacts | None = None,
+) -> Outcome:
+    """Call a function; return its value, or the exception that it raises. `facts` are those of its call."""
+    if facts is not None:
+        facts_in_context.set(facts)
     try:
         return [True, func(*args, **kwargs)]
     except BaseException as error:  # noqa: BLE001 - carried to the loop's thread and raised there

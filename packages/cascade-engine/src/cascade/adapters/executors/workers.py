@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cascade.adapters.executors import main_guard as guard
 from cascade.adapters.executors.boundary_errors import UnguardedMainError, WorkerDiedError
-from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.adapters.executors.crash_record import CrashRecord, make_shared_memory
 from cascade.adapters.executors.locations import main_location, odd_locations, reference_here
 from cascade.adapters.executors.messages import ChunkReply, Reply, ReplyKind, Request, Setup
@@ -93,10 +93,9 @@ class Worker:
         if sent.sizes:
             self._call_chunk(sent, report)
 
-    def call(self, task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> Outcome:
+    def call(self, task: AnyTask, call: ChunkCall) -> Outcome:
         """Make a call and wait for its end; return its value or its exception."""
         ends: list[CallEnd] = []
-        call = ChunkCall(args, kwargs, CallFacts("", task.name))
         self.call_chunk(task, [call], lambda progress: ends.extend(progress.ends))
         if not ends:
             return False, WorkerDiedError(task.name, self._reap())  # it was killed
@@ -133,7 +132,7 @@ class Worker:
             # A worker that dies before it has got this chunk must not leave ends of the one before.
             if self._record is not None:
                 self._record.begin_chunk()
-            channel.send_bytes(pickle.dumps(Request(*reference_here(sent.task), sent.sizes)))
+            channel.send_bytes(pickle.dumps(Request(*reference_here(sent.task), sent.sizes, sent.facts)))
             channel.send_bytes(sent.take_payload())
             while True:
                 answer = pickle.loads(self._receive(channel))

@@ -10,6 +10,7 @@ from keyword import iskeyword
 from typing import Any
 
 from cascade.graph.tree import Choice, Injected, Quotation, Source
+from cascade.runtime.programs.call_sites import PLAN_SOURCE
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_marker
 from cascade.spec.calls.missing import MISSING
@@ -76,7 +77,7 @@ class MatchWriter:
             "        if at is None or at < 0: raise\n"
             "        return stopped(at, locals(), error)\n"
         )
-        exec(compile(source, "<cascade plan>", "exec"), self._globals)
+        exec(compile(source, PLAN_SOURCE, "exec"), self._globals)
         return self._globals.pop("run")
 
     def write_root(self) -> None:

@@ -13,7 +13,9 @@ from operator import itemgetter
 from time import monotonic
 from typing import Any, NamedTuple
 
+from cascade.adapters.call_facts import CallFacts
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
+from cascade.runtime.programs.call_sites import Names, makes_calls, plain_call
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Lazies, given, take_given
 from cascade.runtime.programs.timed_calls import Ends, timed, with_resources
 from cascade.spec.lazy_types import LazyResult
@@ -251,9 +253,17 @@ def _taker(nodes: Sequence[int]) -> Take:
     return itemgetter(*nodes)
 
 
+def _called(names: Names) -> CallFacts:
+    """Tell which call one of the functions below is making: there is a value of each call before it."""
+    stretch = names["stretch"]
+    lazies = stretch.take_lazies(names["lazies"])
+    return plain_call(lazies[len(names["values"]) - stretch.begin])
+
+
 # Each once per node of every plain graph: watched by observatory/benchmarks/bench_graphs.py.
 
 
+@makes_calls(_called)
 def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means, 1), values.append
     for lazy in stretch.take_lazies(lazies):
@@ -262,6 +272,7 @@ def _call_single_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], mea
     return take_given(values, stretch.begin)
 
 
+@makes_calls(_called)
 def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     for lazy in stretch.take_lazies(lazies):
@@ -269,6 +280,7 @@ def _call_leaves(stretch: Stretch, lazies: Lazies, values: list[Any], means: Mea
     return take_given(values, stretch.begin)
 
 
+@makes_calls(_called)
 def _call_leaves_one_by_one(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     for lazy in stretch.take_lazies(lazies):
@@ -283,6 +295,7 @@ def _call_leaves_one_by_one(stretch: Stretch, lazies: Lazies, values: list[Any],
     return False
 
 
+@makes_calls(_called)
 def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means, 1), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
@@ -292,6 +305,7 @@ def _call_gathered_singles(stretch: Stretch, lazies: Lazies, values: list[Any], 
     return take_given(values, stretch.begin)
 
 
+@makes_calls(_called)
 def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
@@ -301,6 +315,7 @@ def _call_gathered_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], me
     return take_given(values, stretch.begin)
 
 
+@makes_calls(_called)
 def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     near = values[stretch.low : stretch.high] if stretch.high else values
@@ -310,6 +325,7 @@ def _call_gathered_triples(stretch: Stretch, lazies: Lazies, values: list[Any], 
     return take_given(values, stretch.begin)
 
 
+@makes_calls(_called)
 def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means, 1), values.append
     for link in stretch.links:
@@ -324,6 +340,7 @@ def _call_singles(stretch: Stretch, lazies: Lazies, values: list[Any], means: Me
     return False
 
 
+@makes_calls(_called)
 def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     for first, second in stretch.links:
@@ -338,6 +355,7 @@ def _call_pairs(stretch: Stretch, lazies: Lazies, values: list[Any], means: Mean
     return False
 
 
+@makes_calls(_called)
 def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     func, append = _function(stretch, lazies, means), values.append
     for first, second, third in stretch.links:
@@ -352,6 +370,7 @@ def _call_triples(stretch: Stretch, lazies: Lazies, values: list[Any], means: Me
     return False
 
 
+@makes_calls(_called)
 def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], means: Means) -> bool:
     append, ends = values.append, means.ends
     func = None if stretch.needy is None else _function(stretch, lazies, means._replace(ends=None))

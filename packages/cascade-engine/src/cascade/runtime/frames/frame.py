@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cascade.adapters.call_facts import CallFacts
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.nodes import Node
 from cascade.graph.path import StructurePath
@@ -203,6 +204,10 @@ class Job:
         """Return the arguments; without `resources`, injections stay as they are."""
         call = self.frame.program.calls[self.position]
         return resolve_arguments(self.lazy, call, self.frame.flow.value, resources)
+
+    def facts(self, run_id: str) -> CallFacts:
+        """Return what the call's own code may know of the attempt that is made now."""
+        return CallFacts(run_id, self.name, self.item, self.attempt, self.idempotency_key)
 
     def note_started(self) -> None:
         """Note that the call has begun."""

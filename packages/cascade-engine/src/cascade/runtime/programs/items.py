@@ -8,6 +8,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
+from cascade.runtime.programs.call_sites import item_call, makes_calls, passes_on
 from cascade.runtime.programs.plain_values import GIVEN, PLAIN, take_given
 from cascade.runtime.programs.timed_calls import Ends, timed
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
@@ -85,10 +86,16 @@ class Items:
         return other
 
     @property
+    def task_name(self) -> str:
+        """The name of the task that is called."""
+        return self._task.name
+
+    @property
     def fixed(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments as they were given; those that are mapped stand in them as a whole."""
         return self._args, self._kwargs
 
+    @makes_calls(lambda names: item_call(names["self"].task_name, len(names["values"])))
     def call(
         self, values: list[Any], ends: float, item_ends: Ends | None = None, one_by_one: bool = False
     ) -> tuple[BaseException | None, int]:
@@ -126,6 +133,7 @@ class Items:
         many = seconds <= LOOK_SECONDS
         self._look = ITEMS_A_LOOK if many else min(ITEMS_A_LOOK, int(calls * LOOK_SECONDS / seconds) or 1)
 
+    @passes_on
     def plain_call(self) -> tuple[Callable[..., Any], Sequence[Sequence[Any]]]:
         """Return what is called for each item, and the lists of its positional arguments."""
         task = self._task
@@ -153,6 +161,7 @@ class Items:
         return call, [range(self.size)]
 
 
+@passes_on
 def _call_to_first(
     call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], append: Callable[[Any], object]
 ) -> None:

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 
 from cascade.graph.plain_structure import Form
+from cascade.runtime.programs.call_sites import passes_on
 
 Ends = list[float]
 """When each of some calls ended, in seconds of `time.monotonic`."""
 
 
+@passes_on
 def timed(func: Callable[..., Any], ends: Ends | None, arity: int = 0) -> Callable[..., Any]:
     """Return `func`, or a function around it that notes the ends of its calls; one that raises has none there.
 
@@ -39,6 +41,7 @@ def timed(func: Callable[..., Any], ends: Ends | None, arity: int = 0) -> Callab
     return call_single if arity == 1 else call
 
 
+@passes_on
 def with_resources(func: Callable[..., Any], form: Form, resources: Mapping[str, Any]) -> Callable[..., Any]:
     """Return `func` with its resources: for the arguments that stand for one, and for defaults that are one."""
     named = {parameter: resources[name] for parameter, name in form.defaults}

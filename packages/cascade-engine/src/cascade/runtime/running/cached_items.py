@@ -12,6 +12,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.reports import Reports
 from cascade.runtime.frames.watching import made_calls
+from cascade.runtime.programs.call_sites import item_call, makes_calls
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, given
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.making_calls.calling import Calling
@@ -34,6 +35,7 @@ class CachedItems:
         self._resources = services.resources
         self._time_slice = services.time_slice
 
+    @makes_calls(lambda names: item_call(names["mapping"].job.name, names["index"]))
     def call(self, mapping: MapRun, policy: CachePolicy) -> None:
         """Take in items until the slice is over, or one has failed or goes on by itself."""
         # Once per item of every cached map: watched by observatory/benchmarks/bench_maps.py.

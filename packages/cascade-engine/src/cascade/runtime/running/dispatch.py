@@ -8,6 +8,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Known
+from cascade.runtime.programs.call_sites import makes_calls
 from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
@@ -44,6 +45,7 @@ class Dispatcher:
         "_reports",
         "_resources",
         "called_at",
+        "run_id",
     )
 
     def __init__(
@@ -68,6 +70,7 @@ class Dispatcher:
         self._reports = services.reports
         self._resources = services.resources
         self.called_at = 0.0
+        self.run_id = services.run_id
 
     def next_ready(self) -> object | None:
         """Remove the next entry from the queue and return it; `None` if there is none, or if it waits for a slot."""
@@ -216,6 +219,7 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - raised again where the call is made
             return None
 
+    @makes_calls(lambda names: names["job"].facts(names["self"].run_id))
     def _call(self, job: Job) -> None:
         self._reports.started(job)
         slot = self._calling.slot.take()

@@ -11,15 +11,17 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from cascade.adapters.call_facts import CallFacts, asking, facts_in_context
 from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.stretches import arguments
 from cascade.runtime.frames.flight_log import FlightLog
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
 from cascade.runtime.frames.watching import WatchedTree
+from cascade.runtime.programs.call_sites import makes_calls, plain_call
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,
     GIVEN,
@@ -33,6 +35,7 @@ from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan
+from cascade.spec.task import Task
 
 STARTS_A_LOOK = 32
 """After so many coroutines are made the clock is looked at; after an inline call it always is."""
@@ -75,6 +78,7 @@ class Flights:
         "open",
         "ready",
         "reports",
+        "run_id",
         "time_slice",
     )
 
@@ -85,6 +89,7 @@ class Flights:
         self.inbox = services.inbox
         self.ready = services.ready
         self.reports = services.reports
+        self.run_id = services.run_id
         self.time_slice = services.time_slice
         self.open: dict[int, Flight] = {}
         self.landed: deque[Flight] = deque()
@@ -159,6 +164,11 @@ class Flight:
         if flights.time_slice.watched:
             self._begin_log(flights.reports.tree_begun(loop, self.serial, course.program, lazies))
 
+    @property
+    def run_id(self) -> str:
+        """The name of the run."""
+        return self._flights.run_id
+
     def go_on(self) -> Landing:
         """Start the calls that are ready, as many as the slice has time for."""
         course, lazies, tasks = self._course, self._lazies, self._tasks
@@ -172,13 +182,15 @@ class Flight:
             self._watch_from_now()
         came: Landing = None
         event_loop, asyncio_task, fly = asyncio.get_running_loop(), asyncio.Task, self._fly
+        if asking.is_expected:
+            fly = self._fly_known
         started = 0
         for rank in iter(self._next_rank, _NONE):
             node, filling = course.calls[rank]
             if course.is_async[node]:
                 task = lazies[node].task
                 args, kwargs = arguments(filling, lazies[node], self._values)
-                work = fly(node, task.func, args, kwargs)
+                work = fly(node, task, args, kwargs)
                 tasks[node] = asyncio_task(work, loop=event_loop, name=task.name)
                 started += 1
                 if started % STARTS_A_LOOK:
@@ -271,8 +283,16 @@ class Flight:
         self._passed = passed + 1
         return first[passed]
 
+    async def _fly_known(
+        self, node: int, task: Task[Any], args: Iterable[Any], kwargs: dict[str, Any]
+    ) -> Outcome | None:
+        """Do the same with the call's facts in its context, where asyncio tasks that it starts find them."""
+        facts_in_context.set((self.run_id, task.name))
+        return await self._fly(node, task, args, kwargs)
+
+    @makes_calls(lambda names: CallFacts(names["self"].run_id, names["task"].name))
     async def _fly(
-        self, node: int, func: Callable[..., Any], args: Iterable[Any], kwargs: dict[str, Any]
+        self, node: int, task: Task[Any], args: Iterable[Any], kwargs: dict[str, Any]
     ) -> Outcome | None:
         """Await a coroutine of the user's and file what it gives; return that if a frame has taken over."""
         self._unbegun -= 1
@@ -283,7 +303,7 @@ class Flight:
             self._log.note_began(node)
         value, failure = _NOTHING, None
         try:
-            value = await func(*args, **kwargs)
+            value = await task.func(*args, **kwargs)
             if AWAITABLE[type(value)]:
                 value = await value_of(value)
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
@@ -338,6 +358,7 @@ class Flight:
                 self._errors[node] = asyncio.CancelledError()
                 self._file(node, _NOTHING)
 
+    @makes_calls(lambda names: plain_call(names["lazy"]))
     def _call(self, node: int, filling: Any) -> Landing:
         """Make an inline call; return `None` if the flight goes on."""
         time_slice, lazy = self._flights.time_slice, self._lazies[node]

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cascade.adapters.call_facts import CallFacts, asking, facts_in_context
 from cascade.runtime.frames.flight_log import ItemLog
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
+from cascade.runtime.programs.call_sites import makes_calls
 from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN, value_of
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
@@ -28,7 +30,7 @@ STARTS_A_LOOK = 32
 class ItemCoroutines:
     """The maps of one run whose items are under way as coroutines."""
 
-    __slots__ = ("calling", "ending", "ends", "inbox", "maps", "open", "reports", "time_slice")
+    __slots__ = ("calling", "ending", "ends", "inbox", "maps", "open", "reports", "run_id", "time_slice")
 
     def __init__(self, services: Services, calling: Calling, maps: MapItems) -> None:
         self.calling = calling
@@ -37,6 +39,7 @@ class ItemCoroutines:
         self.inbox = services.inbox
         self.maps = maps
         self.reports = services.reports
+        self.run_id = services.run_id
         self.time_slice = services.time_slice
         self.open: dict[MapRun, ItemFlight] = {}
 
@@ -85,6 +88,8 @@ class ItemFlight:
             self._all.reports.items_begun(mapping.job, mapping.log)
         name, event_loop, asyncio_task = mapping.job.name, asyncio.get_running_loop(), asyncio.Task
         call, columns = mapping.calls.plain_call()
+        if asking.is_expected:
+            fly = self._fly_known
         first = len(values)
         # The time that a coroutine takes is its own; what is looked at is that of making so many.
         while mapping.can_begin:
@@ -99,6 +104,18 @@ class ItemFlight:
         self._unbegun += len(values) - first
         event_loop.call_soon(self._find_unbegun)
 
+    async def _fly_known(
+        self, index: int, call: Callable[..., Any], given: tuple[Any, ...]
+    ) -> Outcome | None:
+        """Do the same with the item's facts in its context, where asyncio tasks that it starts find them."""
+        facts_in_context.set(self.facts(index))
+        return await self._fly(index, call, given)
+
+    def facts(self, index: int) -> CallFacts:
+        """Return what an item's own code may know of its first attempt."""
+        return CallFacts(self._all.run_id, self._mapping.job.name, index)
+
+    @makes_calls(lambda names: names["self"].facts(names["index"]))
     async def _fly(self, index: int, call: Callable[..., Any], given: tuple[Any, ...]) -> Outcome | None:
         """Await a coroutine of the user's and file what it gives; return that if the run has ended meanwhile."""
         self._unbegun -= 1

@@ -15,6 +15,7 @@ from cascade.graph.plain_structure import Arguments, Inputs, Link, PlainStructur
 from cascade.runtime.frames.frame import Frame, Job
 from cascade.runtime.frames.ready_calls import KnownValues
 from cascade.runtime.frames.watching import WatchedTree, made_calls
+from cascade.runtime.programs.call_sites import makes_calls, plain_call
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, given
 from cascade.runtime.programs.timed_calls import Ends
 from cascade.runtime.running.open_frames import OpenFrames
@@ -45,6 +46,7 @@ class RecordedCalls:
         self._reports = services.reports
         self._time_slice = services.time_slice
 
+    @makes_calls(lambda names: plain_call(names["lazy"]))
     def go_on(self, frame: Frame) -> Called | None:
         """Make calls until none is ready, the slice is over, or one needs `Completion`; return the last."""
         # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.options import RunOptions
+from cascade.runtime.programs.call_sites import drives_run
 from cascade.runtime.running.first_round import FirstRound, call_first_round
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
@@ -48,6 +50,7 @@ class Run:
         "_options",
         "_recording",
         "_reports",
+        "_run_id",
         "_scheduler",
         "_services",
         "_slice",
@@ -68,6 +71,7 @@ class Run:
         self._began = 0.0
         self.slice_ends = 0.0
         self._value: Any = None
+        self._run_id = options.run_id  # made when it is first asked for
         self._is_bare = options.is_bare and engine.is_bare
         if not self._is_bare:
             self._open()
@@ -81,15 +85,23 @@ class Run:
         engine, options = self._engine, self._options
         is_watched = engine.is_watched if options.timeline is None else _always
         self._slice = TimeSlice(engine.direct, engine.bounded, is_watched, self._watch_loop)
-        self._services = Services(engine, options, self.context, self._slice)
+        self._services = Services(engine, options, self.run_id, self.context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
         self._inbox = self._services.inbox
         self._recording = self._services.recording = _recording_of(self._services)
         self._loops = Loops(self._services)
 
+    @property
+    def run_id(self) -> str:
+        """The name of the run: the one that it was given, or one of its own."""
+        if self._run_id is None:
+            self._run_id = os.urandom(16).hex()
+        return self._run_id
+
     # The life of the run
 
+    @drives_run
     def begin(self, target: object, slice_ends: float) -> bool:
         """Make the plain calls of the first slice; return True if the run has ended and needs no driver task.
 
@@ -116,6 +128,7 @@ class Run:
         self._reports.run_finished(time.monotonic() - self._began, None)
         return True
 
+    @drives_run
     async def drive(self, target: object) -> None:
         """Run the target to its end; then its value or error is there, and nothing is left running or open."""
         ending = self._ending

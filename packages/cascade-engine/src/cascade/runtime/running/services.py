@@ -103,11 +103,11 @@ class Services:
     )
 
     def __init__(
-        self, parts: EngineParts, options: RunOptions, context: Context, time_slice: TimeSlice
+        self, parts: EngineParts, options: RunOptions, run_id: str, context: Context, time_slice: TimeSlice
     ) -> None:
         self.options = options
         self.context = context
-        self.run_id = options.run_id or os.urandom(16).hex()
+        self.run_id = run_id
         self.placement = parts.placement
         self.reuse = parts.reuse
         self.registry = parts.registry

@@ -218,7 +218,7 @@ class ChunkStep:
                 self._fail(self._chunk.take_job(index), error)
                 continue
             self._open[len(calls)] = index
-            calls.append(ChunkCall(*item.arguments(values), CallFacts(run_id, name, index, 1, key)))
+            calls.append(ChunkCall(*item.arguments(values), CallFacts(run_id, name, item.item, 1, key)))
         return calls
 
     # What comes back

@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cascade.adapters.call_facts import CallFacts, asking, facts_in_context
 from cascade.adapters.executors.worker_slots import rank_of_call
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import RouteNotFoundError, TaskTimeoutError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.programs.call_sites import makes_calls
 from cascade.runtime.programs.plain_values import AWAITABLE, value_of
 from cascade.runtime.resource_manager import ResourceStack, note_others
 from cascade.runtime.running.making_calls.before_calls import (
@@ -41,20 +43,29 @@ if TYPE_CHECKING:
 class PlainStep:
     """A coroutine of the user's that needs nothing but to be run."""
 
-    __slots__ = ("_ends", "_reports", "_values", "job", "settled")
+    __slots__ = ("_ends", "_reports", "_run_id", "_values", "job", "settled")
 
     def __init__(self, services: Services, ends: CallEnds, job: Job) -> None:
         self._ends = ends
         self._reports = services.reports
+        self._run_id = services.run_id
         self._values = services.resources.values
         self.job = job
         # How it has ended: an asyncio task that is cancelled in its last turn loses what it returns.
         self.settled: Outcome | None = None
 
+    @property
+    def facts(self) -> CallFacts:
+        """What the call's own code may know of it."""
+        return self.job.facts(self._run_id)
+
+    @makes_calls(lambda names: names["self"].facts)
     async def perform(self) -> Outcome:
         """Make the call; whatever happens is in the outcome."""
         job = self.job
         self._reports.started(job)
+        if asking.is_expected:
+            facts_in_context.set(self.facts)
         outcome: Outcome
         try:
             args, kwargs = job.arguments(self._values)
@@ -170,6 +181,11 @@ class Step:
         if isinstance(self._awaited, Coroutine):
             self._awaited.close()
 
+    @property
+    def facts(self) -> CallFacts:
+        """What the call's own code may know of the attempt that is made now."""
+        return self.job.facts(self._services.run_id)
+
     async def _look_up(self) -> Hit | None:
         policy = self.job.policies.cache
         if policy is None or self.job.computation is not None:  # the latter: it was asked before a plain call
@@ -215,6 +231,7 @@ class Step:
             raise self._failed
         if self._awaited is None:
             return await self._attempt()
+        facts_in_context.set(self.facts)
         (lease, self._lease), (awaited, self._awaited) = (self._lease, None), (self._awaited, None)
         try:
             return await value_of(awaited)
@@ -232,6 +249,8 @@ class Step:
         stack = ResourceStack(given, services.reports.resource)
         recording = services.recording
         job.ended = 0.0
+        if not self._inline:  # the context is that of the call alone
+            facts_in_context.set(self.facts)
         try:
             if lease is not None and not self._inline:
                 held.set(lease)  # one that needs nothing passes on what is held around it
@@ -321,6 +340,7 @@ class Step:
         finally:
             job.ended = time.monotonic()
 
+    @makes_calls(lambda names: names["self"].facts)
     async def _watched(self, work: Awaitable[Any]) -> Any:
         """Make an inline call, which holds the loop until it is done."""
         began = time.monotonic()
