@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from cascade.spec.errors import CascadeError
 
+__all__ = ["CallFacts", "NoCurrentCallError", "facts_in_context"]
+
 
 class CallFacts(NamedTuple):
     """What the engine knows of a call: the name of its run and of its task.

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
+from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
 from cascade.graph.planning import Plan

@@ -11,7 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress, execute_each
+from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress, execute_each
 from cascade.graph.build import build_graph
 from cascade.runtime.protocols import Executor
 from cascade.spec.lazy_types import Lazy, LazyResult

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
-from cascade.adapters.executors.chunks import CallEnd, CallFacts, ChunkCall, Progress
+from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.adapters.executors.worker_slots import rank_of_call
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import MapRun
