@@ -62,7 +62,7 @@ SETTINGS = (
 def page_of_notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a notebook whose cells were run by a kernel of this Python."""
     folder = tmp_path_factory.mktemp("notebook")
-    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cell: dict[str, object] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
     notebook = {
         "cells": [
             {**cell, "id": f"cell-{number}", "source": text.strip()} for number, text in enumerate(CELLS)

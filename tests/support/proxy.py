@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
 from urllib.parse import urlsplit
-
-from support.loops import now
 
 
 class Fault(Enum):
@@ -22,8 +21,7 @@ class Fault(Enum):
 class Proxy:
     """Hands calls to a server and answers back. The call of number `at` meets a fault, and with `stays` all later ones.
 
-    Calls are counted over all connections, a pipeline as one. `failed_at` is when the first one met its
-    fault, by the clock of the loop.
+    Calls are counted over all connections, a pipeline as one. `failed_at` is when the first one met its fault.
     """
 
     def __init__(self, url: str, at: int, fault: Fault, stays: bool) -> None:
@@ -80,7 +78,7 @@ class Proxy:
                 self.calls += 1
                 fails = self.calls == self._at or (self._stays and self.calls > self._at)
                 if fails:
-                    self.failed_at = self.failed_at or now()
+                    self.failed_at = self.failed_at or time.monotonic()
                     listening.cancel()
                     await asyncio.wait([listening])
                     if self._fault is Fault.UNSENT:

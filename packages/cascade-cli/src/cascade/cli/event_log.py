@@ -29,6 +29,7 @@ from cascade.runtime import (
     TaskRetrying,
     TaskSkipped,
 )
+from cascade.spec.terminal_text import shown
 
 
 class LogLevel(StrEnum):
@@ -100,7 +101,7 @@ def _human_writer() -> Callable[[Event], None]:
     def write(event: Event) -> None:
         rank = _rank(event)
         now = datetime.now().astimezone().strftime("%H:%M:%S")
-        sentence = " ".join(_sentence(event).split())  # one line, also for the error of a task with many
+        sentence = shown(" ".join(_sentence(event).split()))  # one line, also for an error of many
         console.print(
             Text.assemble((now, "dim"), " ", (f"{rank.name.lower():7}", _STYLES[rank]), " ", sentence)
         )

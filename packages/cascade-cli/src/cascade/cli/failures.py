@@ -14,6 +14,7 @@ from cascade.runtime import UnknownParamError
 from cascade.spec import CascadeError, InputError, SpecError
 from cascade.spec.calls.error_text import is_error, message_of, notes_of
 from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
+from cascade.spec.terminal_text import shown_lines
 
 
 class ExitCode(IntEnum):
@@ -68,7 +69,7 @@ def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:
     trim(error)
     text = "\n".join([f"Error: {message_of(error)}", *notes_of(error)]) if is_plain(error) else render(error)
     record = {"level": "error", "event": "CommandFailed", "error": message_of(error), "text": text}
-    write_message(form, text.rstrip("\n"), record)
+    write_message(form, shown_lines(text.rstrip("\n")), record)
 
 
 def is_plain(error: BaseException) -> bool:

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, Finding, Inspectable
 from cascade.adapters.store_urls import catalog_from_url
-from cascade.cli.tables.text_table import shown
 from cascade.spec import CascadeError, RunStatus, SpecError, StoreNotFoundError
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
+from cascade.spec.terminal_text import shown
 
 _WHEELS = ("cascade-spec", "cascade-graph", "cascade-engine", "cascade-cli")
 

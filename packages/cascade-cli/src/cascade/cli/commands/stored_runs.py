@@ -28,12 +28,12 @@ from cascade.cli.tables.run_tables import (
     size_text,
     status_of,
 )
-from cascade.cli.tables.text_table import shown
 from cascade.cli.target_loading import load
 from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND
 from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
+from cascade.spec.terminal_text import shown
 
 runs_app = typer.Typer(
     context_settings=HELP_FLAGS,

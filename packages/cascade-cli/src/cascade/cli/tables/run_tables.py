@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
-from cascade.cli.tables.text_table import fitted_table, shown, text_table
+from cascade.cli.tables.text_table import fitted_table, text_table
 from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
+from cascade.spec.terminal_text import shown
 
 INTERRUPTED = "interrupted"
 """The status that is shown of a run that has not ended and that no process drives."""

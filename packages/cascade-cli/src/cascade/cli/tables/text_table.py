@@ -57,17 +57,6 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def shown(text: str) -> str:
-    """Return a text with all characters spelt out that a terminal would obey or not show.
-
-    Names and errors come from stores, and so perhaps from somebody else.
-    """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode()
-        for each in text
-    )
-
-
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 

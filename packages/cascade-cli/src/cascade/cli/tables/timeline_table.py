@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from cascade.cli.tables.text_table import fitted_table, shown
+from cascade.cli.tables.text_table import fitted_table
 from cascade.graph.drawing.labels import short_time
+from cascade.spec.terminal_text import shown
 
 
 class TaskDifference(NamedTuple):

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cascade.cli.tables.run_tables import local_time, utc_time
-from cascade.cli.tables.text_table import fitted_table, shown
+from cascade.cli.tables.text_table import fitted_table
 from cascade.graph.path import shortened
 from cascade.runtime.explaining.key_differences import Change, KeyDifference
 from cascade.runtime.why import Answer, Before, Judgement, Verdict
+from cascade.spec.terminal_text import shown
 
 _NAMED = 3
 """The most tasks that a line names as having to run first."""

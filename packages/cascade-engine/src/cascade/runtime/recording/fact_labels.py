@@ -11,7 +11,7 @@ from cascade.spec.durable import FactLabel
 
 def label_of(job: Job) -> FactLabel:
     """Return the label of the facts of a call."""
-    return FactLabel(job.name, label_of_node(job.frame, job.position).place + job.suffix)
+    return _label(job.name, label_of_node(job.frame, job.position).place + job.suffix)
 
 
 def label_of_node(frame: Frame, node: int) -> FactLabel:
@@ -26,5 +26,12 @@ def labels_of(frame: Frame, nodes: Sequence[int]) -> list[FactLabel]:
     text = places_of(frame.program.structure).text
     for node in nodes:
         if node not in known:
-            known[node] = FactLabel(lazies[node].task.name, text(node))
+            known[node] = _label(lazies[node].task.name, text(node))
     return [known[node] for node in nodes]
+
+
+def _label(task: str, place: str) -> FactLabel:
+    """Return a label; halves of surrogate pairs, which no store could keep as text, are spelt out."""
+    if task.isascii() and place.isascii():
+        return FactLabel(task, place)
+    return FactLabel(*(text.encode("utf-8", "backslashreplace").decode() for text in (task, place)))

@@ -13,12 +13,14 @@ def caption(edge: Edge) -> str:
 def printable(character: str) -> str:
     """Return a character, or U+FFFD in place of one that no file of text should hold.
 
-    Such are control characters other than a line break, marks that turn the direction of the text behind them, and
-    halves of surrogate pairs, which have no UTF-8.
+    Such are control characters other than a line break, marks that turn the direction of the text behind them, halves
+    of surrogate pairs, which have no UTF-8, and what Unicode says is no character, which XML refuses.
     """
     is_control = (character < " " and character != "\n") or "\x7f" <= character <= "\x9f"
     is_half = "\ud800" <= character <= "\udfff"
-    return "\N{REPLACEMENT CHARACTER}" if is_control or is_half or character in _TURNING else character
+    is_none = ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef"
+    is_bad = is_control or is_half or is_none or character in _TURNING
+    return "\N{REPLACEMENT CHARACTER}" if is_bad else character
 
 
 def one_line(text: str) -> str:

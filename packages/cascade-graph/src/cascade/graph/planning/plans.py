@@ -8,6 +8,7 @@ from typing import overload
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
 from cascade.spec.notebooks import TEXT, bundle_of
+from cascade.spec.terminal_text import shown
 
 PLAN_HEADER = ("STAGE", "NODE", "TASK", "KIND", "WAITS FOR")
 """The heads of the columns of `Plan.rows`."""
@@ -77,7 +78,7 @@ class Plan(Sequence[list[Node]]):
         for number, stage in enumerate(self, start=1):
             for node in stage:
                 sources = _listed([ids[source] for source in waits[next(positions)]])
-                yield str(number), node.id, " ".join(node.name.split()), node.node_type.value, sources
+                yield str(number), node.id, shown(" ".join(node.name.split())), node.node_type.value, sources
 
     def __str__(self) -> str:
         """Return a table: the header, then a line for each node, stage by stage."""
