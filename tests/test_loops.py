@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from support.clock import spend
 from support.loops import SteppedTimeLoop, now, pass_time
 
 from cascade.testing import VirtualTimeError, VirtualTimeLoop
@@ -32,6 +34,36 @@ async def test_virtual_time_refuses_a_thread() -> None:
     """On the virtual clock a thread is refused by name."""
     with pytest.raises(VirtualTimeError, match="the test uses a thread"):
         await asyncio.to_thread(int)
+
+
+@pytest.mark.virtual_time
+async def test_no_time_slice_ends_on_the_virtual_clock() -> None:
+    """The engine's clock stands still, but where a call spends time: the machine's speed changes no order."""
+    began = time.monotonic()
+    while time.perf_counter_ns() % 1000 > 500:
+        pass
+    assert time.monotonic() == began
+    spend(3)
+    assert time.monotonic() == began + 3
+
+
+@pytest.mark.idle_time
+async def test_idle_time_counts_what_the_loop_waits() -> None:
+    """Timers take as long as they say by this clock, and what holds the loop meanwhile takes no time."""
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    began = now()
+    time.sleep(0.05)  # noqa: ASYNC251 - holds the loop
+    await asyncio.sleep(0)
+    assert now() - began < 0.05
+    began = now()
+    await asyncio.sleep(0.02)
+    assert now() - began == pytest.approx(0.02, abs=1e-6)
+    timer = threading.Timer(0.02, loop.call_soon_threadsafe, [gone.set])
+    began = now()
+    timer.start()
+    await gone.wait()
+    timer.join()
+    assert now() - began > 0
 
 
 @pytest.mark.stepped_time

@@ -3,6 +3,8 @@
 - `virtual_time`: the clock jumps to the next timer. A test that uses a thread, a process or a socket fails.
 - `stepped_time`: the clock stands still until the test calls `pass_time`. So a test can let a thread get as far as
   it must before a timeout fires, however slow the machine is.
+- `idle_time`: the clock counts only the time that the loop waits, and for no longer than it means to. So a test with
+  sockets can say within how many seconds something ends: a busy machine makes nothing late by this clock.
 
 A test whose asyncio tasks outlive it fails, before its loop is closed and cancels them.
 """
@@ -12,10 +14,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import selectors
+import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 
 import pytest
+
+from support.clock import still_clock
 
 if importlib.util.find_spec("pytest_asyncio") is None:  # an environment made before the tests needed it
     raise pytest.UsageError("the tests need pytest-asyncio: run `hatch run dev`, or install the group dev")
@@ -47,6 +53,35 @@ class _SteppedClock(selectors.DefaultSelector):
         return ready
 
 
+class _IdleClock(selectors.DefaultSelector):
+    """Counts the seconds that its loop waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        began = time.monotonic()
+        ready = super().select(timeout)
+        waited = time.monotonic() - began
+        if timeout is None or (ready and waited < timeout):
+            self.now += waited
+        else:
+            self.now += max(0.0, timeout)  # the machine may have taken longer to wake the loop
+        return ready
+
+
+class IdleTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock begins at 0 and counts the time that it waits, and nothing else."""
+
+    def __init__(self) -> None:
+        self._clock = _IdleClock()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
 class SteppedTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock begins at 0 and moves only within `pass_time`."""
 
@@ -71,7 +106,7 @@ async def pass_time(seconds: float) -> None:
 
 
 def now() -> float:
-    """Return the seconds on the clock of the test's loop; virtual and stepped time begin at 0."""
+    """Return the seconds on the clock of the test's loop; one that a mark asks for begins at 0."""
     return asyncio.get_running_loop().time()
 
 
@@ -81,6 +116,8 @@ def _factory(item: pytest.Item) -> Callable[[], asyncio.AbstractEventLoop]:
         from cascade.testing import VirtualTimeLoop
 
         return VirtualTimeLoop
+    if item.get_closest_marker("idle_time"):
+        return IdleTimeLoop
     return SteppedTimeLoop if item.get_closest_marker("stepped_time") else asyncio.new_event_loop
 
 
@@ -94,6 +131,16 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
         return loop
 
     return {"loop": made}
+
+
+@pytest.fixture(autouse=True)
+def slices_stand_still(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no time slice of the engine end in a test with virtual time, but where the test spends time in a call.
+
+    So what shares a slice does not depend on the machine, and neither does the order of calls.
+    """
+    with still_clock() if request.node.get_closest_marker("virtual_time") else nullcontext():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
 from urllib.parse import urlsplit
+
+from support.loops import now
 
 
 class Fault(Enum):
@@ -21,7 +22,8 @@ class Fault(Enum):
 class Proxy:
     """Hands calls to a server and answers back. The call of number `at` meets a fault, and with `stays` all later ones.
 
-    Calls are counted over all connections, a pipeline as one. `failed_at` is when the first one met its fault.
+    Calls are counted over all connections, a pipeline as one. `failed_at` is when the first one met its
+    fault, by the clock of the loop.
     """
 
     def __init__(self, url: str, at: int, fault: Fault, stays: bool) -> None:
@@ -78,7 +80,7 @@ class Proxy:
                 self.calls += 1
                 fails = self.calls == self._at or (self._stays and self.calls > self._at)
                 if fails:
-                    self.failed_at = self.failed_at or time.monotonic()
+                    self.failed_at = self.failed_at or now()
                     listening.cancel()
                     await asyncio.wait([listening])
                     if self._fault is Fault.UNSENT:

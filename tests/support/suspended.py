@@ -1,9 +1,10 @@
-"""A run of many calls, to be suspended and woken from outside; each call is logged with its process."""
+"""A run of many calls, which suspends its process at one of them; each call is logged with its process."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from cascade.runtime import Engine
 from support.stores import recorded
 
 CALLS = 300
+SUSPENDED_AT = 20
+"""The number of logged calls at which `main` suspends the process."""
+
+_suspends: list[bool] = []
+"""Is empty but in a process that is to be suspended once."""
 
 
 def note(log: str, number: int) -> int:
@@ -20,6 +26,9 @@ def note(log: str, number: int) -> int:
     opened = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(opened, f"{number} {os.getpid()}\n".encode())
     os.close(opened)
+    if _suspends and len(calls_of(Path(log))) >= SUSPENDED_AT:
+        _suspends.clear()
+        os.kill(os.getpid(), signal.SIGSTOP)
     return 1
 
 
@@ -68,7 +77,8 @@ def target(kind: str, log: Path) -> Any:
 
 
 def main(url: str, kind: str, log: str) -> None:
-    """Run it, a few calls at a time."""
+    """Run it, a few calls at a time, and stop in the middle until somebody wakes this process."""
+    _suspends.append(True)
 
     async def run() -> None:
         make = recorded(url, lease_seconds=1.0)

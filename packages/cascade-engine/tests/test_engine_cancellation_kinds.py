@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from support.clock import spend
 from support.loops import now
 
 import cascade as cs
@@ -482,7 +482,7 @@ async def test_an_interrupt_of_a_listener_ends_any_way_of_running(make: str, kin
     def count(number: int) -> Any:
         calls.append(number)
         if pause:
-            time.sleep(pause)  # so that the events of a call come before the next one
+            spend(pause)  # so that the events of a call come before the next one
         return count(number + 1) if make == "loop" and number < 100_000 else number
 
     chain = count(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from support.redis_server import RedisProcess
-from support.stores import using
+from support.stores import LEASE_SECONDS, using
 
 from cascade.adapters.state import RedisStateBackend, SqliteStateBackend
 from cascade.spec import SpecError
@@ -62,7 +62,7 @@ class TestRedis(DurableStateBackendConformance):
         each_redis_server.ask(b"FLUSHALL")
 
     def make_backend(self, run_id: str = "run") -> DurableStateBackend:
-        return RedisStateBackend(self.url, run_id=run_id, lease_seconds=0.2)
+        return RedisStateBackend(self.url, run_id=run_id, lease_seconds=LEASE_SECONDS)
 
     def damage(self, run_id: str) -> bool:
         self._rewrite(lambda values: [flipped(value) for value in values])

@@ -174,7 +174,7 @@ def where():
 
 @cs.task(on="pool", timeout=0.05)
 def slow():
-    time.sleep(0.2)
+    time.sleep(1)  # a busy machine may hold up the event loop for a good part of it
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from support.journals import SilentJournal, WatchedJournal
+from support.loops import now
 from support.proxy import Fault, Proxy
 from support.redis_server import RedisProcess
 from support.resuming import WANTED, Seen, play, sixty
@@ -26,7 +26,7 @@ from cascade.spec.durable import RunRecord
 pytestmark = pytest.mark.usefixtures("story")
 
 WITHIN = 5.5
-"""Seconds in which a run has to tell an error: 5, and some for a busy machine."""
+"""Seconds of waiting in which a run has to tell an error: 5, and some for a server on a busy machine."""
 
 FIRST = {node.id for node in build_graph(sixty()).nodes}
 """The ids of the first tree; trees that calls return are numbered as they come, in each process."""
@@ -78,7 +78,7 @@ async def attempt(
                 seen.value = await engine.run(sixty(), run_id=run_id)
             except Exception as error:  # noqa: BLE001 - is looked at
                 seen.error = error
-        seen.seconds = time.monotonic() - (proxy.failed_at or time.monotonic())
+        seen.seconds = now() - (proxy.failed_at or now())
         seen.calls_of_store = proxy.calls
     seen.check_ends()
     return seen
@@ -101,6 +101,7 @@ async def check_fault(url: str, at: int, fault: Fault, stays: bool, calls: set[s
     return first.calls_of_store >= at
 
 
+@pytest.mark.idle_time
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
 @pytest.mark.parametrize("fault", [Fault.UNSENT, Fault.UNTOLD])
 async def test_a_connection_that_is_lost_at_any_call(redis_url: str, fault: Fault, stays: bool) -> None:
@@ -113,6 +114,7 @@ async def test_a_connection_that_is_lost_at_any_call(redis_url: str, fault: Faul
     assert at > 12
 
 
+@pytest.mark.idle_time
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
 async def test_a_server_that_falls_silent_at_any_call(redis_url: str, stays: bool) -> None:
     """Whichever call gets no answer: a typed error within 5 seconds, what was written stands, and the run goes on."""
@@ -166,17 +168,18 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
             assert set(first.calls) | set(again.calls) == set(alone.calls)
 
 
+@pytest.mark.idle_time
 async def test_a_journal_that_never_returns_ends_the_run_in_time(file_url: str) -> None:
     """A call of a journal that never returns is a typed error within 5 seconds; one that is seen through counts."""
 
     async def ends(at: int, stays: float = 0.0) -> object:
         make = recorded(file_url, lambda journal: SilentJournal(journal, at, stays=stays))
         async with Engine(state_backend_cls=make) as engine:
-            began = time.monotonic()
+            began = now()
             try:
                 return await engine.run(sixty(), run_id=f"{at} {stays}")
             except StoreError as error:
-                assert time.monotonic() - began < WITHIN
+                assert now() - began < WITHIN
                 return str(error)
 
     told = "store SilentJournal: the store does not answer in time"
