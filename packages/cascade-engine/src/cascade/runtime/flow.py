@@ -7,32 +7,40 @@ nothing, as a run would.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route
+from cascade.spec.calls.missing import MISSING
 from cascade.spec.durable import DurableStateBackend, Note
 from cascade.spec.protocols import StateBackend
 
 
 class FlowManager:
-    """Decides what becomes of the nodes of one frame, by the facts in a state backend.
+    """Decides what becomes of the nodes of one frame, by its facts.
 
     Nodes are told by their position in the program. A node is settled when its call has ended or it was skipped; one
     that is settled and has neither a value nor a skip has failed. A falsy value is a value.
+
+    The facts are in a state backend. Where nobody looks into that, there is none, and they are here alone. `values` are
+    those that are here, by position. `has_gaps` tells that some node may have settled without a value.
     """
 
     # Decisions are remembered: the value that one was made by may have been freed since.
-    __slots__ = ("_frame", "_program", "_routes", "_state", "_truths")
+    __slots__ = ("_frame", "_program", "_routes", "_skips", "_state", "_truths", "has_gaps", "values")
 
-    def __init__(self, program: Program, state: StateBackend, frame: FrameKey) -> None:
+    def __init__(self, program: Program, state: StateBackend | None, frame: FrameKey) -> None:
         self._program = program
         self._state = state
         self._frame = frame
+        self._skips: dict[int, str] = {}
         self._truths: dict[int, bool] = {}
         self._routes: dict[int, int | None] = {}  # by the identity of the choice, which the program holds
+        self.values: list[Any] = [MISSING] * len(program)
+        self.has_gaps = True
 
     def _key(self, node: int) -> NodeKey:
         return NodeKey(self._frame, self._program.path(node))
@@ -43,11 +51,50 @@ class FlowManager:
         Raises:
             KeyError: If it has none.
         """
+        value = self.values[node]
+        if value is not MISSING:
+            return value
+        if self._state is None:
+            raise KeyError(node)
         return self._state.get_result(self._key(node))
+
+    __getitem__ = value
 
     def has_value(self, node: int) -> bool:
         """Tell whether a node has a value. One that was skipped has, if `otherwise` takes the place of its value."""
-        return self._state.has_result(self._key(node))
+        if self.values[node] is not MISSING:
+            return True
+        return self._state is not None and self._state.has_result(self._key(node))
+
+    def put(self, node: int, value: object) -> None:
+        """Note the value of a node."""
+        if self._state is None:
+            self.values[node] = value
+        else:
+            self._state.put_result(self._key(node), value)
+
+    def let_go(self, node: int) -> None:
+        """Drop a value that nobody will ask for; `has_value` is still true."""
+        if self.values[node] is not MISSING:
+            self.values[node] = None
+
+    def skip(self, node: int, reason: SkipReason) -> None:
+        """Note why a node is skipped."""
+        if self._state is None:
+            self._skips[node] = reason
+        else:
+            self._state.mark_skipped(self._key(node), reason)
+
+    def skip_reason(self, node: int) -> str | None:
+        """Return why a node was skipped; `None` if it was not."""
+        if self._state is None:
+            return self._skips.get(node)
+        return self._state.get_skip_reason(self._key(node))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all facts are here."""
+        return self._state is None
 
     def conditions_hold(self, node: int) -> bool:
         """Tell whether all conditions of a node have come true; one without a value has not."""
@@ -75,11 +122,11 @@ class FlowManager:
 
         Of several reasons the first counts: a failure, then sequence, condition, constraint, data, route.
         """
+        if not self.has_gaps:  # so there is no reason but a condition
+            hold = self._program.demands_all or self.conditions_hold(node)
+            return None if hold else SkipReason.CONDITION_FALSE
         call = self._program.calls[node]
         gates = self._program.predecessors[node]
-        only_inputs = not gates and not call.conditions and not call.choices()
-        if only_inputs and all(map(self.has_value, self._program.inputs[node])):
-            return None  # what most nodes are
         demands = [*gates, *call.conditions]
         runs_on = self.conditions_hold(node)
         if runs_on:
@@ -160,7 +207,7 @@ class FlowManager:
     def _failed(self, node: int) -> bool:
         if self.has_value(node):
             return False
-        return self._state.get_skip_reason(self._key(node)) in (None, SkipReason.UPSTREAM_FAILED)
+        return self.skip_reason(node) in (None, SkipReason.UPSTREAM_FAILED)
 
     def _condition_verdict(self, node: int) -> SkipReason:
         for condition in self._program.calls[node].conditions:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import Any
 
 from cascade.adapters.state.keys import FrameKey, NodeKey
 from cascade.graph.tree import NO_CALL, Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.flow import FlowManager
-from cascade.runtime.frames.holding import Holding
+from cascade.runtime.frames.holding import Holding, InputHolding
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.spec.calls.missing import MISSING
@@ -49,12 +48,11 @@ class Demand:
     __slots__ = (
         "_broken",
         "_conditions_left",
+        "_demands_all",
         "_dependents",
-        "_has_only_inputs",
         "_holding",
         "_missing",
         "_stages",
-        "_state",
         "_waiters",
         "_work",
         "flow",
@@ -64,39 +62,41 @@ class Demand:
         "ready",
         "routed",
         "skipped",
-        "values",
     )
 
-    def __init__(self, key: FrameKey, program: Program, lazies: Lazies, state: StateBackend) -> None:
+    def __init__(self, key: FrameKey, program: Program, lazies: Lazies, state: StateBackend | None) -> None:
         self.key = key
         self.program = program
         self.lazies = lazies
         self.flow = FlowManager(program, state, key)
+        self.flow.has_gaps = False  # each one is noted here
         self.ready: list[int] = []
         self.skipped: list[tuple[int, SkipReason]] = []
-        self.values: dict[int, Any] | None = None  # if all calls are plain: the values so far
         self.routed: Callable[[int, Choice, int | None], None] | None = None
-        self._state = state
-        self._has_only_inputs = program.has_only_inputs
+        self._demands_all = program.demands_all
         self._stages = bytearray(len(program))
-        self._missing = [0] * len(program)
+        self._missing: list[int] = []
         self._dependents: Sequence[Sequence[int]] | None = None  # if all nodes were demanded at once
         self._waiters: dict[int, list[tuple[int, Role | Choice]]] = {}
         self._conditions_left: dict[int, int] = {}
-        self._holding: Holding | None = None
+        self._holding: Holding | InputHolding | None = None
         self._broken: dict[int, Exception] = {}
         # Nodes to demand, and settled nodes (as their complement, below 0) to tell their dependents of.
         self._work: deque[int] = deque()
 
     def let_go_of_parts(self) -> None:
         """Let go of what knows this in turn; nothing of it is under way."""
-        self.routed = self.values = None
+        self.routed = None
         self._broken.clear()
+        self.flow.values.clear()
 
-    def free_values(self, let_go: Callable[[NodeKey], None]) -> None:
+    def free_values(self) -> None:
         """Let go of values that nothing needs any more, from the beginning on."""
-        key, paths = self.key, self.program.paths  # not the frame, which holds this
-        self._holding = Holding(self.program, self._stages, lambda node: let_go(NodeKey(key, paths[node])))
+        flow = self.flow
+        if self._demands_all:
+            self._holding = InputHolding(self.program, flow.values)
+        else:
+            self._holding = Holding(self.program, self._stages, flow.let_go)
 
     def node_key(self, node: int) -> NodeKey:
         """Return the key of a node's facts."""
@@ -107,28 +107,49 @@ class Demand:
         """Whether the target has settled; nothing else is under way then."""
         return self._stages[self.program.target] == Stage.SETTLED
 
-    def begin(self, settled: Collection[int], under_way: Collection[int] = ()) -> None:
-        """Demand the target; some nodes are settled already, their facts are recorded, and some are under way."""
-        if self._has_only_inputs and not settled and not under_way:
-            self._begin_with_all()
-            return
+    def begin(
+        self, settled: Collection[int], under_way: Collection[int] = (), is_whole: bool = False
+    ) -> None:
+        """Demand the target; some nodes are settled already, their facts are there, and some are under way.
+
+        `is_whole` tells that whatever these have needed is settled too.
+        """
+        stages = self._stages
         for node in settled:
-            self._stages[node] = Stage.SETTLED
+            stages[node] = Stage.SETTLED
         for node in under_way:
-            self._stages[node] = Stage.READY
+            stages[node] = Stage.READY
+        if not is_whole:
+            self.flow.has_gaps = not all(map(self.flow.has_value, settled))
+        if self._demands_all and (is_whole or not settled):
+            self._begin_with_all(settled)
+            return
+        self._missing = [0] * len(self.program)
         if self._holding is not None:
             for node in settled:
                 self._holding.begin_with(node)
         self._work.append(self.program.target)
         self._pump()
 
-    def _begin_with_all(self) -> None:
-        """Demand all nodes of a tree that wait for their inputs alone: the target needs each of them."""
-        # Once per node of every recorded graph: watched by observatory/benchmarks/bench_durability.py.
-        missing = self._missing = [*map(len, self.program.inputs)]
-        self._stages[:] = bytearray([Stage.WAITING if each else Stage.READY for each in missing])
-        self._dependents = self.program.dependents
-        self.ready = [node for node, each in enumerate(missing) if not each]
+    def _begin_with_all(self, settled: Collection[int]) -> None:
+        """Demand all nodes of a tree without conditions and routers: the target needs each of them."""
+        # Once per node of every tree that gets a frame: watched by observatory/benchmarks/bench_scheduler.py.
+        stages = self._stages
+        missing = self._missing = [*map(len, self.program.prerequisites)]
+        dependents = self._dependents = self.program.dependents
+        for node in settled:
+            missing[node] = -1  # told
+            for each in dependents[node]:
+                missing[each] -= 1
+        if self._holding is not None:
+            for node in settled:
+                self._holding.begin_with(node)
+        ready, waiting, idle = Stage.READY, Stage.WAITING, Stage.IDLE
+        for node, left in enumerate(missing):
+            if stages[node] == idle:
+                stages[node] = waiting if left else ready
+                if not left:
+                    self.ready.append(node)
 
     def note_started(self, node: int) -> None:
         """Note that a node's call has begun."""
@@ -144,6 +165,16 @@ class Demand:
         self._note_settled(node)
         self._pump()
 
+    def settle_made(self, node: int) -> None:
+        """Note that a node has its value; as `settle`, where nothing else is being told."""
+        # Once per plain call of every frame: watched by observatory/benchmarks/bench_scheduler.py.
+        self._stages[node] = Stage.SETTLED
+        if self._holding is not None:
+            self._holding.settled(node)
+        self._tell_dependents(node)
+        if self._work:
+            self._pump()
+
     def settle_all(self, nodes: Iterable[int]) -> None:
         """Note that the facts of these nodes are recorded."""
         for node in nodes:
@@ -158,8 +189,15 @@ class Demand:
     def _note_settled(self, node: int) -> None:
         self._stages[node] = Stage.SETTLED
         self._work.append(~node)
+        if not self.flow.has_value(node):
+            self.flow.has_gaps = True
         if self._holding is not None:
             self._holding.settled(node)
+
+    @property
+    def has_broken(self) -> bool:
+        """Whether `broken` has an error for some node."""
+        return bool(self._broken)
 
     def broken(self, node: int) -> Exception | None:
         """Return the error that the truth of a node's conditions raised, or `None`."""
@@ -189,8 +227,8 @@ class Demand:
             self.ready.append(node)
             return
         self._stages[node] = Stage.WAITING
-        if self._has_only_inputs:
-            for each in self.program.inputs[node]:
+        if self._demands_all:
+            for each in self.program.prerequisites[node]:
                 self._wait(node, each, Role.PLAIN)
             if not self._missing[node]:
                 self._decide(node)
@@ -208,8 +246,8 @@ class Demand:
             self._decide(node)
 
     def _waits_for_nothing(self, node: int) -> bool:
-        if self._has_only_inputs:
-            return not self.program.inputs[node]
+        if self._demands_all:
+            return not self.program.prerequisites[node]
         return self.program.calls[node] is NO_CALL and not self.program.sequenced
 
     def _demand_inputs(self, node: int) -> None:
@@ -273,21 +311,15 @@ class Demand:
 
     def _decide(self, node: int) -> None:
         """All that a node demanded has settled: it is ready, or skipped and settled itself."""
-        values = self.values
-        if values is not None and all(map(values.__contains__, self.program.inputs[node])):
-            self._stages[node] = Stage.READY
-            self.ready.append(node)
-            return
         reason = None if node in self._broken else self.flow.verdict(node)
         if reason is None:
             self._stages[node] = Stage.READY
             self.ready.append(node)
             return
-        key = self.node_key(node)
-        self._state.mark_skipped(key, reason)
+        self.flow.skip(node, reason)
         if reason is SkipReason.CONDITION_FALSE:
             otherwise = self.lazies[node].policies.otherwise
             if otherwise is not MISSING:
-                self._state.put_result(key, otherwise)
+                self.flow.put(node, otherwise)
         self.skipped.append((node, reason))
         self._note_settled(node)

@@ -74,29 +74,28 @@ class Loop:
 
 
 class Frame(Demand):
-    """One tree in progress: the current round of its loop. `serial` is its number in the run."""
+    """One tree in progress: the current round of its loop. `serial` is its number in the run.
 
-    __slots__ = ("atomic_dependencies", "loop", "recorded_calls", "serial")
+    `made_here` has a `MadeHere` for each node; it is empty where the run makes no call of the frame by itself.
+    """
+
+    __slots__ = ("atomic_dependencies", "loop", "made_here", "ready_calls", "serial")
 
     def __init__(
-        self, loop: Loop, serial: int, program: Program, lazies: Lazies, state: StateBackend
+        self, loop: Loop, serial: int, program: Program, lazies: Lazies, state: StateBackend | None
     ) -> None:
         super().__init__(loop.frame_key, program, lazies, state)
         self.loop = loop
         self.serial = serial
         self.atomic_dependencies: AtomicDependencies | None = None  # if something of it may depend on one
-        self.recorded_calls: ReadyCalls | None = None  # if they are made directly
+        self.made_here = b""  # which calls the run makes by itself; empty: it makes none so
+        self.ready_calls = ReadyCalls()
 
     def let_go(self) -> None:
         """Drop references. The run has ended, and the traceback of an error may keep this frame for longer."""
         self.loop.frame = None
         self.let_go_of_parts()
         self.lazies = []
-
-    def let_go_of_parts(self) -> None:
-        """Let go of what knows this frame in turn; nothing of it is under way."""
-        self.recorded_calls = None
-        super().let_go_of_parts()
 
 
 class Job:

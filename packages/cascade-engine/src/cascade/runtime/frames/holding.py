@@ -7,9 +7,11 @@ settled: retries included. A node that nobody has demanded and nobody will needs
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cascade.graph.tree import Choice
 from cascade.runtime.programs.program import Program
+from cascade.spec.calls.missing import MISSING
 
 IDLE, SETTLED = 0, 4
 """The stages of a node that matter here."""
@@ -107,3 +109,45 @@ class Holding:
     def _forget(self, node: int) -> None:
         if node != self._program.target:
             self._let_go(node)
+
+
+class InputHolding:
+    """The same for a tree all of whose nodes are demanded: values are needed as inputs alone, until each has ended."""
+
+    __slots__ = ("_done", "_inputs", "_needed", "_values")
+
+    def __init__(self, program: Program, values: list[Any]) -> None:
+        self._values = values
+        self._inputs = program.inputs
+        needed = self._needed = program.needed.copy()
+        needed[program.target] += 1  # by whoever wants the tree
+        self._done = bytearray(len(program))
+
+    def settled(self, node: int) -> None:
+        """Note that a node has settled, with a value or without."""
+        # Once per node of every tree that gets a frame: watched by observatory/benchmarks/bench_scheduler.py.
+        if not self._needed[node]:
+            self._let_go(node)
+        if not self._done[node]:
+            self.made(node)
+
+    def made(self, node: int) -> None:
+        """Note that the call of a node needs nothing any more; another tree may have come in its place."""
+        if self._done[node]:
+            return
+        self._done[node] = True
+        needed = self._needed
+        for source in self._inputs[node]:
+            left = needed[source] - 1
+            needed[source] = left
+            if not left:
+                self._let_go(source)
+
+    begin_with = made
+
+    def chose(self, node: int, choice: Choice, route: int | None) -> None:
+        """Note which route a router takes; there are none."""
+
+    def _let_go(self, node: int) -> None:
+        if self._values[node] is not MISSING:
+            self._values[node] = None

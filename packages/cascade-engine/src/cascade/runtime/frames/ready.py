@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 Entry = TypeVar("Entry")
+
+_LAST = (sys.maxsize, 0)
+"""Behind all entries."""
 
 
 class ReadyQueue(Generic[Entry]):
@@ -29,6 +33,10 @@ class ReadyQueue(Generic[Entry]):
     def first(self) -> Entry | None:
         """Return the entry whose turn it is, and leave it there; `None` if there is none."""
         return self._heap[0][3] if self._heap else None
+
+    def first_place(self) -> tuple[int, int]:
+        """Return the number of the tree and the rank of the entry whose turn it is; after all others if none is."""
+        return self._heap[0][:2] if self._heap else _LAST
 
     def pop(self) -> Entry:
         """Take out the entry whose turn it is."""

@@ -1,36 +1,21 @@
-"""Ready calls: those of a recorded frame in which every call is plain, to be made one after another."""
+"""Ready calls: those of a frame that its run makes by itself, one after another, in the order of the frame's plan."""
 
 from __future__ import annotations
 
 from heapq import heappush
-from typing import Any
-
-from cascade.runtime.flow import FlowManager
-
-
-class KnownValues(dict[int, Any]):
-    """The values of a frame's nodes by position. One that is not here is read from the state backend."""
-
-    def __init__(self, flow: FlowManager) -> None:
-        super().__init__()
-        self._value = flow.value
-
-    def __missing__(self, node: int) -> Any:
-        return self._value(node)
 
 
 class ReadyCalls:
-    """The calls of one frame that are ready, as a heap of their ranks in its plan, and the values so far.
+    """The calls of one frame that are ready, as a heap of their ranks in its plan.
 
-    `is_queued` tells that the frame lies in the run's queue for them.
+    `queued_at` is the lowest rank at which the frame lies in the run's queue for them, if it does.
     """
 
-    __slots__ = ("is_queued", "ranks", "values")
+    __slots__ = ("queued_at", "ranks")
 
-    def __init__(self, flow: FlowManager) -> None:
+    def __init__(self) -> None:
         self.ranks: list[int] = []
-        self.values = KnownValues(flow)
-        self.is_queued = False
+        self.queued_at: int | None = None
 
     def add(self, ranks: list[int]) -> None:
         """Note that the calls of these ranks are ready."""

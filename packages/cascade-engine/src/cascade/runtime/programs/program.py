@@ -8,7 +8,7 @@ from typing import Any
 
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, StructurePath
-from cascade.graph.plain_structure import PlainStructure, sources_of
+from cascade.graph.plain_structure import Inputs, Link, PlainStructure, sources_of
 from cascade.graph.planning import Plan
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
@@ -41,6 +41,7 @@ class Program:
         self.target = structure.target
         # What stores show of the nodes, by position. Each is made when it is first needed.
         self.labels: dict[int, FactLabel] = {}
+        self.made_here = b""  # as `Placement.made_here`, by position, once a frame has asked
         self._names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -86,6 +87,28 @@ class Program:
         return isinstance(self.structure, PlainStructure)
 
     @cached_property
+    def demands_all(self) -> bool:
+        """Whether whoever demands the target demands all nodes: none has a condition or a router."""
+        if self.has_only_inputs:
+            return True
+        return not any(call.conditions or call.choices() for call in self.calls if call is not NO_CALL)
+
+    @cached_property
+    def links(self) -> Sequence[Link]:
+        """What fills each call with the values of other nodes; `None` also for those in `unlinked`."""
+        if isinstance(self.structure, PlainStructure):
+            return self.structure.links
+        return [_link_of(call) for call in self.calls]
+
+    @cached_property
+    def unlinked(self) -> bytes:
+        """Of each call, whether something else fills it: a resource, a router or what was quoted."""
+        if isinstance(self.structure, PlainStructure):
+            taking = [bool(form.resources) for form in self.structure.forms]
+            return bytes(map(taking.__getitem__, self.structure.kinds))
+        return bytes(call is not NO_CALL and not _is_linked(call) for call in self.calls)
+
+    @cached_property
     def predecessors(self) -> list[tuple[int, ...]]:
         """The nodes that `after` and sequences put before each node."""
         return [self.structure.predecessors(position) for position in range(len(self))]
@@ -98,12 +121,22 @@ class Program:
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property
+    def prerequisites(self) -> Sequence[Sequence[int]]:
+        """The nodes that each one waits for, where all are demanded: what it is ordered after, and its inputs."""
+        if self.has_only_inputs:
+            return self.inputs
+        return [
+            (*before, *inputs) if before else inputs
+            for before, inputs in zip(self.predecessors, self.inputs, strict=True)
+        ]
+
+    @cached_property
     def dependents(self) -> Sequence[Sequence[int]]:
-        """For each node the nodes whose inputs it is, once for each place."""
+        """For each node the nodes that it is a prerequisite of, once for each place."""
         found: list[tuple[int, ...] | list[int]] = [()] * len(self)
-        for node, inputs in enumerate(self.inputs):
+        for node, needed in enumerate(self.prerequisites):
             alone = (node,)  # most values have one place: those of one node share the tuple
-            for source in inputs:
+            for source in needed:
                 known = found[source]
                 if not known:
                     found[source] = alone
@@ -123,9 +156,12 @@ class Program:
     def needed(self) -> list[int]:
         """For how many places in other nodes the value of each may be needed."""
         counts = [0] * len(self)
-        for node, inputs in enumerate(self.inputs):
+        for inputs in self.inputs:
             for source in inputs:
                 counts[source] += 1
+        if self.demands_all:
+            return counts
+        for node in range(len(self)):
             for source in self.calls[node].conditions:
                 counts[source] += 1
         for choices in self.choices.values():
@@ -165,6 +201,19 @@ def compile_program(graph: Graph, plan: Plan) -> Program:
         return Program(tree.structure, plan.order, _plain_suspects(tree.structure), (), plan.window)
     params = [position for position, lazy in enumerate(tree.lazies) if isinstance(lazy, ParamLazyResult)]
     return Program(tree.structure, plan.order, tuple(_suspects(tree)), tuple(params), plan.window)
+
+
+def _is_linked(call: Call) -> bool:
+    """Tell whether nothing but values of other nodes fills a call."""
+    return not call.defaults and all(isinstance(source, int) for source in call.sources)
+
+
+def _link_of(call: Call) -> Link:
+    if call is NO_CALL or not call.slots or not _is_linked(call):
+        return None
+    sources = tuple(source for source in call.sources if isinstance(source, int))
+    nested = any(slot.steps for slot in call.slots)
+    return Inputs(call.slots, sources, nested)
 
 
 def _plain_suspects(structure: PlainStructure) -> tuple[int, ...]:

@@ -142,7 +142,7 @@ class Recorder:
         """
         return self._keep_results is not None and frame.atomic_dependencies is None
 
-    def keep_many(self, frame: Frame, nodes: list[int], values: Mapping[int, object]) -> None:
+    def keep_many(self, frame: Frame, nodes: list[int], values: Sequence[object]) -> None:
         """Note the values of plain calls that are not their tree's target; as `keep_plain`."""
         assert self._keep_results is not None
         digests = places_of(frame.program.structure).digests

@@ -110,8 +110,8 @@ class Completion:
         else:
             self.fail_plain(job, failure)
 
-    def called_recorded(self, job: Job, value: object, failure: BaseException | None) -> None:
-        """Take in a plain call of a recorded frame that failed, returned a tree, or is the target of its frame."""
+    def called_here(self, job: Job, value: object, failure: BaseException | None) -> None:
+        """Take in a call of several that were made one after another: it failed, or goes on, or ends its frame."""
         self._reports.started_already(job)
         if failure is None:
             self.returned(job, value)
@@ -258,7 +258,7 @@ class Completion:
             self._recording.note_atomic(loop.job, frame.atomic_dependencies.of(target))
         has_value = frame.flow.has_value(target)
         value = frame.flow.value(target) if has_value else None
-        reason = None if has_value else self._state.get_skip_reason(frame.node_key(target))
+        reason = None if has_value else frame.flow.skip_reason(target)
         error = missing_error(frame, SkipReason(reason)) if reason and loop.job is None else None
         self._frames.close(loop, last=True)
         if has_value:
@@ -277,7 +277,7 @@ class Completion:
             self.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
         else:
             if self._recording is None:
-                self._state.mark_skipped(job.key, reason)
+                job.frame.flow.skip(job.position, SkipReason(reason))
             else:
                 self._recording.keep_skipped_place(job, reason)
             self._settle_without_value(job)
@@ -375,7 +375,10 @@ class Completion:
         if isinstance(job, ItemJob) and job.mapping.values is not None:
             job.mapping.values[job.index] = value
         elif self._recording is None:
-            self._state.put_result(job.key, value)
+            if isinstance(job, ItemJob):
+                self._state.put_result(job.key, value)
+            else:
+                job.frame.flow.put(job.position, value)
         else:
             try:
                 self._recording.keep_result(job, value)

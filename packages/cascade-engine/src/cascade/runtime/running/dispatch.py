@@ -13,11 +13,11 @@ from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
+from cascade.runtime.running.frame_calls import Called, FrameCalls
 from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
 from cascade.runtime.running.map_chunks import MapChunks
-from cascade.runtime.running.recorded_calls import Called, RecordedCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for
 from cascade.runtime.sharing.placement import Way
@@ -37,10 +37,10 @@ class Dispatcher:
         "_capacity",
         "_chunks",
         "_completion",
+        "_frame_calls",
         "_items",
         "_loops",
         "_ready",
-        "_recorded_calls",
         "_recording",
         "_reports",
         "_resources",
@@ -62,10 +62,10 @@ class Dispatcher:
         self._capacity = services.capacity
         self._chunks = MapChunks(services, calling, items.maps)
         self._completion = completion
+        self._frame_calls = FrameCalls(services, calling, loops.frames)
         self._items = items
         self._loops = loops
         self._ready = services.ready
-        self._recorded_calls = RecordedCalls(services, loops.frames)
         self._recording = services.recording
         self._reports = services.reports
         self._resources = services.resources
@@ -91,6 +91,9 @@ class Dispatcher:
         """Return what takes its slot before it starts; others take it with what else they need, or take none."""
         if CONCURRENCY not in self._capacity.totals:
             return None
+        if isinstance(entry, Frame):
+            ranks = entry.ready_calls.ranks
+            return Job(entry, entry.program.order[ranks[0]]) if ranks else None
         if isinstance(entry, MapRun):
             return entry.job if entry.way is Way.SCHEDULED and takes_slot_first(entry.job.policies) else None
         if isinstance(entry, Job) and type(entry.lazy) is not MappedLazyResult:
@@ -120,7 +123,7 @@ class Dispatcher:
         elif isinstance(entry, Flight):
             self.take_landing(entry.go_on())
         elif isinstance(entry, Frame):
-            return self._take_called(self._recorded_calls.go_on(entry))
+            return self._take_called(self._frame_calls.go_on(entry))
         return None
 
     def take_landing(self, landing: Landing) -> None:
@@ -131,12 +134,12 @@ class Dispatcher:
             self._completion.called(*landing)
 
     def _take_called(self, called: Called | None) -> Job | None:
-        """Take in the last of some recorded calls; return it."""
+        """Take in the last of some calls of a frame; return it."""
         if called is None:
             return None
         self.called_at = called.ended
         if called.is_open:
-            self._completion.called_recorded(called.job, called.value, called.failure)
+            self._completion.called_here(called.job, called.value, called.failure)
         return called.job
 
     def _start_call(self, job: Job) -> Job | None:

@@ -8,15 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.keys import FrameKey
-from cascade.adapters.state.memory_state import InMemoryStateBackend
+from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Choice
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob
-from cascade.runtime.frames.ready_calls import ReadyCalls
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY
-from cascade.runtime.sharing.placement import Way
+from cascade.runtime.sharing.placement import MadeHere
 from cascade.runtime.strategies import BoundPlan
 
 if TYPE_CHECKING:
@@ -31,10 +29,11 @@ class OpenFrames:
     """
 
     __slots__ = (
-        "_capacity",
+        "_calls_here",
         "_inbox",
         "_is_watched",
         "_made",
+        "_placement",
         "_ready",
         "_recording",
         "_reports",
@@ -43,9 +42,10 @@ class OpenFrames:
     )
 
     def __init__(self, services: Services) -> None:
-        self._capacity = services.capacity
+        self._calls_here = services.placement.is_local
         self._inbox = services.inbox
         self._is_watched = services.is_watched
+        self._placement = services.placement
         self._ready = services.ready
         self._recording = services.recording
         self._reports = services.reports
@@ -70,18 +70,35 @@ class OpenFrames:
         if serial is None:
             serial = self.next_serial()
             self._reports.tree_begun(loop, serial, prepared.program, prepared.lazies)
-        frame = Frame(loop, serial, prepared.program, prepared.lazies, self._state)
+        # The built-in state would be asked by nobody but the frame.
+        state = self._state if self._is_watched else None
+        frame = Frame(loop, serial, prepared.program, prepared.lazies, state)
         loop.frame = self.by_serial[serial] = frame
         if self._recording is not None:
             self._open_recorded(self._recording, frame, prepared)
             return frame
-        if isinstance(self._state, InMemoryStateBackend) and not self._is_watched:
-            frame.free_values(self._state.let_go)
+        if self._calls_here:
+            frame.made_here = self._made_here(prepared)
+        if state is None:
+            frame.free_values()
         for node, value in values.items():
-            self._state.put_result(frame.node_key(node), value)
-        frame.begin(values, under_way)
+            frame.flow.put(node, value)
+        frame.begin(values, under_way, is_whole=True)
         self.absorb(frame)
         return frame
+
+    def _made_here(self, prepared: BoundPlan) -> bytes:
+        """Return which calls of a tree the run makes by itself, by position; asked once for a structure."""
+        program, lazies = prepared.program, prepared.lazies
+        if not program.made_here:
+            structure, made_here = program.structure, self._placement.made_here
+            if isinstance(structure, PlainStructure):
+                pairs = zip(structure.samples, structure.forms, strict=True)
+                kinds = [made_here(lazies[sample], bool(form.resources)) for sample, form in pairs]
+                program.made_here = bytes(map(kinds.__getitem__, structure.kinds))
+            else:
+                program.made_here = bytes(map(made_here, lazies, map(bool, program.resources)))
+        return program.made_here
 
     def _open_recorded(self, recording: Recorder, frame: Frame, prepared: BoundPlan) -> None:
         """Open a frame with what is recorded of it."""
@@ -90,16 +107,11 @@ class OpenFrames:
             self._reports.skipped(Job(frame, node), reason)
         frame.atomic_dependencies = recording.dependencies_of(frame, settled)
         frame.routed = partial(_note_route, recording, frame)
-        is_plain = prepared.way is Way.INLINE and prepared.table is not None and not prepared.table.is_needy
-        if is_plain and not frame.loop.recovered and self._calls_directly():
-            frame.recorded_calls = ReadyCalls(frame.flow)
-            frame.values = frame.recorded_calls.values
+        if self._calls_here and not frame.loop.recovered:
+            # What else they need is asked for where a call is recorded by itself.
+            frame.made_here = bytes(each == MadeHere.PLAIN for each in self._made_here(prepared))
         frame.begin(settled, ())
         self.absorb(frame)
-
-    def _calls_directly(self) -> bool:
-        """Tell whether inline calls may be made directly, but for what is recorded of them."""
-        return CONCURRENCY not in self._capacity.totals
 
     def settle_all(self, frame: Frame, nodes: list[int]) -> None:
         """Take in that the values of these nodes are committed."""
@@ -117,7 +129,6 @@ class OpenFrames:
         for node, reason in frame.left_out():
             self.skip(frame, node, reason)
         del self.by_serial[frame.serial]
-        frame.let_go_of_parts()
         if self._recording is None or not last or (loop.job is not None and self._settles(frame)):
             self.forget(
                 frame.key,
@@ -125,6 +136,7 @@ class OpenFrames:
                 if frame.atomic_dependencies is None
                 else frame.atomic_dependencies.of(frame.program.target),
             )
+        frame.let_go_of_parts()
 
     def forget(self, key: FrameKey, atomic: str) -> None:
         """Forget a frame's facts; in the store once what takes their place is final, if that depends on a resource."""
@@ -136,7 +148,7 @@ class OpenFrames:
     def skip(self, frame: Frame, node: int, reason: SkipReason) -> None:
         """Report a node that is never called. A state backend that is not the built-in one notes it too."""
         if self._is_watched:
-            self._state.mark_skipped(frame.node_key(node), reason)
+            frame.flow.skip(node, reason)
         self._reports.skipped(Job(frame, node), reason)
 
     def _settles(self, frame: Frame) -> bool:
@@ -144,7 +156,7 @@ class OpenFrames:
         target = frame.program.target
         if frame.flow.has_value(target):
             return True
-        reason = self._state.get_skip_reason(frame.node_key(target))
+        reason = frame.flow.skip_reason(target)
         return not isinstance(frame.loop.job, ItemJob) and reason not in (None, SkipReason.UPSTREAM_FAILED)
 
     def absorb(self, frame: Frame) -> None:
@@ -155,26 +167,41 @@ class OpenFrames:
             if self._recording is not None and reason is not SkipReason.UPSTREAM_FAILED:
                 self._recording.keep_skip(Job(frame, node), reason)
         frame.skipped.clear()
-        calls, rank = frame.recorded_calls, frame.program.rank
-        if calls is not None:
-            calls.add([rank[node] for node in frame.ready])
-        else:
-            now = time.monotonic() if frame.ready and self._reports.keeps_times else 0.0
-            for node in frame.ready:
-                job = Job(frame, node)
-                job.queued = now
-                self._ready.push(frame.serial, rank[node], job)
-        frame.ready.clear()
+        if frame.ready:
+            self._queue_ready(frame)
         self.queue_calls(frame)
         if frame.finished:
             self._inbox.finished.append(frame)
 
+    def _queue_ready(self, frame: Frame) -> None:
+        """Let ready nodes have their turn: calls that the run makes by itself together, each other one alone."""
+        rank, made_here = frame.program.rank, frame.made_here
+        if made_here and not frame.has_broken:
+            here = [rank[node] for node in frame.ready if made_here[node]]
+            if here:
+                frame.ready_calls.add(here)
+            others = (
+                [node for node in frame.ready if not made_here[node]] if len(here) < len(frame.ready) else []
+            )
+        else:
+            others = frame.ready.copy()
+        frame.ready.clear()
+        now = time.monotonic() if others and self._reports.keeps_times else 0.0
+        for node in others:
+            self.queue_job(frame, node, now)
+
+    def queue_job(self, frame: Frame, node: int, now: float) -> None:
+        """Let a node have its turn that is called by itself; it is ready since `now`, if that is known."""
+        job = Job(frame, node)
+        job.queued = now
+        self._ready.push(frame.serial, frame.program.rank[node], job)
+
     def queue_calls(self, frame: Frame) -> None:
-        """Let the calls of a recorded frame that are made directly have their turn, if there are any."""
-        calls = frame.recorded_calls
-        if calls is not None and calls.ranks and not calls.is_queued:
-            calls.is_queued = True
-            self._ready.push(frame.serial, calls.ranks[0], frame)
+        """Let the calls of a frame that the run makes by itself have their turn, if there are any."""
+        calls = frame.ready_calls
+        if calls.ranks and (calls.queued_at is None or calls.ranks[0] < calls.queued_at):
+            calls.queued_at = calls.ranks[0]
+            self._ready.push(frame.serial, calls.queued_at, frame)
 
 
 def _note_route(recording: Recorder, frame: Frame, node: int, choice: Choice, route: int | None) -> None:

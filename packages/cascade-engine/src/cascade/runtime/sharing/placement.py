@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import TypeGuard
 
 from cascade.adapters.executors.chunks import ChunkCall, Progress
@@ -17,7 +17,7 @@ from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import ChunkExecutor, Executor
 from cascade.spec.errors import SpecError
-from cascade.spec.lazy_types import Lazy
+from cascade.spec.lazy_types import Lazy, MappedLazyResult
 from cascade.spec.policies.declared import POLICIES
 from cascade.spec.policies.generated import none_given
 from cascade.spec.policies.mode import Mode
@@ -47,6 +47,17 @@ in_stretches = none_given(row for row in POLICIES if not row.in_stretches)
 
 is_called_here = none_given(row for row in POLICIES if not row.in_stretches and not row.just_called)
 """Tells whether an inline call with these policies is made by its run, once what it takes is there."""
+
+
+class MadeHere(IntEnum):
+    """Whether a run makes a call by itself, one after another of its frame.
+
+    `PLAIN`: it needs only its turn. `ASKED`: if what it takes is there, and the cache answers without waiting.
+    """
+
+    NO = 0
+    PLAIN = 1
+    ASKED = 2
 
 
 class Placement:
@@ -105,6 +116,16 @@ class Placement:
     def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
         return self.is_local and self.mode_of(lazy) is Mode.INLINE
+
+    def made_here(self, lazy: Lazy, takes_resources: bool) -> MadeHere:
+        """Tell whether a run makes a call by itself; it follows from the structure of a tree and the executors."""
+        policies = lazy.policies
+        if isinstance(lazy, MappedLazyResult) or not self.is_inline(lazy):
+            return MadeHere.NO
+        if is_called_here(policies):
+            return MadeHere.ASKED if takes_resources or policies.constraints is not None else MadeHere.PLAIN
+        is_cached = is_called_here(policies._replace(cache=None)) and policies.constraints is None
+        return MadeHere.ASKED if is_cached and not takes_resources else MadeHere.NO
 
     def worker_of(self, lazy: Lazy) -> str:
         """Return who makes a call, for people: the loop, a kind of pool, or an executor by its name."""
