@@ -44,10 +44,8 @@ def in_thread(*_: Any) -> list[Any]:
 async def own_async(*_: Any) -> list[Any]:
     await asyncio.sleep(0)
     here = [cs.current_call().task, cs.current_call().item, cs.current_call().attempt]
-    assert await asyncio.gather(_asked_later(), _asked_later()) == [
-        here,
-        here,
-    ]  # in asyncio tasks of their own
+    # In asyncio tasks of their own.
+    assert [*await asyncio.gather(_asked_later(), _asked_later())] == [here, here]
     return here
 
 
@@ -297,12 +295,16 @@ async def test_who_is_called_by_the_engine_and_is_no_call_has_none() -> None:
         assert cs.current_call().task == "give"
         return Odd()
 
+    def previewed(_: object) -> str:
+        ask_for_nothing("preview")
+        return ""
+
     def listened(_: object) -> None:
         ask_for_nothing("listener")
 
     bus = MessageBus()
     bus.subscribe(TaskExecutionStarted, listened)
-    engines = [Engine(), Engine(bus=bus, preview=lambda _: (ask_for_nothing("preview"), "x")[1])]
+    engines = [Engine(), Engine(bus=bus, preview=previewed)]
     for engine in engines:
         async with engine:
             for _ in range(TIMES):
