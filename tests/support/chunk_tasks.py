@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import signal
 import threading
@@ -139,3 +141,22 @@ def ask_in_a_run(name: str) -> list[str]:
     """Return the run and the task of a call of a run inside of this call, and those of this call after it."""
     inner = cs.run(ask(), run_id=f"inside {name}")
     return [inner[0], inner[1], cs.current_call().run_id, cs.current_call().task]
+
+
+@cs.task
+def log_to(path: str, number: int) -> None:
+    """Log with a handler of this process that writes the fields of the call to a file."""
+    logger = logging.getLogger("worker")
+    if not logger.handlers:
+        handler = logging.FileHandler(path)
+        handler.addFilter(cs.CallLogFilter())
+        handler.setFormatter(_FieldsAsJson())
+        logger.addHandler(handler)
+    logger.warning("number %d", number)
+
+
+class _FieldsAsJson(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = vars(record)
+        names = ("run_id", "task_name", "item", "attempt")
+        return json.dumps([record.getMessage(), *(facts[name] for name in names)])

@@ -96,6 +96,7 @@ SPEC_NAMES = [
 
 FACADE_NAMES = [
     "ByInputs",
+    "CallLogFilter",
     "CascadeError",
     "DependencyMissingError",
     "Engine",

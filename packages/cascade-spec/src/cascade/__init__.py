@@ -11,6 +11,7 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cascade.adapters.call_logging import CallLogFilter as CallLogFilter
     from cascade.adapters.current_calls import current_call as current_call
     from cascade.cli import cli as cli
     from cascade.graph import Graph as Graph
@@ -52,6 +53,7 @@ __path__ = extend_path(__path__, __name__)
 _WHEELS = {
     "cascade.spec": "cascade-spec",
     "cascade.graph": "cascade-graph",
+    "cascade.adapters.call_logging": "cascade-engine",
     "cascade.adapters.current_calls": "cascade-engine",
     "cascade.runtime": "cascade-engine",
     "cascade.cli": "cascade-cli",
@@ -81,6 +83,7 @@ _HOMES = {
         "task",
         "unpack",
     ),
+    "cascade.adapters.call_logging": ("CallLogFilter",),
     "cascade.adapters.current_calls": ("current_call",),
     "cascade.graph": ("Graph", "Picture", "build_graph", "draw", "plan", "visualize"),
     "cascade.runtime": ("DependencyMissingError", "Engine", "MessageBus", "Timeline", "arun", "run"),

@@ -9,9 +9,9 @@ from typing import Unpack
 import typer
 
 from cascade.cli.common_options import COMMON_OPTIONS, CommonOption
-from cascade.cli.event_log import LogFormat, LogLevel
 from cascade.cli.execution import Invocation, execute
 from cascade.cli.failures import reported
+from cascade.cli.log_lines import LogFormat, LogLevel
 from cascade.cli.option_help import environment_help, verbatim
 from cascade.cli.outcome_files import run_files
 from cascade.cli.output import ResultFormat

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import typer
 
 from cascade.adapters.executors.executor_words import executor_from_word
-from cascade.cli.event_log import LogFormat, LogLevel
+from cascade.cli.log_lines import LogFormat, LogLevel
 from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
 from cascade.runtime.stores import CODEC, cache_maker, state_of

@@ -12,10 +12,12 @@ import typer
 
 from cascade.adapters.addresses import address_of
 from cascade.cli.common_options import merged_settings
-from cascade.cli.event_log import LogFormat, LogLevel, log_events, write_message
+from cascade.cli.event_log import log_events
 from cascade.cli.failures import ExitCode, is_wrong_input, report
 from cascade.cli.interrupts import Interrupts
+from cascade.cli.log_lines import LogFormat, LogLevel, write_message
 from cascade.cli.output import ResultError, ResultFormat, print_result
+from cascade.cli.record_log import log_records
 from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.api import engine_for, run_options
 from cascade.runtime.settings import RunSettings
@@ -59,13 +61,14 @@ def execute(
         typer.Exit: If it fails or is interrupted, with the exit code; stderr then says why.
     """
     bus = invocation.settings.get("bus") or MessageBus()
-    stop_logging = log_events(bus, level, form)
+    stop_logging, stop_records = log_events(bus, level, form), log_records(level, form)
     invocation, stop_announcing = _with_run_id(invocation, bus, form)
     try:
         value = _value(invocation, bus, form)
     finally:
         stop_announcing()
         stop_logging()
+        stop_records()
     try:
         print_result(value, result)
     except ResultError as error:

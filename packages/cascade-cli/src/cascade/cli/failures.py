@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import typer
 
-from cascade.cli.event_log import LogFormat, write_message
+from cascade.cli.log_lines import LogFormat, write_message
 from cascade.cli.tracebacks import render, trim
 from cascade.runtime import UnknownParamError
 from cascade.spec import CascadeError, InputError, SpecError
