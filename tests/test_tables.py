@@ -27,7 +27,8 @@ from cascade.adapters.store_urls import (
     state_from_url,
 )
 from cascade.cli import cli
-from cascade.cli.event_log import LogFormat, LogLevel, log_events
+from cascade.cli.event_log import log_events
+from cascade.cli.log_lines import LogFormat, LogLevel
 from cascade.runtime import Event, MessageBus, SkipReason, Status, TaskEvent, events
 from cascade.runtime.settings import ENGINE_RUN_SETTINGS, ENGINE_SETTINGS, RUN_SETTINGS, row_of
 from cascade.spec import SpecError
