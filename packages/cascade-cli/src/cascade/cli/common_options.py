@@ -135,7 +135,7 @@ LOG_OPTIONS = (
 )
 
 
-def _check_file(given: Path | None) -> Path | None:
+def check_file(given: Path | None) -> Path | None:
     """Check that a file can be written there, before anything runs."""
     if given is not None and (given.is_dir() or not given.absolute().parent.is_dir()):
         raise typer.BadParameter(f"{given} can't be written: give a file in a folder that is there")
@@ -148,7 +148,7 @@ FILE_OPTIONS = (
         Path,
         "Write a report of the run to this file, as a page.",
         _FILE_PANEL,
-        check=_check_file,
+        check=check_file,
         metavar="FILE.html",
     ),
     CommonOption(
@@ -156,7 +156,7 @@ FILE_OPTIONS = (
         Path,
         "Write a trace for Perfetto and chrome://tracing.",
         _FILE_PANEL,
-        check=_check_file,
+        check=check_file,
         metavar="FILE.json",
     ),
     CommonOption(
@@ -164,7 +164,7 @@ FILE_OPTIONS = (
         Path,
         "Write all calls and times as JSON.",
         _FILE_PANEL,
-        check=_check_file,
+        check=check_file,
         metavar="FILE.json",
     ),
 )

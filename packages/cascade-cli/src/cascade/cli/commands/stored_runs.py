@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import Catalog, RunSummary
+from cascade.adapters.state.damage import checking
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.cli.app import make_app
 from cascade.cli.commands.ages import moment
-from cascade.cli.common_options import COMMON_OPTIONS, RESTART, RUN_ID, VARIABLES, as_words, with_options
+from cascade.cli.common_options import (
+    COMMON_OPTIONS,
+    RESTART,
+    RUN_ID,
+    VARIABLES,
+    as_words,
+    check_file,
+    with_options,
+)
 from cascade.cli.failures import reported
 from cascade.cli.tables.run_tables import (
     ListFormat,
@@ -26,10 +36,10 @@ from cascade.cli.tables.run_tables import (
     runs_json,
     runs_table,
     size_text,
-    status_of,
 )
 from cascade.cli.target_loading import load
 from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND
+from cascade.runtime.recorded_runs.recorded_run import RecordedRun, shown_status
 from cascade.runtime.settings import RunSettings
 from cascade.spec import SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
@@ -92,7 +102,7 @@ def list_runs(
     wanted = [
         run
         for run in found
-        if (not status or status_of(run) in status) and (since is None or run.updated >= since)
+        if (not status or shown_status(run) in status) and (since is None or run.updated >= since)
     ][:limit]
     typer.echo(runs_json(wanted) if form is ListFormat.JSON else runs_table(wanted))
 
@@ -104,6 +114,30 @@ def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
         run = _find(catalog, run_id, state)
         facts = catalog.facts(run_id)
     typer.echo(run_json(run, facts) if form is ListFormat.JSON else run_page(run, facts))
+
+
+@runs_app.command(context_settings=HELP_FLAGS)
+def report(
+    run_id: RunId,
+    state: State,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.html",
+            help="Where to write it.",
+            show_default=False,
+            callback=check_file,
+        ),
+    ],
+) -> None:
+    """Write the report of a run as a page, as far as the store knows the run. It has names and times, no values."""
+    with _catalog(state) as catalog:
+        run = _find(catalog, run_id, state)
+        with checking(address_of(state), run_id):
+            page = RecordedRun.read(run, catalog.timeline(run_id)).report(catalog.facts(run_id))
+        output.write_text(page, encoding="utf-8")
 
 
 @runs_app.command(context_settings=HELP_FLAGS)

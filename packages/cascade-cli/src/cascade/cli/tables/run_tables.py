@@ -10,13 +10,10 @@ from enum import StrEnum
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
 from cascade.cli.tables.text_table import fitted_table, text_table
+from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status
 from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.terminal_text import shown
-
-INTERRUPTED = "interrupted"
-"""The status that is shown of a run that has not ended and that no process drives."""
-
 
 ShownStatus = StrEnum(  # type: ignore[misc]  # mypy reads only literal members
     "ShownStatus", [(each.name, each.value) for each in RunStatus] + [("INTERRUPTED", INTERRUPTED)]
@@ -37,7 +34,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
     rows = [
         (
             shown(run.run_id),
-            status_of(run),
+            shown_status(run),
             shown(run.task),
             str(run.round),
             local_time(run.began),
@@ -56,7 +53,7 @@ def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
     """Return a page about a run: a line for each property that is there, then a table of the facts."""
     properties = [
         ("run", shown(run.run_id)),
-        ("status", status_of(run)),
+        ("status", shown_status(run)),
         ("task", shown(run.task)),
         ("round", str(run.round)),
         ("began", local_time(run.began)),
@@ -111,16 +108,11 @@ def findings_json(findings: Iterable[Finding]) -> str:
     return json.dumps([asdict(each) for each in findings], indent=2)
 
 
-def status_of(run: RunSummary) -> str:
-    """Return what is shown as the status of a run."""
-    return INTERRUPTED if run.is_interrupted else run.status.value
-
-
 def _run_data(run: RunSummary) -> dict[str, object]:
     """Return a run as plain data; its keys are listed in the reference of the command."""
     return {
         **asdict(run),
-        "status": status_of(run),
+        "status": shown_status(run),
         "began": utc_time(run.began),
         "updated": utc_time(run.updated),
     }

@@ -9,7 +9,16 @@ from cascade.adapters.state.memory_state import InMemoryStateBackend
 
 if TYPE_CHECKING:
     from cascade.adapters.state.catalog import Catalog, FactSummary, Finding, Inspectable, RunSummary
-    from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Journal, Kind, Loaded
+    from cascade.adapters.state.journal import (
+        Changes,
+        Durability,
+        Fact,
+        Head,
+        Journal,
+        Kind,
+        Loaded,
+        TimelinePart,
+    )
     from cascade.adapters.state.recorded.durable_state import RecordedState
     from cascade.adapters.state.redis.redis_catalog import RedisCatalog
     from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
@@ -38,13 +47,16 @@ __all__ = [
     "SqliteCatalog",
     "SqliteStateBackend",
     "SqliteStates",
+    "TimelinePart",
     "inspect_library",
 ]
 
 # Loaded on first use: those who keep nothing need neither a codec nor a database.
 _HOMES = {
     **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
-    **dict.fromkeys(("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded"), "journal"),
+    **dict.fromkeys(
+        ("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded", "TimelinePart"), "journal"
+    ),
     "RecordedState": "recorded.durable_state",
     "RedisCatalog": "redis.redis_catalog",
     **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis.redis_journal"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from cascade.adapters.state.checked import count, moment, text
-from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import RunStatus
 from cascade.spec.late_dataclasses import dataclass
@@ -96,6 +96,14 @@ class Catalog(Protocol):
         Raises:
             RunNotFoundError: If the store has no such run.
             RunDamagedError: If its data can't be read.
+        """
+
+    def timeline(self, run_id: str) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number; none of a run that an older version recorded.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+            RunDamagedError: If they can't be read.
         """
 
     def delete(self, run_id: str) -> None:

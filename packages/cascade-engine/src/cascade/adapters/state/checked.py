@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from cascade.adapters.state.digests import SIZE, FrameDigest, NodeDigest
-from cascade.adapters.state.journal import Head, Kind
+from cascade.adapters.state.journal import Head, Kind, TimelinePart
 from cascade.spec.durable import RunStatus
 
 T = TypeVar("T")
@@ -50,6 +50,16 @@ def fact_of(columns: Sequence[object]) -> tuple[NodeDigest, Kind, bytes]:
     number, frame, above, node, kind, value = columns
     digest = FrameDigest(count(number), _digests(frame, 1), _digests(above, 0, 1, 2))
     return NodeDigest(digest, _digests(node, 0, 1)), Kind(_of(int, kind)), _of(bytes, value)
+
+
+def part_of(columns: Sequence[object]) -> TimelinePart:
+    """Return a part of a timeline that a store has; `columns` are its drive, number, bytes and time.
+
+    Raises:
+        ValueError: If one of these is not what is stored there.
+    """
+    drive, number, data, at = columns
+    return TimelinePart(count(drive), count(number), _of(bytes, data), moment(at))
 
 
 def count(value: object) -> int:

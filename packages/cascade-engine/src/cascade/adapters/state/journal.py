@@ -50,6 +50,24 @@ class Fact(NamedTuple):
     call: FactLabel
 
 
+class TimelinePart(NamedTuple):
+    """A piece of the timeline of a run, as bytes that only the engine reads: names, numbers and times, no values.
+
+    `drive` tells apart the processes that have driven the run, one after another: it is when each took it, in
+    microseconds since the epoch. Part 0 of a drive sums it up, and is replaced by a later one; the parts after it have
+    its calls, and stay. `at` is when the part was committed, in seconds since the epoch; it is 0 before that.
+    """
+
+    drive: int
+    number: int
+    data: bytes
+    at: float = 0.0
+
+
+KEPT_DRIVES = 8
+"""The timelines of so many drives of a run are kept, the last ones."""
+
+
 @dataclass(slots=True)
 class Head:
     """The run as a whole; `None` leaves the stored value unchanged.
@@ -79,7 +97,8 @@ class Changes:
     """One batch, which is written as a whole. Applied in this order, it may be applied twice.
 
     `anew` deletes all that is stored of the run, `rounds` the facts of all rounds up to that one, `frames` those of
-    single frames, and `nodes` those of single nodes. Then `facts` are put; each replaces one of its node and kind.
+    single frames, and `nodes` those of single nodes. Then `facts` are put; each replaces one of its node and kind. So
+    do the parts of the `timeline`. A journal need not keep these; one that does keeps the last `KEPT_DRIVES` drives.
     """
 
     anew: bool = False
@@ -88,6 +107,7 @@ class Changes:
     nodes: list[NodeDigest] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     head: Head = field(default_factory=Head)
+    timeline: list[TimelinePart] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

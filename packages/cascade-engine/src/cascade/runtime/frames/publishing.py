@@ -31,6 +31,8 @@ class Publisher:
     ) -> None:
         self.bus = bus
         self.began = 0.0  # when the run began
+        self.is_recorded = False  # whether the run's store is to have its timeline
+        self.is_unseen = False  # whether nobody else has it
         self._timelines = timeline
         self._timeline: RunTimeline | None = None  # made when the run begins
         self._interrupt = interrupt
@@ -44,8 +46,13 @@ class Publisher:
 
     @property
     def keeps_times(self) -> bool:
-        """Whether a timeline keeps the times of calls."""
-        return self._timelines is not None and self._timelines.timed
+        """Whether a timeline, or the store of the run, keeps the times of calls."""
+        return self.is_recorded or (self._timelines is not None and self._timelines.timed)
+
+    @property
+    def timeline(self) -> RunTimeline | None:
+        """What is told to the run's timeline; `None` if it has none, or has not begun."""
+        return self._timeline
 
     def _hears_calls(self) -> bool:
         return self.bus.hears(TaskExecutionStarted) or self.bus.hears(TaskExecutionFinished)

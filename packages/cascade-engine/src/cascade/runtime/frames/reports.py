@@ -31,7 +31,7 @@ from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.runtime.timeline.views import MapSize, Retry, WaitingCall
 from cascade.spec.calls.arguments import find_markers
-from cascade.spec.calls.error_text import add_note, error_text, is_error, notes_of
+from cascade.spec.calls.error_text import add_note, error_name, error_text, is_error, notes_of
 from cascade.spec.errors import UncacheableError
 from cascade.spec.internal_tasks import COLLECT
 from cascade.spec.lazy_types import LazyResult
@@ -63,6 +63,8 @@ class Reports(StretchReports):
         self._run_started = True
         if self._timelines is not None:
             self._timeline = self._timelines.begin_run(self._run_id, self.began, tuple(params))
+            if self.is_recorded:
+                self._timeline.begin_saving(self.is_unseen)
         if self.bus.hears(RunStarted):
             self._publish(RunStarted(self._run_id, _target_names(target), tuple(params)))
 
@@ -120,7 +122,8 @@ class Reports(StretchReports):
             queued = job.queued or began
             notes = () if error is None else tuple(notes_of(error))
             facts = (name, job.attempt, queued, began, ended, status, job.worker, text, is_map, notes)
-            timeline.add_call(OneCall(place, facts), job)
+            failure = None if error is None else (error_name(error), job.where)
+            timeline.add_call(OneCall(place, facts, failure), job)
         if not is_heard:
             return
         duration = ended - began
@@ -148,7 +151,7 @@ class Reports(StretchReports):
         job.attempt = attempt + 1
         if self._timeline is not None:
             at, text = job.ended or time.monotonic(), error_text(error)
-            self._timeline.add_retry(Retry(job.place, job.name, attempt, at, wait, text))
+            self._timeline.add_retry(Retry(job.place, job.name, attempt, at, wait, text, error_name(error)))
         if self.bus.hears(TaskRetrying):
             text = error_text(error)
             self._publish(

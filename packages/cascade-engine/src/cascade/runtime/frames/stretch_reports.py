@@ -14,7 +14,7 @@ from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.timeline.entries import ItemStretch, NodeStretch, Rounds
+from cascade.runtime.timeline.entries import ItemStretch, Rounds
 from cascade.runtime.timeline.views import Place, TreeView
 from cascade.spec.lazy_types import LazyResult
 
@@ -51,8 +51,11 @@ class StretchReports(FlightReports):
         """Tell of calls of one tree that were made one after another; keeps neither the ends nor the values."""
         serial, names = tree
         if self._timeline is not None:
-            for begin, end, began, ends in _returned(made):
-                self._timeline.add(NodeStretch(serial, nodes[begin:end], names, began, ends))
+            if made.awaited:
+                for begin, end, began, ends in _returned(made):
+                    self._timeline.add_nodes(tree, nodes[begin:end], began, ends)
+            else:
+                self._timeline.add_nodes(tree, nodes, made.began, array("d", made.ends or ()))
         if self._hears_calls():
             suffix = f"@{serial}" if serial else ""
             self._tell_all(("n", suffix), zip(nodes, map(names.__getitem__, nodes), strict=True), made)

@@ -21,7 +21,7 @@ def progress_of(run: RunTimeline) -> RunProgress:
         run_id=run.run_id,
         elapsed=(time.monotonic() if ended is None else ended) - run.began,
         status=run.status,
-        tasks=tuple(_task_progress(figures, has_ended=ended is not None) for figures in run.tasks().values()),
+        tasks=tuple(task_progress(figures, has_ended=ended is not None) for figures in run.tasks().values()),
         waiting=tuple(
             Waiting(call.task, call.reason, calls) for call, calls in Counter(run.waiting()).items()
         ),
@@ -31,7 +31,8 @@ def progress_of(run: RunTimeline) -> RunProgress:
     )
 
 
-def _task_progress(figures: TaskFigures, *, has_ended: bool) -> TaskProgress:
+def task_progress(figures: TaskFigures, *, has_ended: bool) -> TaskProgress:
+    """Return how far the calls of one task have come, by its figures."""
     skips = figures.skips
     cached = sum(skips.get(reason, 0) for reason in _FROM_CACHE)
     done = figures.done

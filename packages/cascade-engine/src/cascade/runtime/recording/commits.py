@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from cascade.adapters.spawning import spawn
+from cascade.runtime.recording.timeline_record import TimelineRecord
 from cascade.spec.durable import DurableStateBackend
 
 Resumed = Callable[[], None]
@@ -42,6 +43,12 @@ class Commits:
         self._waiting: deque[asyncio.Future[None]] = deque()  # calls that wait for room before they are made
         self._ended = 0  # calls that have ended and are not committed
         self.error: BaseException | None = None
+        self.timeline: TimelineRecord | None = None
+
+    def ask(self) -> None:
+        """Ask for a commit, soon."""
+        self._dirty = True
+        self._wake_up()
 
     def note_change(self) -> None:
         """Note that there is something to commit."""
@@ -113,6 +120,8 @@ class Commits:
             return False
         held, self._held = self._held, []
         self._dirty = False
+        if self.timeline is not None:
+            self.timeline.before_commit()
         if self._commit_at_once(held):
             return True
         self._committing = spawn(self._commit(held, self._ended))

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from cascade.adapters.state.damage import as_damage
 from cascade.adapters.state.keys import FrameKey
 from cascade.graph.tree import Choice
+from cascade.runtime.events import Status
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
 from cascade.runtime.frames.frame import Frame, Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
+from cascade.runtime.frames.reports import Reports
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits
@@ -20,6 +22,7 @@ from cascade.runtime.recording.node_digests import in_canonical_order
 from cascade.runtime.recording.places import places_of
 from cascade.runtime.recording.resumption import Resumption
 from cascade.runtime.recording.run_record import NEVER_STORED
+from cascade.runtime.recording.timeline_record import KeepTimeline, TimelineRecord
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import error_name, is_error
@@ -56,6 +59,11 @@ class Recorder:
         self._keep_results: KeepResults | None = keeps_many
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
 
+    def follow(self, reports: Reports) -> None:
+        """Write along with commits what reports tell the timeline of the run."""
+        keep: KeepTimeline = getattr(self.state, "keep_timeline")  # noqa: B009 - not of all durable states
+        self.commits.timeline = TimelineRecord(keep, lambda: reports.timeline, self.commits.ask)
+
     async def finish(self, error: BaseException | None, undone: bool) -> None:
         """Commit what is left, with how the run has ended.
 
@@ -64,6 +72,9 @@ class Recorder:
         Raises:
             StoreError: If that fails.
         """
+        timeline = self.commits.timeline
+        if timeline is not None:
+            timeline.stop()
         if self.resumption.record is None:
             return  # the run has never become this process's own
         if self.commits.error is not None:
@@ -71,11 +82,14 @@ class Recorder:
         if not undone:
             self.state.keep_provisional()
         if error is None:
-            self.state.finish(RunStatus.SUCCEEDED, "")
+            status, ending = RunStatus.SUCCEEDED, Status.SUCCEEDED
         elif is_error(error, asyncio.CancelledError):
-            self.state.finish(RunStatus.CANCELLED, error_name(error))
+            status, ending = RunStatus.CANCELLED, Status.CANCELLED
         else:
-            self.state.finish(RunStatus.FAILED, error_name(error))
+            status, ending = RunStatus.FAILED, Status.FAILED
+        self.state.finish(status, "" if error is None else error_name(error))
+        if timeline is not None:
+            timeline.finish(ending)
         await self.state.commit()
 
     @property

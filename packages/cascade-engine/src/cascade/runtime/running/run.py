@@ -83,8 +83,7 @@ class Run:
             SpecError: If the run is to be resumed, restarted or committed, and nothing is recorded.
         """
         engine, options = self._engine, self._options
-        is_watched = engine.is_watched if options.timeline is None else _always
-        self._slice = TimeSlice(engine.direct, engine.bounded, is_watched, self._watch_loop)
+        self._slice = TimeSlice(engine.direct, engine.bounded, self._is_watched, self._watch_loop)
         self._services = Services(engine, options, self.run_id, self.context, self._slice)
         self._reports = self._services.reports
         self._ending = self._services.ending
@@ -252,6 +251,11 @@ class Run:
         """End the run from outside of its own asyncio task."""
         self._ending.interrupt(error)
 
+    def _is_watched(self) -> bool:
+        """Tell whether somebody wants to know what becomes of each call: a listener, a timeline, or the store."""
+        is_followed = self._options.timeline is not None or self._reports.is_recorded
+        return is_followed or self._engine.is_watched()
+
     def _watch_loop(self, task: Task[Any], seconds: float) -> None:
         """Note for how long an inline call has held the event loop."""
         committing = None if self._recording is None else self._recording.commits.under_way
@@ -259,10 +263,6 @@ class Run:
         keeper = self._services.resources.keeper
         own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
         self._engine.watch.note(task, seconds, own | filing)
-
-
-def _always() -> bool:
-    return True
 
 
 def _recording_of(services: Services) -> Recorder | None:
@@ -277,9 +277,12 @@ def _recording_of(services: Services) -> Recorder | None:
             Recorder,
         )
 
-        return Recorder(
+        recorder = Recorder(
             services.run_id, state, services.inbox.wake_up, services.registry, options.max_uncommitted
         )
+        if services.reports.is_recorded:
+            recorder.follow(services.reports)
+        return recorder
     if options.restart or options.resume is not None or options.max_uncommitted is not None:
         what = "resumed or restarted" if options.max_uncommitted is None else "committed by max_uncommitted"
         raise SpecError(

@@ -117,10 +117,15 @@ class Services:
         self.inbox = Inbox()
         self.ending = Ending(time_slice, self.inbox)
         self.ready: ReadyQueue[object] = ReadyQueue()
-        timeline = parts.timeline if options.timeline is None else options.timeline
-        self.reports = Reports(parts.bus, timeline, self.run_id, parts.preview, self.ending.interrupt)
         self.state: StateBackend = parts.state_factory(run_id=self.run_id)
         self.is_watched = type(self.state) is not InMemoryStateBackend
+        timeline = parts.timeline if options.timeline is None else options.timeline
+        is_recorded = self.is_watched and hasattr(self.state, "keep_timeline")
+        is_unseen = is_recorded and timeline is None
+        if is_unseen:
+            timeline = Timeline(max_calls=0)  # what it has goes into the store
+        self.reports = Reports(parts.bus, timeline, self.run_id, parts.preview, self.ending.interrupt)
+        self.reports.is_recorded, self.reports.is_unseen = is_recorded, is_unseen
         self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)
         self.recording: Recorder | None = None
         self._salt: bytes | None = None

@@ -7,13 +7,14 @@ when somebody reads them.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import sub
 from typing import NamedTuple, TypeAlias
 
 from cascade.graph.tree import Structure
 from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.sharing.placement import LOOP_WORKER
 from cascade.runtime.timeline.views import Call, Place, Skip, TreeView
 
 Times: TypeAlias = "array[float]"
@@ -29,6 +30,23 @@ class Sums(NamedTuple):
     seconds: Sequence[float]
 
 
+class Columns(NamedTuple):
+    """Calls that have succeeded at the first attempt, as columns; a number or a text stands for all of them.
+
+    Items that are one number are counted from it on. Calls with one `began` followed each other: the first began then.
+    Without `queued` none had to wait.
+    """
+
+    tree: int | Sequence[int]
+    node: int | Sequence[int]
+    item: int | Sequence[int] | None
+    task: str | Sequence[str]
+    began: float | Sequence[float]
+    ends: Sequence[float]
+    queued: Sequence[float] | None = None
+    worker: str | Sequence[str] = LOOP_WORKER
+
+
 class Entry:
     """Some calls of one run that have ended; `size` is how many."""
 
@@ -40,6 +58,10 @@ class Entry:
     def calls(self) -> Iterator[Call]:
         """Give a view of each; nothing where no times are kept."""
         raise NotImplementedError
+
+    def columns(self) -> Columns | None:
+        """Return the calls as columns, `None` where they differ too much or no times are kept."""
+        return None
 
     def sums(self) -> Iterator[Sums]:
         """Give what they add to the figures of their tasks."""
@@ -55,7 +77,9 @@ class Entry:
 
 
 CallFacts = tuple[str, int, float, float, float, Status, str, str | None, bool, tuple[str, ...]]
-"""What a `Call` has besides its place."""
+"""What a `Call` has besides its place and its failure."""
+Failure = tuple[str, str]
+"""The type of an error, and where the call stands."""
 
 
 class OneCall(Entry):
@@ -63,25 +87,44 @@ class OneCall(Entry):
 
     # Made once per call in an asyncio task: a view takes longer to make, and few of them are ever read.
 
-    __slots__ = ("_facts", "_place")
+    __slots__ = ("facts", "failure", "place")
 
-    def __init__(self, place: tuple[int, int, int | None], facts: CallFacts) -> None:
+    def __init__(
+        self, place: tuple[int, int, int | None], facts: CallFacts, failure: Failure | None = None
+    ) -> None:
         self.size = 1
-        self._place = place
-        self._facts = facts
+        self.place = place
+        self.facts = facts
+        self.failure = failure
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has succeeded at the first attempt."""
+        return self.facts[5] is Status.SUCCEEDED and self.facts[1] == 1 and not self.facts[8]
 
     @property
     def has_failed(self) -> bool:
         """Whether it raised an error of its own."""
-        return self._facts[5] is Status.FAILED
+        return self.facts[5] is Status.FAILED
 
     def calls(self) -> Iterator[Call]:
-        yield Call(Place(*self._place), *self._facts)
+        yield Call(Place(*self.place), *self.facts, *(self.failure or ()))
 
     def sums(self) -> Iterator[Sums]:
-        task, _, _, began, ended, status, _, _, is_map, _ = self._facts
+        task, _, _, began, ended, status, _, _, is_map, _ = self.facts
         if not is_map:  # its items tell more
             yield Sums(task, status, 1, (ended - began,))
+
+
+def columns_of(entries: Sequence[OneCall]) -> Columns:
+    """Return plain calls as columns; all or none of them are items."""
+    # Once for many calls, each of which would take longer as a view.
+    tasks, _, queued, began, ends, _, workers, *_ = zip(*[entry.facts for entry in entries], strict=True)
+    trees, nodes, items = zip(*[entry.place for entry in entries], strict=True)
+    are_items = items[0] is not None
+    return Columns(
+        trees, nodes, items if are_items else None, _one(tasks), began, ends, queued, _one(workers)
+    )
 
 
 class OneSkip(Entry):
@@ -150,6 +193,11 @@ class NodeStretch(Stretch):
     def tasks(self) -> Iterator[str]:
         return map(self._names.__getitem__, self._nodes)
 
+    def columns(self) -> Columns | None:
+        if not self.ends:
+            return None
+        return Columns(self._tree, self._nodes, None, _one(self.tasks()), self.began, self.ends)
+
 
 class ItemStretch(Stretch):
     """Items of one map, from an index on."""
@@ -167,6 +215,12 @@ class ItemStretch(Stretch):
 
     def tasks(self) -> Iterator[str]:
         return repeat(self._task, self.size)
+
+    def columns(self) -> Columns | None:
+        if not self.ends:
+            return None
+        tree, node, item = self._first
+        return Columns(tree, node, item or 0, self._task, self.began, self.ends)
 
 
 class FlightStretch(Entry):
@@ -187,6 +241,10 @@ class FlightStretch(Entry):
     def calls(self) -> Iterator[Call]:
         for node, began, ended in zip(self._nodes, self._began, self._ends, strict=True):
             yield Call(Place(self._tree, node), self._names[node], 1, began, began, ended, Status.SUCCEEDED)
+
+    def columns(self) -> Columns | None:
+        tasks = _one(map(self._names.__getitem__, self._nodes))
+        return Columns(self._tree, self._nodes, None, tasks, self._began, self._ends)
 
     def sums(self) -> Iterator[Sums]:
         return _sums([self._names[node] for node in self._nodes], [*map(sub, self._ends, self._began)])
@@ -210,6 +268,9 @@ class ItemFlightStretch(Entry):
         for item, began, ended in zip(self._items, self._times[::2], self._times[1::2], strict=True):
             place = Place(*self._map, item)
             yield Call(place, self._task, 1, began, began, ended, Status.SUCCEEDED)
+
+    def columns(self) -> Columns | None:
+        return Columns(*self._map, self._items, self._task, self._times[::2], self._times[1::2])
 
     def sums(self) -> Iterator[Sums]:
         seconds = [*map(sub, self._times[1::2], self._times[::2])]
@@ -259,6 +320,13 @@ class RoundStretch(Stretch):
         names = self._rounds.names
         return (names[step.node] for way in self._rounds.ways for step in way if step.skipped is None)
 
+    def columns(self) -> Columns | None:
+        if not self.ends:
+            return None
+        made = [(tree, step.node) for tree, step in self._steps() if step.skipped is None]
+        trees, nodes = zip(*made, strict=True)
+        return Columns(trees, nodes, None, _one(self.tasks()), self.began, self.ends)
+
     def skips(self) -> Iterator[Skip]:
         names, ends, at = self._rounds.names, iter(self.ends), self.began
         for tree, step in self._steps():
@@ -271,6 +339,12 @@ class RoundStretch(Stretch):
         call, first, begin, structure, names, ways = self._rounds
         for index in range(len(ways)):
             yield TreeView(first + index, call, begin + index, structure, names)
+
+
+def _one(tasks: Iterable[str]) -> str | Sequence[str]:
+    """Return the name that all of some calls have, or the names of all of them."""
+    names = [*tasks]
+    return names[0] if names.count(names[0]) == len(names) else names  # most stretches are of one task
 
 
 def _sums(tasks: list[str], seconds: list[float]) -> Iterator[Sums]:

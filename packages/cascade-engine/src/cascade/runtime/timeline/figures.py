@@ -7,11 +7,11 @@ import sys
 import threading
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cascade.runtime.events import SkipReason, Status
-from cascade.runtime.timeline.entries import Entry
+from cascade.runtime.timeline.entries import Entry, OneCall
 from cascade.runtime.timeline.slowest import SlowestCalls
 from cascade.runtime.timeline.views import Call
 
@@ -148,8 +148,9 @@ class FiguresOfTasks:
     What a run adds waits at first, until there is much of it or somebody reads.
     """
 
-    def __init__(self, timed: bool) -> None:
+    def __init__(self, timed: bool, keeps_slowest: bool = True) -> None:
         self._timed = timed
+        self._keeps_slowest = keeps_slowest
         self._lock = threading.Lock()
         self._by_task: dict[str, Figures] = {}
         self._waiting: deque[Entry] = deque()
@@ -193,6 +194,12 @@ class FiguresOfTasks:
             for task, figures in others._by_task.items():
                 self._figures_of(task).add(figures)
 
+    def load(self, figures: Mapping[str, Figures]) -> None:
+        """Take in figures that were added up before, by the names of their tasks."""
+        with self._lock:
+            for task, each in figures.items():
+                self._figures_of(task).add(each)
+
     def snapshots(self, running: Iterable[str]) -> dict[str, TaskFigures]:
         """Return what is known now of each task; `running` names the task of each call that is under way."""
         self._add_up()
@@ -224,17 +231,27 @@ class FiguresOfTasks:
             waiting = self._waiting
             added: list[Entry] = []
             seconds: dict[str, array[float]] = {}
+            ones: dict[tuple[str, Status], list[float]] = {}
             while waiting:  # others may add to it meanwhile
                 entry = waiting.popleft()
                 added.append(entry)
+                if type(entry) is OneCall:  # many at once are added faster
+                    task, _, _, began, ended, status, _, _, is_map, _ = entry.facts
+                    if not is_map:  # its items tell more
+                        ones.setdefault((task, status), []).append(ended - began)
+                    continue
                 for task, status, calls, own in entry.sums():
                     self._figures_of(task).by_status[status] += calls
                     if self._timed:
                         seconds.setdefault(task, array("d")).extend(own)
                 for skip in entry.skips():
                     self._figures_of(skip.task).skips[skip.reason] += 1
+            for (task, status), own in ones.items():
+                self._figures_of(task).by_status[status] += len(own)
+                if self._timed:
+                    seconds.setdefault(task, array("d")).extend(own)
             longest = [self._figures_of(task).add_durations(durations) for task, durations in seconds.items()]
-            if max(longest, default=0.0) > self._slowest.floor:
+            if self._keeps_slowest and max(longest, default=0.0) > self._slowest.floor:
                 self._slowest.take(added)
 
 

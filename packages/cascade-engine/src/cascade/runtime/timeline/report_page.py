@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 from importlib.metadata import version
 from importlib.resources import files
+from typing import NamedTuple
 
 from cascade.graph.drawing.draw import draw
 from cascade.graph.drawing.labels import cut, escape_xml, one_line, short_time
@@ -31,12 +32,25 @@ Cell = tuple[str, str]
 """The class of a cell, and its text, which is escaped already."""
 
 
-def report_page(run: RunTimeline) -> str:
-    """Return the report of a run as an HTML page."""
+class Recorded(NamedTuple):
+    """What a report tells of a run that it has from a store.
+
+    `status` is that of the store, `facts` are more lines for the summary, `notes` say what is not known. `graph` is
+    the number of the tree that is drawn.
+    """
+
+    status: str
+    facts: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    graph: int = 0
+
+
+def report_page(run: RunTimeline, recorded: Recorded | None = None) -> str:
+    """Return the report of a run as an HTML page; of one from a store, with what is `recorded` besides its timeline."""
     shown = Shown(run)
     parts = [
-        *_summary(run, shown),
-        *_graph(run),
+        *_summary(run, shown, recorded),
+        *_graph(run, 0 if recorded is None else recorded.graph),
         *_timeline(run, shown),
         *_tasks(run),
         *_slowest(shown),
@@ -65,15 +79,16 @@ def _hash(script: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def _summary(run: RunTimeline, shown: Shown) -> Iterator[str]:
+def _summary(run: RunTimeline, shown: Shown, recorded: Recorded | None) -> Iterator[str]:
     figures = run.tasks().values()
     skips = sum((Counter(each.skips) for each in figures), Counter[SkipReason]())
     hits = skips.pop(SkipReason.CACHE_HIT, 0)
     recovered = skips.pop(SkipReason.RECOVERED, 0)
     by_status = sum((Counter(each.by_status) for each in figures), Counter[Status]())
     status = "under way" if run.status is None else run.status.value
+    versions = f"Cascade {version('cascade-engine')}, Python {platform.python_version()}"
     facts = [
-        ("Status", status),
+        ("Status", status if recorded is None else recorded.status),
         ("Began", run.began_at.isoformat(sep=" ", timespec="milliseconds")),
         ("Took", "" if run.ended is None else short_time(run.ended - run.began)),
         ("Calls", f"{by_status.total():,}"),
@@ -85,13 +100,15 @@ def _summary(run: RunTimeline, shown: Shown) -> Iterator[str]:
         ("Skipped", ", ".join(f"{count:,} {reason.value}" for reason, count in skips.items())),
         ("Inputs", ", ".join(run.inputs)),
         ("Error", run.error or ""),
-        ("Versions", f"Cascade {version('cascade-engine')}, Python {platform.python_version()}"),
+        *(recorded.facts if recorded is not None else [("Versions", versions)]),
     ]
     yield f"<h1>Run {escape_xml(one_line(run.run_id))}</h1><dl>"
     for name, text in facts:
         if text:
             yield f"<dt>{name}</dt><dd>{escape_xml(text)}</dd>"
     yield "</dl>"
+    for note in () if recorded is None else recorded.notes:
+        yield f'<p class="note recorded">{escape_xml(note)}</p>'
     if shown.folded:
         yield (
             f'<p class="note" id="folded">{shown.folded:,} of {shown.all:,} calls are folded: they are in the table of '
@@ -103,8 +120,8 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _graph(run: RunTimeline) -> Iterator[str]:
-    marked = marked_graph(run)
+def _graph(run: RunTimeline, number: int) -> Iterator[str]:
+    marked = marked_graph(run, number)
     if marked is not None:
         yield '<h2>Graph</h2><div class="scroll" id="graph">'
         yield draw(*marked).svg
@@ -180,11 +197,9 @@ def _errors(run: RunTimeline) -> Iterator[str]:
     retries = run.retries()
     if failed or retries:
         yield "<h2>Errors</h2>"
-    paths = {tree.number: tree.structure.paths for tree in run.trees()} if failed else {}
     for call in failed[:SLOWEST]:
-        where = paths.get(call.place.tree)
         notes = "".join(f"\n{note}" for note in call.notes)
-        notes += "" if where is None else f"\nat {where[call.place.node]}"
+        notes += "" if call.where is None else f"\nat {call.where}"
         yield f'<h3 class="failed">{_text(call.task)} {call.id}</h3><pre>{escape_xml(f"{call.error}{notes}")}</pre>'
     if len(failed) > SLOWEST:
         yield f'<p class="note">and {len(failed) - SLOWEST:,} more failed calls</p>'

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from cascade.runtime.events import SkipReason, Status
-from cascade.runtime.timeline.entries import Entry, OneCall, OneSkip, Rounds, RoundStretch, Times
-from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
+from cascade.runtime.timeline.entries import (
+    Entry,
+    FlightStretch,
+    NodeStretch,
+    OneCall,
+    OneSkip,
+    Rounds,
+    RoundStretch,
+    Times,
+)
+from cascade.runtime.timeline.figures import Figures, FiguresOfTasks, TaskFigures
+from cascade.runtime.timeline.unsaved import Unsaved
 from cascade.runtime.timeline.views import (
     Call,
     LoopRounds,
@@ -24,6 +36,12 @@ from cascade.runtime.timeline.views import (
 
 RunningFacts = tuple[tuple[int, int, int | None], str, float]
 """The place of a call that is under way, its task, and when it began."""
+
+
+FEW = 8
+"""Fewer calls in one stretch, as between two commits of a chain, are kept in one entry with those that follow."""
+MOST_JOINED = 1024
+"""So many calls are in such an entry."""
 
 
 class RunTimeline:
@@ -45,9 +63,12 @@ class RunTimeline:
         self.error: str | None = None
         self.folded = 0
         self.kept = 0
-        self.figures = FiguresOfTasks(is_timed)
+        self.unsaved: Unsaved | None = None  # of a run that is recorded: what its store does not have yet
+        self._figures = FiguresOfTasks(is_timed)
         self._take_room = take_room
         self._has_room = is_timed
+        self._lock = threading.Lock()
+        self._joined: _Joined | None = None
         # Lists that only grow, and dicts whose changes are single steps of the interpreter: no lock is needed to read.
         self._entries: list[Entry] = []
         self._trees: list[TreeView] = []
@@ -63,7 +84,14 @@ class RunTimeline:
 
     def calls(self) -> Iterator[Call]:
         """Give the calls that have ended so far, in the order in which they were reported."""
+        self._settle()
         return chain.from_iterable(entry.calls() for entry in self._entries[:])
+
+    @property
+    def figures(self) -> FiguresOfTasks:
+        """The figures of its tasks."""
+        self._settle()
+        return self._figures
 
     def skips(self) -> Iterator[Skip]:
         """Give the calls that were not made, and why."""
@@ -115,21 +143,82 @@ class RunTimeline:
         """Return the date and time of a moment of this run."""
         return self.began_at + timedelta(seconds=moment - self.began)
 
+    def begin_saving(self, is_alone: bool) -> None:
+        """Gather from now on what the store of the run is to have; it has times, whether this timeline does or not.
+
+        `is_alone` says that nobody else reads this timeline: what the store does not keep is not looked for.
+        """
+        self.unsaved = Unsaved()
+        if is_alone or not self.is_timed:
+            self._figures = FiguresOfTasks(timed=True, keeps_slowest=not is_alone)
+
+    def replace_figures(self, figures: Mapping[str, Figures]) -> None:
+        """Replace the figures by those that a store has, by the names of their tasks."""
+        self._figures = FiguresOfTasks(self.is_timed)
+        self.add_figures(figures)
+
+    def add_figures(self, figures: Mapping[str, Figures]) -> None:
+        """Take in figures of calls that nothing else is known of, by the names of their tasks."""
+        self._figures.load(figures)
+
+    @property
+    def has_trees(self) -> bool:
+        """Whether it has trees."""
+        return next(self.trees(), None) is not None
+
     # What a run writes, in its own thread
 
     def add(self, entry: Entry) -> None:
         """Take in calls that have ended, or a skip."""
+        with self._lock:  # who reads may add those that were joined
+            self._add_joined()
+            self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
         if self._has_room and self._take_room(entry.size):
             self.kept += entry.size
             self._entries.append(entry)
         else:
             self._has_room = False
             self.folded += entry.size
-        self.figures.add(entry)
+        if self.unsaved is not None:
+            self.unsaved.add(entry)
+        self._figures.add(entry)
+
+    def add_nodes(
+        self, tree: tuple[int, Sequence[str]], nodes: Sequence[int], began: float, ends: Times
+    ) -> None:
+        """Take in calls of one tree that followed each other, the first from `began` on, by its number and names."""
+        # Once per step of a recorded chain: watched by observatory/benchmarks/bench_durability.py.
+        if len(nodes) >= FEW or not ends:
+            self.add(NodeStretch(tree[0], nodes, tree[1], began, ends))
+            return
+        with self._lock:
+            joined = self._joined
+            if joined is None or joined.tree != tree[0] or len(joined.nodes) > MOST_JOINED:
+                self._add_joined()
+                joined = self._joined = _Joined(*tree)
+            for node, ended in zip(nodes, ends, strict=True):
+                joined.nodes.append(node)
+                joined.began.append(began)
+                joined.ends.append(ended)
+                began = ended
+
+    def _settle(self) -> None:
+        """Take in the calls that were joined."""
+        if self._joined is not None:
+            with self._lock:
+                self._add_joined()
+
+    def _add_joined(self) -> None:
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            began, ends = array("d", joined.began), array("d", joined.ends)
+            self._add(FlightStretch(joined.tree, joined.nodes, joined.names, began, ends))
 
     def add_rounds(self, rounds: Rounds, began: float, ends: Times) -> None:
         """Take in rounds of a loop that followed each other."""
-        self.figures.add_tree(rounds.names, len(rounds.ways), rounds.round + len(rounds.ways) > 1)
+        self._figures.add_tree(rounds.names, len(rounds.ways), rounds.round + len(rounds.ways) > 1)
         self.add(RoundStretch(rounds, began, ends))
         self.note_round(rounds.call, rounds.round + len(rounds.ways) - 1)
 
@@ -166,33 +255,55 @@ class RunTimeline:
 
     def add_retry(self, retry: Retry) -> None:
         """Take in that an attempt has failed, and another one follows."""
-        self.figures.add_retry(retry.task)
+        self._figures.add_retry(retry.task)
         self._failed = retry
+        if self.unsaved is not None:
+            self.unsaved.retries.append(retry)
         if self._has_room and self._take_room(1):
             self.kept += 1
             self._retries.append(retry)
 
     def add_map(self, mapping: MapSize) -> None:
         """Take in that a map begins."""
-        self.figures.add_known(mapping.task, mapping.size - 1)  # its items stand for it
+        self._figures.add_known(mapping.task, mapping.size - 1)  # its items stand for it
+        if self.unsaved is not None:
+            self.unsaved.maps.append(mapping)
         if self._has_room:
             self._maps[mapping.place] = mapping
 
     def add_tree(self, tree: TreeView) -> None:
         """Take in that a tree begins."""
-        self.figures.add_tree(tree.names, 1, tree.round > 0)
+        self._figures.add_tree(tree.names, 1, tree.round > 0)
+        if self.unsaved is not None:
+            self.unsaved.trees.append(tree)
         if self._has_room:
             self._trees.append(tree)
-            self.note_round(tree.call, tree.round)
+        self.note_round(tree.call, tree.round)
 
     def note_round(self, call: Place | None, number: int) -> None:
         """Take in that a loop is in the round of this number; its first one is round 0."""
         if number and self._has_room:
             self._rounds[call] = number + 1
+        if number and self.unsaved is not None:
+            self.unsaved.rounds[call] = number + 1
 
     def end(self, status: Status, error: str | None) -> None:
         """Take in that the run has ended."""
+        self._settle()
         for under_way in (self._running, self._flights, self._waiting):
             under_way.clear()
         self.status, self.error = status, error
         self.ended = time.monotonic()
+
+
+class _Joined:
+    """Calls of one tree that came a few at a time."""
+
+    __slots__ = ("began", "ends", "names", "nodes", "tree")
+
+    def __init__(self, tree: int, names: Sequence[str]) -> None:
+        self.tree = tree
+        self.names = names
+        self.nodes: list[int] = []
+        self.began: list[float] = []
+        self.ends: list[float] = []

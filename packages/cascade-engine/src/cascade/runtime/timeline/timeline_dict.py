@@ -97,7 +97,7 @@ def _calls(run: RunTimeline, calls: Iterable[Call], names: _Table[str]) -> Data:
     columns: Data = {name: [] for name in CALL_COLUMNS}
     add = [column.append for column in columns.values()]
     began, number = run.began, names.number
-    for place, task, attempt, queued, begin, ended, status, worker, error, is_map, notes in calls:
+    for place, task, attempt, queued, begin, ended, status, worker, error, is_map, notes, *_ in calls:
         row = (
             *place, number(task), attempt, queued - began, begin - began, ended - began, number(status.value),
             number(worker), None if error is None else number(error), is_map, [*notes],

@@ -9,7 +9,7 @@ from cascade.graph.drawing.sketches import Mark
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Edge, EdgeType, Node, NodeType
 from cascade.graph.tree import Call as Waits
-from cascade.graph.tree import Choice
+from cascade.graph.tree import Choice, Structure
 from cascade.graph.tree_views import node_id
 from cascade.runtime.timeline.call_marks import marks_of
 from cascade.runtime.timeline.run_timeline import RunTimeline
@@ -37,24 +37,42 @@ def marked_graph(run: RunTimeline, number: int = 0) -> MarkedGraph | None:
     return MarkedGraph(graph, marks_of(run, number))
 
 
+SELECTOR = "selector"
+"""The label of an edge from what chooses a route; those of its routes follow."""
+
+
+class Link(NamedTuple):
+    """An edge between two positions of a structure."""
+
+    source: int
+    target: int
+    kind: EdgeType = EdgeType.DATA
+    label: str = ""
+
+
 def edges_of(tree: TreeView) -> Iterator[Edge]:
     """Give the edges of a tree, by target. Names of arguments are not known any more."""
-    for position, waits in enumerate(tree.structure.calls):
-        target = node_id(position)
-        for before in tree.structure.predecessors(position):
-            yield Edge(node_id(before), target, EdgeType.SEQUENCE)
-        yield from _edges_to(target, waits)
+    for source, target, kind, label in links_of(tree.structure):
+        yield Edge(node_id(source), node_id(target), kind, label)
 
 
-def _edges_to(target: str, waits: Waits) -> Iterator[Edge]:
+def links_of(structure: Structure) -> Iterator[Link]:
+    """Give the edges of a structure, by target; those of a router stand together, its selector first."""
+    for target, waits in enumerate(structure.calls):
+        for before in structure.predecessors(target):
+            yield Link(before, target, EdgeType.SEQUENCE)
+        yield from _links_to(target, waits)
+
+
+def _links_to(target: int, waits: Waits) -> Iterator[Link]:
     for condition in waits.conditions:
-        yield Edge(node_id(condition), target, EdgeType.CONDITION)
+        yield Link(condition, target, EdgeType.CONDITION)
     for name, amount in waits.amounts:
-        yield Edge(node_id(amount), target, EdgeType.CONSTRAINT, name)
+        yield Link(amount, target, EdgeType.CONSTRAINT, name)
     for source in waits.sources:
         if isinstance(source, int):
-            yield Edge(node_id(source), target)
+            yield Link(source, target)
         elif isinstance(source, Choice):
-            yield Edge(node_id(source.selector), target, EdgeType.DATA, "selector")
+            yield Link(source.selector, target, EdgeType.DATA, SELECTOR)
             for key, route in zip(source.keys, source.routes, strict=True):
-                yield Edge(node_id(route), target, EdgeType.ROUTER_ROUTE, repr(key))
+                yield Link(route, target, EdgeType.ROUTER_ROUTE, repr(key))

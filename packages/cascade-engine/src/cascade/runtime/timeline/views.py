@@ -33,7 +33,8 @@ class Call(NamedTuple):
 
     It was `queued` when all that it waited for was there, `began` with its first attempt, and `ended` with its last
     one, whose number `attempt` is; 1 is the first. `notes` are those on its error. `worker` is `"loop"`, or says where
-    else it was made. `is_map` says that it stands for a map with all its items, which are calls as well.
+    else it was made. `is_map` says that it stands for a map with all its items, which are calls as well. Of a call that
+    has not succeeded, `error_type` is the class of its error, and `where` its place in its tree.
     """
 
     place: Place
@@ -47,6 +48,8 @@ class Call(NamedTuple):
     error: str | None = None
     is_map: bool = False
     notes: tuple[str, ...] = ()
+    error_type: str | None = None
+    where: str | None = None
 
     @property
     def id(self) -> str:
@@ -106,6 +109,7 @@ class Retry(NamedTuple):
     at: float
     delay: float
     error: str
+    error_type: str = ""
 
 
 class MapSize(NamedTuple):

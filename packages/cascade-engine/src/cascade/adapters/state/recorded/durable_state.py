@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.codec.data_codec import DataCodec
 from cascade.adapters.state.digests import NodeDigest, frame_digest, node_digest
-from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
+from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded, TimelinePart
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
@@ -222,6 +222,10 @@ class RecordedState:
     def finish(self, status: RunStatus, error: str) -> None:
         """Note how the run has ended: the kind of error if it failed."""
         self._buffer.change(Head(status, error=error))
+
+    def keep_timeline(self, drive: int, number: int, data: bytes) -> None:
+        """Note a part of the run's timeline, as `TimelinePart` describes it."""
+        self._buffer.put_timeline(TimelinePart(drive, number, data))
 
     def keep_provisional(self) -> None:
         """Make all that is provisional final: the next commit writes it."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest, frame_digest
-from cascade.adapters.state.journal import Changes, Fact, Head, Kind
+from cascade.adapters.state.journal import Changes, Fact, Head, Kind, TimelinePart
 from cascade.adapters.state.recorded.provisional import Facts, Provisional, drop_rounds
 from cascade.spec.durable import FactLabel
 
@@ -95,6 +95,10 @@ class WriteBuffer:
         else:
             self._provisional.head = Head()
             self.change(head)
+
+    def put_timeline(self, part: TimelinePart) -> None:
+        """Note a part of the timeline of the run."""
+        self._changes.timeline.append(part)
 
     # What is forgotten
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from cascade.adapters.redis_server import RedisServer
 from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.checked import part_of
 from cascade.adapters.state.damage import FAULTS, checking
-from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.adapters.state.redis.redis_health import inspect_server
 from cascade.adapters.state.redis.redis_layout import (
     FORMAT,
@@ -23,6 +24,7 @@ from cascade.adapters.state.redis.redis_layout import (
     metadata_field,
     name_of,
     newer_format,
+    part_from,
 )
 from cascade.adapters.state.redis.redis_scripts import DELETE
 from cascade.spec.errors import RunActiveError, RunNotFoundError
@@ -104,6 +106,22 @@ class RedisCatalog:
             ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
+    def timeline(self, run_id: str) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            RunDamagedError: If they can't be read.
+            StoreError: If the server can't be read.
+        """
+        keys = self._keys(run_id)
+        with self._client() as client:
+            if client.zscore(keys.runs, as_bytes(run_id)) is None and not client.exists(keys.head):
+                raise RunNotFoundError(run_id, self._server.address)
+            found = client.hgetall(keys.timeline)
+        with checking(self._server.address, run_id):
+            return sorted(part_of(part_from(field, data)) for field, data in found.items())
+
     def delete(self, run_id: str) -> None:
         """Forget a run.
 
@@ -116,8 +134,8 @@ class RedisCatalog:
         with self._client() as client:
             answer = client.eval(
                 DELETE.text,
-                5,
-                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs),
+                6,
+                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline),
                 *(as_bytes(run_id), *keys.around_frame),
             )
         if isinstance(answer, bytes):

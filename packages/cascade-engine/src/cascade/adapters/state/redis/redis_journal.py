@@ -19,7 +19,7 @@ from cascade.adapters.spawning import spawn
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import FrameDigest
-from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind, Loaded
+from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Durability, Fact, Head, Kind, Loaded
 from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_layout import (
@@ -37,6 +37,8 @@ from cascade.adapters.state.redis.redis_layout import (
     metadata_field,
     name_of,
     newer_format,
+    part_field,
+    part_value,
     value_field,
 )
 from cascade.adapters.state.redis.redis_scripts import RELEASE, RENEW, TAKE, WRITE, Script
@@ -149,7 +151,7 @@ class RedisJournal:
         keys, began = self._keys, _clock()
         answer = await self._call(
             WRITE,
-            [keys.owner, keys.lease, keys.head, keys.frames, keys.runs],
+            [keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline],
             [self._holder, self._milliseconds, *self._written(changes, time.time())],
             self._asks_disk,
         )
@@ -291,7 +293,7 @@ class RedisJournal:
     def _written(self, changes: Changes, now: float) -> Iterator[object]:
         """Return the arguments of `WRITE` that follow the lease."""
         yield from (as_bytes(self._run_id), repr(now), *self._keys.around_frame)
-        yield from (int(changes.anew), "" if changes.rounds is None else changes.rounds)
+        yield from (int(changes.anew), "" if changes.rounds is None else changes.rounds, KEPT_DRIVES)
         head = list(_fields(changes.head))
         yield from (len(head), *(each for pair in head for each in pair))
         yield from (len(changes.frames), *map(member_of, changes.frames))
@@ -305,6 +307,9 @@ class RedisJournal:
         for frame, facts in frames.items():
             yield from (frame.round, member_of(frame), frame.above, len(facts))
             yield from _rows(facts, now)
+        yield len(changes.timeline)
+        for drive, number, data, _ in changes.timeline:
+            yield from (part_field(drive, number), part_value(data, now))
 
     async def _call(
         self, script: Script, keys: Iterable[bytes], arguments: Iterable[object], on_disk: bool = False

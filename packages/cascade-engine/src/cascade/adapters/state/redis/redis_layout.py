@@ -5,6 +5,7 @@ Each run has these keys:
 - `head`: a hash, the run as a whole;
 - `frames`: a sorted set of its frames, by their rounds;
 - `frame`, one for each frame: a hash with the values of its nodes, each beside its metadata;
+- `timeline`: a hash with the parts of its timeline, by drive and number;
 - `owner`: who opened the run last. It stays when nobody drives the run any more;
 - `lease`: who drives the run. It times out.
 
@@ -23,8 +24,11 @@ from cascade.spec.late_dataclasses import dataclass
 PREFIX = "cascade:state:"
 """What all keys of a store begin with by default."""
 
-FORMAT = 2
-"""The version of this layout. In version 1, that of Cascade 0.1, a head has no `rules`, which means 1."""
+FORMAT = 3
+"""The version of this layout.
+
+In version 1, that of Cascade 0.1, a head has no `rules`, which means 1. In version 2 there are no timelines.
+"""
 
 ABOVE = b"a"
 """The field of a frame's hash with the node that the frame stands in for."""
@@ -75,6 +79,10 @@ class RunKeys:
         return self._of("frames")
 
     @property
+    def timeline(self) -> bytes:
+        return self._of("timeline")
+
+    @property
     def around_frame(self) -> tuple[bytes, bytes]:
         """What stands before and behind the frame's member of `frames` in the key of its hash."""
         return as_bytes(f"{self.prefix}frame:"), as_bytes(f":{self.run_id}")
@@ -116,6 +124,28 @@ def metadata_field(field: bytes) -> bytes:
 def is_value(field: bytes) -> bool:
     """Tell whether a field has a value."""
     return field[:1] == b"v"
+
+
+def part_field(drive: int, number: int) -> bytes:
+    """Return the field of a timeline's hash that has this part; fields sort like their numbers."""
+    return b"%020d:%010d" % (drive, number)
+
+
+def part_value(data: bytes, at: float) -> bytes:
+    """Return what stands in the field of a part that is committed at this time."""
+    return msgspec.msgpack.encode((at, data))
+
+
+def part_from(field: bytes, value: bytes) -> tuple[int, int, bytes, float]:
+    """Return the drive, the number, the bytes and the time of a part.
+
+    Raises:
+        ValueError: If the field is of none.
+        msgspec.MsgspecError: If something else stands there.
+    """
+    drive, _, number = field.partition(b":")
+    at, data = msgspec.msgpack.decode(value, type=tuple[float, bytes])
+    return int(drive), int(number), data, at
 
 
 def key_of(field: bytes) -> tuple[bytes, Kind]:

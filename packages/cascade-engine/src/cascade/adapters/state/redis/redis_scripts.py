@@ -24,7 +24,7 @@ class Script:
 TAKE = Script("""
 -- KEYS: format, lease, owner. ARGV: format, holder, milliseconds.
 local version = redis.call('GET', KEYS[1])
-if not version or version == '1' then  -- a store of version 1 is one of version 2 already, but for its mark
+if not version or version == '1' or version == '2' then  -- an older store is of this version, but for its mark
   redis.call('SET', KEYS[1], ARGV[1])
 elseif version ~= ARGV[1] then
   return {'format', version}
@@ -61,15 +61,16 @@ return 1
 """)
 
 WRITE = Script("""
--- KEYS: owner, lease, head, frames, runs.
+-- KEYS: owner, lease, head, frames, runs, timeline.
 -- ARGV: holder, milliseconds, run, time, before and behind a frame's member in its key, whether anew, last round to
--- forget or nothing; then lists with their lengths: the head's fields and values, frames, nodes, facts.
+-- forget or nothing, how many drives of the timeline are kept; then lists with their lengths: the head's fields and
+-- values, frames, nodes, facts, parts of the timeline.
 local owner = redis.call('GET', KEYS[1])
 if owner ~= ARGV[1] then
   return owner or ''
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-local at = 8
+local at = 9
 local function take()
   at = at + 1
   return ARGV[at]
@@ -100,7 +101,7 @@ if ARGV[7] == '1' or redis.call('EXISTS', KEYS[3]) == 0 then
   for _, member in ipairs(members.err and {} or members) do
     redis.call('UNLINK', key_of(member))
   end
-  redis.call('DEL', KEYS[3], KEYS[4])
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[6])
   facts, size = 0, 0
   redis.call('HSET', KEYS[3], 'status', 'running', 'task', '', 'round', '0', 'error', '', 'record', '',
     'target', '', 'began', ARGV[4])
@@ -139,6 +140,26 @@ for _ = 1, tonumber(take()) do
     weigh(key, value, 1)
   end
 end
+local parts = tonumber(take())
+for _ = 1, parts do
+  local field = take()
+  redis.call('HSET', KEYS[6], field, take())
+  if string.sub(field, -10) == '0000000000' then  -- the sum of a drive: those of long ago go
+    local drives, fields = {}, redis.call('HKEYS', KEYS[6])
+    for _, each in ipairs(fields) do
+      if string.sub(each, -10) == '0000000000' then
+        drives[#drives + 1] = string.sub(each, 1, 20)
+      end
+    end
+    table.sort(drives)
+    local oldest = drives[#drives + 1 - tonumber(ARGV[9])]
+    for _, each in ipairs(oldest and fields or {}) do
+      if string.sub(each, 1, 20) < oldest then
+        redis.call('HDEL', KEYS[6], each)
+      end
+    end
+  end
+end
 redis.call('HINCRBY', KEYS[3], 'facts', facts)
 redis.call('HINCRBY', KEYS[3], 'size', size)
 redis.call('HSET', KEYS[3], 'updated', ARGV[4], 'frames', redis.call('ZCARD', KEYS[4]))
@@ -147,7 +168,7 @@ return 1
 """)
 
 DELETE = Script("""
--- KEYS: owner, lease, head, frames, runs. ARGV: run, before and behind a frame's member in its key.
+-- KEYS: owner, lease, head, frames, runs, timeline. ARGV: run, before and behind a frame's member in its key.
 local held = redis.pcall('GET', KEYS[2])
 if type(held) == 'string' then
   return held
@@ -159,6 +180,6 @@ local members = redis.pcall('ZRANGE', KEYS[4], 0, -1)
 for _, member in ipairs(members.err and {} or members) do  -- another type is damage, which is to be gone too
   redis.call('UNLINK', ARGV[2] .. member .. ARGV[3])
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6])
 return 1
 """)

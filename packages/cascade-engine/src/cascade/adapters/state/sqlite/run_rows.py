@@ -10,7 +10,7 @@ from cascade.adapters.sqlite_bindings.connection import Connection
 from cascade.adapters.sqlite_files import store_errors
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
-from cascade.adapters.state.journal import Changes, Fact, Loaded
+from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Fact, Loaded, TimelinePart
 from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.spec.durable import RunStatus
@@ -24,6 +24,10 @@ _MANY = 64
 _PUT_MANY = f"INSERT OR REPLACE INTO facts VALUES {', '.join([_ROW] * _MANY)}"
 
 
+_FORGET_DRIVES = """DELETE FROM timelines WHERE run = ? AND drive <
+    (SELECT DISTINCT drive FROM timelines WHERE run = ? ORDER BY drive DESC LIMIT 1 OFFSET ?)"""
+
+
 class RunRows:
     """Reads and writes the rows of one run, with its `files` beside the store. Used by one thread at a time."""
 
@@ -34,6 +38,8 @@ class RunRows:
         self._run: int | None = None  # the number of the run's own row
         self._owner = ""  # by whom the run was written last, as far as is known here
         self._token = f"{token_hex(16)} {this_process()}"
+        self._drive: int | None = None  # whose timeline was written last
+        self._is_new = False  # it has no other drives
 
     def batch(self, changes: Changes) -> Batch:
         """Return what writes some changes."""
@@ -128,16 +134,30 @@ class RunRows:
             connection.execute(_PUT_MANY, [*chain.from_iterable(rows[begin : begin + _MANY])])
         for row in rows[whole:]:
             connection.execute(_PUT, row)
+        if changes.timeline:
+            self._put_timeline(connection, run, changes.timeline, now)
         return run
+
+    def _put_timeline(self, connection: Connection, run: int, parts: list[TimelinePart], now: float) -> None:
+        """Put parts of the run's timeline; those of drives long ago go."""
+        for part in parts:
+            connection.execute(
+                "INSERT OR REPLACE INTO timelines VALUES (?, ?, ?, ?, ?)", (run, *part[:3], now)
+            )
+        if parts[-1].drive != self._drive and not self._is_new:
+            self._drive = parts[-1].drive
+            connection.execute(_FORGET_DRIVES, (run, run, KEPT_DRIVES - 1))
 
     def _head(self, connection: Connection, changes: Changes, now: float) -> int:
         """Write the run's own row; return its number."""
         head = changes.head
         if changes.anew or self._run is None:
+            self._is_new = True
             self._check_owner(self._owner_in(connection) == self._owner, connection)
-            connection.execute(
-                "DELETE FROM facts WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
-            )
+            for table in ("facts", "timelines"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
+                )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
             connection.execute(
                 """INSERT INTO runs

@@ -27,9 +27,9 @@ from cascade.adapters.sqlite_files import (
     store_errors,
 )
 from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
-from cascade.adapters.state.checked import count, moment, text
+from cascade.adapters.state.checked import count, moment, part_of, text
 from cascade.adapters.state.damage import checking
-from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.adapters.state.lease import FileLease
 from cascade.adapters.state.sqlite.run_files import folder_of
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS, lock_path
@@ -49,6 +49,7 @@ _SIZES = "SELECT run, count(*), total(length(value)) FROM facts GROUP BY run"
 _FACTS = f"""SELECT run, round, frame, node, kind, task, place, at, length(value),
     CASE length(value) WHEN {SIZE} THEN value END FROM facts
     WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
+_TIMELINE = "SELECT drive, number, data, at FROM timelines WHERE run = ? ORDER BY drive, number"
 _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
 
@@ -99,6 +100,17 @@ class SqliteCatalog:
                 for _, at_round, _, _, kind, task, place, at, size, value in self._rows(number)
             ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
+
+    def timeline(self, run_id: str) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+            RunDamagedError: If they can't be read.
+        """
+        number = self._number(run_id)
+        with checking(str(self._path), run_id):
+            return [part_of(row) for row in self._select(_TIMELINE, (number,))]
 
     def delete(self, run_id: str) -> None:
         """Delete a run, with its files; its data in the store's file is overwritten.
@@ -194,6 +206,7 @@ class SqliteCatalog:
             pragma(connection, "secure_delete = on")
             with Transaction(connection):
                 connection.execute("DELETE FROM facts WHERE run = ?", (number,))
+                connection.execute("DELETE FROM timelines WHERE run = ?", (number,))
                 connection.execute("DELETE FROM runs WHERE id = ?", (number,))
             # A log has what was deleted, until it is written anew; it stays while somebody reads it.
             connection.select("PRAGMA wal_checkpoint(truncate)")

@@ -18,10 +18,16 @@ from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.errors import RunActiveError, StoreError
 from cascade.spec.protocols import Codec
 
+_TIMELINES = """CREATE TABLE timelines (
+            run INTEGER NOT NULL, drive INTEGER NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,
+            at REAL NOT NULL, PRIMARY KEY (run, drive, number)) WITHOUT ROWID"""
+_NO_TIMELINES = """CREATE TEMP VIEW timelines AS
+    SELECT 0 AS run, 0 AS drive, 0 AS number, x'' AS data, 0.0 AS at WHERE false"""
+
 RUNS = Format(
     name="store of runs",
     mark=0x43534452,
-    version=2,
+    version=3,
     tables=(
         """CREATE TABLE runs (
             id INTEGER PRIMARY KEY, run_id TEXT UNIQUE NOT NULL, status TEXT NOT NULL, task TEXT NOT NULL,
@@ -33,15 +39,21 @@ RUNS = Format(
             kind INTEGER NOT NULL, above BLOB NOT NULL, task TEXT NOT NULL, place TEXT NOT NULL,
             at REAL NOT NULL, value BLOB NOT NULL,
             UNIQUE (run, round, frame, node, kind))""",
+        _TIMELINES,
     ),
-    # Cascade 0.1 wrote version 1. A step and the views for it say the same, one to write and one to look.
+    # Cascade 0.1 wrote version 1; version 2 had no timelines. A step and the views for it say the same, one to write
+    # and one to look.
     steps={
         1: (
             "ALTER TABLE runs ADD COLUMN rules INTEGER NOT NULL DEFAULT 1",
             "ALTER TABLE runs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
         ),
+        2: (_TIMELINES,),
     },
-    views={1: ("CREATE TEMP VIEW runs AS SELECT *, 1 AS rules, '' AS owner FROM main.runs",)},
+    views={
+        1: ("CREATE TEMP VIEW runs AS SELECT *, 1 AS rules, '' AS owner FROM main.runs", _NO_TIMELINES),
+        2: (_NO_TIMELINES,),
+    },
 )
 """`rules` are those of the run's digests; `owner` is who drives the run, or did so last."""
 
