@@ -249,9 +249,8 @@ class _StoredStretch(Entry):
         names, tasks, queues, begins, ends, workers = self._made
         trees, nodes, items = self._places
         first, offset = self._first_tree, self._offset
-        rows = zip(
-            trees, nodes, repeat(None) if items is None else items, tasks, queues, begins, ends, workers
-        )
+        columns = (trees, nodes, repeat(None, self.size) if items is None else items, tasks)
+        rows = zip(*columns, queues, begins, ends, workers, strict=True)
         for tree, node, item, task, queued, began, ended, worker in rows:
             place, times = Place(tree + first, node, item), (queued + offset, began + offset, ended + offset)
             yield Call(place, names[task], 1, *times, Status.SUCCEEDED, names[worker])
