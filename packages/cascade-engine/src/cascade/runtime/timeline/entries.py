@@ -34,7 +34,7 @@ class Columns(NamedTuple):
     """Calls that have succeeded at the first attempt, as columns; a number or a text stands for all of them.
 
     Items that are one number are counted from it on. Calls with one `began` followed each other: the first began then.
-    Without `queued` none had to wait.
+    Without `queued` they were queued when they began, or when the first of them did.
     """
 
     tree: int | Sequence[int]

@@ -209,11 +209,16 @@ class _Loading:
         item = stored.item
         items = range(item, item + size) if isinstance(item, int) else item and _integers(item, size)
         began = [stored.began, *ends[:-1]] if isinstance(stored.began, float) else _floats(stored.began, size)
-        queued = began if stored.queued is None else _floats(stored.queued, size)
+        queued = self._queued(stored, began)
         workers = _named(stored.worker, size, names)
         places = (_integers(stored.tree, size), _integers(stored.node, size), items)
         made = _Made(names, tasks, queued, began, ends, workers)
         self._run.add(_StoredStretch(self.first, self._offset, places, made))
+
+    def _queued(self, stored: StoredColumns, began: Sequence[float]) -> Sequence[float]:
+        if stored.queued is not None:
+            return _floats(stored.queued, stored.size)
+        return [stored.began] * stored.size if isinstance(stored.began, float) else began
 
 
 class _Made(NamedTuple):
