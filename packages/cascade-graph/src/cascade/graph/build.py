@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
-from cascade.graph.plain_reading import read_plain
+from cascade.graph.plain_reading import plain_steps
+from cascade.graph.steps import Steps, done
 from cascade.graph.tree import (
     NO_CALL,
     QUOTED,
@@ -48,8 +49,14 @@ def build_graph(target: object) -> Graph:
 
 def read_tree(target: object) -> Tree:
     """Return the columns of a lazy tree, from which `build_graph` makes a graph; raises what that raises."""
+    return done(tree_steps(target))
+
+
+def tree_steps(target: object) -> Steps[Tree]:
+    """Read as `read_tree` does, with a step for each few hundred calls of a plain tree."""
     lazy = as_target(target)
-    return read_plain(lazy) or _Builder().build(lazy)
+    tree = yield from plain_steps(lazy)
+    return tree or _Builder().build(lazy)
 
 
 _Sequence: TypeAlias = SequenceLazyResult[Any]

@@ -11,12 +11,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStructure, sources_of
+from cascade.graph.steps import STRETCH
 from cascade.graph.tree import Entries, Tree, container_kinds
 from cascade.spec.internal_tasks import CALL_FACTORY
 from cascade.spec.lazy_types import Lazy
-
-STRETCH = 512
-"""Nodes, or slots of one node, that are looked at before somebody else may have a turn: less than a millisecond."""
 
 
 def bare_forms(tree: Tree, structure: PlainStructure) -> list[bool]:

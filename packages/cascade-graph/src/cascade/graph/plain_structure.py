@@ -146,6 +146,7 @@ class PlainStructure(Structure):
         kinds: The form of each node, by position, as an index into `forms`.
         forms: The kinds of calls that the tree has.
         samples: For each form, the position of one node of it.
+        repeated: The nodes that were met again, once for each time.
     """
 
     def __init__(
@@ -154,11 +155,13 @@ class PlainStructure(Structure):
         kinds: tuple[int, ...],
         forms: tuple[Form, ...],
         samples: tuple[int, ...],
+        repeated: tuple[int, ...],
     ) -> None:
         self.links = links
         self.kinds = kinds
         self.forms = forms
         self.samples = samples
+        self.repeated = repeated
         self.sequenced = {}
         self.target = 0
 

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 from cascade.adapters.state.digests import ROOT_DIGEST, digest_below, path_digest, segment_bytes
 from cascade.graph.path import StructurePath, segment_of
-from cascade.graph.plain_rows import STRETCH
 from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure
+from cascade.graph.steps import STRETCH
 from cascade.graph.tree import Structure
 from cascade.spec.calls.arguments import Slot, slot_of
 

@@ -11,8 +11,9 @@ from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple
 
-from cascade.graph.plain_rows import STRETCH, bare_forms
+from cascade.graph.plain_rows import bare_forms
 from cascade.graph.plain_structure import Inputs, Listed, PlainStructure
+from cascade.graph.steps import STRETCH
 from cascade.graph.structure_digests import StructureRows
 from cascade.graph.tree import NO_CALL, Tree
 from cascade.runtime.recording.node_digests import (

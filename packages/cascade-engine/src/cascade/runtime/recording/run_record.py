@@ -11,8 +11,8 @@ from hashlib import scrypt
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from cascade.graph.plain_rows import STRETCH
 from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.steps import STRETCH
 from cascade.graph.structure_digests import StructureHashing
 from cascade.graph.tree import Structure, Tree
 from cascade.runtime.programs.plain_values import Lazies

@@ -37,8 +37,7 @@ def saving_order(
     `WINDOW` then, and 1 otherwise. Takes O(nodes + edges).
     """
     size = sum(map(len, found))
-    # The first sum is cheap and settles most graphs; the second one leaves out edges of values that many nodes share.
-    if sum(map(len, waits)) > _EDGES * size and _edges_of_few(dependents) > _EDGES * size:
+    if is_dense(size, [*map(len, dependents)]):
         return None
     by_stages = [position for stage in found for position in stage]
     order = _depth_first(waits, by_stages)
@@ -53,9 +52,13 @@ def saving_order(
     return tuple(order), window
 
 
-def _edges_of_few(dependents: Lists) -> int:
-    """Return the number of edges that lead from values which only a few nodes take."""
-    return sum(len(each) for each in dependents if len(each) <= HANDFUL)
+def is_dense(size: int, takers: Sequence[int]) -> bool:
+    """Tell whether a graph of so many nodes is too dense for another order to help.
+
+    `takers` gives how many nodes wait for each.
+    """
+    # The first sum is cheap and settles most graphs; the second one leaves out edges of values that many nodes share.
+    return sum(takers) > _EDGES * size and sum([each for each in takers if each <= HANDFUL]) > _EDGES * size
 
 
 def _depth_first(waits: Lists, by_stages: Sequence[int]) -> list[int]:

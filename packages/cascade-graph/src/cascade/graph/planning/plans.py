@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 from typing import overload
 
 from cascade.graph.model import Graph
@@ -25,11 +26,12 @@ class Plan(Sequence[list[Node]]):
         order: The positions of all nodes in `graph.nodes`, each after all that it waits for. Of the nodes that are
             ready at one time, the earliest in this order runs first. It goes stage by stage, unless another order is
             given that holds fewer values at a time.
+        by_stages: The same, stage by stage, whatever `order` is.
         window: 0 if `order` goes stage by stage. In another order, calls that are alike follow each other only within
             runs of so many nodes.
     """
 
-    __slots__ = ("_stages", "graph", "order", "window")
+    __slots__ = ("_levels", "_made", "by_stages", "graph", "order", "window")
 
     def __init__(
         self,
@@ -39,14 +41,28 @@ class Plan(Sequence[list[Node]]):
         window: int = 0,
     ) -> None:
         self.graph = graph
-        self._stages = tuple(map(tuple, stages))
+        self._levels: Sequence[int] = ()
+        self._made: tuple[tuple[int, ...], ...] | None = tuple(map(tuple, stages))
+        self.by_stages = tuple(chain.from_iterable(self._made))
         self.order = self.by_stages if order is None else tuple(order)
         self.window = window
 
+    @classmethod
+    def of_levels(cls, graph: Graph, levels: Sequence[int]) -> Plan:
+        """Make the plan whose stages are the levels of the nodes, which are given by position."""
+        made = cls(graph, ())
+        made._levels = levels
+        made._made = None
+        made.by_stages = made.order = tuple(sorted(range(len(levels)), key=levels.__getitem__))
+        return made
+
     @property
-    def by_stages(self) -> tuple[int, ...]:
-        """The positions of all nodes, stage by stage, whatever `order` is."""
-        return tuple(position for stage in self._stages for position in stage)
+    def _stages(self) -> tuple[tuple[int, ...], ...]:
+        """The positions of the nodes of each stage; a run needs none of them."""
+        if self._made is None:
+            groups = groupby(self.by_stages, self._levels.__getitem__)
+            self._made = tuple(tuple(group) for _, group in groups)
+        return self._made
 
     def __len__(self) -> int:
         return len(self._stages)

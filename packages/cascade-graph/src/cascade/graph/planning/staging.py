@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from cascade.graph.build import build_graph
 from cascade.graph.graph_errors import CycleError
 from cascade.graph.model import Graph
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.planning.ordering import HANDFUL, saving_order
+from cascade.graph.planning.levels import levels, uses
+from cascade.graph.planning.ordering import HANDFUL, is_dense, saving_order
 from cascade.graph.planning.plans import Plan
+from cascade.graph.steps import Steps, done
 
 
 def plan(target: object) -> Plan:
@@ -34,6 +37,33 @@ def stages(graph: Graph) -> Plan:
 
     Source: A. B. Kahn, "Topological sorting of large networks", CACM 5(11), 1962.
     """
+    return done(stage_steps(graph))
+
+
+def stage_steps(graph: Graph) -> Steps[Plan]:
+    """Split as `stages` does, with a step for each few thousand nodes of a plain tree."""
+    structure = None if graph.tree is None else graph.tree.structure
+    if not isinstance(structure, PlainStructure):
+        return _staged(graph)
+    found = yield from levels(structure)
+    yield
+    by_levels = Plan.of_levels(graph, found)
+    yield
+    return _staged(graph) if _may_hold_fewer(structure, found) else by_levels
+
+
+def _may_hold_fewer(structure: PlainStructure, found: Sequence[int]) -> bool:
+    """Tell whether an order may be worth searching for that holds fewer values than the order by stages."""
+    size, depth = len(found), max(found) + 1
+    if size - depth <= 2 * HANDFUL:  # too few nodes for two wide stages
+        return False
+    widths = Counter(found)
+    if not any(widths[stage + 1] > HANDFUL < widths[stage] for stage in range(depth - 1)):
+        return False
+    return not is_dense(size, uses(structure))
+
+
+def _staged(graph: Graph) -> Plan:
     waits = graph.dependencies()
     dependents: list[list[int]] = [[] for _ in waits]
     missing = []
