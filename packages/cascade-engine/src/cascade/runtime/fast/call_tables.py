@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from cascade.graph.plain_structure import PlainStructure, sources_of
+from cascade.graph.plain_structure import Link, PlainStructure, sources_of
+from cascade.graph.steps import Steps, done
 from cascade.runtime.fast.gates import Gate, alike
+from cascade.runtime.fast.links_by_place import groups_of, link_steps
 from cascade.runtime.fast.stretches import (
     Means,
     Stretch,
+    gathered,
     is_needy,
-    links_by_place,
     one_by_one,
     part,
     stretches,
-    unneeded_after,
-    unneeded_in_windows,
 )
+from cascade.runtime.fast.unneeded_values import Unneeded, unneeded_in_windows, unneeded_steps
 from cascade.runtime.frames.watching import TreeWatch
 from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption, Lazies
 from cascade.runtime.programs.program import Program
@@ -54,6 +56,16 @@ class Waiting(NamedTuple):
         return waits_for({CONCURRENCY: 1})
 
 
+class _Layout(NamedTuple):
+    """The calls of a table as they are made: what fills each, their stretches, and what is forgotten after each."""
+
+    links: Sequence[Link]
+    stretches: Sequence[Stretch]
+    unneeded: Unneeded
+
+
+_STRETCHES_A_STEP = 32
+
 _NONE_OPEN: dict[str, Any] = {}
 
 
@@ -72,21 +84,36 @@ class Table:
     SHORT_SECONDS = 0.001
     """What calls between two looks may take for more of them to be made before the next."""
 
-    __slots__ = ("_links", "_looks_each_time", "_program", "_stretches", "_unneeded", "is_needy", "resources")
+    __slots__ = ("_gather", "_layout", "_looks_each_time", "_program", "_structure", "is_needy", "resources")
 
     def __init__(self, program: Program, structure: PlainStructure, gather: bool = False) -> None:
         self._program = program
+        self._structure = structure
+        self._gather = gather
         self.is_needy = any(map(is_needy, structure.forms))
         self.resources = tuple(dict.fromkeys(name for form in structure.forms for name in form.resources))
-        self._links = links_by_place(structure, program.order)
         # A plan whose order holds few values gains nothing if they are forgotten late.
-        window = program.window
-        self._looks_each_time = len(program) <= self.SMALL or window == 1
+        self._looks_each_time = len(program) <= self.SMALL or program.window == 1
+        self._layout: _Layout | None = None  # made before the first call
+
+    def steps(self) -> Steps[None]:
+        """Lay out the calls, if that is not done yet: before `call`, with a step for each few hundred nodes."""
+        if self._layout is not None:
+            return
+        structure, order, window = self._structure, self._program.order, self._program.window
         longest = 1 if self._looks_each_time else window or self.SHORT_CALLS_A_LOOK
-        self._stretches = tuple(stretches(structure, program.order, self._links, longest, gather))
+        groups = [*groups_of(structure, order)]
+        yield
+        links = yield from link_steps(structure, groups, order)
+        made: list[Stretch] = []
+        for index, each in enumerate(stretches(structure, groups, links, order, longest)):
+            made += gathered(each, order, links) if self._gather else (each,)
+            if not index % _STRETCHES_A_STEP:
+                yield
         together = 1 if self._looks_each_time else self.CALLS_A_LOOK
-        forget = unneeded_in_windows if window > 1 else unneeded_after
-        self._unneeded = forget(self._links, self._stretches, together)
+        forget = unneeded_in_windows if window > 1 else unneeded_steps
+        unneeded = yield from forget(links, made, together)
+        self._layout = _Layout(links, made, unneeded)
 
     def call(  # noqa: C901 - a function per stretch would cost as much as its calls
         self,
@@ -105,19 +132,23 @@ class Table:
         A `gate` is there if calls need more than their arguments. Where it is shut, a `Waiting` is returned if all
         calls that are left have to wait, and an `Interruption` without a node otherwise.
         """
+        if self._layout is None:
+            done(self.steps())
+        assert self._layout is not None
+        links, made, unneeded = self._layout
         ends_of_calls = None if watch is None else watch.ends
         means = Means(ends_of_calls, _NONE_OPEN if gate is None else gate.resources)
         unnoted = means._replace(ends=None)
         clock, ends, short, size = time.monotonic, time_slice.ends, self.SHORT_SECONDS, len(self._program)
         place, now, long = len(values), clock(), True
-        index = bisect_right(self._stretches, place, key=_END)
+        index = bisect_right(made, place, key=_END)
         while place < size:
-            stretch = whole = self._stretches[index]
+            stretch = whole = made[index]
             if (long and whole.end - place > self.CALLS_A_LOOK) or place > whole.begin:
                 end = min(whole.end, place + self.CALLS_A_LOOK)
-                stretch = part(whole, self._program.order, self._links, place, end)
+                stretch = part(whole, self._program.order, links, place, end)
             if gate is not None:
-                came = self._let_through(stretch, lazies, gate)
+                came = self._let_through(stretch, lazies, links, gate)
                 if not isinstance(came, Stretch):
                     return self.stopped(values) if came is None else came
                 stretch = came
@@ -136,7 +167,7 @@ class Table:
             if watch is not None and watch.shows:
                 watch.report(values)
             if place == whole.end and not has_lazy:
-                for places, nothing in self._unneeded[index]:
+                for places, nothing in unneeded[index]:
                     values[places] = nothing
             if has_lazy and (place < size or len(values) < size or type(values[-1]) is Awaited):
                 return self.stopped(values, None, stretch.begin)
@@ -146,7 +177,9 @@ class Table:
             index += place == whole.end
         return values[-1]
 
-    def _let_through(self, stretch: Stretch, lazies: Lazies, gate: Gate) -> Stretch | Waiting | None:
+    def _let_through(
+        self, stretch: Stretch, lazies: Lazies, links: Sequence[Link], gate: Gate
+    ) -> Stretch | Waiting | None:
         """Return the first calls of a stretch, those that may be made now; what they wait for if there are none.
 
         `None` means that others might be made meanwhile.
@@ -156,24 +189,23 @@ class Table:
             count = alike(stretch, lazies)
             if count < stretch.end - stretch.begin:
                 end = stretch.begin + count
-                stretch = part(stretch, self._program.order, self._links, stretch.begin, end)
+                stretch = part(stretch, self._program.order, links, stretch.begin, end)
         needs = gate.needs_of(lazies[stretch.first], form)
         ready = gate.ask(needs)
         if ready is Ready.NOW:
             return one_by_one(stretch) if needs.amounts else stretch
-        if ready is None or (ready is Ready.RESOURCES and not self._all_wait(stretch.begin, needs)):
+        if ready is None or (ready is Ready.RESOURCES and not self._all_wait(stretch.begin, links, needs)):
             return None
         return Waiting(needs.resources if ready is Ready.RESOURCES else ())
 
-    def _all_wait(self, begin: int, needs: StretchNeeds) -> bool:
+    def _all_wait(self, begin: int, links: Sequence[Link], needs: StretchNeeds) -> bool:
         """Tell whether all calls from a place on take one of these resources, or a value of a call that does."""
-        structure, order = self._program.structure, self._program.order
-        assert isinstance(structure, PlainStructure)
+        structure, order = self._structure, self._program.order
         takers = [not set(needs.resources).isdisjoint(form.resources) for form in structure.forms]
         waits = bytearray(len(order))
         for place in range(begin, len(order)):
             takes = takers[structure.kinds[order[place]]]
-            if not takes and not any(waits[source] for source in sources_of(self._links[place])):
+            if not takes and not any(waits[source] for source in sources_of(links[place])):
                 return False
             waits[place] = True
         return True

@@ -8,13 +8,13 @@ looked at after the last. Values stand in the plan's order, each behind those th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from operator import itemgetter
 from time import monotonic
 from typing import Any, NamedTuple
 
 from cascade.adapters.call_facts import CallFacts
-from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
+from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of
+from cascade.runtime.fast.links_by_place import Group, takes_values_alone
 from cascade.runtime.programs.call_sites import Names, makes_calls, plain_call
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, Lazies, given, take_given
 from cascade.runtime.programs.timed_calls import Ends, timed, with_resources
@@ -64,49 +64,42 @@ MakeCalls = Callable[[Stretch, Lazies, list[Any], Means], bool]
 """Appends the values of calls; tells whether lazy results may be among them. After an error they are there so far."""
 
 
-def links_by_place(structure: PlainStructure, order: Sequence[int]) -> list[Link]:
-    """Return what fills each call, in the order of a plan and by the places in it."""
-    places = [0] * len(order)
-    for place, node in enumerate(order):
-        places[node] = place
-    return [_link_by_place(structure.links[node], places) for node in order]
-
-
-def _link_by_place(link: Link, places: Sequence[int]) -> Link:
-    if link is None:
-        return None
-    if isinstance(link, int):
-        return places[link]
-    sources = tuple(places[source] for source in sources_of(link))
-    return link._replace(sources=sources) if isinstance(link, Inputs) else sources
-
-
 def stretches(
-    structure: PlainStructure, order: Sequence[int], links: Sequence[Link], longest: int, gather: bool
+    structure: PlainStructure,
+    groups: Iterable[Group],
+    links: Sequence[Link],
+    order: Sequence[int],
+    longest: int,
 ) -> Iterator[Stretch]:
-    """Split an order into stretches of at most so many calls; `gather` arguments beforehand, where that can be."""
-    begin = end = 0
-    for kind, group in groupby(order, structure.kinds.__getitem__):
-        length = len(list(group))
+    """Split an order into stretches of at most so many calls."""
+    begin = last = 0
+    for kind, first, last in groups:
         form = structure.forms[kind]
         if is_needy(form):
-            yield from _others(order, links, begin, end, longest)
-            begin = end + length
-            make_calls = _needy_loop(form)
-            for each in range(end, begin, longest):
-                stretch = _stretch(make_calls, order, links, each, min(each + longest, begin))
-                yield stretch._replace(needy=form)
-        elif min(length, longest) >= LONG and _has_loop(form):
-            yield from _others(order, links, begin, end, longest)
-            begin = end + length
-            if gather or not form.slots:
-                yield from _alike(form, order, links, _runs(links, end, begin, longest))
-            else:
-                for each in range(end, begin, longest):
-                    last = min(each + longest, begin)
-                    yield _stretch(_LOOPS[form.arity], order, links, each, last)
-        end += length
-    yield from _others(order, links, begin, end, longest)
+            make_calls, needy = _needy_loop(form), form
+        elif min(last - first, longest) >= LONG and _has_loop(form):
+            make_calls, needy = _loop_of(form), None
+        else:
+            continue
+        yield from _others(order, links, begin, first, longest)
+        begin = last
+        for each in range(first, last, longest):
+            stretch = _stretch(make_calls, order, links, each, min(each + longest, last))
+            yield stretch if needy is None else stretch._replace(needy=needy)
+    yield from _others(order, links, begin, last, longest)
+
+
+def gathered(stretch: Stretch, order: Sequence[int], links: Sequence[Link]) -> Iterator[Stretch]:
+    """Split a stretch so that arguments are taken before the first call, where that can be."""
+    gather = _GATHERED_LOOPS.get(stretch.make_calls)
+    if gather is None or stretch.needy is not None:
+        yield stretch
+        return
+    for first, last, independent in _runs(links, stretch.begin, stretch.end):
+        if independent and last - first >= LONG:
+            yield _gathered(gather, order, links, first, last)
+        else:
+            yield _stretch(stretch.make_calls, order, links, first, last)
 
 
 def is_needy(form: Form) -> bool:
@@ -117,61 +110,18 @@ def is_needy(form: Form) -> bool:
 def _needy_loop(form: Form) -> MakeCalls:
     if not form.slots and not form.names:
         return _LEAF_LOOPS.get(form.arity, _call_leaves)
-    return _LOOPS[form.arity] if _has_loop(form) else _call_others
+    return _loop_of(form) if _has_loop(form) else _call_others
 
 
-Gone = tuple[slice, list[None]]
-"""Values by their places, and what is put there when no call needs them any more."""
-
-
-def unneeded_after(
-    links: Sequence[Link], made: Sequence[Stretch], together: int
-) -> tuple[tuple[Gone, ...], ...]:
-    """Return, for each stretch, the values that no call behind it needs; that of the target is never among them.
-
-    So many values that lie side by side are forgotten together: in a wide graph the last calls that need each of them
-    lie far apart, and to forget them one by one would take as long as the calls.
-    """
-    stretch_of_last = _stretch_of_last(links, made)
-    found: list[list[Gone]] = [[] for _ in made]
-    size = len(links) - 1
-    for begin in range(0, size, together):
-        end = min(begin + together, size)
-        found[max(stretch_of_last[begin:end])].append((slice(begin, end), [None] * (end - begin)))
-    return tuple(map(tuple, found))
-
-
-def unneeded_in_windows(
-    links: Sequence[Link], made: Sequence[Stretch], together: int
-) -> tuple[tuple[Gone, ...], ...]:
-    """Return the same for an order that holds few values: only those are forgotten together that go together."""
-    stretch_of_last = _stretch_of_last(links, made)
-    found: list[list[Gone]] = [[] for _ in made]
-    begin = 0
-    for index, group in groupby(stretch_of_last[:-1]):
-        end = begin + len(list(group))
-        for each in range(begin, end, together):
-            last = min(each + together, end)
-            found[index].append((slice(each, last), [None] * (last - each)))
-        begin = end
-    return tuple(map(tuple, found))
-
-
-def _stretch_of_last(links: Sequence[Link], made: Sequence[Stretch]) -> list[int]:
-    """Return, for each value, the stretch of the last call that needs it."""
-    last = [0] * len(links)
-    for place, link in enumerate(links):
-        for source in sources_of(link):
-            last[source] = place
-    stretch_at = [index for index, each in enumerate(made) for _ in range(each.begin, each.end)]
-    return [stretch_at[place] for place in last]
+def _loop_of(form: Form) -> MakeCalls:
+    return _LOOPS[form.arity] if form.slots else _LEAF_LOOPS.get(form.arity, _call_leaves)
 
 
 def _has_loop(form: Form) -> bool:
     """Tell whether all arguments are literals, or all are the values of a few other calls."""
     if form.names:
         return False
-    return not form.slots or (form.arity in _LOOPS and form.slots == whole_slots(form.arity))
+    return not form.slots or (form.arity in _LOOPS and takes_values_alone(form))
 
 
 def _others(
@@ -181,24 +131,12 @@ def _others(
         yield _stretch(_call_others, order, links, each, min(each + longest, end))
 
 
-def _alike(
-    form: Form, order: Sequence[int], links: Sequence[Link], runs: Iterable[tuple[int, int, bool]]
-) -> Iterator[Stretch]:
-    for first, last, independent in runs:
-        if not form.slots:
-            yield _stretch(_LEAF_LOOPS.get(form.arity, _call_leaves), order, links, first, last)
-        elif independent and last - first >= LONG:
-            yield _gathered(_GATHERED_LOOPS[form.arity], order, links, first, last)
-        else:
-            yield _stretch(_LOOPS[form.arity], order, links, first, last)
-
-
-def _runs(links: Sequence[Link], begin: int, end: int, longest: int) -> Iterator[tuple[int, int, bool]]:
+def _runs(links: Sequence[Link], begin: int, end: int) -> Iterator[tuple[int, int, bool]]:
     """Split calls into runs; give for each one its ends, and True if no call in it needs the value of another."""
     independent = True
     for place in range(begin, end):
         needs_run = any(source >= begin for source in sources_of(links[place]))
-        if place - begin == longest or (needs_run and independent and place - begin >= LONG):
+        if needs_run and independent and place - begin >= LONG:
             yield begin, place, independent
             begin, independent = place, True
         else:
@@ -390,18 +328,20 @@ def _call_others(stretch: Stretch, lazies: Lazies, values: list[Any], means: Mea
 
 
 _LEAF_LOOPS: dict[int, MakeCalls] = {1: _call_single_leaves}
-_GATHERED_LOOPS: dict[int, MakeCalls] = {
-    1: _call_gathered_singles,
-    2: _call_gathered_pairs,
-    3: _call_gathered_triples,
-}
 _LOOPS: dict[int, MakeCalls] = {1: _call_singles, 2: _call_pairs, 3: _call_triples}
-"""By how many arguments a call has: literals, values known before the first call, values of calls before it."""
+"""By how many arguments a call has: literals, or values of calls before it."""
+
+_GATHERED_LOOPS: dict[MakeCalls, MakeCalls] = {
+    _call_singles: _call_gathered_singles,
+    _call_pairs: _call_gathered_pairs,
+    _call_triples: _call_gathered_triples,
+}
+"""The same where these values are known before the first call."""
 
 _ONE_BY_ONE: dict[MakeCalls, MakeCalls] = {
     _call_single_leaves: _call_leaves_one_by_one,
     _call_leaves: _call_leaves_one_by_one,
-    **{loop: _LOOPS[arity] for arity, loop in _GATHERED_LOOPS.items()},
+    **{gather: loop for loop, gather in _GATHERED_LOOPS.items()},
 }
 
 
