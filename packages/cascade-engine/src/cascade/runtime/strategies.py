@@ -9,8 +9,11 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
-from cascade.graph.build import build_graph, read_tree
+from cascade.adapters.solvers.native import NativeSolver
+from cascade.graph.build import build_graph, tree_steps
 from cascade.graph.plain_structure import PlainStructure
+from cascade.graph.planning.staging import stage_steps
+from cascade.graph.steps import Steps
 from cascade.graph.structure_keys import structure_key
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.call_tables import Table
@@ -49,6 +52,11 @@ class BoundPlan:
     table: Table | None = None
     course: Course | None = None
     serial: int | None = None
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether the calls can be made at once: where a table makes them, it is laid out."""
+        return self.table is None or self.course is not None or self.table.is_laid_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +159,28 @@ class GraphReuse:
         """The counts so far."""
         return ReuseStats(self._builds, self._hits, self._misses, self._evictions)
 
-    def prepare(self, target: LazyResult[Any]) -> BoundPlan:
-        """Return the program of a target, built only if no structure like it is known.
-
-        Raises:
-            CascadeError: If the tree makes no sense; see `build_graph` and `Solver.resolve`.
-        """
-        candidates = self.candidates(target)
-        for known in candidates:
+    def match(self, target: LazyResult[Any]) -> BoundPlan | None:
+        """Return the program of a target whose structure came before and has a matcher; `None` if it has not."""
+        for known in self.candidates(target):
             lazies = None if known.matcher is None else known.matcher(target)
             if lazies is not None:
                 self._see_again(known, lazies)
                 return known.bound(lazies)
-        tree = read_tree(target)
+        return None
+
+    def steps(self, target: LazyResult[Any]) -> Steps[BoundPlan]:
+        """Return the program of a target that no matcher knows, built only if no structure like it is known.
+
+        Others may have a turn at each step; for a small tree there is hardly one.
+
+        Raises:
+            CascadeError: If the tree makes no sense; see `build_graph` and `Solver.resolve`.
+        """
+        tree = yield from tree_steps(target)
         key = structure_key(tree)
-        found = self._known.get(key) if candidates else None
+        found = self._known.get(key) if target.task.serial in self._by_root else None
         if found is None:
-            return self._build(target, tree, key)
+            return (yield from self._build(target, tree, key))
         self._see_again(found, tree.lazies)
         return found.bound(tree.lazies)
 
@@ -184,11 +197,14 @@ class GraphReuse:
             siblings.remove(known)
             siblings.insert(0, known)
 
-    def _build(self, target: LazyResult[Any], tree: Tree, key: Hashable) -> BoundPlan:
+    def _build(self, target: LazyResult[Any], tree: Tree, key: Hashable) -> Steps[BoundPlan]:
         graph = build_graph(tree)
         self._builds += 1
         self._misses += 1
-        program = compile_program(graph, self._solver.resolve(graph))
+        solver = self._solver
+        # One that builds on the default solver gives a plan of its own.
+        plan = (yield from stage_steps(graph)) if type(solver) is NativeSolver else solver.resolve(graph)
+        program = compile_program(graph, plan)
         for lazy in _samples(tree):
             self._placement.check(lazy.task)
         samples = _samples(tree)

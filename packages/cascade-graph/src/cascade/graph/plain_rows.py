@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice
 from typing import NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStructure, sources_of
 from cascade.graph.steps import STRETCH
 from cascade.graph.tree import Entries, Tree, container_kinds
+from cascade.spec.calls.arguments import Slot
 from cascade.spec.internal_tasks import CALL_FACTORY
 from cascade.spec.lazy_types import Lazy
 
@@ -87,21 +87,42 @@ def _slot_texts(form: Form, lazy: Lazy) -> Iterator[str]:
             for step in range(slot.length):
                 yield f"({slot.argument!r}, ({step},), ('list',), "
         else:
-            containers = tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
-            yield f"({slot.argument!r}, {slot.steps!r}, {containers!r}, "
+            yield _slot_text(slot, lazy, entries)
+
+
+def _slot_text(slot: Slot, lazy: Lazy, entries: Entries) -> str:
+    containers = tuple(kind.__name__ for kind in container_kinds(lazy, slot, entries))
+    return f"({slot.argument!r}, {slot.steps!r}, {containers!r}, "
 
 
 def _long_row(row: _FormRow, link: Link) -> Iterator[bytes]:
     """Give the row of a node with many slots, after turns for others."""
     hashed = sha256(row.alone + _BEFORE.encode() + b"(")
-    pairs = zip(_slot_texts(row.form, row.lazy), sources_of(link), strict=True)
     comma = ""
-    while stretch := [f"{text}{source})" for text, source in islice(pairs, STRETCH)]:
-        hashed.update((comma + ", ".join(stretch)).encode("utf-8", "surrogatepass"))
+    for pairs in _pairs(row, sources_of(link)):
+        hashed.update((comma + ", ".join(pairs)).encode("utf-8", "surrogatepass"))
         comma = ", "
         yield b""
     hashed.update(b")" + _AFTER.encode())
     yield hashed.digest()
+
+
+def _pairs(row: _FormRow, sources: Sequence[int]) -> Iterator[list[str]]:
+    """Give what is written of each slot and the position of the node that fills it, a part at each step."""
+    # Once per node of every recorded fan-out that is new: watched by observatory/benchmarks/bench_durability.py.
+    entries: Entries = {}
+    at = 0
+    for slot in row.form.slots:
+        if isinstance(slot, Listed):
+            argument = repr(slot.argument)
+            for begin in range(0, slot.length, STRETCH):
+                part = sources[at + begin : at + min(begin + STRETCH, slot.length)]
+                pairs = enumerate(part, start=begin)
+                yield [f"({argument}, ({step},), ('list',), {source})" for step, source in pairs]
+            at += slot.length
+        else:
+            yield [f"{_slot_text(slot, row.lazy, entries)}{sources[at]})"]
+            at += 1
 
 
 _BEFORE = "(((), (), (), ()), "

@@ -96,6 +96,11 @@ class Table:
         self._looks_each_time = len(program) <= self.SMALL or program.window == 1
         self._layout: _Layout | None = None  # made before the first call
 
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether `steps` has been done."""
+        return self._layout is not None
+
     def steps(self) -> Steps[None]:
         """Lay out the calls, if that is not done yet: before `call`, with a step for each few hundred nodes."""
         if self._layout is not None:

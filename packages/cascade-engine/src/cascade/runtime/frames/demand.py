@@ -31,6 +31,10 @@ class Stage(IntEnum):
     SETTLED = 4
 
 
+_FIRST_STAGES = bytes([Stage.READY, Stage.WAITING]).ljust(256)
+"""Of nodes that are demanded at once: that of one without inputs, and of one with some."""
+
+
 class Role(IntEnum):
     """What a node that is waited for means to the one that waits; a router's selector has its `Choice` instead."""
 
@@ -135,8 +139,12 @@ class Demand:
         """Demand all nodes of a tree without conditions and routers: the target needs each of them."""
         # Once per node of every tree that gets a frame: watched by observatory/benchmarks/bench_scheduler.py.
         stages = self._stages
-        missing = self._missing = [*map(len, self.program.prerequisites)]
+        missing = self._missing = self.program.prerequisite_counts.copy()
         dependents = self._dependents = self.program.dependents
+        if not any(stages):
+            stages[:] = bytes(map(bool, missing)).translate(_FIRST_STAGES)
+            self.ready = self.program.without_prerequisites.copy()
+            return
         for node in settled:
             missing[node] = -1  # told
             for each in dependents[node]:

@@ -10,6 +10,7 @@ from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, StructurePath
 from cascade.graph.plain_structure import Inputs, Link, PlainStructure, sources_of
 from cascade.graph.planning import Plan
+from cascade.graph.steps import Steps
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
 from cascade.spec.durable import FactLabel
@@ -50,7 +51,12 @@ class Program:
     def names(self, lazies: Sequence[LazyResult[Any]]) -> tuple[str, ...]:
         """Return the names of the nodes, which all trees of the structure have; `lazies` are those of one."""
         if self._names is None:
-            self._names = tuple(map(node_name, lazies))
+            structure = self.structure
+            if isinstance(structure, PlainStructure):
+                names = [node_name(lazies[sample]) for sample in structure.samples]
+                self._names = tuple(map(names.__getitem__, structure.kinds))
+            else:
+                self._names = tuple(map(node_name, lazies))
         return self._names
 
     @cached_property
@@ -59,8 +65,8 @@ class Program:
         structure = self.structure
         if not isinstance(structure, PlainStructure):
             return _NOTHING
-        forms = structure.forms
-        return [node for node, kind in enumerate(structure.kinds) if forms[kind].holds_amounts]
+        takers = {kind for kind, form in enumerate(structure.forms) if form.holds_amounts}
+        return [node for node, kind in enumerate(structure.kinds) if kind in takers] if takers else _NOTHING
 
     @property
     def sequenced(self) -> bool:
@@ -117,7 +123,7 @@ class Program:
     def inputs(self) -> Sequence[Sequence[int]]:
         """The nodes that each one demands as inputs at once."""
         if isinstance(self.structure, PlainStructure):
-            return [sources_of(link) for link in self.structure.links]
+            return [link if type(link) is tuple else sources_of(link) for link in self.structure.links]
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property
@@ -135,6 +141,8 @@ class Program:
         """For each node the nodes that it is a prerequisite of, once for each place."""
         found: list[tuple[int, ...] | list[int]] = [()] * len(self)
         for node, needed in enumerate(self.prerequisites):
+            if not needed:
+                continue
             alone = (node,)  # most values have one place: those of one node share the tuple
             for source in needed:
                 known = found[source]
@@ -145,6 +153,25 @@ class Program:
                 else:
                     found[source] = [*known, node]
         return found
+
+    @cached_property
+    def prerequisite_counts(self) -> list[int]:
+        """How many prerequisites each node has."""
+        return [*map(len, self.prerequisites)]
+
+    @cached_property
+    def without_prerequisites(self) -> list[int]:
+        """The nodes that have none."""
+        return [node for node, count in enumerate(self.prerequisite_counts) if not count]
+
+    def frame_steps(self, lazies: Sequence[LazyResult[Any]]) -> Steps[None]:
+        """Make the columns that the first frame needs of a plain tree, with a step for each."""
+        if self.has_only_inputs:
+            for column in ("inputs", "prerequisite_counts", "without_prerequisites", "dependents", "rank"):
+                getattr(self, column)
+                yield
+            self.names(lazies)
+            yield
 
     @cached_property
     def choices(self) -> dict[int, list[Choice]]:

@@ -5,15 +5,22 @@ Facts are stored under these digests. Those of a plain structure are made from i
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice, repeat
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from cascade.adapters.state.digests import ROOT_DIGEST, digest_below, path_digest, segment_bytes
+from cascade.adapters.state.digests import (
+    ROOT_DIGEST,
+    digest_below,
+    digests_below,
+    path_digest,
+    segment_bytes,
+)
 from cascade.graph.path import StructurePath, segment_of
-from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure
-from cascade.graph.steps import STRETCH
+from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure, slots_of, sources_of
+from cascade.graph.steps import STRETCH, Steps
 from cascade.graph.tree import Structure
 from cascade.spec.calls.arguments import Slot, slot_of
 
@@ -126,7 +133,7 @@ def _slot_at(link: Link, ordinal: int) -> Slot:
     raise IndexError(ordinal)
 
 
-def _plain_places(structure: PlainStructure) -> Generator[None, None, Places]:
+def _plain_places(structure: PlainStructure) -> Steps[Places]:
     """Go through a structure as its reader did; as `PlainStructure.expansion`, with a column for each result."""
     # Once per node of every recorded graph that is new: watched by observatory/benchmarks/bench_durability.py.
     links = structure.links
@@ -151,15 +158,18 @@ def _plain_places(structure: PlainStructure) -> Generator[None, None, Places]:
                 ordinals.append(0)
                 pending.append(known)
             continue
-        if isinstance(link, Inputs):
-            sources, segments = link.sources, _segments(link)
-        else:
-            sources = link
-            segments = (
-                iter(whole)
-                if len(link) <= _MOST_WHOLE
-                else (segment_bytes(segment_of(slot_of(argument))) for argument in range(len(link)))
-            )
+        sources = sources_of(link)
+        segments = iter(whole) if len(sources) <= _MOST_WHOLE and link is sources else _segments(link)
+        count = len(sources)
+        if count > 1 and sources[0] == known and sources[-1] == known + count - 1:  # all of them are new
+            for begin in range(0, count, STRETCH):
+                if begin:
+                    yield
+                digests += digests_below(own, islice(segments, min(STRETCH, count - begin)))
+            parents += repeat(position, count)
+            ordinals += range(count)
+            pending += [each for each in range(known + count - 1, known - 1, -1) if links[each] is not None]
+            continue
         for ordinal, (source, segment) in enumerate(zip(sources, segments, strict=False)):
             if source == len(digests):
                 digests.append(digest_below(own, segment))
@@ -175,9 +185,9 @@ _MOST_WHOLE = 16
 """Up to how many arguments that are lazy results have their segments written in advance."""
 
 
-def _segments(link: Inputs) -> Iterator[bytes]:
+def _segments(link: Link) -> Iterator[bytes]:
     """Give the bytes of the segment of each slot."""
-    for slot in link.slots:
+    for slot in link.slots if isinstance(link, Inputs) else slots_of(link):
         if isinstance(slot, Listed):
             place, at, _ = segment_of(Slot(slot.argument))
             before = repr((place.value, at)).encode()[:-1]  # as `segment_bytes` writes it, up to the steps

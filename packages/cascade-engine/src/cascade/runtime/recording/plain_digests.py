@@ -6,14 +6,13 @@ The digests are those that `node_digests` makes.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
-from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from cascade.graph.plain_rows import bare_forms
-from cascade.graph.plain_structure import Inputs, Listed, PlainStructure
-from cascade.graph.steps import STRETCH
+from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure
+from cascade.graph.steps import STRETCH, Steps
 from cascade.graph.structure_digests import StructureRows
 from cascade.graph.tree import NO_CALL, Tree
 from cascade.runtime.recording.node_digests import (
@@ -24,13 +23,16 @@ from cascade.runtime.recording.node_digests import (
     node_digest,
     node_shape,
 )
-from cascade.spec.calls.arguments import Slot
+from cascade.spec.lazy_types import Lazy
 from cascade.spec.task import AnyTask
+
+Hashed: TypeAlias = blake2b
+"""Bytes that are being hashed: a copy goes on from there."""
 
 
 def plain_shapes(
     tree: Tree, structure: PlainStructure, rows: StructureRows, hidden: Mapping[AnyTask, str]
-) -> Generator[None, None, list[bytes]]:
+) -> Steps[list[bytes]]:
     """Return for each form what is the same for its nodes; of a form that is not bare, the beginning of it."""
     shapes = []
     bare = bare_forms(tree, structure)
@@ -38,65 +40,77 @@ def plain_shapes(
         shape = node_shape(rows, tree.lazies[sample], NO_CALL, hidden)
         if is_bare and form.slots:
             texts: list[str] = []
-            slots = _slot_texts(form.slots)
-            while stretch := list(islice(slots, STRETCH)):
-                texts += stretch
-                yield
+            for slot in form.slots:
+                if isinstance(slot, Listed):
+                    for begin in range(0, slot.length, _MANY):
+                        steps = range(begin, min(begin + _MANY, slot.length))
+                        texts += [f"Slot(argument={slot.argument!r}, steps=({step},))" for step in steps]
+                        if begin:
+                            yield
+                else:
+                    texts.append(repr(slot))
             listed = f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
             shape += f"({listed}, ())".encode("utf-8", "surrogatepass")
         shapes.append(shape)
     return shapes
 
 
-def _slot_texts(slots: tuple[Slot | Listed, ...]) -> Iterator[str]:
-    for slot in slots:
-        if isinstance(slot, Listed):
-            for step in range(slot.length):
-                yield f"Slot(argument={slot.argument!r}, steps=({step},))"
-        else:
-            yield repr(slot)
+_MANY = 8 * STRETCH
 
 
 class _FormDigests(NamedTuple):
     """What the digests of the nodes of one form begin with: of those that nothing fills, and of the others."""
 
-    shape: bytes
-    framed: bytes
+    alone: Hashed
+    framed: Hashed
 
 
 def plain_digests(
     tree: Tree, structure: PlainStructure, shapes: list[bytes], paths: list[bytes]
-) -> Generator[None, None, list[bytes]]:
-    """Return a digest of what each node is. `paths` has the digest of each node's path, by position."""
+) -> Steps[dict[bytes, bytes]]:
+    """Return a digest of what each node is, by the digest of its path; `paths` has those, by position."""
     # Once per node of every recorded graph: watched by observatory/benchmarks/bench_durability.py.
     forms = [
-        _FormDigests(shape, _framed(shape)) if is_bare else None
+        _FormDigests(_hashed(shape), _hashed(_framed(shape))) if is_bare else None
         for shape, is_bare in zip(shapes, bare_forms(tree, structure), strict=True)
     ]
-    found: list[bytes] = []
+    found: dict[bytes, bytes] = {}
     links, kinds, lazies = structure.links, structure.kinds, tree.lazies
+    is_scalar, dumps, node = SCALARS.issuperset, marshal.dumps, -1
     for begin in range(0, len(lazies), STRETCH):
-        for node in range(begin, min(begin + STRETCH, len(lazies))):
-            link, form, lazy = links[node], forms[kinds[node]], lazies[node]
+        part = slice(begin, begin + STRETCH)
+        for lazy, link, kind, path in zip(lazies[part], links[part], kinds[part], paths[part], strict=True):
+            node += 1
+            form = forms[kind]
             if form is None:
-                found.append(_general(tree, shapes[kinds[node]], node, paths))
+                found[path] = _general(tree, shapes[kind], node, paths)
                 continue
-            if link is None and not lazy.kwargs and SCALARS.issuperset(map(type, lazy.args)):
-                whole = form.shape + marshal.dumps(lazy.args, MARSHAL)
-            elif isinstance(link, int):
-                whole = form.framed + _PATH + paths[link]
-            elif link is None or isinstance(link, Inputs):
-                args, kwargs = (lazy.args, lazy.kwargs) if link is None else link.fill(lazy, paths)
-                parts = [literal_digest(value) for value in args]
-                parts += [literal_digest(kwargs[name]) for name in sorted(kwargs)]
-                whole = form.framed + b"".join(map(_framed, parts))
+            if link is None and not lazy.kwargs and is_scalar(map(type, lazy.args)):
+                hashed = form.alone.copy()
+                hashed.update(dumps(lazy.args, MARSHAL))
             else:
-                whole = form.framed + b"".join([_PATH + paths[source] for source in link])
-            hashed = _EMPTY.copy()
-            hashed.update(whole)
-            found.append(hashed.digest())
+                hashed = form.framed.copy()
+                if type(link) is int:
+                    hashed.update(_PATH + paths[link])
+                elif type(link) is tuple:
+                    hashed.update(b"".join([_PATH + paths[source] for source in link]))
+                else:
+                    yield from _add_arguments(hashed, lazy, link, paths)
+            found[path] = hashed.digest()
         yield
     return found
+
+
+def _add_arguments(hashed: Hashed, lazy: Lazy, link: Link, paths: list[bytes]) -> Steps[None]:
+    """Add the arguments of a call that are literals or hold values; one with a long list takes a step for each part."""
+    is_long = isinstance(link, Inputs) and len(link.sources) > STRETCH
+    if is_long:
+        yield
+    args, kwargs = link.fill(lazy, paths) if isinstance(link, Inputs) else (lazy.args, lazy.kwargs)
+    for value in (*args, *(kwargs[name] for name in sorted(kwargs))):
+        if is_long:
+            yield
+        hashed.update(_framed(literal_digest(value)))
 
 
 def _general(tree: Tree, beginning: bytes, node: int, paths: list[bytes]) -> bytes:
@@ -111,7 +125,10 @@ def _framed(part: bytes) -> bytes:
     return b"%d:%b" % (len(part), part)
 
 
-_EMPTY = blake2b(digest_size=NODE_BYTES)
+def _hashed(beginning: bytes) -> Hashed:
+    return blake2b(beginning, digest_size=NODE_BYTES)
+
+
 _NO_PATH = bytes(16)
 _PATH = _framed(literal_digest(_NO_PATH))[: -len(_NO_PATH)]
 """What stands before the digest of a path that is an argument."""

@@ -21,7 +21,7 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.options import RunOptions
 from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.run_differences import Differences, compare, merged
-from cascade.runtime.recording.run_record import NEVER_STORED, code_of, make_record
+from cascade.runtime.recording.run_record import code_of, make_record, tasks_of
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
 from cascade.runtime.sharing.time_slice import in_slices
 from cascade.runtime.strategies import BoundPlan
@@ -182,10 +182,10 @@ class Resumption:
 
     def _note_code(self, prepared: BoundPlan) -> None:
         """Add to the record the code of tasks that the run has not met before."""
-        met = {lazy.task for lazy in prepared.lazies} - NEVER_STORED
+        met = tasks_of(prepared.program.structure, prepared.lazies)
         if all(tuple(task.reference) in self._code for task in met):
             return
         assert self.record is not None
-        new = {each for each in code_of(prepared.lazies) if (each.module, each.qualname) not in self._code}
+        new = {each for each in code_of(met) if (each.module, each.qualname) not in self._code}
         if new:
             self._replace_record(replace(self.record, code=tuple(sorted({*self.record.code, *new}))))

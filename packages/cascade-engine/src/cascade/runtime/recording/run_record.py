@@ -6,13 +6,13 @@ They cover its structure, the code of its tasks, its literals and its inputs, an
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from hashlib import scrypt
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.steps import STRETCH
+from cascade.graph.steps import STRETCH, Steps
 from cascade.graph.structure_digests import StructureHashing
 from cascade.graph.tree import Structure, Tree
 from cascade.runtime.programs.plain_values import Lazies
@@ -25,7 +25,7 @@ from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import CodeRecord, RunRecord
 from cascade.spec.encoding.canonical import digest
 from cascade.spec.internal_tasks import INTERNAL_TASKS, PASS_THROUGH
-from cascade.spec.lazy_types import Lazy, ParamLazyResult
+from cascade.spec.lazy_types import ParamLazyResult
 from cascade.spec.task import AnyTask, TaskReference
 
 NEVER_STORED = PASS_THROUGH
@@ -39,7 +39,7 @@ def make_record(
     inputs: Mapping[str, object],
     salt: bytes | None,
     of_resources: Iterable[Contract] = (),
-) -> Generator[None, None, RunRecord]:
+) -> Steps[RunRecord]:
     """Make the record of a run whose first target has this tree; the salt is that of an earlier record, if any.
 
     Takes a step for each few hundred nodes, so that others may have a turn between them. `of_resources` are the
@@ -47,26 +47,26 @@ def make_record(
     """
     salt = os.urandom(_SALT_BYTES) if salt is None else salt
     structure = tree.structure
-    tasks, contracts = yield from _tasks_and_contracts(tree.lazies)
+    tasks = tasks_of(structure, tree.lazies)
+    contracts = [] if isinstance(structure, PlainStructure) else _contracts(tree.lazies)
     yield from make_places(structure)
     outline = yield from _outline(tree, tasks)
     digests = places_of(structure).digests
     if isinstance(structure, PlainStructure):
         nodes = yield from plain_digests(tree, structure, outline.shapes, digests)
     else:
-        nodes = []
+        nodes = {}
         for begin in range(0, len(digests), STRETCH):
-            nodes += [
-                node_digest(outline.shapes[node], tree.lazies[node], structure.calls[node], digests)
-                for node in range(begin, min(begin + STRETCH, len(digests)))
-            ]
+            for node in range(begin, min(begin + STRETCH, len(digests))):
+                lazy, call = tree.lazies[node], structure.calls[node]
+                nodes[digests[node]] = node_digest(outline.shapes[node], lazy, call, digests)
             yield
     return RunRecord(
         tree.lazies[structure.target].task.name,
         outline.digest,
-        tuple(sorted(_code_of_tasks(tasks))),
+        tuple(sorted(code_of(tasks))),
         dict(_inputs([*contracts, *of_resources], inputs, salt)),
-        dict(zip(digests, nodes, strict=True)),
+        nodes,
         salt,
         DIGEST_RULES,
     )
@@ -86,7 +86,7 @@ class _Outline(NamedTuple):
 _outlines: WeakKeyDictionary[Structure, _Outline] = WeakKeyDictionary()
 
 
-def _outline(tree: Tree, tasks: Set[AnyTask]) -> Generator[None, None, _Outline]:
+def _outline(tree: Tree, tasks: Set[AnyTask]) -> Steps[_Outline]:
     structure = tree.structure
     known = _outlines.get(structure)
     if known is None:
@@ -109,28 +109,20 @@ def _outline(tree: Tree, tasks: Set[AnyTask]) -> Generator[None, None, _Outline]
     return known
 
 
-def _tasks_and_contracts(lazies: Lazies) -> Generator[None, None, tuple[Set[AnyTask], list[Contract]]]:
-    """Return the tasks that are called, but Cascade's own, and the contracts of the inputs that are read."""
-    tasks: set[AnyTask] = set()
-    contracts: list[Contract] = []
-    for begin in range(0, len(lazies), _MANY):
-        stretch = lazies[begin : begin + _MANY]
-        tasks |= {lazy.task for lazy in stretch}
-        if ParamLazyResult in set(map(type, stretch)):
-            contracts += [lazy.contract for lazy in stretch if isinstance(lazy, ParamLazyResult)]
-        yield
-    return tasks - INTERNAL_TASKS, contracts
+def tasks_of(structure: Structure, lazies: Lazies) -> Set[AnyTask]:
+    """Return the tasks that are called, but Cascade's own."""
+    # All calls of one form are of one task.
+    samples = structure.samples if isinstance(structure, PlainStructure) else range(len(lazies))
+    return {lazies[position].task for position in samples} - INTERNAL_TASKS
 
 
-_MANY = 16 * STRETCH
+def _contracts(lazies: Lazies) -> list[Contract]:
+    """Return the contracts of the inputs that are read."""
+    return [lazy.contract for lazy in lazies if isinstance(lazy, ParamLazyResult)]
 
 
-def code_of(lazies: Iterable[Lazy]) -> set[CodeRecord]:
-    """Return the code of the tasks that are called, but Cascade's own. Tasks of one name have one record together."""
-    return _code_of_tasks({lazy.task for lazy in lazies} - INTERNAL_TASKS)
-
-
-def _code_of_tasks(tasks: Set[AnyTask]) -> set[CodeRecord]:
+def code_of(tasks: Set[AnyTask]) -> set[CodeRecord]:
+    """Return the code of tasks. Tasks of one name have one record together."""
     versions: dict[TaskReference, set[str]] = {}
     for task in tasks:
         versions.setdefault(task.reference, set()).add(code_version(task))

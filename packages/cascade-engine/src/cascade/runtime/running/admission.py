@@ -88,7 +88,7 @@ class Admission:
         Raises:
             CascadeError: If it can't be run.
         """
-        self._check_inputs(prepared.lazies)
+        self._check_inputs([prepared.lazies[position] for position in prepared.program.params])
         self._check_structure(prepared.program, prepared.lazies)
         recording.check_loops(prepared)
 

@@ -12,6 +12,7 @@ from operator import length_hint
 from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT
+from cascade.graph.steps import Steps
 from cascade.runtime.fast.call_tables import PAUSED, Table, Waiting
 from cascade.runtime.fast.gates import Gate
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
@@ -60,6 +61,7 @@ class Loops:
         "_opening",
         "_paused",
         "_prepared",
+        "_preparing",
         "_readiness",
         "_registry",
         "_reports",
@@ -90,15 +92,19 @@ class Loops:
         # Loops that were granted what their calls waited for. They go on before calls that wait for the same.
         self.resumed: deque[Loop] = deque()
         self._paused: dict[Loop, PausedRound] = {}  # whose calls go on after the event loop's turn
+        self._preparing: dict[Loop, Steps[BoundPlan]] = {}  # whose next target is being prepared
         self._prepared: dict[Loop, BoundPlan] = {}  # whose next target is prepared already
 
-    def prepare(self, loop: Loop) -> BoundPlan:
+    def prepare(self, loop: Loop) -> Steps[BoundPlan]:
         """Prepare the next target of a loop before it is its turn.
 
         Raises:
             CascadeError: If its tree makes no sense.
         """
-        prepared = self._prepared[loop] = self.reuse.prepare(loop.target)
+        prepared = self.reuse.match(loop.target)
+        if prepared is None:
+            prepared = yield from self.reuse.steps(loop.target)
+        self._prepared[loop] = prepared
         return prepared
 
     def resume_at(self, loop: Loop, pending: NextRound) -> None:
@@ -134,7 +140,7 @@ class Loops:
         time_slice = self._time_slice
         while True:
             value = self._go_on(loop) if self._paused else MISS
-            if value is MISS and time_slice.direct:
+            if value is MISS and time_slice.direct and not (self._preparing and loop in self._preparing):
                 value = self._call_compiled(loop)
                 if (
                     time_slice.bounded
@@ -255,7 +261,9 @@ class Loops:
         """Run the next target by its table; open a frame or begin a flight for it, and return `MISS`, otherwise."""
         prepared = self._prepared.pop(loop, None) if self._prepared else None
         if prepared is None:
-            prepared = self.reuse.prepare(loop.target)
+            prepared = self._prepare(loop)
+            if prepared is None:
+                return MISS
         self.admission.check(prepared, loop.atomic)
         if self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
             self.frames.open(loop, prepared, {}, ())
@@ -266,6 +274,38 @@ class Loops:
             self.frames.open(loop, prepared, {}, ())
             return MISS
         return self._call_table(loop, PausedRound(prepared.table, prepared, []))
+
+    def _prepare(self, loop: Loop) -> BoundPlan | None:
+        """Prepare the next target of a loop; `None` if the slice is over before, and the loop goes on with it later.
+
+        Raises:
+            CascadeError: If its tree makes no sense.
+        """
+        steps = self._preparing.pop(loop, None)
+        if steps is None:
+            prepared = self.reuse.match(loop.target)
+            if prepared is not None and prepared.is_laid_out:
+                return prepared
+            steps = self._preparation(loop.target, prepared)
+        is_over = self._time_slice.is_over
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                ready: BoundPlan = end.value
+                return ready
+            if is_over():
+                self._preparing[loop] = steps
+                self.frames.queue_loop(loop)
+                return None
+
+    def _preparation(self, target: LazyResult[Any], prepared: BoundPlan | None) -> Steps[BoundPlan]:
+        """Do what a tree needs before its first call."""
+        if prepared is None:
+            prepared = yield from self.reuse.steps(target)
+        if self._time_slice.allowed(prepared.way) is Way.INLINE and prepared.table is not None:
+            yield from prepared.table.steps()
+        return prepared
 
     def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
         """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
@@ -339,6 +379,7 @@ class Loops:
     def let_go(self) -> None:
         """Let go of what calls back into this: the run has ended, and they would be a cycle."""
         self._readiness = self._opening = None
+        self._preparing.clear()
 
     def stop_waiting(self) -> None:
         """Ask for nothing any more, and give back what was granted: the run ends."""

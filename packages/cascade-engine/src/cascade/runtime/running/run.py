@@ -19,7 +19,7 @@ from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown
-from cascade.runtime.sharing.time_slice import SLICE_SECONDS, TimeSlice
+from cascade.runtime.sharing.time_slice import SLICE_SECONDS, TimeSlice, in_slices
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.compose import as_target
@@ -192,7 +192,7 @@ class Run:
         """Let a loop go on where it is recorded to be."""
         loops, admission = self._loops, self._loops.admission
         first = loop.target
-        prepared = loops.prepare(loop)
+        prepared = await in_slices(loops.prepare(loop))
         admission.check_recorded(prepared, recording)
         tree = Tree(prepared.lazies, prepared.program.structure)
         pending = await recording.resumption.open(tree, self._options)
@@ -201,6 +201,7 @@ class Run:
             loops.resume_at(loop, pending)
         elif recording.resumption.is_resumed:
             loop.recovered = True
+        await in_slices(prepared.program.frame_steps(prepared.lazies))
 
     # What others may do with it
 

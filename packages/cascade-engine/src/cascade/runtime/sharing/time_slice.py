@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
+from cascade.graph.steps import Steps
 from cascade.runtime.sharing.placement import Way
 from cascade.spec.task import Task
 
@@ -19,16 +20,23 @@ Watch = Callable[[Task[Any], float], None]
 """Is told for how many seconds a task has held the event loop."""
 
 
-async def in_slices(steps: Generator[None, None, T]) -> T:
-    """Do work that comes in small steps, and give the event loop its turn whenever a time slice is over."""
+async def in_slices(steps: Steps[T]) -> T:
+    """Do work that comes in small steps, and give the event loop its turn whenever a time slice is over.
+
+    Where that was so once, it has its turn behind the last step too: what follows may be long as well.
+    """
     ends = time.monotonic() + SLICE_SECONDS
+    is_long = False
     while True:
         try:
             next(steps)
         except StopIteration as end:
+            if is_long:
+                await asyncio.sleep(0)
             value: T = end.value
             return value
         if time.monotonic() > ends:
+            is_long = True
             await asyncio.sleep(0)
             ends = time.monotonic() + SLICE_SECONDS
 
