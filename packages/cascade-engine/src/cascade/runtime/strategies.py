@@ -208,9 +208,9 @@ class GraphReuse:
         for lazy in _samples(tree):
             self._placement.check(lazy.task)
         samples = _samples(tree)
-        plan = _bound(program, tree.lazies, self._placement.way_of(samples), samples)
-        self._remember(CachedPlan(key, target, plan))
-        return plan
+        bound = _bound(program, tree.lazies, self._placement.way_of(samples), samples)
+        self._remember(CachedPlan(key, target, bound))
+        return bound
 
     def _remember(self, known: CachedPlan) -> None:
         if known.key in self._known or len(known.program) > self.MAX_NODES:

@@ -82,9 +82,9 @@ def sources_of(link: Link) -> tuple[int, ...]:
     """Return the nodes whose values fill a call, in the order of its slots."""
     if link is None:
         return ()
-    if isinstance(link, int):
-        return (link,)
-    return link.sources if isinstance(link, Inputs) else link
+    if isinstance(link, Inputs):
+        return link.sources
+    return (link,) if isinstance(link, int) else link
 
 
 class Injection(NamedTuple):

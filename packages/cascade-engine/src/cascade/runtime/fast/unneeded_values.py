@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from cascade.graph.plain_structure import Link, sources_of
+from cascade.graph.plain_structure import Inputs, Link
 from cascade.graph.steps import Steps
 from cascade.runtime.fast.stretches import Stretch
 
@@ -58,10 +58,10 @@ def _stretches_of_last(links: Sequence[Link], made: Sequence[Stretch]) -> Steps[
         for link in links[stretch.begin : stretch.end]:
             if link is None:
                 continue
-            if type(link) is int:
+            if isinstance(link, int):
                 last[link] = index
                 continue
-            for source in link if type(link) is tuple else sources_of(link):
+            for source in link.sources if isinstance(link, Inputs) else link:
                 last[source] = index
         if not index % _STRETCHES_A_STEP:
             yield

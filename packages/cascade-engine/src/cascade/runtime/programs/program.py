@@ -123,7 +123,7 @@ class Program:
     def inputs(self) -> Sequence[Sequence[int]]:
         """The nodes that each one demands as inputs at once."""
         if isinstance(self.structure, PlainStructure):
-            return [link if type(link) is tuple else sources_of(link) for link in self.structure.links]
+            return [*map(sources_of, self.structure.links)]
         return [_NOTHING if call is NO_CALL else call.inputs() for call in self.calls]
 
     @cached_property

@@ -90,9 +90,9 @@ def plain_digests(
                 hashed.update(dumps(lazy.args, MARSHAL))
             else:
                 hashed = form.framed.copy()
-                if type(link) is int:
+                if isinstance(link, int):
                     hashed.update(_PATH + paths[link])
-                elif type(link) is tuple:
+                elif link is not None and not isinstance(link, Inputs):
                     hashed.update(b"".join([_PATH + paths[source] for source in link]))
                 else:
                     yield from _add_arguments(hashed, lazy, link, paths)

@@ -12,7 +12,6 @@ from operator import length_hint
 from typing import Any, NamedTuple
 
 from cascade.graph.path import ROOT
-from cascade.graph.steps import Steps
 from cascade.runtime.fast.call_tables import PAUSED, Table, Waiting
 from cascade.runtime.fast.gates import Gate
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
@@ -23,6 +22,7 @@ from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.first_round import FirstRound
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.opening import Opening, may_be_shared
+from cascade.runtime.running.preparation import Preparation
 from cascade.runtime.running.services import Services
 from cascade.runtime.running.watched_rounds import WatchedRounds
 from cascade.runtime.sharing.capacity import CONCURRENCY, Needs
@@ -60,8 +60,6 @@ class Loops:
         "_lender",
         "_opening",
         "_paused",
-        "_prepared",
-        "_preparing",
         "_readiness",
         "_registry",
         "_reports",
@@ -70,6 +68,7 @@ class Loops:
         "_time_slice",
         "admission",
         "frames",
+        "preparation",
         "resumed",
         "reuse",
     )
@@ -77,6 +76,7 @@ class Loops:
     def __init__(self, services: Services) -> None:
         self.admission = Admission(services)
         self.frames = OpenFrames(services)
+        self.preparation = Preparation(services)
         self._capacity = services.capacity
         self._inbox = services.inbox
         self._lender = services.options.lender
@@ -92,25 +92,11 @@ class Loops:
         # Loops that were granted what their calls waited for. They go on before calls that wait for the same.
         self.resumed: deque[Loop] = deque()
         self._paused: dict[Loop, PausedRound] = {}  # whose calls go on after the event loop's turn
-        self._preparing: dict[Loop, Steps[BoundPlan]] = {}  # whose next target is being prepared
-        self._prepared: dict[Loop, BoundPlan] = {}  # whose next target is prepared already
-
-    def prepare(self, loop: Loop) -> Steps[BoundPlan]:
-        """Prepare the next target of a loop before it is its turn.
-
-        Raises:
-            CascadeError: If its tree makes no sense.
-        """
-        prepared = self.reuse.match(loop.target)
-        if prepared is None:
-            prepared = yield from self.reuse.steps(loop.target)
-        self._prepared[loop] = prepared
-        return prepared
 
     def resume_at(self, loop: Loop, pending: NextRound) -> None:
         """Let a loop begin at the round that a recorded run was in, with what is recorded of it."""
         loop.recovered = True
-        self._prepared.pop(loop, None)
+        self.preparation.drop(loop)
         loop.round, loop.target = pending
 
     def begin_round(self, job: Job, target: LazyResult[Any]) -> Loop:
@@ -140,7 +126,7 @@ class Loops:
         time_slice = self._time_slice
         while True:
             value = self._go_on(loop) if self._paused else MISS
-            if value is MISS and time_slice.direct and not (self._preparing and loop in self._preparing):
+            if value is MISS and time_slice.direct and not self.preparation.is_under_way(loop):
                 value = self._call_compiled(loop)
                 if (
                     time_slice.bounded
@@ -259,11 +245,10 @@ class Loops:
 
     def _call_prepared(self, loop: Loop) -> Any:
         """Run the next target by its table; open a frame or begin a flight for it, and return `MISS`, otherwise."""
-        prepared = self._prepared.pop(loop, None) if self._prepared else None
+        prepared = self.preparation.go_on(loop)
         if prepared is None:
-            prepared = self._prepare(loop)
-            if prepared is None:
-                return MISS
+            self.frames.queue_loop(loop)
+            return MISS
         self.admission.check(prepared, loop.atomic)
         if self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
             self.frames.open(loop, prepared, {}, ())
@@ -274,38 +259,6 @@ class Loops:
             self.frames.open(loop, prepared, {}, ())
             return MISS
         return self._call_table(loop, PausedRound(prepared.table, prepared, []))
-
-    def _prepare(self, loop: Loop) -> BoundPlan | None:
-        """Prepare the next target of a loop; `None` if the slice is over before, and the loop goes on with it later.
-
-        Raises:
-            CascadeError: If its tree makes no sense.
-        """
-        steps = self._preparing.pop(loop, None)
-        if steps is None:
-            prepared = self.reuse.match(loop.target)
-            if prepared is not None and prepared.is_laid_out:
-                return prepared
-            steps = self._preparation(loop.target, prepared)
-        is_over = self._time_slice.is_over
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                ready: BoundPlan = end.value
-                return ready
-            if is_over():
-                self._preparing[loop] = steps
-                self.frames.queue_loop(loop)
-                return None
-
-    def _preparation(self, target: LazyResult[Any], prepared: BoundPlan | None) -> Steps[BoundPlan]:
-        """Do what a tree needs before its first call."""
-        if prepared is None:
-            prepared = yield from self.reuse.steps(target)
-        if self._time_slice.allowed(prepared.way) is Way.INLINE and prepared.table is not None:
-            yield from prepared.table.steps()
-        return prepared
 
     def _call_table(self, loop: Loop, rest: PausedRound) -> Any:
         """Make the calls of a table that have no value yet; the loop is paused if the slice is over before the last."""
@@ -379,7 +332,7 @@ class Loops:
     def let_go(self) -> None:
         """Let go of what calls back into this: the run has ended, and they would be a cycle."""
         self._readiness = self._opening = None
-        self._preparing.clear()
+        self.preparation.let_go()
 
     def stop_waiting(self) -> None:
         """Ask for nothing any more, and give back what was granted: the run ends."""

@@ -192,7 +192,7 @@ class Run:
         """Let a loop go on where it is recorded to be."""
         loops, admission = self._loops, self._loops.admission
         first = loop.target
-        prepared = await in_slices(loops.prepare(loop))
+        prepared = await in_slices(loops.preparation.ahead(loop))
         admission.check_recorded(prepared, recording)
         tree = Tree(prepared.lazies, prepared.program.structure)
         pending = await recording.resumption.open(tree, self._options)
@@ -201,7 +201,6 @@ class Run:
             loops.resume_at(loop, pending)
         elif recording.resumption.is_resumed:
             loop.recovered = True
-        await in_slices(prepared.program.frame_steps(prepared.lazies))
 
     # What others may do with it
 

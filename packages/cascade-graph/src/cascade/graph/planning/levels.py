@@ -30,11 +30,11 @@ def levels(structure: PlainStructure) -> Steps[list[int]]:
             link = links[node]
             if link is None:
                 continue
-            if type(link) is int:
+            if isinstance(link, int):
                 found[node] = found[link] + 1
                 continue
             top = 0
-            for source in link.sources if type(link) is Inputs else link:
+            for source in link.sources if isinstance(link, Inputs) else link:
                 if found[source] > top:
                     top = found[source]
             found[node] = top + 1
@@ -58,7 +58,7 @@ def _takers_first(structure: PlainStructure) -> Steps[list[int]]:
             link = links[node]
             if link is None:
                 continue
-            for source in link if type(link) is tuple else sources_of(link):
+            for source in sources_of(link):
                 count = left[source] - 1
                 left[source] = count
                 if not count:
