@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain_trees import PlainTree, World, at_hand, changed, number, plain_trees
-from support.clock import still_clock
+from support.clock import hasty_clock, still_clock
 from support.examples import examples
 
 import cascade as cs
@@ -37,6 +39,7 @@ class OwnState(InMemoryStateBackend):
 
 
 Seen = tuple[Any, ...]
+Clock = Callable[[], AbstractContextManager[None]]
 
 
 async def run(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
@@ -49,14 +52,14 @@ async def run(engine: Engine, tree: PlainTree, salt: int, world: World) -> Seen:
         return type(error), str(error), notes, world.log
 
 
-def run_all(tree: PlainTree, engine: Engine, trouble: str, at: int) -> list[Seen]:
+def run_all(tree: PlainTree, engine: Engine, trouble: str, at: int, clock: Clock = still_clock) -> list[Seen]:
     """Run a tree with each salt, in a loop of their own: Hypothesis calls no coroutine inside a test."""
 
     async def main() -> list[Seen]:
         async with engine:
             return [await run(engine, tree, salt, World(trouble, at)) for salt in SALTS]
 
-    with still_clock():
+    with clock():
         return asyncio.run(main())
 
 
@@ -116,6 +119,14 @@ def test_values_errors_and_order_are_those_of_the_general_way(make_engine: Any, 
             assert [seen[1] for seen in expected] == [tree.value(salt) for salt in SALTS]
 
     check()
+
+
+@BRIEF
+@given(plain_trees())
+def test_a_tree_that_takes_many_time_slices_runs_the_same(tree: PlainTree) -> None:
+    """However often others have their turn while a tree is prepared and called, its calls are made in one order."""
+    expected = run_all(tree, Engine(), "", -1)
+    assert run_all(tree, Engine(), "", -1, hasty_clock) == expected
 
 
 @QUICK

@@ -23,6 +23,19 @@ def still_clock() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hasty_clock() -> Iterator[None]:
+    """Let `time.monotonic` go on by a time slice at each look, until the block ends: each slice ends at the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", _look)
+        yield
+
+
+def _look() -> float:
+    spend(0.02)
+    return _now[0]
+
+
 def spend(seconds: float) -> None:
     """Let time pass on the clock that stands still, as a call does that takes so long."""
     _now[0] += seconds

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 import cascade as cs
-from cascade.graph import Edge, Graph, Node, Plan, critical_path, plan, stages
+from cascade.graph import Edge, Graph, Node, Plan, build_graph, critical_path, plan, stages
 
 
 @cs.task
@@ -99,6 +99,63 @@ def test_each_node_comes_after_all_that_it_waits_for(seed: int) -> None:
     ]
     made = stages(Graph([Node(each, each) for each in ids], list(dict.fromkeys(edges))))
     assert sorted(made.order) == list(range(size))
+    assert comes_after_all_it_waits_for(made)
+
+
+@cs.task
+def other(*given: object, **named: object) -> int:
+    return 1
+
+
+def random_tree(seed: int) -> cs.LazyResult[int]:
+    """Return a tree with long lists and chains, shared nodes, keywords and containers."""
+    draw = random.Random(seed)
+    nodes = [make(1)]
+    for _ in range(draw.randrange(1, draw.choice([5, 40, 200]))):
+        recent = nodes[-draw.choice([1, 3, 50, 500]) :]
+        args = [draw.choice(recent) for _ in range(draw.choice([0, 1, 1, 1, 2, 3, 30]))]
+        task = draw.choice([make, make, other])
+        lazy = task(*args)
+        form = draw.randrange(7)
+        if form == 0:
+            lazy = task(args)
+        elif form == 1:
+            lazy = other(*args, key=3, x=args[:1])
+        elif form == 2:
+            for _ in range(draw.choice([3, 30, 600])):
+                lazy = task(lazy)
+        elif form == 3:
+            often = draw.choice([3, 1_000])
+            count = draw.choice([3, 20, 600])
+            lazy = task([task(at) if at % often else other([at], "a") for at in range(count)])
+        elif form == 4:
+            lazy = task(*[task(at) for at in range(draw.choice([3, 20, 600]))], 1, {"a": args})
+        elif form == 5:
+            lazy = task(*args, [1, 2]).with_retry(draw.choice([2, 3]))
+        nodes.append(lazy)
+    return make(nodes[-draw.choice([1, 5, 300]) :])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_calls_that_are_read_together_are_read_as_one_by_one(seed: int) -> None:
+    """Chains, long lists and calls that are alike are read as a whole; they are the same nodes in the same places.
+
+    What is quoted at the end is read call by call.
+    """
+    target = random_tree(seed)
+    assert build_graph(make(target)) == build_graph(make(target, cs.quote(1)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_stages_of_a_tree_are_those_of_its_nodes_and_edges(seed: int) -> None:
+    """A tree is staged from what fills its calls, and any other graph by its edges; both give the same stages."""
+    made = plan(random_tree(seed))
+    graph = made.graph
+    by_hand = stages(Graph(graph.nodes, graph.edges, graph.target.id))
+    assert made == by_hand
+    assert hash(made) == hash(by_hand)
+    assert made.by_stages == by_hand.by_stages
+    assert len(made) == len(by_hand)
     assert comes_after_all_it_waits_for(made)
 
 
