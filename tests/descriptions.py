@@ -7,14 +7,18 @@ sequences can make a cycle. What a task does is an `Act`, its first argument; ca
 from __future__ import annotations
 
 import asyncio
+import os
+import pickle
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cache
+from itertools import product
+from pathlib import Path
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -68,8 +72,58 @@ class World:
         finally:
             _world.reset(token)
 
+    def note(self, call: str, name: str) -> None:
+        """Note that a call of an act of that name is made."""
+        with self.counting:
+            self.calls[call] += 1
+            self.facts.append((name, _own_facts()))
+        if self.stop_at and self.calls.total() == self.stop_at:
+            raise StoppedError(call)
+
+    def attempt(self, call: str) -> int:
+        """Return which attempt of a call this is, from 1 on."""
+        with self.counting:
+            self.attempts[call] += 1
+            return self.attempts[call]
+
+
+LEDGER = "CASCADE_TEST_LEDGER"
+"""The environment variable that names the file in which worker processes note their calls."""
+
+
+class SharedWorld(World):
+    """The world of calls in several processes. They are noted in a file, and are there when the run has ended."""
+
+    @contextmanager
+    def at_hand(self) -> Iterator[World]:
+        _ledger().write_bytes(b"")
+        with super().at_hand():
+            yield self
+        for call, name, facts in _noted():
+            self.calls[call] += 1
+            self.facts.append((name, facts))
+
+    def note(self, call: str, name: str) -> None:
+        with _ledger().open("ab", buffering=0) as file:
+            file.write(pickle.dumps((call, name, _own_facts())))
+
+    def attempt(self, call: str) -> int:
+        return sum(noted == call for noted, *_ in _noted())
+
+
+def _ledger() -> Path:
+    return Path(os.environ[LEDGER])
+
+
+def _noted() -> Iterator[tuple[str, str, CallFacts | None]]:
+    with _ledger().open("rb") as file, suppress(EOFError):
+        while True:
+            yield pickle.load(file)
+
 
 _world: ContextVar[World] = ContextVar("world")
+_elsewhere = SharedWorld()
+"""The world of a worker process."""
 
 
 class Kind(Enum):
@@ -302,6 +356,16 @@ def task_of(act: Act) -> Task[Any]:
     return _task_named(act.tag, act.is_async)
 
 
+def make_tasks(size: int, depth: int) -> None:
+    """Make the tasks of all workflows of at most so many nodes, so that each process finds them by reference."""
+    tags = levels = [f"n{number}" for number in range(size)]
+    for _ in range(depth):
+        levels = [f"{tag}.{number}" for tag in levels for number in range(5)]
+        tags = tags + levels
+    for tag, suffix, is_async in product(tags, ("", "~", "?"), (False, True)):
+        _task_named(f"{tag}{suffix}", is_async)
+
+
 @cache
 def _task_named(name: str, is_async: bool) -> Task[Any]:
     """Make a task that is found by its reference, so that a store can hold the calls of it."""
@@ -322,13 +386,9 @@ async def _call_async(act: Act, *args: Any, **kwargs: Any) -> Any:
 
 def perform(act: Act, *args: Any, **kwargs: Any) -> Any:
     """Do what `act` says."""
-    world = _world.get()
+    world = _world.get(_elsewhere)
     call = f"{act.tag}{args!r}{kwargs!r}"
-    with world.counting:
-        world.calls[call] += 1
-        world.facts.append((act.tag, _own_facts()))
-    if world.stop_at and world.calls.total() == world.stop_at:
-        raise StoppedError(call)
+    world.note(call, act.tag)
     number = total((args, kwargs))
     match act.kind:
         case Kind.SUM:
@@ -372,11 +432,12 @@ async def perform_async(act: Act, *args: Any, **kwargs: Any) -> Any:
 _DOES: dict[str, Callable[..., Any]] = {"sync": perform, "async": perform_async}
 """Found in a dict, so that the code version of each of the many tasks has little to read."""
 
+if LEDGER in os.environ:
+    make_tasks(14, 2)
+
 
 def _flaky(world: World, act: Act, call: str, number: int) -> int:
-    with world.counting:
-        world.attempts[call] += 1
-        attempt = world.attempts[call]
+    attempt = world.attempt(call)
     if attempt <= act.number:
         raise BoomError(act.tag, attempt)
     return number % 5

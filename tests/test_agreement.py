@@ -9,12 +9,12 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from descriptions import CAPACITY, CODEC, Workflow, World
+from descriptions import CAPACITY, CODEC, LEDGER, SharedWorld, Workflow, World, make_tasks
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
@@ -24,6 +24,7 @@ from support.stores import SHARED, recorded, url_in
 from timeline_checks import check_run, told_by
 from workflows import workflows
 
+from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason, Timeline
 from cascade.runtime.events import TaskSkipped
@@ -123,7 +124,12 @@ ENGINES = pytest.mark.parametrize(
 )
 
 
-def agree(workflow: Workflow, make_engine: MakeEngine, chance: int | None = None) -> None:
+def agree(
+    workflow: Workflow,
+    make_engine: MakeEngine,
+    chance: int | None = None,
+    make_world: Callable[[random.Random | None], World] = World,
+) -> None:
     """Check one workflow: what runs on after failures is the same in all, what stops is one of the possible ends."""
     target = workflow.build()
     expected_world = World()
@@ -133,14 +139,14 @@ def agree(workflow: Workflow, make_engine: MakeEngine, chance: int | None = None
     except CycleError:
         check_cycle(target, make_engine)
         return
-    finished = observe(target, make_engine, on_failure="finish", world=_world(chance))
+    finished = observe(target, make_engine, on_failure="finish", world=make_world(_source(chance)))
     finished.check_order()
     check_value(expected, finished)
     assert finished.problems == problems_of(expected)
     assert finished.world.calls == expected_world.calls
     assert finished.retries == Counter(expected.retries)
     check_events(target, expected, finished)
-    stopped = observe(target, make_engine, on_failure="stop", world=_world(chance))
+    stopped = observe(target, make_engine, on_failure="stop", world=make_world(_source(chance)))
     stopped.check_order()
     if expected.problems:
         check_stop(target, expected, expected_world, stopped)
@@ -150,8 +156,8 @@ def agree(workflow: Workflow, make_engine: MakeEngine, chance: int | None = None
         check_events(target, expected, stopped)
 
 
-def _world(chance: int | None) -> World:
-    return World(None if chance is None else random.Random(chance))
+def _source(chance: int | None) -> random.Random | None:
+    return None if chance is None else random.Random(chance)
 
 
 def check_cycle(target: Any, make_engine: MakeEngine) -> None:
@@ -317,6 +323,29 @@ def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
         agree(workflow, make_engine)
 
     check()
+
+
+@pytest.mark.parametrize("number", [examples(25), pytest.param(1_500, marks=pytest.mark.soak)])
+def test_what_runs_in_processes_agrees_with_the_reference(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any workflow whose functions run in worker processes: values, skips, errors, events, calls and their facts."""
+    monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
+    make_tasks(14, 2)
+    executor = LocalExecutor("process", processes=2)
+
+    def in_processes(bus: MessageBus) -> Engine:
+        return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=executor)
+
+    @settings(QUICK, max_examples=number)
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        agree(workflow, in_processes, make_world=SharedWorld)
+
+    try:
+        check()
+    finally:
+        asyncio.run(executor.close())
 
 
 @QUICK

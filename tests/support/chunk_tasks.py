@@ -26,6 +26,7 @@ class Part(Enum):
     ODD = "odd"  # returns what can't be pickled
     DIE = "die"  # ends its process at its first attempt
     HANG = "hang"
+    LATE = "late"  # does not end at its first attempt, and takes no processor
     SLOW = "slow"
     STOP = "stop"
 
@@ -69,6 +70,8 @@ def play(item: tuple[int, Part], ledger: str) -> Any:
         raise ZeroDivisionError(number)
     if part is Part.DIE and not before:
         os.kill(os.getpid(), signal.SIGKILL)
+    if part is Part.LATE and not before:
+        time.sleep(600)
     if part is Part.STOP:
         raise StoppedError(number)
     if part is Part.SLOW:
@@ -78,6 +81,13 @@ def play(item: tuple[int, Part], ledger: str) -> Any:
     if part is Part.TREE:
         return double(number)
     return threading.Lock() if part is Part.ODD else 2 * number
+
+
+@cs.task
+def play_named(item: tuple[int, str], ledger: str) -> Any:
+    """Do what an item does that is plain data, which a store can hold."""
+    number, part = item
+    return play.func((number, Part(part)), ledger)
 
 
 @cs.task(mode="process")

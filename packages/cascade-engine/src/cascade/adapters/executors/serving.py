@@ -38,7 +38,10 @@ def serve(channel: Connection, memory: str) -> None:
     sys.argv[:] = setup.argv
     worker = _Server(channel, setup, record)
     threading.Thread(target=worker.read, name="cascade-channel", daemon=True).start()
-    worker.answer_all()
+    try:
+        worker.answer_all()
+    except BrokenPipeError:  # the parent is gone, and nobody waits for the answer
+        _end_now()
 
 
 class _Server:
