@@ -30,7 +30,7 @@ extensions = [
     "public_names",
 ]
 root_doc = "index"
-exclude_patterns = ["building"]
+exclude_patterns = ["building", "pictures"]
 nitpicky = True  # a name that leads nowhere is an error
 
 # Markdown
@@ -40,7 +40,7 @@ myst_url_schemes = ["https", "http", "mailto"]
 suppress_warnings: list[str] = []
 
 # The API
-autodoc_member_order = "groupwise"
+autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"

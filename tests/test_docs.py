@@ -8,18 +8,22 @@ by a shell, among those files, and followed by its output. Three dots in an outp
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import builtins
 import contextlib
 import importlib
 import importlib.util
 import inspect
 import io
+import json
 import linecache
 import os
 import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -27,7 +31,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 from navigation import MAPS, parts_of
+from support.redis_server import RedisProcess
 
 import cascade
 from cascade import graph, runtime, spec
@@ -139,6 +145,10 @@ def code_of(path: Path) -> str:
     return name
 
 
+# As in a notebook, a block may await at its top.
+AWAITING = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
 def run_python(block: Block, namespace: dict[str, Any], path: Path) -> str:
     """Run a block; return what it prints and, in a last line, what it raises."""
     file = FILE_NAME.match(block.text)
@@ -146,10 +156,12 @@ def run_python(block: Block, namespace: dict[str, Any], path: Path) -> str:
         Path(file["name"]).write_text(block.text, encoding="utf-8")
     printed = io.StringIO()
     # The empty lines let a traceback name the line in the page.
-    code = compile("\n" * (block.line - 1) + block.text, code_of(path), "exec", dont_inherit=True)
+    code = compile("\n" * (block.line - 1) + block.text, code_of(path), "exec", AWAITING, dont_inherit=True)
     with contextlib.redirect_stdout(printed):
         try:
-            exec(code, namespace)
+            waiting = eval(code, namespace)
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(waiting)
         except Exception as error:  # noqa: BLE001 - what it raises is compared as well
             print(f"{type(error).__name__}: {error}")  # noqa: T201 - into the output that is compared
     return printed.getvalue()
@@ -178,13 +190,14 @@ def run_console(block: Block) -> Iterator[tuple[str, str, str]]:
             text=True,
             check=False,
         )
-        code = done.returncode
+        code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as a shell tells a signal
         yield command, done.stdout, expected
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A current folder whose modules can be imported, and are forgotten afterwards."""
+    (tmp_path / "docs").symlink_to(DOCS)  # pages show commands as they are given at the top of the repository
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
@@ -193,15 +206,39 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+SERVER = "redis://localhost:6379/0"
+"""The server that pages use, in whose place the tests start their own."""
+
+
+def needs_a_server(path: Path) -> bool:
+    return any(SERVER in example.block.text for example in examples(path.read_text(encoding="utf-8")))
+
+
 @pytest.mark.one_python
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+@pytest.mark.parametrize("path", [path for path in PAGES if not needs_a_server(path)], ids=name_of)
 def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example of a page runs and prints what the page says."""
+    run_page(path, path.read_text(encoding="utf-8"), monkeypatch)
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("path", [path for path in PAGES if needs_a_server(path)], ids=name_of)
+def test_the_code_of_a_page_with_a_server_runs(
+    path: Path, monkeypatch: pytest.MonkeyPatch, redis_server: RedisProcess
+) -> None:
+    """So do the examples that need a Redis server. They get a database of it that no other test uses."""
+    page = path.read_text(encoding="utf-8").replace(SERVER, redis_server.url.removesuffix("0") + "9")
+    run_page(path, page, monkeypatch)
+
+
+def run_page(path: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the examples of a page, and compare what they print."""
     # Tasks and dataclasses are found by module and name.
     module = ModuleType(f"docs_{path.stem.replace('-', '_')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    for example in examples(path.read_text(encoding="utf-8")):
+    for example in examples(page):
         place = f"{name_of(path)}:{example.block.line}"
         if example.block.language == "console":
             for command, told, expected in run_console(example.block):
@@ -211,6 +248,52 @@ def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) ->
             commented = "\n".join(found["output"] for found in PRINTED.finditer(example.block.text))
             expected = commented if example.output is None else example.output
             assert agrees(told, expected), f"{place} printed\n{told}"
+
+
+DATA = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
+"""What reads each language of data that pages show."""
+
+INSTRUCTIONS = ("FROM", "RUN", "WORKDIR", "COPY", "VOLUME", "ENV", "STOPSIGNAL", "ENTRYPOINT", "CMD")
+
+
+def check_dockerfile(text: str) -> None:
+    """Docker is not at hand: each line begins with an instruction, and a command is a list of words."""
+    for line in text.replace("\\\n", " ").splitlines():
+        instruction, _, rest = line.partition(" ")
+        assert instruction in INSTRUCTIONS, line
+        if instruction in ("CMD", "ENTRYPOINT"):
+            assert all(isinstance(word, str) for word in json.loads(rest)), line
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_no_block_slips_through(path: Path) -> None:
+    """Each block is run, or an output or a command of the README that CI runs, or data that can be read."""
+    page = path.read_text(encoding="utf-8")
+    found = blocks(page)
+    assert 2 * len(found) == len(re.findall(r"^ *(?:```|~~~)", page, re.MULTILINE)), "a fence of another form"
+    for block, begin, _ in found:
+        directive = re.match(r"```\{[\w-]+\}", page[begin:])
+        if block.language in DATA:
+            DATA[block.language](block.text)
+        elif block.language == "dockerfile":
+            check_dockerfile(block.text)
+        elif block.language == "sh":
+            assert path == ROOT / "README.md"
+        elif directive is None:
+            assert block.language in ("python", "console", "text"), f"{name_of(path)}:{block.line}"
+
+
+@pytest.mark.one_python
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_have_no_examples_that_nobody_runs(package: str) -> None:
+    """Examples stand in the pages, where they are run: no docstring of a module has one."""
+    for module in modules_below(package):
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node) or ""
+                assert not re.search(r"^\s*(?:>>>|```)|::$", docstring, re.MULTILINE), module.__name__
 
 
 # Links

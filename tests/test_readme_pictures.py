@@ -41,7 +41,7 @@ def test_one_command_makes_them(tmp_path: Path) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["envs"]["default"][
         "scripts"
     ]
-    assert scripts["pictures"] == f"python {MAKER.relative_to(ROOT)}"
+    assert f"python {MAKER.relative_to(ROOT)}" in scripts["pictures"]
     copy = tmp_path / "make.py"
     copy.write_text(MAKER.read_text(encoding="utf-8"), encoding="utf-8")
     runpy.run_path(str(copy), run_name="__main__")
