@@ -24,7 +24,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -250,7 +250,7 @@ def run_page(path: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert agrees(told, expected), f"{place} printed\n{told}"
 
 
-DATA = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
+DATA: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 """What reads each language of data that pages show."""
 
 INSTRUCTIONS = ("FROM", "RUN", "WORKDIR", "COPY", "VOLUME", "ENV", "STOPSIGNAL", "ENTRYPOINT", "CMD")
