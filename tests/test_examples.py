@@ -151,9 +151,10 @@ def test_requests_share_one_engine(example: Callable[[str], Any], monkeypatch: p
         async with service.lifespan(service.app):
             engine = service.app.state.engine
             orders = [service.Order(city=city, days=14) for city in ("Oslo", "Rome")]
-            told: list[object] = []
-            for _ in range(2):
-                told.append(await asyncio.gather(*(service.make_report(each, engine) for each in orders)))
+            told: list[object] = [
+                await asyncio.gather(*(service.make_report(each, engine) for each in orders))
+                for _ in range(2)
+            ]
             assert engine.stats().hits >= 2
             return told
 
