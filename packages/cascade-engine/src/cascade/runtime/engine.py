@@ -18,6 +18,7 @@ from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.options import checked_options
+from cascade.runtime.progress.displays import ShownRuns
 from cascade.runtime.protocols import Executor
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.running.run import Run
@@ -161,6 +162,7 @@ class Engine:
 
         Raises:
             CascadeError: If the target can't be run; nothing has begun then.
+            MissingWheelError: If progress is to be shown, and nothing is installed that shows it.
             DependencyMissingError: If the target itself was skipped.
             ExceptionGroup: With `on_failure="finish"`, all that failed.
             BaseException: What a task raised, with notes that say which one and where.
@@ -173,6 +175,10 @@ class Engine:
         options = checked_options(settings, spec)
         if timeline is not None:
             options = replace(options, timeline=_checked_timeline(timeline), is_bare=False)
+        shown: ShownRuns | None = None
+        if options.display is not None:
+            shown = ShownRuns(options.timeline or self._parts.timeline, options.display)
+            options = replace(options, timeline=shown)
         context = copy_context()
         if (
             facts_in_context.get() is not None
@@ -185,6 +191,8 @@ class Engine:
             cancelled = await self._complete(run, target)
             return run.take_outcome(cancelled)
         finally:
+            if shown is not None:
+                shown.end()
             del run, cancelled  # the traceback of an error has this frame: they would be a cycle
 
     async def _complete(self, run: Run, target: object) -> asyncio.CancelledError | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from cascade.runtime.progress.displays import Display, installed_display
 from cascade.runtime.settings import EngineRunSettings, OnFailure, Resume
 from cascade.runtime.sharing.capacity import Lease, held
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline import KeepsRuns
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
@@ -24,7 +25,8 @@ class RunOptions:
     `params` are the values of its parameters by name, `spec` the inputs that its workflow declares. `finish` says that
     after a failure all that does not depend on it still runs. `lender` is the lease of the task inside which the run
     is started, so that it may borrow from it; `caller` is the asyncio task that waits for the run. `timeline` is its
-    own, in place of the engine's. `is_bare` says that the run is given nothing but its target.
+    own, in place of the engine's; `display` shows its progress. `is_bare` says that the run is given nothing but its
+    target.
     """
 
     params: dict[str, object] = field(default_factory=dict)
@@ -36,7 +38,8 @@ class RunOptions:
     max_uncommitted: int | None = None
     lender: Lease | None = None
     caller: asyncio.Task[object] | None = None
-    timeline: Timeline | None = None
+    timeline: KeepsRuns | None = None
+    display: Display | None = None
     is_bare: bool = False
 
     @property
@@ -50,6 +53,7 @@ def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> R
 
     Raises:
         SpecError: If a setting can't be meant, or settings don't go together.
+        MissingWheelError: If progress is to be shown, and nothing is installed that shows it.
     """
     if not settings:  # as most short runs are: one look is all that they pay
         return RunOptions(spec=spec, lender=held.get(), caller=asyncio.current_task(), is_bare=spec is None)
@@ -66,6 +70,7 @@ def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> R
         max_uncommitted=_checked_count("max_uncommitted", settings.get("max_uncommitted")),
         lender=held.get(),
         caller=asyncio.current_task(),
+        display=_checked_display(settings.get("progress")),
     )
 
 
@@ -88,6 +93,16 @@ def _check_identity(run_id: object, resume: object, restart: object) -> None:
         raise SpecError(f"resume={resume!r} and restart=True", "give one of them: to go on, or to begin anew")
     if resume is not None and run_id is None:
         raise SpecError(f"resume={resume!r} without a run_id", "give the run_id of the run that is to go on")
+
+
+def _checked_display(given: object) -> Display | None:
+    if given is None or given is False:
+        return None
+    if given is True:
+        return installed_display()
+    if isinstance(given, Display):
+        return given
+    raise SpecError(f"progress={given!r}", "give True or False, or a function that shows progress")
 
 
 def _checked_count(name: str, given: int | None) -> int | None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
 
 from cascade.runtime.bus import MessageBus
+from cascade.runtime.progress.displays import Display
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
 from cascade.runtime.timeline.timeline import Timeline
 from cascade.spec.calls.signatures import show_keywords
@@ -41,12 +42,14 @@ class Resume(StrEnum):
 class Flag:
     """How a setting is given on a command line: the text of its help, and what stands there for the value.
 
-    With `needs_state` it makes no sense without a store for the run.
+    With `needs_state` it makes no sense without a store for the run. With `has_off` there is a second form that turns
+    it off, which is not the same as to leave it out.
     """
 
     help: str
     value: str = ""
     needs_state: bool = False
+    has_off: bool = False
 
 
 class StoreSettings(TypedDict, total=False):
@@ -147,6 +150,12 @@ class EngineRunSettings(TypedDict, total=False):
         Literal["stop", "finish"] | OnFailure,
         'At the first failure: "stop", the default, or "finish" what does not depend on it.',
         Flag("At the first failure: stop, or finish what does not depend on it."),
+    ]
+    progress: Annotated[
+        bool | Display | None,
+        "Show how far the run has come: on stderr, or in the cell of a notebook. A function that shows it may be given "
+        "too.",
+        Flag("Show how far the run has come, on stderr.", has_off=True),
     ]
 
 

@@ -32,7 +32,8 @@ from cascade.runtime.programs.plain_values import (
 )
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import choose_route
-from cascade.runtime.timeline.entries import Step
+from cascade.runtime.timeline.stretch_entries import Step
+from cascade.runtime.timeline.views import NodeNames
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import (
     LazyResult,
@@ -91,15 +92,22 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
 class WatchedLoop(NamedTuple):
     """A compiled loop that notes what its rounds do: `call(target, rounds, note_way, note_time, note_value)`.
 
+    Where it notes counts alone, it may have `maps` at some nodes, and gives `note_value` their nodes and sizes.
     `ways` are the steps of each way through a round, by its number, and `calls` how many of them are calls. A round
     that could not go on tells on which way it was, as far as that was clear. `names` are those of the nodes.
     """
 
     call: Callable[..., Any]
     noting: Noting
-    names: Sequence[str]
+    names: NodeNames
     ways: Sequence[tuple[Step, ...]]
     calls: Sequence[int]
+    maps: frozenset[int] = frozenset()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to note: the number of the rounds says how often each node was called."""
+        return self.noting is Noting.COUNTS and len(self.ways) == 1 and not self.maps
 
 
 MAX_TURNINGS = 8
@@ -149,14 +157,15 @@ def compile_watched(program: Program, lazies: list[LazyResult[Any]], noting: Not
     Raises:
         NotCompilableError: If there is a map, or anything that `compile_loop` does not know.
     """
-    if any(isinstance(lazy, MappedLazyResult) or not is_simple(lazy.policies) for lazy in lazies):
+    maps = frozenset(place for place, lazy in enumerate(lazies) if isinstance(lazy, MappedLazyResult))
+    if (maps and noting is not Noting.COUNTS) or not all(is_simple(lazy.policies) for lazy in lazies):
         raise NotCompilableError
     writer = _LineWriter(program, lazies, noting)
     writer.write_root()
     writer.write_round()
     call = writer.function("n0, rounds, note_way, note_time, note_value")
     calls = [sum(step.skipped is None for step in way) for way in writer.ways]
-    return WatchedLoop(call, noting, program.names(lazies), writer.ways, calls)
+    return WatchedLoop(call, noting, program.names(lazies), writer.ways, calls, maps)
 
 
 class _LineWriter(MatchWriter):
@@ -345,6 +354,8 @@ class _LineWriter(MatchWriter):
                 given = f"({positional}), dict({named})"
             self.line(f"v{node} = call_map(n{node}, {given})")
             self.line(f"if type(v{node}) is not list: return stopped({node}, locals(), None)")
+            if self._noting is not None:
+                self.line(f"note_value(({node}, len(v{node})))")
             return
         function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
         self.line(f"v{node} = {function}({arguments})")

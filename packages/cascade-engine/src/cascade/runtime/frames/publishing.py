@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cascade.runtime.bus import MessageBus, log_failure
 from cascade.runtime.events import Event, TaskExecutionFinished, TaskExecutionStarted
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline import KeepsRuns
 
 Preview = Callable[[object], str]
 _logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Publisher:
     def __init__(
         self,
         bus: MessageBus,
-        timeline: Timeline | None,
+        timeline: KeepsRuns | None,
         run_id: str,
         preview: Preview | None,
         interrupt: Callable[[BaseException], None],

@@ -28,7 +28,7 @@ from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.stretch_reports import StretchReports
 from cascade.runtime.timeline.entries import OneCall
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline import KeepsRuns
 from cascade.runtime.timeline.views import MapSize, Retry, WaitingCall
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_name, error_text, is_error, notes_of
@@ -48,7 +48,7 @@ class Reports(StretchReports):
     def __init__(
         self,
         bus: MessageBus,
-        timeline: Timeline | None,
+        timeline: KeepsRuns | None,
         run_id: str,
         preview: Preview | None,
         interrupt: Callable[[BaseException], None],
@@ -137,7 +137,7 @@ class Reports(StretchReports):
         """A map has begun, and how many items it has is known."""
         if self._timeline is not None:
             self._maps.add(job)
-            self._timeline.add_map(MapSize(job.place, job.name, size))
+            self._timeline.add_map(MapSize(job.place, job.name, size), job)
 
     def skipped(self, job: Job, reason: SkipReason) -> None:
         """A call is not made."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
 from typing import Any
 
@@ -14,7 +15,7 @@ from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
-from cascade.runtime.timeline.entries import ItemStretch, Rounds
+from cascade.runtime.timeline.stretch_entries import ItemStretch, Rounds, StretchTimes
 from cascade.runtime.timeline.views import Place, TreeView
 from cascade.spec.lazy_types import LazyResult
 
@@ -27,7 +28,9 @@ class StretchReports(FlightReports):
         """What rounds of a loop are to note."""
         if self.shows:
             return Noting.VALUES
-        return Noting.WAYS if self.new_ends() is None else Noting.TIMES
+        if self.new_ends() is not None:
+            return Noting.TIMES
+        return Noting.WAYS if self._hears_calls() or self.bus.hears(TaskSkipped) else Noting.COUNTS
 
     def new_ends(self) -> Ends | None:
         """Return a list for the ends of calls to be noted in; `None` if nobody wants to know them."""
@@ -52,10 +55,11 @@ class StretchReports(FlightReports):
         serial, names = tree
         if self._timeline is not None:
             if made.awaited:
-                for begin, end, began, ends in _returned(made):
-                    self._timeline.add_nodes(tree, nodes[begin:end], began, ends)
+                for begin, end, times in _returned(made):
+                    self._timeline.add_nodes(tree, nodes[begin:end], times)
             else:
-                self._timeline.add_nodes(tree, nodes, made.began, array("d", made.ends or ()))
+                times = StretchTimes(made.began, array("d", made.ends or ()), _ended(made))
+                self._timeline.add_nodes(tree, nodes, times)
         if self._hears_calls():
             suffix = f"@{serial}" if serial else ""
             self._tell_all(("n", suffix), zip(nodes, map(names.__getitem__, nodes), strict=True), made)
@@ -64,16 +68,28 @@ class StretchReports(FlightReports):
         """Tell of items of a map, from an index on, that were called one after another; keeps as little."""
         tree, node, _ = mapping.place
         if self._timeline is not None:
-            for begin, end, began, ends in _returned(made):
+            for begin, end, times in _returned(made):
                 place = Place(tree, node, first + begin)
-                self._timeline.add(ItemStretch(place, end - begin, mapping.name, began, ends))
+                self._timeline.add(ItemStretch(place, mapping.name, end - begin, times))
         if self._hears_calls():
             self._tell_all((f"{mapping.task_id}[", "]"), zip(count(first), repeat(mapping.name)), made)
 
-    def rounds_made(self, rounds: Rounds, made: MadeCalls) -> None:
-        """Tell of rounds of a loop that followed each other, all of whose calls have returned; keeps as little."""
+    def map_made(self, tree: WatchedTree, node: int, size: int) -> None:
+        """Tell of a map in one tree, all of whose items have returned; only numbers are told."""
         if self._timeline is not None:
-            self._timeline.add_rounds(rounds, made.began, array("d", made.ends or ()))
+            now, place = time.monotonic(), Place(tree.serial, node, 0)
+            self._timeline.add_items(
+                ItemStretch(place, tree.names[node], size, StretchTimes(now, array("d"), now))
+            )
+
+    def rounds_made(self, rounds: Rounds, made: MadeCalls, items: Mapping[int, int]) -> None:
+        """Tell of rounds of a loop that followed each other, all of whose calls have returned; keeps as little.
+
+        `items` has how many items the maps at some nodes have had together, where only numbers are to be told.
+        """
+        if self._timeline is not None:
+            times = StretchTimes(made.began, array("d", made.ends or ()), _ended(made))
+            self._timeline.add_rounds(rounds, times, items)
         hears = self.bus.hears
         if hears(TaskSkipped) or self._hears_calls():
             self._tell_rounds(rounds, made)
@@ -88,8 +104,8 @@ class StretchReports(FlightReports):
         began = made.began
         ends = iter(made.ends or repeat(began, made.size))
         values = None if made.values is None else iter(made.values)
-        for tree, way in enumerate(rounds.ways, rounds.first):
-            for node, skipped in way:
+        for tree, way in enumerate(rounds.taken, rounds.first):
+            for node, skipped in rounds.ways[way]:
                 task_id = f"n{node}@{tree}" if tree else f"n{node}"
                 if skipped is not None:
                     if tells_skips:
@@ -130,10 +146,17 @@ def _began(made: MadeCalls, place: int) -> float:
     return made.ends[place - 1] if made.ends and place else made.began
 
 
-def _returned(made: MadeCalls) -> Iterator[tuple[int, int, float, array[float]]]:
-    """Give the stretches between calls that are still awaited: their first and last place, beginning and ends."""
-    begin = 0
+def _ended(made: MadeCalls) -> float:
+    """Return when the last of some calls ended, also where nobody noted when each of them did."""
+    return made.ended if made.ends else time.monotonic()
+
+
+def _returned(made: MadeCalls) -> Iterator[tuple[int, int, StretchTimes]]:
+    """Give the stretches between calls that are still awaited: their first and last place, and their times."""
+    begin, last = 0, _ended(made)
     for end in (*sorted(made.awaited), made.size):
         if begin < end:
-            yield begin, end, _began(made, begin), array("d", (made.ends or ())[begin:end])
+            ends = array("d", (made.ends or ())[begin:end])
+            ended = ends[-1] if ends else last if end == made.size else made.began
+            yield begin, end, StretchTimes(_began(made, begin), ends, ended)
         begin = end + 1

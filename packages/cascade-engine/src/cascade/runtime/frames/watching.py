@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 from cascade.runtime.programs.plain_values import Awaited
 from cascade.runtime.programs.timed_calls import Ends
+from cascade.runtime.timeline.views import NodeNames
 
 
 class Noting(Enum):
     """What the rounds of a watched loop note.
 
-    `WAYS`: the way that each round took. `TIMES`: also when each call ended. `VALUES`: also what it gave.
+    `COUNTS`: how often each way through a round was taken, and how many items maps had. `WAYS`: the way that each
+    round took. `TIMES`: also when each call ended. `VALUES`: also what it gave.
     """
 
+    COUNTS = 0
     WAYS = 1
     TIMES = 2
     VALUES = 3
@@ -30,7 +33,7 @@ class WatchedTree(NamedTuple):
     """A tree as reports know it: its number in the run, and the names of its nodes by position."""
 
     serial: int
-    names: Sequence[str]
+    names: NodeNames
 
 
 class MadeCalls(NamedTuple):
@@ -53,15 +56,29 @@ class MadeCalls(NamedTuple):
         return self.ends[-1] if self.ends else self.began
 
 
-def made_calls(values: Sequence[Any], began: float, ends: Ends | None, shows: bool = False) -> MadeCalls:
-    """Return what was made by calls that have given `values`, which are there as `given` returns them."""
-    size = len(values)
+class Given(NamedTuple):
+    """What calls have given: the values from `first` on, as `given` returns them.
+
+    From `lazy_from` on there may be values that stand for others.
+    """
+
+    values: Sequence[Any]
+    first: int
+    lazy_from: int
+
+
+def made_calls(given: Given, began: float, ends: Ends | None, shows: bool = False) -> MadeCalls:
+    """Return what was made by calls that have given these values."""
+    # Once per stretch of all watched calls, and all values are mostly plain: none is looked at then.
+    values, first, lazy_from = given
+    size = len(values) - first
     if ends is not None:
         del ends[size:]  # an interrupt may have come between the end of a call and its value
     awaited: Collection[int] = ()
-    if Awaited in {*map(type, values)}:
-        awaited = [place for place, value in enumerate(values) if type(value) is Awaited]
-    return MadeCalls(size, began, ends, values if shows else None, awaited)
+    begin = max(first, lazy_from)
+    if begin < len(values) and Awaited in {*map(type, values[begin:])}:
+        awaited = [place for place in range(begin - first, size) if type(values[first + place]) is Awaited]
+    return MadeCalls(size, began, ends, values[first:] if shows else None, awaited)
 
 
 class TreeWatch:
@@ -94,10 +111,14 @@ class TreeWatch:
         self._made = len(values)
         self._began = time.monotonic()
 
-    def report(self, values: list[Any]) -> float:
-        """Report the calls made since the last time, by the values of all so far; return when the last one ended."""
+    def report(self, values: list[Any], *, may_be_lazy: bool = True) -> float:
+        """Report the calls made since the last time, by the values of all so far; return when the last one ended.
+
+        `may_be_lazy` says whether one of these may stand for another value.
+        """
         begin, self._made = self._made, len(values)
-        made = made_calls(values[begin:], self._began, self.ends, self.shows)
+        given = Given(values, begin, begin if may_be_lazy else len(values))
+        made = made_calls(given, self._began, self.ends, self.shows)
         self._began = made.ended
         if made.size:
             self._report(self.tree, self._order[begin : self._made], made)

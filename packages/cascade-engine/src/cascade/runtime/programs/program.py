@@ -13,6 +13,7 @@ from cascade.graph.planning import Plan
 from cascade.graph.steps import Steps
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
+from cascade.runtime.timeline.views import NodeNames
 from cascade.spec.durable import FactLabel
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
@@ -43,20 +44,20 @@ class Program:
         # What stores show of the nodes, by position. Each is made when it is first needed.
         self.labels: dict[int, FactLabel] = {}
         self.made_here = b""  # as `Placement.made_here`, by position, once a frame has asked
-        self._names: tuple[str, ...] | None = None
+        self._names: NodeNames | None = None
 
     def __len__(self) -> int:
         return len(self.structure)
 
-    def names(self, lazies: Sequence[LazyResult[Any]]) -> tuple[str, ...]:
+    def names(self, lazies: Sequence[LazyResult[Any]]) -> NodeNames:
         """Return the names of the nodes, which all trees of the structure have; `lazies` are those of one."""
         if self._names is None:
             structure = self.structure
             if isinstance(structure, PlainStructure):
                 names = [node_name(lazies[sample]) for sample in structure.samples]
-                self._names = tuple(map(names.__getitem__, structure.kinds))
+                self._names = NodeNames(map(names.__getitem__, structure.kinds))
             else:
-                self._names = tuple(map(node_name, lazies))
+                self._names = NodeNames(map(node_name, lazies))
         return self._names
 
     @cached_property

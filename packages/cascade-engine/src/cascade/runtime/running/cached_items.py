@@ -11,7 +11,7 @@ from typing import Any
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.reports import Reports
-from cascade.runtime.frames.watching import made_calls
+from cascade.runtime.frames.watching import Given, made_calls
 from cascade.runtime.programs.call_sites import item_call, makes_calls
 from cascade.runtime.programs.plain_values import GIVEN, LAZY_TYPES, PLAIN, given
 from cascade.runtime.running.completion import Completion
@@ -138,8 +138,11 @@ class _Made:
         """Report the calls so far; return when the last one has ended, if somebody watches."""
         if not self._watched or self._mapping.values is None:
             return 0.0
-        values = self._mapping.values[self._first :]
-        made = made_calls(values, self._began, self._ends, self._reports.shows)
-        if values:
+        # A value that stands for another is told of by itself.
+        values = self._mapping.values
+        made = made_calls(
+            Given(values, self._first, len(values)), self._began, self._ends, self._reports.shows
+        )
+        if made.size:
             self._reports.items_made(self._mapping.job, self._first, made)
         return made.ended

@@ -14,6 +14,7 @@ from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.missing_inputs import missing_error
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
+from cascade.runtime.frames.watching import Given, made_calls
 from cascade.runtime.programs.items import CalledItems
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,
@@ -296,6 +297,9 @@ class Completion:
     def _take_over_map(self, mapping: MapRun, called: CalledItems) -> None:
         """Go on with a map whose first items have been called plainly."""
         self._maps.take_called(mapping, called)
+        if self._reports.follows_calls:
+            given = Given(called.first, 0, called.lazy_from)
+            self._reports.items_made(mapping.job, 0, made_calls(given, mapping.job.began, None))
         self.take_items(mapping, called.lazy_from, 0.0)
         error = called.take_error()
         if error is not None:

@@ -13,7 +13,7 @@ from itertools import repeat
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
-from cascade.runtime.frames.watching import made_calls
+from cascade.runtime.frames.watching import Given, made_calls
 from cascade.runtime.running.cached_items import CachedItems
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.loops import Loops
@@ -126,7 +126,7 @@ class ItemStretches:
         if now > time_slice.ends:
             time_slice.note_overrun(mapping.job.task, now)
         if watched:
-            made = made_calls(values[begin:], began, item_ends, reports.shows)
+            made = made_calls(Given(values, begin, lazy_from), began, item_ends, reports.shows)
             reports.items_made(mapping.job, begin, made)
             ended = made.ended
         self._completion.take_items(mapping, lazy_from, ended)

@@ -17,7 +17,7 @@ from cascade.runtime.fast.gates import Gate
 from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure, PartialRound
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.watching import TreeWatch, WatchedTree
-from cascade.runtime.programs.plain_values import Awaited, Interruption
+from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption
 from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.first_round import FirstRound
 from cascade.runtime.running.open_frames import OpenFrames
@@ -33,6 +33,9 @@ from cascade.spec.calls.missing import MISSING
 from cascade.spec.durable import NextRound
 from cascade.spec.errors import CascadeError
 from cascade.spec.lazy_types import LazyResult
+
+_MAY_HOLD_LAZY = {Interruption, Awaited} | LAZY_TYPES
+"""What a table gives where a call of its last stretch may have given what stands for another value."""
 
 _SLOT: Needs = {CONCURRENCY: 1}
 
@@ -218,7 +221,7 @@ class Loops:
     def _watched(self, loop: Loop, known: CachedPlan) -> WatchedRounds | None:
         """Return what runs rounds of a structure and tells what they did; `None` if the code can't be written."""
         code = known.watched_loop(loop.target, self._reports.noting)
-        return None if code is None else WatchedRounds(loop, known.program, code, self.frames, self._reports)
+        return None if code is None else WatchedRounds(loop, known, code, self.frames, self._reports)
 
     def _repeat(self, loop: Loop, known: CachedPlan, compiled: CompiledLoop, value: Any) -> Any:
         """Run rounds for as long as they have this structure and the slice lasts; return what the last one gave."""
@@ -274,7 +277,9 @@ class Loops:
         if time_slice.bounded or table.is_needy:
             gate = self._gate(loop)
         value = table.call(prepared.lazies, time_slice, values, watch, gate)
-        ended = 0.0 if watch is None else watch.report(values)
+        ended = 0.0
+        if watch is not None:
+            ended = watch.report(values, may_be_lazy=type(value) in _MAY_HOLD_LAZY)
         if gate is not None:
             if type(value) is Interruption and type(value.value) is Awaited:
                 value.value.lease = gate.hold()

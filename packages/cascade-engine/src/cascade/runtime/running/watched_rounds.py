@@ -7,17 +7,19 @@ rounds, so that memory stays flat however many rounds there are.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from operator import length_hint
 from typing import Any
 
-from cascade.runtime.fast.loop_source import PartialRound, WatchedLoop
+from cascade.runtime.fast.loop_source import MISS, OtherStructure, PartialRound, WatchedLoop
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.reports import Reports
 from cascade.runtime.frames.watching import MadeCalls, Noting
 from cascade.runtime.programs.plain_values import Awaited
-from cascade.runtime.programs.program import Program
 from cascade.runtime.running.open_frames import OpenFrames
-from cascade.runtime.timeline.entries import Rounds
+from cascade.runtime.strategies import CachedPlan
+from cascade.runtime.timeline.stretch_entries import Rounds
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import LazyResult
 
@@ -26,7 +28,10 @@ TOLD_AT = 256
 
 
 class WatchedRounds:
-    """Runs rounds of one loop and tells what they did. Called as the code that it runs by, it is a `CompiledLoop`."""
+    """Runs rounds of one loop and tells what they did. Called as the code that it runs by, it is a `CompiledLoop`.
+
+    Where nothing is to be noted, the rounds run by the code of a loop that nobody watches, and are counted.
+    """
 
     __slots__ = (
         "_began",
@@ -37,60 +42,77 @@ class WatchedRounds:
         "_program",
         "_reports",
         "_round",
+        "_silent",
         "_values",
         "_ways",
     )
 
     def __init__(
-        self, loop: Loop, program: Program, code: WatchedLoop, frames: OpenFrames, reports: Reports
+        self, loop: Loop, known: CachedPlan, code: WatchedLoop, frames: OpenFrames, reports: Reports
     ) -> None:
         self._loop = loop
-        self._program = program
+        self._program = known.program
         self._code = code
+        self._silent = known.compiled if code.is_silent else None
         self._frames = frames
         self._reports = reports
         self._round = loop.round
         self._ways: list[int] = []
         self._ends: list[float] = []
-        self._values: list[Any] = []
+        self._values: list[
+            Any
+        ] = []  # or, where counts are noted, the nodes of maps and how many items they had
         self._began = time.monotonic()  # or when the last call that is told of ended
 
     def __call__(self, target: LazyResult[Any], rounds: Iterator[None]) -> Any:
         """Run as many rounds as the iterator has; notes are kept until they are told."""
-        return self._code.call(target, rounds, self._ways.append, self._ends.append, self._values.append)
+        if self._silent is None:
+            return self._code.call(target, rounds, self._ways.append, self._ends.append, self._values.append)
+        left = length_hint(rounds)
+        value = self._silent(target, rounds)
+        if value is not MISS:
+            # A round that has another structure, or could not go on, is not one of those that are done.
+            done = left - length_hint(rounds) - (type(value) in _NO_ROUND)
+            self._ways += bytes(done)
+        return value
 
     @property
     def is_full(self) -> bool:
         """Whether it is time to tell."""
-        return len(self._ways) >= TOLD_AT
+        return self._silent is None and len(self._ways) >= TOLD_AT
 
     def tell(self) -> None:
         """Tell what the rounds did that have come to their end."""
         if not self._ways:
             return
-        code, numbers, loop = self._code, self._ways.copy(), self._loop
+        code, taken, loop = self._code, self._ways.copy(), self._loop
         self._ways.clear()
-        first = self._frames.next_serial(len(numbers))
+        first = self._frames.next_serial(len(taken))
         call = None if loop.job is None else loop.job.place
-        if len(code.ways) == 1:  # as in most loops
-            ways, calls = [code.ways[0]] * len(numbers), code.calls[0] * len(numbers)
-        else:
-            ways = [code.ways[number] for number in numbers]
-            calls = sum(map(code.calls.__getitem__, numbers))
-        rounds = Rounds(call, first, self._round, self._program.structure, code.names, ways)
-        self._round += len(numbers)
-        self._reports.rounds_made(rounds, self._take(calls))
+        rounds = Rounds(call, first, self._round, self._program.structure, code.names, code.ways, taken)
+        self._round += len(taken)
+        calls = sum(code.calls[way] * times for way, times in rounds.times.items())
+        items = self._take_items(rounds)
+        self._reports.rounds_made(rounds, self._take(calls), items)
 
     def tell_all(self, value: Any) -> Any:
         """Tell what all rounds did, and the calls of one that could not go on; return `value`, what the last gave."""
         self.tell()
         if not isinstance(value, PartialRound):
             return value
-        stopped, serial = value.stopped, self._frames.next_serial()
+        code, stopped, serial = self._code, value.stopped, self._frames.next_serial()
         tree = self._reports.tree_begun(self._loop, serial, value.program, value.lazies)
-        steps = self._code.ways[value.way] if value.way >= 0 else ()
-        nodes = [node for node, skipped in steps if skipped is None and stopped.values[node] is not MISSING]
-        if stopped.node is not None and stopped.error is None:
+        way = 0 if self._silent is not None else value.way
+        steps = code.ways[way] if way >= 0 else ()
+        nodes = [
+            node
+            for node, skipped in steps
+            if skipped is None and stopped.values[node] is not MISSING and node not in code.maps
+        ]
+        for node, size in self._values if code.maps else ():
+            self._reports.map_made(tree, node, size)
+        is_map = stopped.node in code.maps  # a frame goes on with its items
+        if stopped.node is not None and stopped.error is None and not is_map:
             nodes.append(stopped.node)
             self._values.append(stopped.value)
         made = self._take(len(nodes))
@@ -101,12 +123,30 @@ class WatchedRounds:
             self._reports.calls_made(tree, nodes, made)
         return value._replace(serial=serial)
 
+    def _take_items(self, rounds: Rounds) -> Mapping[int, int]:
+        """Take how many items the maps of these rounds have had, by their nodes."""
+        code = self._code
+        if not code.maps:
+            return {}
+        maps = sum(
+            times * sum(step.skipped is None and step.node in code.maps for step in code.ways[way])
+            for way, times in rounds.times.items()
+        )
+        items = Counter[int]()
+        for node, size in self._values[:maps]:
+            items[node] += size
+        del self._values[:maps]
+        return items
+
     def _take(self, size: int) -> MadeCalls:
         """Take the notes of so many calls."""
         noting = self._code.noting
-        ends = None if noting is Noting.WAYS else self._ends[:size]
+        ends = None if noting in (Noting.COUNTS, Noting.WAYS) else self._ends[:size]
         values = self._values[:size] if noting is Noting.VALUES else None
         del self._ends[:size], self._values[:size]
         made = MadeCalls(size, self._began, ends, values)
-        self._began = made.ended
+        self._began = made.ended if made.ends else time.monotonic()
         return made
+
+
+_NO_ROUND = (OtherStructure, PartialRound)

@@ -8,26 +8,34 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain
 from operator import sub
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from cascade.graph.tree import Structure
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.sharing.placement import LOOP_WORKER
 from cascade.runtime.timeline.views import Call, Place, Skip, TreeView
 
-Times: TypeAlias = "array[float]"
-"""When each of some calls ended; nothing is in it where no times are kept."""
-
 
 class Sums(NamedTuple):
-    """What some calls of one task add to its figures: how many they are and, if times are kept, their seconds."""
+    """What some calls of one task add to its figures: how many they are, and the seconds of each.
+
+    Where calls that followed each other had no times taken, `estimate` is how many seconds they took together.
+    """
 
     task: str
     status: Status
     calls: int
-    seconds: Sequence[float]
+    seconds: Sequence[float] = ()
+    estimate: float = 0.0
+
+
+class SkipSum(NamedTuple):
+    """How many calls of one task were skipped for one reason."""
+
+    task: str
+    reason: SkipReason
+    calls: int
 
 
 class Columns(NamedTuple):
@@ -67,9 +75,17 @@ class Entry:
         """Give what they add to the figures of their tasks."""
         raise NotImplementedError
 
+    def longest(self) -> float:
+        """Return the seconds of the longest call, as far as that is known."""
+        return max((max(sums.seconds, default=0.0) for sums in self.sums()), default=0.0)
+
     def skips(self) -> Iterator[Skip]:
         """Give the calls among them that were not made."""
         return iter(())
+
+    def skip_sums(self) -> Iterator[SkipSum]:
+        """Give how many were not made."""
+        return (SkipSum(skip.task, skip.reason, 1) for skip in self.skips())
 
     def trees(self) -> Iterator[TreeView]:
         """Give the trees that nothing else tells of."""
@@ -123,7 +139,14 @@ def columns_of(entries: Sequence[OneCall]) -> Columns:
     trees, nodes, items = zip(*[entry.place for entry in entries], strict=True)
     are_items = items[0] is not None
     return Columns(
-        trees, nodes, items if are_items else None, _one(tasks), began, ends, queued, _one(workers)
+        trees,
+        nodes,
+        items if are_items else None,
+        one_or_all(tasks),
+        began,
+        ends,
+        queued,
+        one_or_all(workers),
     )
 
 
@@ -146,90 +169,18 @@ class OneSkip(Entry):
         yield self.skip
 
 
-class Stretch(Entry):
-    """Calls each of which began when the one before it ended, and the first one at `began`."""
-
-    __slots__ = ("began", "ends")
-
-    def __init__(self, size: int, began: float, ends: Times) -> None:
-        super().__init__(size)
-        self.began = began
-        self.ends = ends
-
-    def places(self) -> Iterator[Place]:
-        """Give where each call stands."""
-        raise NotImplementedError
-
-    def tasks(self) -> Iterator[str]:
-        """Give the name of each call's task."""
-        raise NotImplementedError
-
-    def calls(self) -> Iterator[Call]:
-        began = queued = self.began
-        for place, task, ended in zip(self.places(), self.tasks(), self.ends, strict=False):
-            yield Call(place, task, 1, queued, began, ended, Status.SUCCEEDED)
-            began = ended
-
-    def sums(self) -> Iterator[Sums]:
-        return _sums([*self.tasks()], [*map(sub, self.ends, chain((self.began,), self.ends))])
-
-
-class NodeStretch(Stretch):
-    """Calls of one tree."""
-
-    __slots__ = ("_names", "_nodes", "_tree")
-
-    def __init__(
-        self, tree: int, nodes: Sequence[int], names: Sequence[str], began: float, ends: Times
-    ) -> None:
-        super().__init__(len(nodes), began, ends)
-        self._tree = tree
-        self._nodes = nodes
-        self._names = names
-
-    def places(self) -> Iterator[Place]:
-        return map(Place, repeat(self._tree), self._nodes)
-
-    def tasks(self) -> Iterator[str]:
-        return map(self._names.__getitem__, self._nodes)
-
-    def columns(self) -> Columns | None:
-        if not self.ends:
-            return None
-        return Columns(self._tree, self._nodes, None, _one(self.tasks()), self.began, self.ends)
-
-
-class ItemStretch(Stretch):
-    """Items of one map, from an index on."""
-
-    __slots__ = ("_first", "_task")
-
-    def __init__(self, first: Place, size: int, task: str, began: float, ends: Times) -> None:
-        super().__init__(size, began, ends)
-        self._first = first
-        self._task = task
-
-    def places(self) -> Iterator[Place]:
-        tree, node, item = self._first
-        return map(Place, repeat(tree), repeat(node), range(item or 0, (item or 0) + self.size))
-
-    def tasks(self) -> Iterator[str]:
-        return repeat(self._task, self.size)
-
-    def columns(self) -> Columns | None:
-        if not self.ends:
-            return None
-        tree, node, item = self._first
-        return Columns(tree, node, item or 0, self._task, self.began, self.ends)
-
-
 class FlightStretch(Entry):
     """Calls of one tree, coroutines among them, in the order in which they ended; each has times of its own."""
 
     __slots__ = ("_began", "_ends", "_names", "_nodes", "_tree")
 
     def __init__(
-        self, tree: int, nodes: Sequence[int], names: Sequence[str], began: Times, ends: Times
+        self,
+        tree: int,
+        nodes: Sequence[int],
+        names: Sequence[str],
+        began: Sequence[float],
+        ends: Sequence[float],
     ) -> None:
         super().__init__(len(nodes))
         self._tree = tree
@@ -243,11 +194,11 @@ class FlightStretch(Entry):
             yield Call(Place(self._tree, node), self._names[node], 1, began, began, ended, Status.SUCCEEDED)
 
     def columns(self) -> Columns | None:
-        tasks = _one(map(self._names.__getitem__, self._nodes))
+        tasks = one_or_all(map(self._names.__getitem__, self._nodes))
         return Columns(self._tree, self._nodes, None, tasks, self._began, self._ends)
 
     def sums(self) -> Iterator[Sums]:
-        return _sums([self._names[node] for node in self._nodes], [*map(sub, self._ends, self._began)])
+        return sums_of([self._names[node] for node in self._nodes], [*map(sub, self._ends, self._began)])
 
 
 class ItemFlightStretch(Entry):
@@ -277,77 +228,13 @@ class ItemFlightStretch(Entry):
         yield Sums(self._task, Status.SUCCEEDED, self.size, seconds)
 
 
-class Step(NamedTuple):
-    """What a round of a loop does with one node: it is called, or skipped for a reason."""
-
-    node: int
-    skipped: SkipReason | None
-
-
-class Rounds(NamedTuple):
-    """Rounds of one loop whose trees have one structure: they stand in the place of `call`.
-
-    `first` is the number of the first round's tree, and `round` its number in the loop. `ways` has, for each round,
-    the steps that it took.
-    """
-
-    call: Place | None
-    first: int
-    round: int
-    structure: Structure
-    names: Sequence[str]
-    ways: Sequence[Sequence[Step]]
-
-
-class RoundStretch(Stretch):
-    """The calls of rounds that followed each other."""
-
-    __slots__ = ("_rounds",)
-
-    def __init__(self, rounds: Rounds, began: float, ends: Times) -> None:
-        super().__init__(sum(map(len, rounds.ways)), began, ends)
-        self._rounds = rounds
-
-    def _steps(self) -> Iterator[tuple[int, Step]]:
-        for tree, way in enumerate(self._rounds.ways, self._rounds.first):
-            for step in way:
-                yield tree, step
-
-    def places(self) -> Iterator[Place]:
-        return (Place(tree, step.node) for tree, step in self._steps() if step.skipped is None)
-
-    def tasks(self) -> Iterator[str]:
-        names = self._rounds.names
-        return (names[step.node] for way in self._rounds.ways for step in way if step.skipped is None)
-
-    def columns(self) -> Columns | None:
-        if not self.ends:
-            return None
-        made = [(tree, step.node) for tree, step in self._steps() if step.skipped is None]
-        trees, nodes = zip(*made, strict=True)
-        return Columns(trees, nodes, None, _one(self.tasks()), self.began, self.ends)
-
-    def skips(self) -> Iterator[Skip]:
-        names, ends, at = self._rounds.names, iter(self.ends), self.began
-        for tree, step in self._steps():
-            if step.skipped is None:
-                at = next(ends, at)
-            else:
-                yield Skip(Place(tree, step.node), names[step.node], step.skipped, at)
-
-    def trees(self) -> Iterator[TreeView]:
-        call, first, begin, structure, names, ways = self._rounds
-        for index in range(len(ways)):
-            yield TreeView(first + index, call, begin + index, structure, names)
-
-
-def _one(tasks: Iterable[str]) -> str | Sequence[str]:
+def one_or_all(tasks: Iterable[str]) -> str | Sequence[str]:
     """Return the name that all of some calls have, or the names of all of them."""
     names = [*tasks]
     return names[0] if names.count(names[0]) == len(names) else names  # most stretches are of one task
 
 
-def _sums(tasks: list[str], seconds: list[float]) -> Iterator[Sums]:
+def sums_of(tasks: list[str], seconds: list[float]) -> Iterator[Sums]:
     """Give what calls of these tasks add to their figures, given how long each took; or nothing of that."""
     if not tasks:
         return

@@ -7,13 +7,13 @@ import sys
 import threading
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.timeline.entries import Entry, OneCall
 from cascade.runtime.timeline.slowest import SlowestCalls
-from cascade.runtime.timeline.views import Call
+from cascade.runtime.timeline.views import Call, NodeNames
 
 WAITING = 4096
 """So many calls wait before they are added up: many at once are added faster than one."""
@@ -28,9 +28,9 @@ class TaskFigures(NamedTuple):
     """What is known of the calls of one task, in one run or in several.
 
     `calls` have ended; `known` are all that a tree or a map has told of so far, those that were skipped, run or wait
-    among them. `retries` are attempts beyond the first. `total`, `shortest` and `longest` are in seconds; they are 0
-    where no times are kept. With `is_looped` some are made in further rounds of a loop: nobody knows how many are to
-    come.
+    among them. `retries` are attempts beyond the first. `total`, `shortest` and `longest` are in seconds; `timed` calls
+    took the `total`. Where no times are kept, that is exact to a time slice, and the others are 0. With `is_looped`
+    some are made in further rounds of a loop: nobody knows how many are to come.
     """
 
     task: str
@@ -45,17 +45,12 @@ class TaskFigures(NamedTuple):
     longest: float
     sketch: dict[int, int]
     is_looped: bool = False
-
-    @property
-    def timed(self) -> int:
-        """How many calls have times."""
-        return sum(self.sketch.values())
+    timed: int = 0
 
     @property
     def mean(self) -> float:
         """The seconds that a call takes on average."""
-        timed = self.timed
-        return self.total / timed if timed else 0.0
+        return self.total / self.timed if self.timed else 0.0
 
     @property
     def done(self) -> int:
@@ -64,7 +59,7 @@ class TaskFigures(NamedTuple):
 
     def quantile(self, share: float) -> float:
         """Return the seconds that this share of the calls did not exceed: 0.5 gives the median, within 3 percent."""
-        left = share * self.timed
+        left = share * sum(self.sketch.values())
         for bucket, count in sorted(self.sketch.items()):
             left -= count
             if left <= 0:
@@ -84,6 +79,7 @@ class Figures:
         "shortest",
         "sketch",
         "skips",
+        "timed",
         "total",
     )
 
@@ -94,6 +90,7 @@ class Figures:
         self.retries = 0
         self.skips: Counter[SkipReason] = Counter()
         self.total = 0.0
+        self.timed = 0
         self.shortest = float("inf")
         self.longest = 0.0
         # How many calls took how long, by the first 16 bits of the seconds as a number: 16 buckets for each doubling.
@@ -109,8 +106,14 @@ class Figures:
         self.total += sum(durations)
         self.shortest = min(self.shortest, min(durations))
         self.longest = max(self.longest, longest)
+        self.timed += len(durations)
         self.sketch.update(array("H", durations.tobytes())[_TOP::4])
         return longest
+
+    def add_estimate(self, calls: int, seconds: float) -> None:
+        """Take in how long some calls took together."""
+        self.timed += calls
+        self.total += seconds
 
     def add(self, other: Figures) -> None:
         """Take in all that others have added up."""
@@ -120,6 +123,7 @@ class Figures:
         self.retries += other.retries
         self.skips.update(other.skips)
         self.total += other.total
+        self.timed += other.timed
         self.shortest = min(self.shortest, other.shortest)
         self.longest = max(self.longest, other.longest)
         self.sketch.update(other.sketch)
@@ -139,6 +143,7 @@ class Figures:
             longest=self.longest,
             sketch=dict(self.sketch),
             is_looped=self.is_looped,
+            timed=self.timed,
         )
 
 
@@ -158,7 +163,7 @@ class FiguresOfTasks:
         self._calls_waiting = 0  # at most so many: whoever reads takes some of them
         # The names of nodes, and how many trees have them, in further rounds of loops or not; by id, as to hash them
         # would take long.
-        self._shapes: dict[tuple[int, bool], tuple[Sequence[str], int]] = {}
+        self._shapes: dict[tuple[int, bool], tuple[NodeNames, int]] = {}
 
     def add(self, entry: Entry) -> None:
         """Take in calls that have ended."""
@@ -168,7 +173,7 @@ class FiguresOfTasks:
             self._calls_waiting = 0
             self._add_up()
 
-    def add_tree(self, names: Sequence[str], trees: int, is_looped: bool) -> None:
+    def add_tree(self, names: NodeNames, trees: int, is_looped: bool) -> None:
         """Take in that so many trees begin whose nodes have these names; whether as further rounds of a loop."""
         key = id(names), is_looped
         with self._lock:
@@ -224,7 +229,7 @@ class FiguresOfTasks:
             # Trees first: tasks stand in the order in which they came up.
             shapes, self._shapes = self._shapes, {}
             for (_, is_looped), (names, trees) in shapes.items():
-                for task, nodes in Counter(names).items():
+                for task, nodes in names.counts.items():
                     figures = self._figures_of(task)
                     figures.known += nodes * trees
                     figures.is_looped |= is_looped
@@ -240,18 +245,24 @@ class FiguresOfTasks:
                     if not is_map:  # its items tell more
                         ones.setdefault((task, status), []).append(ended - began)
                     continue
-                for task, status, calls, own in entry.sums():
-                    self._figures_of(task).by_status[status] += calls
+                for task, status, calls, own, estimate in entry.sums():
+                    figures = self._figures_of(task)
+                    figures.by_status[status] += calls
                     if self._timed:
                         seconds.setdefault(task, array("d")).extend(own)
-                for skip in entry.skips():
-                    self._figures_of(skip.task).skips[skip.reason] += 1
-            for (task, status), own in ones.items():
-                self._figures_of(task).by_status[status] += len(own)
+                    else:
+                        figures.add_estimate(calls, sum(own) + estimate)
+                for skip in entry.skip_sums():
+                    self._figures_of(skip.task).skips[skip.reason] += skip.calls
+            for (task, status), lengths in ones.items():
+                figures = self._figures_of(task)
+                figures.by_status[status] += len(lengths)
                 if self._timed:
-                    seconds.setdefault(task, array("d")).extend(own)
+                    seconds.setdefault(task, array("d")).extend(lengths)
+                else:
+                    figures.add_estimate(len(lengths), sum(lengths))
             longest = [self._figures_of(task).add_durations(durations) for task, durations in seconds.items()]
-            if self._keeps_slowest and max(longest, default=0.0) > self._slowest.floor:
+            if self._keeps_slowest and (not self._timed or max(longest, default=0.0) > self._slowest.floor):
                 self._slowest.take(added)
 
 

@@ -10,22 +10,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from cascade.runtime.events import SkipReason, Status
-from cascade.runtime.timeline.entries import (
-    Entry,
-    FlightStretch,
+from cascade.runtime.timeline.entries import Entry, FlightStretch, OneCall, OneSkip
+from cascade.runtime.timeline.figures import Figures, FiguresOfTasks, TaskFigures
+from cascade.runtime.timeline.stretch_entries import (
+    ItemStretch,
     NodeStretch,
-    OneCall,
-    OneSkip,
     Rounds,
     RoundStretch,
-    Times,
+    StretchTimes,
 )
-from cascade.runtime.timeline.figures import Figures, FiguresOfTasks, TaskFigures
 from cascade.runtime.timeline.unsaved import Unsaved
 from cascade.runtime.timeline.views import (
     Call,
     LoopRounds,
     MapSize,
+    NodeNames,
     Place,
     Retry,
     RunningCall,
@@ -76,6 +75,7 @@ class RunTimeline:
         self._maps: dict[Place, MapSize] = {}
         self._rounds: dict[Place | None, int] = {}
         self._running: dict[object, RunningFacts] = {}
+        self._open_maps: set[object] = set()  # owners of calls that stand for maps
         self._waiting: dict[object, WaitingCall] = {}
         self._failed: OneCall | Retry | None = None
         self._flights: dict[object, Callable[[], list[RunningCall]]] = {}
@@ -137,7 +137,10 @@ class RunTimeline:
 
     def tasks(self) -> dict[str, TaskFigures]:
         """Return the figures of all tasks by their names, of all calls whether they are kept or not."""
-        return self.figures.snapshots([call.task for call in self.running()])
+        maps = self._open_maps
+        one_by_one = [task for owner, (_, task, _) in list(self._running.items()) if owner not in maps]
+        in_flight = [call.task for flight in list(self._flights.values()) for call in flight()]
+        return self.figures.snapshots([*one_by_one, *in_flight])
 
     def wall_time(self, moment: float) -> datetime:
         """Return the date and time of a moment of this run."""
@@ -185,13 +188,12 @@ class RunTimeline:
             self.unsaved.add(entry)
         self._figures.add(entry)
 
-    def add_nodes(
-        self, tree: tuple[int, Sequence[str]], nodes: Sequence[int], began: float, ends: Times
-    ) -> None:
-        """Take in calls of one tree that followed each other, the first from `began` on, by its number and names."""
+    def add_nodes(self, tree: tuple[int, NodeNames], nodes: Sequence[int], times: StretchTimes) -> None:
+        """Take in calls of one tree that followed each other, by its number and names."""
         # Once per step of a recorded chain: watched by observatory/benchmarks/bench_durability.py.
+        began, ends, _ = times
         if len(nodes) >= FEW or not ends:
-            self.add(NodeStretch(tree[0], nodes, tree[1], began, ends))
+            self.add(NodeStretch(*tree, nodes, times))
             return
         with self._lock:
             joined = self._joined
@@ -216,15 +218,24 @@ class RunTimeline:
             began, ends = array("d", joined.began), array("d", joined.ends)
             self._add(FlightStretch(joined.tree, joined.nodes, joined.names, began, ends))
 
-    def add_rounds(self, rounds: Rounds, began: float, ends: Times) -> None:
-        """Take in rounds of a loop that followed each other."""
-        self._figures.add_tree(rounds.names, len(rounds.ways), rounds.round + len(rounds.ways) > 1)
-        self.add(RoundStretch(rounds, began, ends))
-        self.note_round(rounds.call, rounds.round + len(rounds.ways) - 1)
+    def add_rounds(self, rounds: Rounds, times: StretchTimes, items: Mapping[int, int]) -> None:
+        """Take in rounds of a loop that followed each other, and how many items the maps at its nodes have had."""
+        count = len(rounds.taken)
+        self._figures.add_tree(rounds.names, count, rounds.round + count > 1)
+        for node, size in items.items():
+            self._figures.add_known(rounds.names[node], size - count)  # its items stand for it
+        self.add(RoundStretch(rounds, times, items))
+        self.note_round(rounds.call, rounds.round + count - 1)
+
+    def add_items(self, items: ItemStretch) -> None:
+        """Take in all items of a map, which stand for it."""
+        self._figures.add_known(items.last()[1], items.size - 1)
+        self.add(items)
 
     def add_call(self, entry: OneCall, owner: object) -> None:
         """Take in a call that was reported by itself and has ended."""
         self._running.pop(owner, None)
+        self._open_maps.discard(owner)
         if entry.has_failed:
             self._failed = entry
         self.add(entry)
@@ -263,9 +274,10 @@ class RunTimeline:
             self.kept += 1
             self._retries.append(retry)
 
-    def add_map(self, mapping: MapSize) -> None:
-        """Take in that a map begins."""
-        self._figures.add_known(mapping.task, mapping.size - 1)  # its items stand for it
+    def add_map(self, mapping: MapSize, owner: object) -> None:
+        """Take in that a map begins, which its items stand for from now on."""
+        self._open_maps.add(owner)
+        self._figures.add_known(mapping.task, mapping.size - 1)
         if self.unsaved is not None:
             self.unsaved.maps.append(mapping)
         if self._has_room:
@@ -290,7 +302,7 @@ class RunTimeline:
     def end(self, status: Status, error: str | None) -> None:
         """Take in that the run has ended."""
         self._settle()
-        for under_way in (self._running, self._flights, self._waiting):
+        for under_way in (self._running, self._flights, self._waiting, self._open_maps):
             under_way.clear()
         self.status, self.error = status, error
         self.ended = time.monotonic()

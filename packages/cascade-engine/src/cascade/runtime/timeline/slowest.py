@@ -30,6 +30,6 @@ class SlowestCalls:
         # A view of a call takes long to make: only entries with a call that is slow enough are looked into.
         for entry in entries:
             floor = self.floor
-            if any(max(sums.seconds, default=0.0) > floor for sums in entry.sums()):
+            if entry.longest() > floor:
                 slow = (call for call in entry.calls() if call.duration > floor and not call.is_map)
                 self.calls = (*nlargest(KEPT, (*self.calls, *slow), key=lambda call: call.duration),)

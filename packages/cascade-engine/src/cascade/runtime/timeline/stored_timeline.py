@@ -33,7 +33,7 @@ from cascade.runtime.timeline.stored_form import (
     StoredSum,
 )
 from cascade.runtime.timeline.timeline_graphs import SELECTOR
-from cascade.runtime.timeline.views import Call, MapSize, Place, Retry, Skip, TreeView
+from cascade.runtime.timeline.views import Call, MapSize, NodeNames, Place, Retry, Skip, TreeView
 from cascade.spec.errors import DamagedDataError
 from cascade.spec.late_dataclasses import dataclass, field
 
@@ -138,6 +138,7 @@ def figures_of(stored: StoredFigures, is_last: bool = True) -> Figures:
     figures.retries = stored.retries
     figures.total, figures.longest = stored.total, stored.longest
     figures.sketch.update(stored.sketch)
+    figures.timed = sum(stored.sketch.values())
     figures.shortest = stored.shortest if stored.sketch else figures.shortest
     if is_last:
         figures.known, figures.is_looped = stored.known, stored.is_looped
@@ -156,7 +157,7 @@ class _Loading:
         self._drive = drive
         self._offset = offset
         self.first = 1 + max((tree.number for tree in run.trees()), default=-1)
-        self._structures: dict[int, tuple[Structure, tuple[str, ...]]] = {}
+        self._structures: dict[int, tuple[Structure, NodeNames]] = {}
 
     def load(self) -> None:
         """Put them there."""
@@ -172,7 +173,7 @@ class _Loading:
             shape = self._structures[tree.structure]
             run.add_tree(TreeView(tree.number + self.first, stands_for, tree.round, *shape))
         for size in piece.maps:
-            run.add_map(MapSize(place_of(size.place), names[size.task], size.size))
+            run.add_map(MapSize(place_of(size.place), names[size.task], size.size), None)
         for loop in piece.rounds:
             run.note_round(None if loop.call is None else place_of(loop.call), loop.rounds - 1)
         for columns in piece.columns:
@@ -297,7 +298,7 @@ class _Key(str):
         return str(self)
 
 
-def _structure(stored: StoredStructure, names: list[str]) -> tuple[Structure, tuple[str, ...]]:
+def _structure(stored: StoredStructure, names: list[str]) -> tuple[Structure, NodeNames]:
     size = len(stored.names)
     if not 0 <= stored.target < size:
         raise ValueError("a target that is no node")
@@ -312,7 +313,7 @@ def _structure(stored: StoredStructure, names: list[str]) -> tuple[Structure, tu
     for waits in structure.dependencies():
         if any(not 0 <= source < size for source in waits):
             raise ValueError("an edge from what is no node")
-    return structure, tuple(names[name] for name in stored.names)
+    return structure, NodeNames(names[name] for name in stored.names)
 
 
 def _waits(edges: Sequence[StoredEdge]) -> Waits:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cascade.runtime.timeline.figures import FiguresOfTasks, TaskFigures
 from cascade.runtime.timeline.run_timeline import RunTimeline
@@ -18,6 +18,15 @@ if TYPE_CHECKING:  # a run does without pictures
     from cascade.graph.drawing.sketches import Mark
 
 
+class KeepsRuns(Protocol):
+    """Keeps what runs do. `timed` says whether it wants to know when each call ended."""
+
+    timed: bool
+
+    def begin_run(self, run_id: str, began: float, inputs: tuple[str, ...] = ()) -> RunTimeline:
+        """Return what a run writes into that begins now."""
+
+
 class Timeline:
     """Keeps which calls runs have made and when, which they skipped, and how their trees hang together.
 
@@ -27,8 +36,8 @@ class Timeline:
 
     It is bounded. After `max_calls` calls, skips and retries no more of them are kept, but the figures of each task
     still count all: how many calls, how long they took, quantiles. With more than `max_runs` runs the oldest that has
-    ended is forgotten, but for its figures. With `timed=False` it keeps the figures alone and looks at no clock: for a
-    progress display that has to cost nothing per call.
+    ended is forgotten, but for its figures. With `timed=False` it keeps the figures alone, and looks at the clock once
+    for many calls: for a progress display that has to cost nothing per call.
     """
 
     def __init__(self, *, max_calls: int = 100_000, max_runs: int = 1_000, timed: bool = True) -> None:

@@ -5,7 +5,9 @@ Times are in seconds of `time.monotonic`; `RunTimeline.wall_time` makes dates of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from cascade.graph.tree import Structure
@@ -77,6 +79,15 @@ class WaitingCall(NamedTuple):
     reason: str
 
 
+class NodeNames(tuple[str, ...]):
+    """The names of the nodes of a tree, by position; all trees of a structure share them."""
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes have each name."""
+        return Counter(self)
+
+
 class TreeView(NamedTuple):
     """A tree of lazy results that was run, by its number in the run.
 
@@ -88,7 +99,7 @@ class TreeView(NamedTuple):
     call: Place | None
     round: int
     structure: Structure
-    names: Sequence[str]
+    names: NodeNames
 
 
 class Skip(NamedTuple):
