@@ -45,6 +45,7 @@ class CommonOption:
         check: Checks the value, or `None`.
         metavar: What stands for the value in the help; empty for the name of the type.
         variable: The environment variable that stands for the option, or empty.
+        has_off: Whether there is a second form that turns it off: `--no-progress`.
     """
 
     name: str
@@ -55,17 +56,23 @@ class CommonOption:
     check: Check | None = None
     metavar: str = ""
     variable: str = ""
+    has_off: bool = False
 
     @property
     def flag(self) -> str:
         """How the option is written: two dashes, and dashes for underscores."""
         return flag_of(self.name)
 
+    @property
+    def off_flag(self) -> str:
+        """How the option is written that turns it off."""
+        return flag_of(f"no_{self.name}")
+
     def parameter(self, *, default: object = None) -> inspect.Parameter:
         """Return the parameter of a command's function from which Typer makes the option."""
         info = typer.Option(
             default,
-            self.flag,
+            f"{self.flag}/{self.off_flag}" if self.has_off else self.flag,
             help=self.help,
             envvar=self.variable or None,
             rich_help_panel=self.panel,
@@ -78,9 +85,9 @@ class CommonOption:
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kind)
 
     def words(self, value: object) -> list[str]:
-        """Return the words of a command line that give this value; none for `None` or `False`."""
+        """Return the words of a command line that give this value; none for `None`, or if there is no way to say no."""
         if value is None or value is False:
-            return []
+            return [self.off_flag] if self.has_off and value is False else []
         return [self.flag] if value is True else [self.flag, str(_plain(value))]
 
 
@@ -178,6 +185,9 @@ _ROWS = {name: row_of(name) for name in RUN_SETTINGS}
 _NEEDS_STATE = tuple(name for name, row in _ROWS.items() if row.flag is not None and row.flag.needs_state)
 """The settings that make no sense without a store for the run."""
 
+_HAVE_OFF = tuple(name for name, row in _ROWS.items() if row.flag is not None and row.flag.has_off)
+"""The settings for which `False` is not the same as nothing."""
+
 _OF_STORES = ("state", *_NEEDS_STATE, "cache")
 """The settings of the help's panel for stores, in its order."""
 
@@ -194,6 +204,7 @@ def _from_table(name: str, flag: Flag, annotation: object) -> CommonOption:
         check=_CHECKS.get(name),
         metavar=flag.value,
         variable=VARIABLES.get(name, ""),
+        has_off=flag.has_off,
     )
 
 
@@ -227,7 +238,11 @@ def merged_settings(settings: RunSettings, given: Mapping[str, object]) -> RunSe
     Raises:
         SpecError: If they do not go together, need a store and have none, or can't mean anything.
     """
-    told = {name: _plain(value) for name, value in given.items() if value is not None and value is not False}
+    told = {
+        name: _plain(value)
+        for name, value in given.items()
+        if value is not None and (value is not False or name in _HAVE_OFF)
+    }
     if "resume" in told and "restart" in told:
         raise SpecError("both --resume and --restart", "give one of the two")
     merged: Any = {**settings, **told}

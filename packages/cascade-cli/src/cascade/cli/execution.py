@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,9 +17,11 @@ from cascade.cli.failures import ExitCode, is_wrong_input, report
 from cascade.cli.interrupts import Interrupts
 from cascade.cli.log_lines import LogFormat, LogLevel, write_message
 from cascade.cli.output import ResultError, ResultFormat, print_result
+from cascade.cli.progress.showing import display_by
 from cascade.cli.record_log import log_records
 from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.api import engine_for, run_options
+from cascade.runtime.progress.run_progress import RunProgress
 from cascade.runtime.settings import RunSettings
 from cascade.spec import WorkflowSpec
 from cascade.spec.late_dataclasses import dataclass
@@ -61,6 +63,7 @@ def execute(
         typer.Exit: If it fails or is interrupted, with the exit code; stderr then says why.
     """
     bus = invocation.settings.get("bus") or MessageBus()
+    invocation = _with_display(invocation, form)
     stop_logging, stop_records = log_events(bus, level, form), log_records(level, form)
     invocation, stop_announcing = _with_run_id(invocation, bus, form)
     try:
@@ -134,6 +137,26 @@ def _with_run_id(
 
     named = replace(invocation, settings={**invocation.settings, "run_id": run_id})
     return named, bus.subscribe(RunStarted, announce)
+
+
+def _with_display(invocation: Invocation, form: LogFormat) -> Invocation:
+    """Return the invocation with what shows its progress, unless that is turned off; commands show it by default."""
+    progress = invocation.settings.get("progress")
+    if progress is False or callable(progress):
+        return invocation
+
+    def say(lines: Sequence[str], progress: RunProgress) -> None:
+        facts = {"run_id": progress.run_id, "done": progress.done, "total": progress.total}
+        record = {"level": "info", "event": "RunProgress", **facts, "text": "\n".join(lines)}
+        write_message(form, "\n".join(lines), record)
+
+    least = 0.0 if progress else _SILENT_SECONDS
+    display = display_by(say, least=least, only_lines=form is LogFormat.JSON)
+    return replace(invocation, settings={**invocation.settings, "progress": display})
+
+
+_SILENT_SECONDS = 1.0
+"""Of a run that was shorter a command says nothing, unless it was asked to or stderr is a terminal."""
 
 
 def _new_run_id() -> str:

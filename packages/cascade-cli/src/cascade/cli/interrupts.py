@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from cascade.cli.progress.showing import leave_terminal
+
 _WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
 _SHOWN = 3
@@ -109,6 +111,7 @@ class Interrupts:
 
 def _end_now(code: int) -> None:
     """End the program without waiting for anything; its worker processes notice that it is gone, and end."""
+    leave_terminal()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
