@@ -13,11 +13,12 @@ from cascade.graph.drawing.sketches import Mark
 from cascade.graph.drawing.sketches import Status as Shown
 from cascade.graph.tree_views import node_id
 from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.ended_calls import EndedCalls
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.views import Call, Place, TreeView
 
 
-def marks_of(run: RunTimeline, number: int = 0) -> dict[str, Mark]:
+def marks_of(run: RunTimeline, ended: EndedCalls, number: int = 0) -> dict[str, Mark]:
     """Return what became of the calls of the tree of this number, by node id. Takes O(calls + trees)."""
     marks = {
         node_id(each.place.node): Mark(Shown.RUNNING) for each in run.running() if _is_in(each.place, number)
@@ -25,7 +26,7 @@ def marks_of(run: RunTimeline, number: int = 0) -> dict[str, Mark]:
     for skip in run.skips():
         if _is_in(skip.place, number):
             marks[node_id(skip.place.node)] = Mark(_shown_skip(skip.reason))
-    ends = _Ends(run)
+    ends = _Ends(run, ended)
     for place, call in ends.calls.items():
         if place.tree == number:
             marks[node_id(place.node)] = ends.mark(call)
@@ -43,14 +44,14 @@ def _shown_skip(reason: SkipReason) -> Shown:
 class _Ends:
     """How the calls of a run ended, those of maps' items left out, and which trees they returned."""
 
-    def __init__(self, run: RunTimeline) -> None:
+    def __init__(self, run: RunTimeline, ended: EndedCalls) -> None:
         self._status = run.status
-        self.calls = {call.place: call for call in run.calls() if call.place.item is None}
+        self.calls = ended.by_place
         self._skips = {skip.place: skip.reason for skip in run.skips()}
         self._of_tree: dict[int, list[Call]] = defaultdict(list)
         for call in self.calls.values():
             self._of_tree[call.place.tree].append(call)
-        self._trees = {tree.number: tree for tree in run.trees()}
+        self._trees = {tree.number: tree for tree in ended.trees}
         self._last: dict[Place | None, TreeView] = {}  # the last round in the place of a call
         self._below: dict[int, list[int]] = defaultdict(list)  # trees that calls of a tree returned
         for tree in self._trees.values():

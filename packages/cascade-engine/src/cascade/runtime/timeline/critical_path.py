@@ -8,38 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cascade.runtime.timeline.run_timeline import RunTimeline
+from cascade.runtime.timeline.ended_calls import EndedCalls
 from cascade.runtime.timeline.views import Call, Place, TreeView
 
 
-def critical_path(run: RunTimeline) -> list[Call]:
+def critical_path(ended: EndedCalls) -> list[Call]:
     """Return the calls on the critical path, the first one first; a map is followed by its item that ended last.
 
     A timeline that keeps figures alone has none. Takes O(calls + edges).
     """
-    return _Path(run).follow()
+    return _Path(ended).follow()
 
 
 class _Path:
     """What is looked up on the way."""
 
-    def __init__(self, run: RunTimeline) -> None:
-        self._ends: dict[Place, Call] = {}
-        self._last_item: dict[Place, Call] = {}
-        for call in run.calls():
-            place = call.place
-            if place.item is None:
-                self._ends[place] = call
-                continue
-            whole = Place(place.tree, place.node)
-            if self._end_of(whole, self._last_item) < call.ended:
-                self._last_item[whole] = call
+    def __init__(self, ended: EndedCalls) -> None:
+        self._ends, self._last_item = ended.by_place, ended.last_items
         # By place, the tree of the last round there; and by tree, that of the round before it.
         self._returned: dict[Place | None, TreeView] = {}
         self._before: dict[int, TreeView] = {}
         self._trees: dict[int, TreeView] = {}
         self._waits: dict[int, Sequence[Sequence[int]]] = {}  # by the id of the structure
-        for tree in run.trees():
+        for tree in ended.trees:
             self._trees[tree.number] = tree
             if tree.call in self._returned:
                 self._before[tree.number] = self._returned[tree.call]

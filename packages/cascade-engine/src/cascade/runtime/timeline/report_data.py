@@ -6,16 +6,13 @@ Times are whole microseconds from the beginning of the run; `began` has the diff
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import nlargest
 from typing import Any
 
 from cascade.runtime.events import Status
 from cascade.runtime.timeline.critical_path import critical_path
+from cascade.runtime.timeline.ended_calls import EndedCalls
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.views import Call, Place
-
-MOST_CALLS = 100_000
-"""Of more calls a report shows those that took longest, and those that did not succeed."""
 
 _NONE = -1
 
@@ -24,15 +21,11 @@ class Shown:
     """The calls of a run that its report shows, by their beginning, and those on the critical path."""
 
     def __init__(self, run: RunTimeline) -> None:
-        calls = [call for call in run.calls() if not call.is_map]
-        self.all = len(calls) + run.folded
-        if len(calls) > MOST_CALLS:
-            calls = nlargest(
-                MOST_CALLS, calls, key=lambda call: (call.status is not Status.SUCCEEDED, call.duration)
-            )
-        self.calls: list[Call] = sorted(calls, key=lambda call: call.began)
+        self.ended = EndedCalls(run)
+        self.all = self.ended.size + run.folded
+        self.calls: list[Call] = self.ended.listed()
         self.folded = self.all - len(self.calls)
-        self.critical: list[Call] = critical_path(run)
+        self.critical: list[Call] = critical_path(self.ended)
 
 
 def columns_of(run: RunTimeline, shown: Shown) -> dict[str, Any]:

@@ -50,12 +50,12 @@ def report_page(run: RunTimeline, recorded: Recorded | None = None) -> str:
     shown = Shown(run)
     parts = [
         *_summary(run, shown, recorded),
-        *_graph(run, 0 if recorded is None else recorded.graph),
+        *_graph(run, shown, 0 if recorded is None else recorded.graph),
         *_timeline(run, shown),
         *_tasks(run),
         *_slowest(shown),
         *_critical(run, shown),
-        *_errors(run),
+        *_errors(run, shown),
     ]
     script, style = _file("report.js"), _file("report.css")
     data = json.dumps(columns_of(run, shown), separators=(",", ":")) if run.is_timed else ""
@@ -120,8 +120,8 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _graph(run: RunTimeline, number: int) -> Iterator[str]:
-    marked = marked_graph(run, number)
+def _graph(run: RunTimeline, shown: Shown, number: int) -> Iterator[str]:
+    marked = marked_graph(run, shown.ended, number)
     if marked is not None:
         yield '<h2>Graph</h2><div class="scroll" id="graph">'
         yield draw(*marked).svg
@@ -192,8 +192,8 @@ def _call_row(call: Call) -> Iterator[Cell]:
     yield call.status.value.lower(), call.status.value
 
 
-def _errors(run: RunTimeline) -> Iterator[str]:
-    failed = [call for call in run.calls() if call.status is Status.FAILED]
+def _errors(run: RunTimeline, shown: Shown) -> Iterator[str]:
+    failed = shown.ended.failed
     retries = run.retries()
     if failed or retries:
         yield "<h2>Errors</h2>"

@@ -113,9 +113,9 @@ class Timeline:
         Raises:
             SpecError: If there is no run in the timeline.
         """
-        from cascade.runtime.timeline.call_marks import marks_of  # noqa: PLC0415 - for who wants pictures
+        from cascade.runtime.timeline.timeline_pictures import run_marks  # noqa: PLC0415 - for who wants pictures
 
-        return marks_of(self._last_run())
+        return run_marks(self._last_run())
 
     def to_chrome_trace(self, path: str | Path) -> Path:
         """Write a trace that Perfetto and `chrome://tracing` open, and return its path. It has names and no values."""

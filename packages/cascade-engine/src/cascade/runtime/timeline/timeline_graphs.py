@@ -12,6 +12,7 @@ from cascade.graph.tree import Call as Waits
 from cascade.graph.tree import Choice, Structure
 from cascade.graph.tree_views import node_id
 from cascade.runtime.timeline.call_marks import marks_of
+from cascade.runtime.timeline.ended_calls import EndedCalls
 from cascade.runtime.timeline.run_timeline import RunTimeline
 from cascade.runtime.timeline.views import TreeView
 
@@ -23,9 +24,9 @@ class MarkedGraph(NamedTuple):
     marks: dict[str, Mark]
 
 
-def marked_graph(run: RunTimeline, number: int = 0) -> MarkedGraph | None:
+def marked_graph(run: RunTimeline, ended: EndedCalls, number: int = 0) -> MarkedGraph | None:
     """Return the tree of this number as a graph with marks; `None` if the timeline does not have it."""
-    tree = next((each for each in run.trees() if each.number == number), None)
+    tree = next((each for each in ended.trees if each.number == number), None)
     if tree is None:
         return None
     maps = {each.place.node for each in run.maps() if each.place.tree == number}
@@ -34,7 +35,7 @@ def marked_graph(run: RunTimeline, number: int = 0) -> MarkedGraph | None:
         for node, name in enumerate(tree.names)
     ]
     graph = Graph(nodes, [*edges_of(tree)], node_id(tree.structure.target))
-    return MarkedGraph(graph, marks_of(run, number))
+    return MarkedGraph(graph, marks_of(run, ended, number))
 
 
 SELECTOR = "selector"

@@ -6,7 +6,8 @@ row has a bounded number of them, whatever the number of its calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -74,17 +75,17 @@ def rows_of(run: RunTimeline, now: float) -> Rows:
         key=lambda each: (each.by_status.get(Status.FAILED, 0) == 0, -each.total, -each.known),
     )
     rows = {each.task: Row(each) for each in by_weight[:MOST_ROWS]}
-    kept: dict[str, list[Call]] = {task: [] for task in rows}
+    columns = {task: _Columns() for task in rows}
     last = run.began
     for call in run.calls():
         last = max(last, call.ended)
-        if call.task in kept:
-            kept[call.task].append(call)
+        if call.task in columns:
+            columns[call.task].add(call)
     running = run.running()
     end = max(last, now if run.ended is None else run.ended)
     scale = _Scale(run.began, max(end - run.began, 1e-9))
-    for task, calls in kept.items():
-        _fill(rows[task], sorted(calls, key=lambda call: call.began), scale)
+    for task, calls in columns.items():
+        _fill(rows[task], calls, scale)
     for under_way in running:
         if under_way.task in rows:
             row = rows[under_way.task]
@@ -110,31 +111,55 @@ class _Scale:
         return min(max((moment - self.began) / self.length, 0.0), 1.0)
 
 
-def _fill(row: Row, calls: Iterable[Call], scale: _Scale) -> None:
+class _Columns:
+    """The calls of one task as numbers: of a million views, the collector of cycles would look at each, many times."""
+
+    def __init__(self) -> None:
+        self.maps: list[Call] = []
+        self._began = array("d")
+        self._queued = array("d")
+        self._ended = array("d")
+        self._status = bytearray()
+
+    def add(self, call: Call) -> None:
+        if call.is_map:
+            self.maps.append(call)
+            if call.status is Status.SUCCEEDED:
+                return  # its items tell more
+        self._began.append(call.began)
+        self._queued.append(call.queued)
+        self._ended.append(call.ended)
+        self._status.append(_STATUSES.index(call.status))
+
+    def in_order(self) -> Iterator[tuple[float, float, float, Kind]]:
+        """Give the calls by their beginning: when each was queued, began and ended, and how."""
+        queued, began, ended, status = self._queued, self._began, self._ended, self._status
+        for place in sorted(range(len(began)), key=began.__getitem__):
+            yield queued[place], began[place], ended[place], _KINDS[_STATUSES[status[place]]]
+
+
+def _fill(row: Row, calls: _Columns, scale: _Scale) -> None:
     """Put calls into lanes, in the order in which they began."""
     lanes: list[Bar] = []  # the last bar of each lane
     waits: list[Bar] = []
     ends: list[float] = []
-    began, length = scale.began, scale.length
-    for call in calls:
-        left, right = (call.began - began) / length, (call.ended - began) / length
-        kind = _KINDS[call.status]
-        if call.is_map:
-            row.bars.append(Bar(Kind.MAP, 0, left, right))
-            if kind is Kind.SUCCEEDED:
-                continue  # its items tell more
-        lane = next((each for each, end in enumerate(ends) if end <= call.began), len(ends))
+    start, length = scale.began, scale.length
+    for each in calls.maps:
+        row.bars.append(Bar(Kind.MAP, 0, (each.began - start) / length, (each.ended - start) / length))
+    for queue, began, ended, kind in calls.in_order():
+        left, right = (began - start) / length, (ended - start) / length
+        lane = next((each for each, end in enumerate(ends) if end <= began), len(ends))
         if lane == len(ends) < MOST_LANES:
-            ends.append(call.ended)
+            ends.append(ended)
             lanes.append(Bar(kind, lane, left, right))
             row.bars.append(lanes[lane])
         else:
             lane = min(lane, MOST_LANES - 1)
-            ends[lane] = max(ends[lane], call.ended)
+            ends[lane] = max(ends[lane], ended)
             if not _joined(lanes[lane], kind, left, right):
                 lanes[lane] = Bar(kind, lane, left, right)
                 row.bars.append(lanes[lane])
-        queued = (call.queued - began) / length
+        queued = (queue - start) / length
         if left - queued > _GAP and not (waits and _joined(waits[-1], Kind.WAIT, queued, left)):
             waits.append(Bar(Kind.WAIT, lane, queued, left))
     row.lanes = max(1, len(ends))
@@ -159,6 +184,8 @@ def _apart(moments: list[float]) -> list[float]:
             apart.append(moment)
     return apart
 
+
+_STATUSES = (*Status,)
 
 _KINDS = {
     Status.SUCCEEDED: Kind.SUCCEEDED,
