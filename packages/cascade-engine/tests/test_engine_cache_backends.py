@@ -18,10 +18,15 @@ from typing import Any
 import pytest
 import redis
 from support.redis_server import RedisProcess
-from support.stores import opened, using
+from support.stores import asked, opened, using
 
 import cascade as cs
-from cascade.adapters.cache import InMemoryCacheBackend, RedisCacheBackend, SqliteCacheBackend
+from cascade.adapters.cache import (
+    InMemoryCacheBackend,
+    PostgresCacheBackend,
+    RedisCacheBackend,
+    SqliteCacheBackend,
+)
 from cascade.adapters.codec import DataCodec
 from cascade.adapters.sqlite_bindings.chosen_binding import binding
 from cascade.adapters.sqlite_files import JournalMode, journal_mode
@@ -81,6 +86,20 @@ class TestRedis(CacheBackendConformance):
             value = bytearray(client.hget(place, "value"))  # type: ignore[arg-type]
             value[-1] ^= 1
             client.hset(place, "value", bytes(value))
+        return True
+
+
+class TestPostgres(CacheBackendConformance):
+    @pytest.fixture(autouse=True)
+    def prepare(self, postgres_url: str) -> None:
+        self.url = postgres_url
+
+    def make_backend(self, clock: Callable[[], float]) -> CacheBackend:
+        return PostgresCacheBackend(self.url, clock=clock)
+
+    async def damage(self, cache: CacheBackend, key: CacheKey) -> bool:
+        changed = "set_byte(value, length(value) - 1, get_byte(value, length(value) - 1) # 1)"
+        asked(self.url, f"UPDATE cascade_cache SET value = {changed} WHERE digest = '{key.digest}'")
         return True
 
 
@@ -169,17 +188,17 @@ async def test_a_ttl_that_is_added_later_holds_for_what_is_stored(
 
 @pytest.mark.parametrize(
     "url",
-    ["postgres://me:secret@host/db", "cache.db", "sqlite://cache.db", "sqlite:///", "sqlite:///a?b=c", ""],
+    ["mysql://me:secret@host/db", "cache.db", "sqlite://cache.db", "sqlite:///", "sqlite:///a?b=c", ""],
 )
 def test_a_url_of_no_cache_is_refused(url: str) -> None:
     """A URL that names no cache is a `SpecError` that tells the known forms, and no password."""
-    with pytest.raises(SpecError, match=r"sqlite:///cache\.db.*redis://host") as caught:
+    with pytest.raises(SpecError, match=r"sqlite:///cache\.db.*redis://host.*postgresql://host") as caught:
         cs.run(double(1), cache=url)
     assert "secret" not in str(caught.value)
 
 
 def test_an_extra_that_is_missing_is_named() -> None:
-    """Without the client for Redis, its URL is refused with the command that installs it; all else works."""
+    """Without the client for a server, its URL is refused with the command that installs it; all else works."""
     script = """
 import sys
 sys.modules["redis"] = None
@@ -193,6 +212,11 @@ except MissingExtraError as error:
 """
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert told == "Redis needs an extra: pip install 'cascade-engine[redis]'\n"
+    script = (
+        script.replace("redis", "psycopg", 1).replace("redis:", "postgresql:").replace("Redis", "Postgres")
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert told == "PostgreSQL needs an extra: pip install 'cascade-engine[postgres]'\n"
 
 
 async def test_a_relative_url_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

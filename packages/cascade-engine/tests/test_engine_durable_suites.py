@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 from support.redis_server import RedisProcess
-from support.stores import LEASE_SECONDS, using
+from support.stores import LEASE_SECONDS, asked, using
 
-from cascade.adapters.state import RedisStateBackend, SqliteStateBackend
+from cascade.adapters.state import PostgresStateBackend, RedisStateBackend, SqliteStateBackend
 from cascade.spec import SpecError
 from cascade.spec.durable import DurableStateBackend
 from cascade.testing import DurableStateBackendConformance
@@ -79,6 +79,31 @@ class TestRedis(DurableStateBackendConformance):
             values = {field: value for field, value in client.hgetall(key).items() if field[:1] == b"v"}
             for field, value in zip(values, spoil([*values.values()]), strict=True):
                 client.hset(key, field, value)
+
+
+class TestPostgres(DurableStateBackendConformance):
+    @pytest.fixture(autouse=True)
+    def prepare(self, postgres_url: str) -> None:
+        self.url = postgres_url
+
+    def make_backend(self, run_id: str = "run") -> DurableStateBackend:
+        return PostgresStateBackend(self.url, run_id=run_id, lease_seconds=0.2)
+
+    def damage(self, run_id: str) -> bool:
+        changed = "set_byte(value, length(value) - 1, get_byte(value, length(value) - 1) # 1)"
+        asked(self.url, f"UPDATE cascade_facts SET value = {changed}")
+        return True
+
+    def swap(self, run_id: str) -> bool:
+        next_value = "lead(value) OVER w, first_value(value) OVER w"
+        swapped = (
+            f"SELECT node, coalesce({next_value}) AS value FROM cascade_facts WINDOW w AS (ORDER BY node)"
+        )
+        asked(
+            self.url,
+            f"UPDATE cascade_facts f SET value = g.value FROM ({swapped}) g WHERE f.node = g.node",
+        )
+        return True
 
 
 @pytest.mark.parametrize("make", [SqliteStateBackend, RedisStateBackend])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stores import bytes_of, is_redis, path_of
+from support.stores import bytes_of, end_lease, is_in_server, path_of
 
 import cascade as cs
 from cascade.adapters.state.damage import checking
@@ -88,6 +88,11 @@ def everything() -> Any:
         give_in_thread(4),
         give(later(give(later(1)))),
     )
+
+
+@pytest.fixture
+def url(every_url: str) -> str:
+    return every_url
 
 
 def stored(url: str, run_id: str) -> RecordedRun:
@@ -232,8 +237,8 @@ def killed(url: str, folder: Path, kind: str, after: Callable[[], bool]) -> None
 def test_a_dead_run_is_shown_as_far_as_it_was_written(url: str, tmp_path: Path) -> None:
     """Of a run whose process was killed the store has the calls that had ended, and those that were under way."""
     killed(url, tmp_path, "slow", lambda: bool(stored(url, "dead").drives) and _is_waiting(url))
-    if is_redis(url):
-        _forget_lease(url)
+    if is_in_server(url):
+        end_lease(url, "dead")
     found = stored(url, "dead")
     assert found.summary.is_interrupted
     run = found.timeline()
@@ -252,13 +257,6 @@ def test_a_dead_run_is_shown_as_far_as_it_was_written(url: str, tmp_path: Path) 
 
 def _is_waiting(url: str) -> bool:
     return any(task.running for task in stored(url, "dead").progress().tasks)
-
-
-def _forget_lease(url: str) -> None:
-    import redis
-
-    with closing(redis.Redis.from_url(url)) as client:
-        client.delete("cascade:state:lease:dead")
 
 
 def test_what_ended_after_the_last_times_is_told(file_url: str, tmp_path: Path) -> None:

@@ -104,23 +104,23 @@ async def check_fault(url: str, at: int, fault: Fault, stays: bool, calls: set[s
 @pytest.mark.idle_time
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
 @pytest.mark.parametrize("fault", [Fault.UNSENT, Fault.UNTOLD])
-async def test_a_connection_that_is_lost_at_any_call(redis_url: str, fault: Fault, stays: bool) -> None:
+async def test_a_connection_that_is_lost_at_any_call(server_url: str, fault: Fault, stays: bool) -> None:
     """Whichever call loses its connection: the run ends, well or with a typed error; nothing is lost; it goes on."""
-    alone = await attempt(redis_url, "alone")
+    alone = await attempt(server_url, "alone")
     assert alone.value == WANTED
     at = 1
-    while await check_fault(redis_url, at, fault, stays, alone.begun):
+    while await check_fault(server_url, at, fault, stays, alone.begun):
         at += 1
     assert at > 12
 
 
 @pytest.mark.idle_time
 @pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
-async def test_a_server_that_falls_silent_at_any_call(redis_url: str, stays: bool) -> None:
+async def test_a_server_that_falls_silent_at_any_call(server_url: str, stays: bool) -> None:
     """Whichever call gets no answer: a typed error within 5 seconds, what was written stands, and the run goes on."""
-    alone = await attempt(redis_url, "alone")
+    alone = await attempt(server_url, "alone")
     every = range(1, alone.calls_of_store + 4)
-    checks = [check_fault(redis_url, at, Fault.SILENT, stays, alone.begun) for at in every]
+    checks = [check_fault(server_url, at, Fault.SILENT, stays, alone.begun) for at in every]
     met = list(await asyncio.gather(*checks))
     assert met.count(True) > 12
 

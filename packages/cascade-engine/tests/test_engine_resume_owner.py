@@ -197,14 +197,14 @@ async def test_two_drivers_of_a_run_repeat_only_what_was_in_flight(file_url: str
 @pytest.mark.server
 @pytest.mark.parametrize("kind", ["inline", "later", "thread", "loop"])
 async def test_who_wakes_after_its_lease_begins_no_more_calls(
-    redis_url: str, kind: str, tmp_path: Path
+    server_url: str, kind: str, tmp_path: Path
 ) -> None:
     """A driver that was suspended for longer than its lease, and whose run another has taken, begins no call."""
     log = tmp_path / "calls"
     program = "import sys; from support.suspended import main; main(*sys.argv[1:])"
     tests = HERE.parents[2] / "tests"
     with subprocess.Popen(
-        [sys.executable, "-c", program, redis_url, kind, str(log)],
+        [sys.executable, "-c", program, server_url, kind, str(log)],
         env={**os.environ, "PYTHONPATH": str(tests)},
         stderr=subprocess.PIPE,
         text=True,
@@ -215,7 +215,7 @@ async def test_who_wakes_after_its_lease_begins_no_more_calls(
             assert status is not None
             assert status.si_code == os.CLD_STOPPED
             begun = len(calls_of(log))
-            seen = await play(redis_url, target(kind, log), make=recorded(redis_url, lease_seconds=1.0))
+            seen = await play(server_url, target(kind, log), make=recorded(server_url, lease_seconds=1.0))
             assert seen.value == CALLS == len({call.split()[0] for call in calls_of(log)})
             before = [call for call in calls_of(log) if call.endswith(f" {first.pid}")]
             assert len(before) == begun
@@ -229,7 +229,7 @@ async def test_who_wakes_after_its_lease_begins_no_more_calls(
 
 
 @pytest.mark.filterwarnings("ignore::cascade.runtime.exceptions.BlockedLoopWarning")
-async def test_a_lease_that_has_ended_is_renewed(redis_url: str) -> None:
+async def test_a_lease_that_has_ended_is_renewed(server_url: str) -> None:
     """A driver that holds the loop for longer than its lease goes on, if nobody has taken the run."""
 
     @cs.task
@@ -242,6 +242,6 @@ async def test_a_lease_that_has_ended_is_renewed(redis_url: str) -> None:
         return x
 
     held = add("end", *(later(hold(number)) for number in range(3)))
-    seen = await play(redis_url, held, make=recorded(redis_url, lease_seconds=0.2))
+    seen = await play(server_url, held, make=recorded(server_url, lease_seconds=0.2))
     assert (seen.error, seen.value) == (None, 3)
-    assert (await play(redis_url, sixty(), run_id="other")).value == WANTED
+    assert (await play(server_url, sixty(), run_id="other")).value == WANTED

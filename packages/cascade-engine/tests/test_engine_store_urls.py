@@ -76,7 +76,9 @@ BAD_FILES = [
     "sqlite:///x%00.db",
     "sqlite:///x\n.db",
     "sqlite:///:memory:",
-    "postgres://u:PW@h/x",
+    "mysql://u:PW@h/x",
+    "postgresql://u:PW@h/x/y",
+    "postgresql://u:PW@h/x#PW",
     "u:PW@h",
     "",
 ]

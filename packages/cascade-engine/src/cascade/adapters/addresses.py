@@ -12,6 +12,8 @@ from cascade.spec.errors import SpecError
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 REDIS_FORM = "write it as redis://host:6379/0"
+POSTGRES_SCHEMES = ("postgresql", "postgres")
+POSTGRES_FORM = "write it as postgresql://user@host:5432/database"
 
 
 def split(url: object, problem: str, remedy: str) -> SplitResult:
@@ -72,6 +74,18 @@ def check_redis(url: str) -> None:
         if not sound:
             wrong = f"{address}: the option {name!r} has a value that it can't have"
             raise SpecError(wrong, "correct it, or leave it out")
+
+
+def check_postgres(url: str) -> None:
+    """Check a URL of a PostgreSQL server. The options in its query are those of libpq, which checks them itself.
+
+    Raises:
+        SpecError: If it is no such URL.
+    """
+    problem = f"{address_of(url)} is not the URL of a PostgreSQL server"
+    found = split(url, problem, POSTGRES_FORM)
+    if found.scheme not in POSTGRES_SCHEMES or found.fragment or found.path.count("/") > 1:
+        raise SpecError(problem, POSTGRES_FORM)
 
 
 def address_of(url: object) -> str:

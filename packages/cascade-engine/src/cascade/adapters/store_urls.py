@@ -1,7 +1,8 @@
-"""URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`.
+"""URLs of stores: `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `redis://host:6379/0`, `postgresql://host/db`.
 
 Each kind of store is a row of one table: how its URLs are written, and what keeps runs, keeps cached values and lists
-runs there. A backend is imported when its URL is given: importing the engine loads no SQLite, no Redis and no codec.
+runs there. A backend is imported when its URL is given: importing the engine loads no SQLite, no client of a server
+and no codec.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cascade.adapters.addresses import REDIS_SCHEMES, address_of, split, sqlite_path
+from cascade.adapters.addresses import POSTGRES_SCHEMES, REDIS_SCHEMES, address_of, split, sqlite_path
 from cascade.spec.errors import SpecError
 from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CacheBackend, StateBackend
@@ -77,6 +78,27 @@ def _redis_catalog() -> Callable[[str], Catalog]:
     return RedisCatalog
 
 
+def _postgres_state() -> Callable[..., StateMaker]:
+    from cascade.adapters.state.postgres.postgres_journal import PostgresStates  # noqa: PLC0415 - brings codecs
+
+    return PostgresStates
+
+
+def _postgres_cache() -> Callable[..., CacheBackend]:
+    from cascade.adapters.cache.postgres_cache import PostgresCacheBackend  # noqa: PLC0415 - brings codecs
+
+    def make(url: str, *, create: bool = True, **options: Any) -> CacheBackend:
+        return PostgresCacheBackend(url, **options)  # there is no file to create
+
+    return make
+
+
+def _postgres_catalog() -> Callable[[str], Catalog]:
+    from cascade.adapters.state.postgres.postgres_catalog import PostgresCatalog  # noqa: PLC0415 - brings codecs
+
+    return PostgresCatalog
+
+
 def _whole_url(url: str, setting: str, forms: str) -> str:
     """Return the URL itself: the backends check it, and read from it where the server is."""
     return url
@@ -92,6 +114,14 @@ STORES = (
         _sqlite_catalog,
     ),
     Store(REDIS_SCHEMES, ("redis://host:6379/0",), _whole_url, _redis_state, _redis_cache, _redis_catalog),
+    Store(
+        POSTGRES_SCHEMES,
+        ("postgresql://host:5432/database",),
+        _whole_url,
+        _postgres_state,
+        _postgres_cache,
+        _postgres_catalog,
+    ),
 )
 """All kinds of stores that a URL may name."""
 

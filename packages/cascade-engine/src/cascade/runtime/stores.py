@@ -131,7 +131,7 @@ def checked_part(setting: str, given: Part, *methods: str) -> Part:
     return given
 
 
-_FORMS = "a URL as text (sqlite:///file.db, redis://host:6379/0), or a backend"
+_FORMS = "a URL as text (sqlite:///file.db, redis://host:6379/0, postgresql://host/database), or a backend"
 
 
 def _either(settings: Mapping[str, object], name: str, older: str) -> Any:

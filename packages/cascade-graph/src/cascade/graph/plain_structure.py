@@ -168,6 +168,11 @@ class PlainStructure(Structure):
     def __len__(self) -> int:
         return len(self.links)
 
+    @property
+    def has_policies(self) -> bool:
+        """Whether some of the calls have policies."""
+        return any(form.policies is not None for form in self.forms)
+
     @cached_property
     def calls(self) -> list[Call]:  # type: ignore[override]  # a column like the others, but made late
         """What each node waits for."""
@@ -177,15 +182,9 @@ class PlainStructure(Structure):
     @cached_property
     def paths(self) -> list[StructurePath]:  # type: ignore[override]
         """The place of each node in the tree."""
-        paths, links, first = [ROOT], self.links, segment_of(slot_of(0))
+        paths = [ROOT]
         for position in self.expansion():
-            link = links[position]
-            if link is None:
-                continue
-            if type(link) is int:  # what most nodes of a chain are
-                if link == len(paths):
-                    paths.append(paths[position].below(first))
-                continue
+            link = self.links[position]
             for slot, source in zip(slots_of(link), sources_of(link), strict=True):
                 if source == len(paths):
                     paths.append(paths[position].below(segment_of(slot)))
@@ -201,8 +200,6 @@ class PlainStructure(Structure):
         while pending:
             position = pending.pop()
             yield position
-            if self.links[position] is None:
-                continue
             known = met
             for source in sources_of(self.links[position]):
                 met += source == met

@@ -29,6 +29,9 @@ def diagnose(state: str | None) -> Iterator[Finding]:
     yield wheels(installed(*_WHEELS))
     yield from _library()
     yield _package("msgspec", "", "pip install --force-reinstall cascade-engine")
+    yield _package(
+        "psycopg", "not installed; for postgresql:// stores: pip install 'cascade-engine[postgres]'", ""
+    )
     yield _package("redis", "not installed; for redis:// stores: pip install 'cascade-engine[redis]'", "")
     if state is not None:
         yield from _store(state)

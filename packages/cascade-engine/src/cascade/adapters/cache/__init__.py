@@ -1,4 +1,4 @@
-"""Caches: in memory, in an SQLite file, in Redis. The last two are imported when they are first used."""
+"""Caches: in memory, in an SQLite file, in Redis, in PostgreSQL. All but the first are imported at first use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 from cascade.adapters.cache.memory_cache import InMemoryCacheBackend
 
 if TYPE_CHECKING:
+    from cascade.adapters.cache.postgres_cache import PostgresCacheBackend
     from cascade.adapters.cache.redis_cache import RedisCacheBackend
     from cascade.adapters.cache.sqlite_cache import SqliteCacheBackend
 
-__all__ = ["InMemoryCacheBackend", "RedisCacheBackend", "SqliteCacheBackend"]
+__all__ = ["InMemoryCacheBackend", "PostgresCacheBackend", "RedisCacheBackend", "SqliteCacheBackend"]
 
-_MODULES = {"RedisCacheBackend": "redis_cache", "SqliteCacheBackend": "sqlite_cache"}
+_MODULES = {
+    "PostgresCacheBackend": "postgres_cache",
+    "RedisCacheBackend": "redis_cache",
+    "SqliteCacheBackend": "sqlite_cache",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
         Loaded,
         TimelinePart,
     )
+    from cascade.adapters.state.postgres.postgres_catalog import PostgresCatalog
+    from cascade.adapters.state.postgres.postgres_journal import (
+        PostgresJournal,
+        PostgresStateBackend,
+        PostgresStates,
+    )
     from cascade.adapters.state.recorded.durable_state import RecordedState
     from cascade.adapters.state.redis.redis_catalog import RedisCatalog
     from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
@@ -39,6 +45,10 @@ __all__ = [
     "Journal",
     "Kind",
     "Loaded",
+    "PostgresCatalog",
+    "PostgresJournal",
+    "PostgresStateBackend",
+    "PostgresStates",
     "RecordedState",
     "RedisCatalog",
     "RedisJournal",
@@ -56,6 +66,10 @@ _HOMES = {
     **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
     **dict.fromkeys(
         ("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded", "TimelinePart"), "journal"
+    ),
+    "PostgresCatalog": "postgres.postgres_catalog",
+    **dict.fromkeys(
+        ("PostgresJournal", "PostgresStateBackend", "PostgresStates"), "postgres.postgres_journal"
     ),
     "RecordedState": "recorded.durable_state",
     "RedisCatalog": "redis.redis_catalog",

@@ -15,7 +15,6 @@ from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
-from cascade.runtime.running.node_ends import NodeEnds
 from cascade.runtime.running.services import Services
 
 
@@ -37,7 +36,6 @@ class Scheduler:
         "flights",
         "items",
         "maps",
-        "node_ends",
     )
 
     def __init__(self, services: Services, loops: Loops) -> None:
@@ -49,8 +47,7 @@ class Scheduler:
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
         self.maps = MapItems(services, loops.frames)
-        self.node_ends = NodeEnds(services, loops.frames, self.maps)
-        self.completion = Completion(services, self.calling, self.flights, self.node_ends, loops)
+        self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
         self.items = ItemWays(services, self.calling, self.maps, loops, self.completion)
         self.dispatcher = Dispatcher(services, self.calling, loops, self.completion, self.items)
 
@@ -95,11 +92,11 @@ class Scheduler:
         if released is not None:
             released()
         elif inbox.filed:
-            self.node_ends.settle(inbox.filed.popleft())
+            self.completion.settle(inbox.filed.popleft())
         elif inbox.completed:
             self.completion.take(*inbox.completed.popleft())
         elif inbox.made:
-            self.node_ends.take_made(*inbox.made.popleft())
+            self.completion.take_made(*inbox.made.popleft())
         elif self._loops.resumed:
             self.completion.advance(self._loops.resumed.popleft())
         elif landed:
@@ -131,7 +128,7 @@ class Scheduler:
             self.calling.steps
             or self.flights.open
             or self.items.coroutines.open
-            or self.node_ends.filing.under_way
+            or self.completion.filing.under_way
             or self.calling.slot.is_awaited
             or self.maps.readiness.is_awaited
             or self._loops.is_busy
@@ -154,7 +151,6 @@ class Scheduler:
             self.flights,
             self.items,
             self.maps,
-            self.node_ends,
             self,
         ):
             let_go_of(part)

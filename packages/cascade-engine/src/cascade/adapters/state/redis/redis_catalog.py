@@ -22,11 +22,11 @@ from cascade.adapters.state.redis.redis_layout import (
     is_value,
     key_of,
     metadata_field,
-    name_of,
     newer_format,
     part_from,
 )
 from cascade.adapters.state.redis.redis_scripts import DELETE
+from cascade.adapters.state.timed_lease import name_of
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")

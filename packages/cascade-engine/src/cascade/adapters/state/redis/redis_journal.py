@@ -7,20 +7,16 @@ notices that.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
-from secrets import token_hex
 from typing import Any
 
 from cascade.adapters.redis_server import ANSWER_SECONDS, RedisServer
-from cascade.adapters.spawning import spawn
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import FrameDigest
 from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Durability, Fact, Head, Kind, Loaded
-from cascade.adapters.state.lease import this_process
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_layout import (
     ABOVE,
@@ -35,24 +31,15 @@ from cascade.adapters.state.redis.redis_layout import (
     key_of,
     member_of,
     metadata_field,
-    name_of,
     newer_format,
     part_field,
     part_value,
     value_field,
 )
 from cascade.adapters.state.redis.redis_scripts import RELEASE, RENEW, TAKE, WRITE, Script
-from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError
+from cascade.adapters.state.timed_lease import LEASE_SECONDS, Refusal, TimedLease, now
+from cascade.spec.errors import StoreError
 from cascade.spec.protocols import Codec
-
-LEASE_SECONDS = 10.0
-"""How long a run stays taken whose driver does not renew its lease any more."""
-
-_RENEWALS = 3
-"""How often a lease is renewed in its time."""
-
-_LOOKS = 20
-"""How often a newcomer looks in the time of a lease whether it is free."""
 
 _DISK_SECONDS = ANSWER_SECONDS * 0.75
 """How long a server may take to bring a write to its disk."""
@@ -105,21 +92,18 @@ class RedisJournal:
         lease_seconds: float = LEASE_SECONDS,
         prefix: str = PREFIX,
     ) -> None:
-        if not lease_seconds > 0:
-            raise PolicyError(f"lease_seconds={lease_seconds!r}", "give the seconds of a lease, such as 10.0")
         self._server = RedisServer(url)
         self.store = self._server.address
+        self._lease = TimedLease(self, run_id, self.store, lease_seconds)
         self._run_id = run_id
         self._keys = RunKeys(prefix, run_id)
         self._durability = durability
-        self._lease_seconds = lease_seconds
         self._milliseconds = max(1, round(lease_seconds * 1000))
-        self._holder = as_bytes(f"{token_hex(16)} {this_process()}")
-        self._renewing: asyncio.Task[None] | None = None
         self._asks_disk = False
         self._is_open = False
         self._is_silent = False
-        self._held_until = 0.0
+        self.is_held = self._lease.is_held
+        self.confirm = self._lease.confirm
 
     async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run's lease, and read what is stored of the run. If somebody holds the lease, wait until it ends.
@@ -132,9 +116,7 @@ class RedisJournal:
             StoreFormatError: If a newer version has written the store.
         """
         self._is_open = True
-        self._confirming = asyncio.Lock()
-        await self._take()
-        self._renewing = spawn(self._renew())
+        await self._lease.take()
         if self._durability is Durability.SYNC:
             self._asks_disk = await self._can_ask_disk()
         return None if anew else await self._load()
@@ -148,104 +130,54 @@ class RedisJournal:
         """
         if not self._is_open:
             raise StoreError(self._server.address, "is not open")
-        keys, began = self._keys, _clock()
+        keys, began = self._keys, now()
         answer = await self._call(
             WRITE,
             [keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline],
-            [self._holder, self._milliseconds, *self._written(changes, time.time())],
+            [self._lease.holder, self._milliseconds, *self._written(changes, time.time())],
             self._asks_disk,
         )
         if answer != 1:
-            raise self._lost_to(answer)
-        self._note_lease(began)
-
-    def is_held(self) -> bool:
-        """Tell whether the lease has not ended yet, by the clock of this process."""
-        return _clock() < self._held_until
-
-    async def confirm(self) -> None:
-        """Renew a lease that may have ended, as it has for a process that was suspended.
-
-        Raises:
-            RunLostError: If somebody else has taken the run meanwhile.
-            StoreError: If the server can't be asked.
-        """
-        async with self._confirming:  # many calls may want to know it at once
-            if not self.is_held():
-                answer = await self._renewed()
-                if answer != 1:
-                    raise self._lost_to(answer)
-
-    def _note_lease(self, began: float) -> None:
-        """Note that the server has granted the lease, at that time or later."""
-        self._held_until = max(self._held_until, began + self._lease_seconds)
-
-    async def _renewed(self) -> Any:
-        began = _clock()
-        answer = await self._call(
-            RENEW, [self._keys.owner, self._keys.lease], [self._holder, self._milliseconds]
-        )
-        if answer == 1:
-            self._note_lease(began)
-        return answer
+            raise self._lease.lost_to(answer)
+        self._lease.note(began)
 
     async def close(self) -> None:
         """Release the lease and close the connections."""
         was_open, self._is_open = self._is_open, False
         try:
-            if self._renewing is not None:
-                self._renewing.cancel()
-                await asyncio.wait([self._renewing])
-                self._renewing = None
+            await self._lease.stop()
             if was_open and not self._is_silent:
                 with suppress(StoreError):  # all is written; without an answer the lease ends by itself
                     keys = self._keys
-                    await self._call(RELEASE, [keys.owner, keys.lease, keys.head], [self._holder])
+                    await self._call(RELEASE, [keys.owner, keys.lease, keys.head], [self._lease.holder])
         finally:
             await self._server.close()
 
-    # The lease
+    # The table of the lease
 
-    async def _take(self) -> None:
+    async def take(self, holder: bytes) -> Refusal | None:
+        """Take the lease, or tell who holds it.
+
+        Raises:
+            StoreFormatError: If a newer version has written the store.
+            StoreError: If the server does not answer.
+        """
         keys = self._keys
-        clock = asyncio.get_running_loop().time
-        ends: float | None = None
-        while True:
-            began = _clock()
-            answer = await self._call(
-                TAKE, [keys.format, keys.lease, keys.owner], [FORMAT, self._holder, self._milliseconds]
-            )
-            if answer[0] == b"taken":
-                self._note_lease(began)
-                return
-            if answer[0] == b"format":
-                raise newer_format(self._server.address, answer[1])
-            left = max(0, answer[2]) / 1000
-            if ends is None:
-                ends = clock() + left + self._lease_seconds / _LOOKS
-            if clock() >= ends:
-                raise RunActiveError(self._run_id, self._server.address, name_of(answer[1]))
-            await asyncio.sleep(min(left, self._lease_seconds / _LOOKS) + 0.001)
-
-    async def _renew(self) -> None:
-        """Renew the lease for as long as it is this journal's; if that fails, the next write raises an error."""
-        # Not only until it is cancelled: in Python 3.11 a cancellation may get lost inside `asyncio.wait_for`.
-        while self._is_open:
-            await asyncio.sleep(self._lease_seconds / _RENEWALS)
-            with suppress(StoreError):
-                if await self._renewed() != 1:
-                    return
-
-    def _lost_to(self, owner: bytes) -> StoreError:
-        address, run_id = self._server.address, self._run_id
-        if owner:
-            driver = name_of(owner)
-            return RunLostError(
-                address, f"the run '{run_id}' has been taken over by {driver}", run_id, driver
-            )
-        return StoreError(
-            address, f"it does not know any more who drives the run '{run_id}': its data was deleted or lost"
+        answer = await self._call(
+            TAKE, [keys.format, keys.lease, keys.owner], [FORMAT, holder, self._milliseconds]
         )
+        if answer[0] == b"format":
+            raise newer_format(self._server.address, answer[1])
+        return None if answer[0] == b"taken" else Refusal(answer[1], answer[2] / 1000)
+
+    async def renew(self, holder: bytes) -> bytes | None:
+        """Renew the lease if the holder is the owner still; if not, return the owner.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        answer = await self._call(RENEW, [self._keys.owner, self._keys.lease], [holder, self._milliseconds])
+        return None if answer == 1 else bytes(answer)
 
     # Reading
 
@@ -365,14 +297,6 @@ class RedisJournal:
             except self._server.refused:
                 return False
         return True
-
-
-def _clock() -> float:
-    """Return seconds of a clock that goes on while the host is suspended."""
-    return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
-
-
-_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def _fields(head: Head) -> Iterator[tuple[str, object]]:

@@ -183,11 +183,6 @@ class FactMetadata:
         return cls(*msgspec.msgpack.decode(data, type=tuple[float, int, bytes, bytes]))
 
 
-def name_of(holder: bytes) -> str:
-    """Return the name of a lease's holder, to be shown: `owner` and `lease` hold a token of its own before that."""
-    return as_text(holder.partition(b" ")[2])
-
-
 def newer_format(address: str, found: bytes) -> StoreFormatError:
     """Return the error for a store of a version that is not known here."""
     return StoreFormatError(

@@ -1,0 +1,149 @@
+"""The cache in PostgreSQL, shared by many hosts. Needs the extra `cascade-engine[postgres]`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
+from cascade.adapters.codec import DataCodec
+from cascade.adapters.postgres_server import PostgresServer
+from cascade.adapters.state.postgres.postgres_layout import (
+    CACHE,
+    CACHE_TABLES,
+    PREFIX,
+    Tables,
+    as_bytes,
+    as_text,
+)
+from cascade.spec.digest_rules import DIGEST_RULES
+from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_SHOWN_AFTER = 3600.0
+"""Seconds for which a value that has expired is still shown as such."""
+
+_SWEPT_EVERY = 300.0
+"""Seconds between two looks of this process for values that are to be deleted."""
+
+_GET = "SELECT value, stored_at, expires_at FROM {p}cache WHERE digest = %(digest)b"
+_PUT = """INSERT INTO {p}cache (digest, task, parts, stored_at, expires_at, rules, value) VALUES
+    (%(digest)b, %(task)b, %(parts)b, %(stored_at)s, %(expires_at)s, %(rules)s, %(value)b)
+    ON CONFLICT (digest) DO UPDATE SET task = excluded.task, parts = excluded.parts,
+    stored_at = excluded.stored_at, expires_at = excluded.expires_at, rules = excluded.rules,
+    value = excluded.value"""
+_SWEEP = "DELETE FROM {p}cache WHERE expires_at < %(before)s"
+_ENTRIES = """SELECT digest, parts, stored_at, expires_at, rules FROM {p}cache WHERE task = %(task)b
+    ORDER BY stored_at DESC LIMIT %(limit)s"""
+
+
+class PostgresCacheBackend:
+    """Keeps values in a PostgreSQL server, in a table whose name begins with `prefix`.
+
+    Values that have expired are deleted an hour later, by whoever puts one. Those without an end stay.
+    `clock` returns seconds; all who share the server need the same one. A connection is made at first use.
+
+    Raises:
+        MissingExtraError: If the extra is not installed.
+        SpecError: If `url` is none of PostgreSQL, or no table can have the `prefix`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        codec: Codec | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        prefix: str = PREFIX,
+    ) -> None:
+        self._server = PostgresServer(url)
+        self._tables = Tables(self._server, prefix, CACHE, CACHE_TABLES)
+        self._codec = DataCodec() if codec is None else codec
+        self._clock = clock
+        self._prefix = prefix
+        self._swept_at = float("-inf")
+
+    async def get(self, key: CacheKey) -> Hit | None:
+        """Return a value that has not expired and is not damaged.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        rows = await self._rows(_GET, {"digest": as_bytes(key.digest)})
+        for data, stored, expires in rows:
+            return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
+        return None
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        """Keep a value.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+            StoreError: If the server does not answer.
+        """
+        await self.encode(key, value, ttl).store()
+
+    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
+        """Return a value as bytes, to be stored later or to be copied.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+        """
+        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
+
+    async def _store(self, encoded: Encoded) -> None:
+        row = {
+            "digest": as_bytes(encoded.key.digest),
+            "task": as_bytes(encoded.key.task),
+            "parts": as_bytes(parts_as_text(encoded.key)),
+            "stored_at": encoded.stored_at,
+            "expires_at": encoded.expires_at,
+            "rules": DIGEST_RULES,
+            "value": encoded.data,
+        }
+        sweeps = time.monotonic() - self._swept_at > _SWEPT_EVERY
+
+        async def write(connection: Connection) -> None:
+            await connection.execute(self._sql(_PUT), row)
+            if sweeps:
+                await connection.execute(self._sql(_SWEEP), {"before": self._clock() - _SHOWN_AFTER})
+
+        await self._tables.make()
+        await self._server.do(write)
+        if sweeps:
+            self._swept_at = time.monotonic()
+
+    async def entries(self, task: str, limit: int = 100) -> list[CacheEntry]:
+        """Return the entries of a task, the last put first.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        if limit < 1:
+            return []
+        rows = await self._rows(_ENTRIES, {"task": as_bytes(task), "limit": limit})
+        return [
+            found
+            for digest, parts, stored, expires, rules in rows
+            if (found := entry_of(as_text(digest), task, as_text(parts), stored, expires, rules)) is not None
+        ]
+
+    async def close(self) -> None:
+        """Close the connections that were made in the running event loop."""
+        await self._server.close()
+
+    async def _rows(self, text: str, given: dict[str, object]) -> list[tuple[Any, ...]]:
+        async def read(connection: Connection) -> list[tuple[Any, ...]]:
+            found = await connection.execute(self._sql(text), given, binary=True)
+            return await found.fetchall()
+
+        await self._tables.make()
+        return await self._server.do(read)
+
+    def _sql(self, text: str) -> bytes:
+        return text.format(p=self._prefix).encode()

@@ -1,0 +1,207 @@
+"""How the stores reach a PostgreSQL server. The client library is imported when the first `PostgresServer` is made."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+from weakref import WeakKeyDictionary
+
+from cascade.adapters.addresses import address_of, check_postgres, split
+from cascade.adapters.spawning import ended, spawn
+from cascade.spec.calls.error_text import error_text
+from cascade.spec.errors import CascadeError, MissingExtraError, SpecError, StoreError
+
+if TYPE_CHECKING:
+    import psycopg
+
+ANSWER_SECONDS = 4.0
+"""How long a server may take to answer: an error has to be raised within 5 seconds."""
+
+_CONNECTIONS = 4
+"""Connections of one event loop. What its runs write together waits for the same disk, so more would wait too."""
+
+_T = TypeVar("_T")
+Deed = Callable[["psycopg.AsyncConnection[tuple[Any, ...]]"], Awaitable[_T]]
+"""Something to do with a connection. It may be done twice: the first answer may get lost on its way."""
+
+
+class PostgresServer:
+    """A server by its URL, with connections for each event loop that are shared by all who use this object.
+
+    `address` may be shown: it has no user or password. Nothing is sent before the first deed.
+
+    Raises:
+        MissingExtraError: If the client is not installed.
+        SpecError: If `url` is none of PostgreSQL.
+    """
+
+    def __init__(self, url: str) -> None:
+        check_postgres(url)
+        self.address = address_of(url)
+        self._url = url
+        try:
+            import psycopg  # noqa: PLC0415 - an extra, which may be missing
+        except ImportError as missing:  # also if the library that it needs is missing
+            raise MissingExtraError("PostgreSQL", "postgres") from missing
+        self._client: ModuleType = psycopg
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError:  # whose text may have a part of the password
+            problem = f"{self.address} asks for something that a URL of a PostgreSQL server can't ask for"
+            raise SpecError(problem, "see the parameters of libpq's connection URIs") from None
+        self._secrets = [each for each in _secrets(url) if each]
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+
+    async def do(self, deed: Deed[_T]) -> _T:
+        """Do something, in `ANSWER_SECONDS` at most; if the connection turns out to be dead, once more by another one.
+
+        Raises:
+            StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
+            CancelledError: If the caller is cancelled; that is raised when the deed has ended.
+        """
+        # In a task of its own: a deed that is cancelled asks the server to stop, and waits for it for seconds.
+        doing = spawn(self._done(deed))
+        cancelled = await ended(doing, lambda request: None)
+        try:
+            if cancelled is not None:
+                doing.exception()  # asked for: asyncio reports an exception that nobody has retrieved
+                raise cancelled
+            with self._store_errors():
+                return doing.result()
+        finally:
+            del doing, cancelled  # their tracebacks have this frame: they would be cycles
+
+    async def _done(self, deed: Deed[_T]) -> _T:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = _Pool(self._client, self._url)
+        ends = loop.time() + ANSWER_SECONDS
+        async with asyncio.timeout_at(ends):
+            await pool.places.acquire()
+        try:
+            while True:
+                connection, is_fresh = await pool.take(ends)
+                try:
+                    with _hung_up(connection, ends):
+                        done = await deed(connection)
+                except self._client.OperationalError:
+                    if loop.time() >= ends:
+                        raise TimeoutError from None
+                    if is_fresh or not connection.closed:
+                        raise
+                else:
+                    return done
+                finally:
+                    await pool.give_back(connection)
+        finally:
+            pool.places.release()
+
+    @contextmanager
+    def blocking_connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Lend a connection for code that runs in no event loop; it is closed afterwards.
+
+        Raises:
+            StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
+        """
+        with self._store_errors():
+            connection = self._client.Connection.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=int(ANSWER_SECONDS),
+                options=f"-c statement_timeout={int(ANSWER_SECONDS * 1000)}",
+            )
+            with closing(connection):
+                yield connection
+
+    @property
+    def undefined_table(self) -> type[Exception]:
+        """What a client raises when a table is not there."""
+        undefined: type[Exception] = self._client.errors.UndefinedTable
+        return undefined
+
+    @contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except CascadeError:
+            raise
+        except TimeoutError as problem:
+            raise StoreError(
+                self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
+            ) from problem
+        except (self._client.Error, OSError, UnicodeError) as problem:
+            told = error_text(problem)
+            for secret in self._secrets:
+                told = told.replace(secret, "***")
+            raise StoreError(self.address, told) from None  # its text may show the user
+
+    async def close(self) -> None:
+        """Close the connections of the running loop; those of others end with their loops."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+
+
+class _Pool:
+    """The connections of one event loop.
+
+    A pool of a library hides why a server refuses a connection, and needs tasks of its own.
+    """
+
+    def __init__(self, client: ModuleType, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._idle: list[Any] = []
+        self.places = asyncio.Semaphore(_CONNECTIONS)
+
+    async def take(self, ends: float) -> tuple[Any, bool]:
+        """Return a connection, and whether it is a new one: an idle one may be dead."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection, False
+        async with asyncio.timeout_at(ends):
+            return await self._client.AsyncConnection.connect(self._url, autocommit=True), True
+
+    async def give_back(self, connection: Any) -> None:
+        """Keep a connection for the next one, unless it is in the midst of something."""
+        idle = self._client.pq.TransactionStatus.IDLE
+        if not connection.closed and connection.info.transaction_status == idle:
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+
+@contextmanager
+def _hung_up(connection: Any, ends: float) -> Iterator[None]:
+    """Hang up on a server that has not answered by then: who waits for the connection gets an error at once."""
+    loop = asyncio.get_running_loop()
+    timer = loop.call_at(ends, _hang_up, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: Any) -> None:
+    if not connection.closed:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _secrets(url: str) -> Iterator[str]:
+    found = split(url, "", "")
+    for each in (found.password, found.username):
+        if each:
+            yield unquote(each)

@@ -1,0 +1,1 @@
+"""State in PostgreSQL. Needs the extra `cascade-engine[postgres]`."""

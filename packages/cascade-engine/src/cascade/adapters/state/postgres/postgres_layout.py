@@ -1,0 +1,206 @@
+"""The layout of a store in PostgreSQL: its tables, and how they come to be.
+
+Text of users is kept as bytes: PostgreSQL's own text can't hold a zero character, nor half of one.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from cascade.adapters.postgres_server import PostgresServer
+from cascade.spec.errors import SpecError, StoreFormatError
+
+if TYPE_CHECKING:
+    import psycopg
+
+PREFIX = "cascade_"
+"""What the names of all tables of a store begin with by default."""
+
+VERSION = 1
+"""The version of these tables."""
+
+STATE, CACHE = "state", "cache"
+"""The kinds of stores that a database may have beside each other."""
+
+_NAME = re.compile("[a-z_][a-z0-9_]{0,39}")
+_LOCK = 0x43736364  # any number, the same for all who make tables
+
+
+def as_bytes(text: str) -> bytes:
+    """Return any text as bytes, lone surrogates too."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def as_text(data: bytes) -> str:
+    """Return the text of `as_bytes`; bytes that are no text are replaced."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return a prefix of table names.
+
+    Raises:
+        SpecError: If tables can't be named so.
+    """
+    if not _NAME.fullmatch(prefix):
+        raise SpecError(
+            f"prefix={prefix!r} begins no name of a table", "use lower-case letters, digits and _"
+        )
+    return prefix
+
+
+_WRITE = """CREATE FUNCTION {p}write(
+    _run_id bytea, _holder bytea, _seconds double precision, _safe boolean, _anew boolean, _now double precision,
+    _status text, _task bytea, _round bigint, _error bytea, _record bytea, _target bytea, _rules bigint,
+    _last bigint, _old_rounds bigint[], _old_frames bytea[], _old_nodes bytea[],
+    _rounds bigint[], _frames bytea[], _nodes bytea[], _kinds smallint[], _aboves bytea[], _tasks bytea[],
+    _places bytea[], _values bytea[],
+    _drives bigint[], _numbers integer[], _parts bytea[], _kept integer) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE own bigint;
+BEGIN
+    UPDATE {p}leases SET until = clock_timestamp() + _seconds * interval '1 second'
+        WHERE run_id = _run_id AND owner = _holder;
+    IF NOT FOUND THEN
+        RETURN coalesce((SELECT owner FROM {p}leases WHERE run_id = _run_id), '');
+    END IF;
+    PERFORM set_config('synchronous_commit', CASE WHEN _safe THEN 'on' ELSE 'off' END, true);
+    SELECT id INTO own FROM {p}runs WHERE run_id = _run_id;
+    IF _anew THEN
+        DELETE FROM {p}runs WHERE id = own;
+        INSERT INTO {p}runs (run_id, status, task, round, began, updated, error, record, target, rules)
+            VALUES (_run_id, _status, _task, _round, _now, _now, _error, _record, _target, _rules)
+            RETURNING id INTO own;
+    ELSIF own IS NULL THEN
+        RETURN '';
+    ELSE
+        UPDATE {p}runs SET updated = _now, status = coalesce(_status, status), task = coalesce(_task, task),
+            round = coalesce(_round, round), error = coalesce(_error, error),
+            record = coalesce(_record, record), target = coalesce(_target, target),
+            rules = coalesce(_rules, rules) WHERE id = own;
+    END IF;
+    IF _last IS NOT NULL THEN
+        DELETE FROM {p}facts WHERE run = own AND round <= _last;
+    END IF;
+    IF cardinality(_old_rounds) > 0 THEN
+        DELETE FROM {p}facts f USING unnest(_old_rounds, _old_frames, _old_nodes) AS g (round, frame, node)
+            WHERE f.run = own AND f.round = g.round AND f.frame = g.frame AND f.node = coalesce(g.node, f.node);
+    END IF;
+    INSERT INTO {p}facts (run, round, frame, node, kind, above, task, place, at, value)
+        SELECT own, g.round, g.frame, g.node, g.kind, g.above, g.task, g.place, _now, g.value
+        FROM unnest(_rounds, _frames, _nodes, _kinds, _aboves, _tasks, _places, _values)
+        AS g (round, frame, node, kind, above, task, place, value)
+        ON CONFLICT (run, round, frame, node, kind) DO UPDATE SET above = excluded.above,
+        task = excluded.task, place = excluded.place, at = excluded.at, value = excluded.value;
+    IF cardinality(_drives) > 0 THEN
+        INSERT INTO {p}timelines (run, drive, number, data, at)
+            SELECT own, g.drive, g.number, g.data, _now FROM unnest(_drives, _numbers, _parts)
+            AS g (drive, number, data)
+            ON CONFLICT (run, drive, number) DO UPDATE SET data = excluded.data, at = excluded.at;
+        DELETE FROM {p}timelines WHERE run = own AND drive < (SELECT DISTINCT drive FROM {p}timelines
+            WHERE run = own ORDER BY drive DESC LIMIT 1 OFFSET _kept - 1);
+    END IF;
+    RETURN NULL;
+END $$"""
+"""Writes a batch and renews the lease, or changes nothing and returns the owner that the run has now, empty if none.
+
+A function, so that a batch is one statement: it is sent in one go, and is a whole or nothing by itself. Of what is to
+be deleted, a node that is NULL stands for all nodes of its frame. Of the timeline so many drives are kept.
+"""
+
+STATE_TABLES = (
+    "CREATE TABLE {p}leases (run_id bytea PRIMARY KEY, owner bytea NOT NULL, until timestamptz NOT NULL)",
+    """CREATE TABLE {p}runs (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run_id bytea UNIQUE NOT NULL, status text NOT NULL,
+        task bytea NOT NULL, round bigint NOT NULL, began double precision NOT NULL,
+        updated double precision NOT NULL, error bytea NOT NULL, record bytea NOT NULL, target bytea NOT NULL,
+        rules bigint NOT NULL)""",
+    """CREATE TABLE {p}facts (
+        run bigint NOT NULL REFERENCES {p}runs ON DELETE CASCADE, round bigint NOT NULL, frame bytea NOT NULL,
+        node bytea NOT NULL, kind smallint NOT NULL, above bytea NOT NULL, task bytea NOT NULL,
+        place bytea NOT NULL, at double precision NOT NULL, value bytea NOT NULL,
+        PRIMARY KEY (run, round, frame, node, kind))""",
+    """CREATE TABLE {p}timelines (
+        run bigint NOT NULL REFERENCES {p}runs ON DELETE CASCADE, drive bigint NOT NULL, number integer NOT NULL,
+        data bytea NOT NULL, at double precision NOT NULL, PRIMARY KEY (run, drive, number))""",
+    _WRITE,
+)
+"""Leases stand apart from runs: who has opened a run that nobody has begun yet drives it, too."""
+
+_STORES = "CREATE TABLE IF NOT EXISTS {p}stores (kind text PRIMARY KEY, version integer NOT NULL)"
+_NOTE = "INSERT INTO {p}stores (kind, version) VALUES (%(kind)s, %(version)s)"
+VERSION_OF = "SELECT version FROM {p}stores WHERE kind = %(kind)s"
+
+CACHE_TABLES = (
+    """CREATE TABLE {p}cache (
+        digest bytea PRIMARY KEY, task bytea NOT NULL, parts bytea NOT NULL, stored_at double precision NOT NULL,
+        expires_at double precision, rules integer NOT NULL, value bytea NOT NULL)""",
+    "CREATE INDEX {p}cache_of_task ON {p}cache (task, stored_at)",
+    "CREATE INDEX {p}cache_by_end ON {p}cache (expires_at)",
+)
+
+
+class Tables:
+    """The tables of a store of one kind, whose names begin with `prefix`; they are made when they are first used."""
+
+    def __init__(self, server: PostgresServer, prefix: str, kind: str, statements: tuple[str, ...]) -> None:
+        self._server = server
+        self._prefix = checked_prefix(prefix)
+        self._kind = kind
+        self._statements = statements
+        self._are_there = False
+
+    async def make(self) -> None:
+        """Make the tables if they are not there.
+
+        Raises:
+            StoreFormatError: If they are of a newer version.
+            StoreError: If the server refuses.
+        """
+        if not self._are_there:
+            await self._server.do(self._make)
+            self._are_there = True
+
+    async def _make(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        with suppress(self._server.undefined_table):
+            # Without a lock: most often all is there, and one who holds the lock may have gone silent.
+            if await self._is_sound(connection):
+                return
+        async with connection.transaction():
+            # Two who make tables at the same time would meet in PostgreSQL's own tables, and one would fail.
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            await connection.execute(self._sql(_STORES))
+            if not await self._is_sound(connection):
+                for statement in self._statements:
+                    await connection.execute(self._sql(statement))
+                row = {"kind": self._kind, "version": VERSION}
+                await connection.execute(self._sql(_NOTE), row)
+
+    async def _is_sound(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:
+        """Tell whether the store is there, of a version that is known here."""
+        found = await connection.execute(self._sql(VERSION_OF), {"kind": self._kind})
+        row = await found.fetchone()
+        if row is not None:
+            check_version(self._server.address, row[0])
+        return row is not None
+
+    def _sql(self, statement: str) -> bytes:
+        return statement.format(p=self._prefix).encode()
+
+
+def check_version(address: str, found: int) -> None:
+    """Check the version of a store.
+
+    Raises:
+        StoreFormatError: If it is another one.
+    """
+    if found != VERSION:
+        raise StoreFormatError(
+            address,
+            f"is a store of version {found}, and this is for version {VERSION}",
+            "use a newer cascade-engine, or another prefix",
+        )

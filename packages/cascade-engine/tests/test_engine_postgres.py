@@ -1,0 +1,403 @@
+"""Claims about runs in PostgreSQL: who may write, what a server that fails costs, what is shown of a store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from support.postgres_server import PostgresProcess
+from support.stores import asked, end_lease
+
+import cascade as cs
+from cascade.adapters.cache import PostgresCacheBackend
+from cascade.adapters.postgres_server import PostgresServer
+from cascade.adapters.state import PostgresCatalog, PostgresJournal, PostgresStateBackend
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
+from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
+from cascade.runtime import Engine
+from cascade.spec import (
+    CacheKey,
+    RunActiveError,
+    RunLostError,
+    SpecError,
+    StoreError,
+    StoreFormatError,
+)
+from cascade.spec.durable import FactLabel, RunStatus
+from cascade.spec.errors import RunNotFoundError
+
+WITHIN = 5.5
+"""Seconds in which an error has to be told: 5, and some for a busy machine."""
+
+FRAME = FrameDigest(0, b"f" * 16, b"")
+BEGUN = Changes(anew=True, head=Head(RunStatus.RUNNING, "task", b"record", 0))
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    return postgres_url
+
+
+def journal(url: str, run_id: str = "run", lease_seconds: float = 2.0) -> PostgresJournal:
+    return PostgresJournal(url, run_id, Durability.SYNC, lease_seconds=lease_seconds)
+
+
+def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
+    label = FactLabel("task", f"root.args.{number}")
+    return Fact(NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, label)
+
+
+# Who may write
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_who_has_lost_the_run_can_not_write(url: str, has_ended: bool) -> None:
+    """A writer whose run was taken is refused by the name of who did it, also if that one has gone."""
+    old, new = journal(url), journal(url)
+    await old.open()
+    await old.write(BEGUN)
+    end_lease(url)
+    await new.open()
+    await new.write(Changes(facts=[fact(1)]))
+    if has_ended:
+        await new.close()
+    with pytest.raises(RunLostError, match=rf"run 'run' has been taken over by process {os.getpid()} on "):
+        await old.write(Changes(facts=[fact(1, b"late"), fact(2, b"late")]))
+    await old.close()
+    await new.close()
+    loaded = await new.open()
+    assert loaded is not None
+    assert [value for *_, value in loaded.facts] == [b"value"]
+    await new.close()
+
+
+async def test_a_server_that_lost_its_data_is_told(url: str) -> None:
+    """A writer whose run was deleted behind its back is refused: what it goes on with is not there."""
+    for lost in ("cascade_leases", "cascade_runs CASCADE"):
+        one = journal(url)
+        await one.open()
+        await one.write(BEGUN)
+        asked(url, f"TRUNCATE {lost}")
+        with pytest.raises(StoreError, match=r"its data was deleted or lost"):
+            await one.write(Changes(facts=[fact(1)]))
+        await one.close()
+        asked(url, "DELETE FROM cascade_leases")
+
+
+async def test_nothing_is_left_of_a_run_that_was_not_begun(url: str) -> None:
+    """A run that was opened and closed without a write leaves no row."""
+    one = journal(url)
+    assert await one.open() is None
+    await one.close()
+    assert asked(url, "SELECT count(*) FROM cascade_leases") == [(0,)]
+    assert asked(url, "SELECT count(*) FROM cascade_runs") == [(0,)]
+
+
+async def test_a_batch_of_any_size_is_whole(url: str) -> None:
+    """A batch that is sent as several statements is written as a whole, and is read in portions as it was."""
+    one = journal(url)
+    await one.open()
+    await one.write(BEGUN)
+    many = [fact(number, b"%d" % number) for number in range(25_000)]
+    await one.write(Changes(facts=[*many, fact(3, b"x" * (9 << 20)), fact(4, b"y" * (9 << 20))]))
+    await one.close()
+    loaded = await one.open()
+    assert loaded is not None
+    found = {node.node: value for node, _, value in loaded.facts}
+    assert len(loaded.facts) == len(found) == 25_000
+    assert (found[b"%016d" % 3][:1], found[b"%016d" % 4][:1], found[b"%016d" % 24_999]) == (
+        b"x",
+        b"y",
+        b"24999",
+    )
+    await one.close()
+
+
+# What a server that fails costs
+
+calls: list[str] = []
+servers: list[PostgresProcess] = []
+
+
+@cs.task
+def first() -> str:
+    calls.append("first")
+    return "first"
+
+
+@cs.task
+def kill_once(value: str) -> str:
+    calls.append("kill")
+    if servers:
+        servers.pop().stop(kill=True)
+    return f"{value} killed"
+
+
+@cs.task
+def last(value: str) -> str:
+    calls.append("last")
+    return f"{value} last"
+
+
+@pytest.fixture
+def persistent() -> Iterator[PostgresProcess]:
+    server = PostgresProcess(persistent=True)
+    yield server
+    server.close()
+
+
+@pytest.mark.server
+def test_a_run_outlives_its_server(persistent: PostgresProcess) -> None:
+    """A server that is killed ends the run with a `StoreError` in time; started again, it goes on where the run was."""
+    calls.clear()
+    servers[:] = [persistent]
+    target = last(kill_once(first()))
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"store postgresql://127\.0\.0\.1:\d+/postgres: ") as caught:
+        cs.run(target, state=persistent.url, run_id="run")
+    assert time.monotonic() - began < WITHIN
+    assert "tester" not in str(caught.value)
+    persistent.start()
+    end_lease(persistent.url)  # so that the test need not wait for it
+    assert cs.run(target, state=persistent.url, run_id="run") == "first killed last"
+    assert calls == ["first", "kill", "kill", "last"]
+
+
+async def test_connections_that_died_between_runs_are_opened_anew(url: str) -> None:
+    """An engine whose idle connections the server has ended goes on without an error."""
+    async with Engine(state=url, cache=url) as engine:
+        for number in range(3):
+            assert await engine.run(first().with_cache(cs.ByInputs()), run_id=f"{number}") == "first"
+            asked(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+@pytest.mark.server
+async def test_a_server_that_is_silent_is_told_in_time() -> None:
+    """A server that takes a connection and answers nothing is a `StoreError` within 5 seconds, closing included."""
+    server = PostgresProcess()
+    try:
+        one = journal(server.url)
+        await one.open()
+        await one.write(BEGUN)
+        group = [int(str(pid)) for (pid,) in server.ask("SELECT pid FROM pg_stat_activity")]
+        stopped = [server.pid, *group]
+        for pid in stopped:
+            _signal(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(StoreError, match=r"does not answer within 4 s"):
+                await one.write(Changes(facts=[fact(1)]))
+            await one.close()
+            assert time.monotonic() - began < WITHIN
+        finally:
+            for pid in stopped:
+                _signal(pid, signal.SIGCONT)
+    finally:
+        server.close()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # the connection that asked for all others
+        os.kill(pid, number)
+
+
+@pytest.mark.server
+def test_a_server_that_is_not_there_is_told(postgres_server: PostgresProcess) -> None:
+    """A server that can't be reached is a `StoreError` that names its address without user and password."""
+    for wrong in (
+        "postgresql://me:secret@127.0.0.1:1/work",
+        "postgresql:///work?host=/nowhere&password=secret",
+    ):
+        for do in (
+            lambda wrong=wrong: cs.run(first(), state=wrong, run_id="run"),
+            PostgresCatalog(wrong).runs,
+        ):
+            with pytest.raises(StoreError, match=r"store postgresql://\S*/work: ") as caught:
+                do()
+            assert "secret" not in str(caught.value)
+            assert "me" not in str(caught.value).split()
+
+
+@pytest.mark.parametrize("query", ["?bogus=PW", "?sslmode"])
+def test_an_option_that_libpq_does_not_have_is_refused(query: str) -> None:
+    """A URL with an unknown parameter is a `SpecError` before anything runs, and shows no part of a password."""
+    with pytest.raises(SpecError, match=r"postgresql://h/d asks for something") as caught:
+        cs.run(first(), state=f"postgresql://u:PW@h/d{query}", run_id="run")
+    assert "PW" not in str(caught.value)
+
+
+async def test_a_store_of_another_version_is_refused(url: str) -> None:
+    """A store that a newer version has written is a `StoreFormatError`, and is left as it is."""
+    one = journal(url)
+    await one.open()
+    await one.close()
+    asked(url, "UPDATE cascade_stores SET version = 2")
+    late = journal(url)
+    with pytest.raises(StoreFormatError, match=r"is a store of version 2.*use a newer cascade-engine"):
+        await late.open()
+    await late.close()
+    for look in (PostgresCatalog(url).runs, lambda: PostgresCatalog(url).delete("run")):
+        with pytest.raises(StoreFormatError, match="version 2"):
+            await asyncio.to_thread(look)
+
+
+async def test_many_make_the_tables_at_the_same_time(url: str) -> None:
+    """Any number of processes may be the first to use a database."""
+    code = "import cascade as cs, sys; print(cs.run(cs.task(abs)(-1), state=sys.argv[1], run_id=sys.argv[2]))"
+    began = [
+        subprocess.Popen([sys.executable, "-c", code, url, str(number)], stdout=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    assert [each.communicate()[0] for each in began] == ["1\n"] * 4
+    assert len(PostgresCatalog(url).runs()) == 4
+
+
+def test_a_prefix_keeps_stores_apart(url: str) -> None:
+    """Stores of different prefixes in one database know nothing of each other; a prefix that is no name is refused."""
+
+    def make(run_id: str) -> PostgresStateBackend:
+        return PostgresStateBackend(url, run_id=run_id, prefix="other_")
+
+    assert cs.run(first(), state=make, run_id="run") == "first"
+    assert PostgresCatalog(url).runs() == []
+    assert [each.run_id for each in PostgresCatalog(url, prefix="other_").runs()] == ["run"]
+    with pytest.raises(SpecError, match="begins no name of a table"):
+        PostgresCatalog(url, prefix="x; drop table y")
+
+
+async def test_runs_of_an_engine_share_a_few_connections(url: str) -> None:
+    """A hundred runs at the same time take no more than four connections, which end with the engine."""
+    seen: list[int] = []
+    count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+
+    @cs.task(mode="thread")
+    def look(number: int) -> int:
+        if number == 50:
+            seen.append(asked(url, count)[0][0])
+        return number
+
+    async with Engine(state=url) as engine:
+        runs = (engine.run(last(look(number)), run_id=f"{number}") for number in range(100))
+        assert len(await asyncio.gather(*runs)) == 100
+    assert 0 < seen[0] - 1 <= 4
+    await asyncio.to_thread(_until_alone, url, count)
+
+
+def _until_alone(url: str, count: str) -> None:
+    ends = time.monotonic() + 60
+    while asked(url, count) != [(1,)]:  # a connection that is closed ends a moment later
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("durability", "waits"), [("sync", "on"), ("async", "off")])
+async def test_durability_says_what_a_commit_waits_for(url: str, durability: str, waits: str) -> None:
+    """A commit of a sync run waits for the server's disk, whatever the server says; one of an async run does not."""
+    server = PostgresServer(f"{url}?options=-c%20synchronous_commit%3Dlocal")
+    state = PostgresJournal(server, "run", Durability.of(durability), lease_seconds=2.0)
+    await state.open()
+    for statement in (
+        "CREATE TABLE seen (setting text)",
+        """CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO seen SELECT current_setting('synchronous_commit'); RETURN NULL; END $$""",
+        "CREATE TRIGGER watch AFTER INSERT ON cascade_facts FOR EACH ROW EXECUTE FUNCTION note()",
+    ):
+        asked(url, statement)
+    await state.write(Changes(anew=True, head=BEGUN.head, facts=[fact(1)]))
+    await state.close()
+    await server.close()
+    assert asked(url, "SELECT setting FROM seen") == [(waits,)]
+
+
+# What is shown of a store
+
+
+async def test_a_catalog_tells_what_there_is(url: str) -> None:
+    """The catalog tells each run, who drives it, and the tasks, places and sizes of its facts; counts are exact."""
+    inner = FrameDigest(0, b"g" * 16, b"f" * 32)
+    catalog = PostgresCatalog(url)
+    assert catalog.runs() == []
+
+    def counted(run_id: str) -> tuple[int, int]:
+        (found,) = [each for each in catalog.runs() if each.run_id == run_id]
+        facts = catalog.facts(run_id)
+        assert (found.facts, found.size) == (len(facts), sum(each.size for each in facts))
+        return found.facts, found.size
+
+    one, two = journal(url, "one"), journal(url, "two: ä\x00")
+    for each in (one, two):
+        await each.open()
+        await each.write(BEGUN)
+    await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
+    assert counted("one") == (10, 45)
+    await one.write(
+        Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
+    )
+    assert counted("one") == (10, 39)
+    await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
+    assert counted("one") == (10, 40)
+    await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
+    assert counted("one") == (1, 2)
+    assert [(each.round, each.task, each.place, each.kind, each.size) for each in catalog.facts("one")] == [
+        (1, "task", "root.args.0", Kind.RESULT, 2)
+    ]
+    latest, earlier = catalog.runs()
+    assert (latest.run_id, latest.status, latest.error, latest.round) == ("one", "failed", "ValueError", 1)
+    assert latest.began <= earlier.began <= earlier.updated <= latest.updated
+    assert earlier.run_id == "two: ä\x00"
+    assert latest.driver.startswith(f"process {os.getpid()} on ")
+    with pytest.raises(RunActiveError, match=rf"run 'one'.*driven by process {os.getpid()}"):
+        catalog.delete("one")
+    await one.close()
+    await two.close()
+    assert [each.driver for each in catalog.runs()] == ["", ""]
+    catalog.delete("one")
+    catalog.delete("two: ä\x00")
+    assert catalog.runs() == []
+    for look in (catalog.facts, catalog.delete):
+        with pytest.raises(RunNotFoundError, match=r"no run 'one'"):
+            look("one")
+    catalog.close()
+    for table in ("runs", "facts", "leases"):
+        assert asked(url, f"SELECT count(*) FROM cascade_{table}") == [(0,)]
+
+
+def test_a_catalog_shows_a_damaged_run(url: str) -> None:
+    """A run whose own row is damaged is listed as such, and can be deleted."""
+    cs.run(first(), state=url, run_id="run")
+    asked(url, "UPDATE cascade_runs SET status = 'bogus'")
+    (shown,) = PostgresCatalog(url).runs()
+    assert shown.status is RunStatus.DAMAGED
+    PostgresCatalog(url).delete("run")
+    assert PostgresCatalog(url).runs() == []
+
+
+def test_a_server_says_what_its_commits_survive(url: str) -> None:
+    """The catalog's findings name the server's version, and the setting that risks the database."""
+    version, persistence = PostgresCatalog(url).inspect()
+    assert version.told.startswith("PostgreSQL 1")
+    assert persistence.remedy == "set fsync on"  # the server of the tests does not wait for its disk
+
+
+# The cache
+
+
+async def test_what_has_expired_is_deleted_later(url: str) -> None:
+    """A value that has expired an hour ago is deleted when another process puts one; others stay."""
+    now = [1000.0]
+    for ttl, name in ((10.0, "short"), (None, "for ever"), (10_000.0, "long")):
+        cache = PostgresCacheBackend(url, clock=lambda: now[0])
+        await cache.put(CacheKey(name, "task", ()), name, ttl)
+        await cache.close()
+    now[0] += 3700.0
+    cache = PostgresCacheBackend(url, clock=lambda: now[0])
+    await cache.put(CacheKey("new", "task", ()), 1, None)
+    assert {each.key.digest for each in await cache.entries("task")} == {"for ever", "long", "new"}
+    await cache.close()
