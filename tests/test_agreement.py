@@ -28,6 +28,7 @@ from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason, Timeline
 from cascade.runtime.events import TaskSkipped
+from cascade.runtime.otel import instrument
 from cascade.spec import LazyResult, Router
 
 QUICK = settings(
@@ -119,8 +120,32 @@ def in_threads(bus: MessageBus) -> Engine:
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor="threads:2")
 
 
+def traced(bus: MessageBus) -> Engine:
+    """Make an engine whose calls have spans, as far as anybody wants some."""
+    engine = plain_engine(bus)
+    instrument(engine)
+    return engine
+
+
+def traced_in_part(bus: MessageBus) -> Engine:
+    """Make an engine of which some tasks have spans, and whose runs are recorded."""
+    engine = recorded_run(bus)
+    instrument(engine, calls=[str(number) for number in range(0, 40, 3)])
+    return engine
+
+
 ENGINES = pytest.mark.parametrize(
-    "make_engine", [plain_engine, with_dict_state, with_executor, one_at_a_time, recorded_run, in_threads]
+    "make_engine",
+    [
+        plain_engine,
+        with_dict_state,
+        with_executor,
+        one_at_a_time,
+        recorded_run,
+        in_threads,
+        traced,
+        traced_in_part,
+    ],
 )
 
 
@@ -317,7 +342,13 @@ def test_the_short_ways_agree_with_the_reference_for_long(on_failure: str) -> No
 def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
     """On any workflow the engine gives what the reference interpreter gives: values, skips, errors and events."""
 
-    @(QUICK if make_engine is plain_engine else FEW if make_engine is in_threads else BRIEF)
+    @(
+        QUICK
+        if make_engine is plain_engine
+        else FEW
+        if make_engine in (in_threads, traced, traced_in_part)
+        else BRIEF
+    )
     @given(workflows())
     def check(workflow: Workflow) -> None:
         agree(workflow, make_engine)

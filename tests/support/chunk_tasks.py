@@ -170,3 +170,12 @@ class _FieldsAsJson(logging.Formatter):
         facts = vars(record)
         names = ("run_id", "task_name", "item", "attempt")
         return json.dumps([record.getMessage(), *(facts[name] for name in names)])
+
+
+@cs.task
+def span_here(_: int = 0) -> tuple[int, int]:
+    """Return the trace and the span that are current here."""
+    from opentelemetry import trace
+
+    context = trace.get_current_span().get_span_context()
+    return context.trace_id, context.span_id

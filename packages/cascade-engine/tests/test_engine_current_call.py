@@ -400,4 +400,4 @@ async def test_asking_keeps_nothing() -> None:
 
 def test_facts_are_plain() -> None:
     """What a call knows is a plain tuple with names."""
-    assert CallFacts("r", "t") == ("r", "t", None, 1, None)
+    assert tuple(CallFacts("r", "t")) == ("r", "t", None, 1, None, ())

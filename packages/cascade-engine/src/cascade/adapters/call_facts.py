@@ -20,6 +20,7 @@ class CallFacts(NamedTuple):
     """What the engine knows of a call: the name of its run and of its task.
 
     `item` is its index in a map, and `attempt` counts from 1. `idempotency_key` is there if the task takes it.
+    `trace` names the current span for a call in another process, as W3C trace context, if there is one.
     """
 
     run_id: str
@@ -27,6 +28,7 @@ class CallFacts(NamedTuple):
     item: int | None = None
     attempt: int = 1
     idempotency_key: str | None = None
+    trace: tuple[tuple[str, str], ...] = ()
 
 
 class NoCurrentCallError(CascadeError, LookupError):

@@ -38,12 +38,12 @@ class CallLogFilter(logging.Filter):
 def _fields(facts: CallFacts | None) -> dict[str, object]:
     if facts is None:
         return {"run_id": None, "task_name": None, "item": None, "attempt": None, "call": ""}
-    run_id, task, item, attempt, _ = facts
+    run_id, task, item, attempt = facts[:4]
     return {"run_id": run_id, "task_name": task, "item": item, "attempt": attempt, "call": call_text(facts)}
 
 
 def call_text(facts: CallFacts) -> str:
     """Return a call in words, safe for a terminal and on one line: `fetch, run monday, item 3, attempt 2`."""
-    run_id, task, item, attempt, _ = facts
+    run_id, task, item, attempt = facts[:4]
     where = f"run {run_id}" if item is None else f"run {run_id}, item {item}"
     return shown(f"{task}, {where}, attempt {attempt}")

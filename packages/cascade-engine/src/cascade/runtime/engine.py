@@ -17,6 +17,7 @@ from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
+from cascade.runtime.frames.tracing import Tracing, new_engines
 from cascade.runtime.options import checked_options
 from cascade.runtime.progress.displays import ShownRuns
 from cascade.runtime.protocols import Executor
@@ -84,6 +85,8 @@ class Engine:
         )
         self._lock = threading.Lock()
         self._closed = False
+        # What makes spans of its runs, if somebody has instrumented it.
+        self.tracing: Tracing | None = new_engines.tracing
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
         self._open_state = kept_open(settings, state)
@@ -184,7 +187,9 @@ class Engine:
             facts_in_context.get() is not None
         ):  # a run inside of a call: what it does besides its calls is none
             context.run(facts_in_context.set, None)
-        run = Run(self._parts, options, context)
+        if self.tracing is not None and not self.tracing.is_on:
+            self.tracing = None
+        run = Run(self._parts, options, context, self.tracing)
         del options, context  # as below
         cancelled = None
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from cascade.spec.late_dataclasses import dataclass
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.protocols import FactFrame, FactKey, StateBackend
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class RunRecord:
     `code` has an entry for every task of the run so far. `inputs` has a digest of each input by its name, and `nodes` a
     digest of each node of the first tree by the digest of its path. `salt` is part of the digests of inputs, so that
     nobody can look them up in a table. `rules` is the version of the rules for all these digests.
+    `trace` names the first span of the run, as W3C trace context, if there is one.
     """
 
     target: str
@@ -74,6 +75,7 @@ class RunRecord:
     nodes: dict[bytes, bytes]
     salt: bytes
     rules: int
+    trace: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from cascade.adapters.call_facts import facts_in_context
+from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.adapters.executors.crash_record import CrashRecord
 from cascade.adapters.executors.exception_pickling import encode_exception
 from cascade.adapters.executors.messages import (
@@ -68,7 +68,7 @@ class ServedChunk:
             record.begin(position)
             facts_in_context.set(facts)
             began = time.monotonic()
-            kind, body = _call(task, loader, arguments)
+            kind, body = _call(task, loader, arguments, CallFacts(*facts).trace)
             head = END.pack(position, _KIND_PLACES[kind], began, time.monotonic(), len(body))
             with self._lock:
                 self._ended.append((head, body))
@@ -121,21 +121,33 @@ def _cut(payload: bytes, sizes: Sequence[int]) -> list[memoryview]:
     return cut
 
 
-def _call(task: AnyTask, loader: Loader, arguments: memoryview) -> tuple[ReplyKind, bytes]:
+def _call(
+    task: AnyTask, loader: Loader, arguments: memoryview, trace: Sequence[tuple[str, str]]
+) -> tuple[ReplyKind, bytes]:
     try:
         args, kwargs = loader.decode(arguments)
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument")
     try:
-        value = task.func(*args, **kwargs)
-        if type(value) not in _PLAIN and inspect.isawaitable(value) and not isinstance(value, StandsForValue):
-            value = asyncio.run(_wait_for(value))
+        if trace:
+            from cascade.adapters.trace_context import call_within  # noqa: PLC0415 - brings OpenTelemetry
+
+            value = call_within(trace, lambda: _value(task, args, kwargs))
+        else:
+            value = _value(task, args, kwargs)
     except BaseException as error:  # noqa: BLE001 - raised again in the parent
         return ReplyKind.RAISED, pack_failure(report_of(error, 1), exception=_encoded(error))
     try:
         return ReplyKind.DONE, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except BaseException as error:  # noqa: BLE001 - as for arguments
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result")
+
+
+def _value(task: AnyTask, args: Any, kwargs: Any) -> Any:
+    value = task.func(*args, **kwargs)
+    if type(value) not in _PLAIN and inspect.isawaitable(value) and not isinstance(value, StandsForValue):
+        return asyncio.run(_wait_for(value))
+    return value
 
 
 async def _wait_for(value: Any) -> Any:

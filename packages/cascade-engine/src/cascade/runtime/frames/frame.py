@@ -79,7 +79,7 @@ class Frame(Demand):
     `made_here` has a `MadeHere` for each node; it is empty where the run makes no call of the frame by itself.
     """
 
-    __slots__ = ("atomic_dependencies", "loop", "made_here", "ready_calls", "serial")
+    __slots__ = ("atomic_dependencies", "loop", "made_here", "ready_calls", "serial", "spans")
 
     def __init__(
         self, loop: Loop, serial: int, program: Program, lazies: Lazies, state: StateBackend | None
@@ -90,6 +90,7 @@ class Frame(Demand):
         self.atomic_dependencies: AtomicDependencies | None = None  # if something of it may depend on one
         self.made_here = b""  # which calls the run makes by itself; empty: it makes none so
         self.ready_calls = ReadyCalls()
+        self.spans: dict[int, Any] = {}  # the spans of its calls by position, if they have some
 
     def let_go(self) -> None:
         """Drop references. The run has ended, and the traceback of an error may keep this frame for longer."""
@@ -110,6 +111,7 @@ class Job:
         "idempotency_key",
         "position",
         "queued",
+        "span",
         "started",
         "told",
         "worker",
@@ -127,6 +129,7 @@ class Job:
         self.worker = LOOP_WORKER
         self.computation: Computation[Job] | None = None
         self.idempotency_key: str | None = None  # once it was asked for
+        self.span: Any = None  # the context in which the span of the call is current, if it has one
 
     @property
     def lazy(self) -> LazyResult[Any]:
@@ -204,9 +207,9 @@ class Job:
         call = self.frame.program.calls[self.position]
         return resolve_arguments(self.lazy, call, self.frame.flow.value, resources)
 
-    def facts(self, run_id: str) -> CallFacts:
+    def facts(self, run_id: str, trace: tuple[tuple[str, str], ...] = ()) -> CallFacts:
         """Return what the call's own code may know of the attempt that is made now."""
-        return CallFacts(run_id, self.name, self.item, self.attempt, self.idempotency_key)
+        return CallFacts(run_id, self.name, self.item, self.attempt, self.idempotency_key, trace)
 
     def note_started(self) -> None:
         """Note that the call has begun."""

@@ -27,6 +27,7 @@ from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.stretch_reports import StretchReports
+from cascade.runtime.frames.tracing import RunTracing
 from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.timeline import KeepsRuns
 from cascade.runtime.timeline.views import MapSize, Retry, WaitingCall
@@ -55,6 +56,7 @@ class Reports(StretchReports):
     ) -> None:
         super().__init__(bus, timeline, run_id, preview, interrupt)
         self._run_started = False
+        self.tracing: RunTracing | None = None  # if the calls of the run have spans
         self._maps: set[Job] = set()  # that have begun and not ended, if there is a timeline
         self._bypassed: set[tuple[Task[Any], object]] = set()
 
@@ -73,6 +75,8 @@ class Reports(StretchReports):
         status = Status.SUCCEEDED if error is None else _status_of(error)
         if self._timeline is not None:
             self._timeline.end(status, _text(error))
+        if self.tracing is not None:
+            self.tracing.end_run(status, _text(error))
         if self._run_started and self.bus.hears(RunFinished):
             self._publish(RunFinished(self._run_id, status, duration, _text(error)))
 
@@ -84,6 +88,8 @@ class Reports(StretchReports):
     def started(self, job: Job) -> None:
         """A call begins."""
         job.note_started()
+        if self.tracing is not None:
+            self.tracing.begin(job)
         if self.bus.hears(TaskExecutionStarted):
             self._publish(call_started(self._run_id, job.task_id, job.name))
         job.began = time.monotonic()  # the listeners' time is not the call's
@@ -110,6 +116,10 @@ class Reports(StretchReports):
     def finished(self, job: Job, outcome: Outcome) -> None:
         """A call has ended."""
         timeline, is_heard = self._timeline, self.bus.hears(TaskExecutionFinished)
+        if self.tracing is not None:
+            problem = outcome.error if isinstance(outcome, Failed) else None
+            self.tracing.end(job, Status.SUCCEEDED if problem is None else _status_of(problem), problem)
+            del problem  # its traceback may lead back to this frame: they would be a cycle
         if timeline is None and not is_heard:
             return
         ended, began, name = job.ended or time.monotonic(), job.began, job.name
@@ -135,12 +145,16 @@ class Reports(StretchReports):
 
     def map_begun(self, job: Job, size: int) -> None:
         """A map has begun, and how many items it has is known."""
+        if self.tracing is not None:
+            self.tracing.note_items(job, size)
         if self._timeline is not None:
             self._maps.add(job)
             self._timeline.add_map(MapSize(job.place, job.name, size), job)
 
     def skipped(self, job: Job, reason: SkipReason) -> None:
         """A call is not made."""
+        if self.tracing is not None:
+            self.tracing.note_skip(job, reason)
         if self.bus.hears(TaskSkipped):
             self._publish(TaskSkipped(self._run_id, job.task_id, job.name, reason))
         if self._timeline is not None:
@@ -148,6 +162,8 @@ class Reports(StretchReports):
 
     def retrying(self, job: Job, attempt: int, max_attempts: int, wait: float, error: Exception) -> None:
         """An attempt has failed, and another one follows."""
+        if self.tracing is not None:
+            self.tracing.note_retry(job, error, wait)
         job.attempt = attempt + 1
         if self._timeline is not None:
             at, text = job.ended or time.monotonic(), error_text(error)

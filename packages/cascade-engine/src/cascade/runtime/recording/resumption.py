@@ -7,6 +7,7 @@ depend on such ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from cascade.adapters.state.damage import checking
@@ -52,6 +53,8 @@ class Resumption:
         self._commits = commits
         self._code: set[tuple[str, str]] = set()  # the references of tasks whose code the record has
         self._changed = Differences()
+        # Begins the span of the run, in the trace of the first span that is recorded of it, and names the span.
+        self.trace: Callable[[Mapping[str, str] | None], Mapping[str, str]] | None = None
 
     async def open(self, tree: Tree, options: RunOptions) -> NextRound | None:
         """Take the run, whose first target has this tree; return the round that its loop goes on with, if it is later.
@@ -73,9 +76,13 @@ class Resumption:
         known = await (self._state.open(anew=True) if options.restart else self._state.open())
         salt = None if known is None else known.salt
         now = await in_slices(make_record(tree, options.params, salt, self._contracts(tree)))
+        if self.trace is not None:
+            named = dict(self.trace((known and known.trace) or None))
+            now = replace(now, trace=named)
         if known is None:
             self._begin(now)
             return None
+        now = replace(now, trace=known.trace or now.trace)
         if known.rules != now.rules:
             raise RunRulesError(self._run_id, made_by(known.rules))
         self._changed = compare(known, now, tree)
@@ -85,7 +92,8 @@ class Resumption:
         if later is not None and (self._changed.nodes or self._changed.inputs):
             self._begin(now)  # the rounds so far came of another beginning
             return None
-        self._go_on(merged(known, now) if self._changed.texts else known)
+        is_new = bool(self._changed.texts) or now.trace != known.trace
+        self._go_on(merged(known, now) if is_new else known)
         return later
 
     def _contracts(self, tree: Tree) -> list[Contract]:

@@ -44,6 +44,7 @@ class Dispatcher:
         "_recording",
         "_reports",
         "_resources",
+        "_tracing",
         "called_at",
         "run_id",
     )
@@ -71,6 +72,7 @@ class Dispatcher:
         self._resources = services.resources
         self.called_at = 0.0
         self.run_id = services.run_id
+        self._tracing = services.tracing
 
     def next_ready(self) -> object | None:
         """Remove the next entry from the queue and return it; `None` if there is none, or if it waits for a slot."""
@@ -158,9 +160,13 @@ class Dispatcher:
             return job
         if calling.is_awaited_plainly(job):
             calling.begin_coroutine(job)
-        elif not self._call_chunks.take(job):
+        elif self._has_span(job) or not self._call_chunks.take(job):
             calling.begin(job)
         return None
+
+    def _has_span(self, job: Job) -> bool:
+        """Tell whether a call has a span of its own, and so goes out by itself."""
+        return self._tracing is not None and self._tracing.has_span(job.lazy, job.item is not None)
 
     def _has_no_call(self, job: Job) -> bool:
         """Go on with a job whose call was made before the run was interrupted, or can't be made."""
@@ -228,7 +234,14 @@ class Dispatcher:
         slot = self._calling.slot.take()
         try:
             args, kwargs = job.arguments(self._resources.values)
-            value = job.task.func(*args, **kwargs)
+            if self._tracing is None:
+                value = job.task.func(*args, **kwargs)
+            else:
+                entered = self._tracing.enter(job)
+                try:
+                    value = job.task.func(*args, **kwargs)
+                finally:
+                    self._tracing.leave(entered)
         except BaseException as error:  # noqa: BLE001 - the user's own code
             self.called_at = time.monotonic()
             self._completion.fail_plain(job, error)

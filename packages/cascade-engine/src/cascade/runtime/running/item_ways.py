@@ -19,7 +19,7 @@ from cascade.runtime.sharing.placement import Way
 class ItemWays:
     """Lets the maps of one run go on. `coroutines` has the items that are under way as such, `maps` all maps."""
 
-    __slots__ = ("_completion", "_stretches", "coroutines", "maps")
+    __slots__ = ("_completion", "_stretches", "_tracing", "coroutines", "maps")
 
     def __init__(
         self, services: Services, calling: Calling, maps: MapItems, loops: Loops, completion: Completion
@@ -27,17 +27,21 @@ class ItemWays:
         self._completion = completion
         self.maps = maps
         self._stretches = ItemStretches(services, calling, maps, loops, completion)
+        self._tracing = services.tracing
         self.coroutines = ItemCoroutines(services, calling, maps)
 
     def go_on(self, mapping: MapRun) -> ItemJob | None:
         """Let a map have its turn; return the item that is to be started now, if each is a call of its own."""
-        if mapping.way is Way.INLINE:
-            self._stretches.go_on(mapping)
-        elif mapping.way is Way.ON_LOOP:
-            self.coroutines.go_on(mapping)
-        else:
+        if mapping.way is Way.SCHEDULED:
             item = self.maps.next_item(mapping)
             if item is not None:
                 return item
+        else:
+            entered = None if self._tracing is None else self._tracing.enter(mapping.job)
+            try:
+                (self._stretches if mapping.way is Way.INLINE else self.coroutines).go_on(mapping)
+            finally:
+                if self._tracing is not None:
+                    self._tracing.leave(entered)
         self._completion.go_on_with_map(mapping)
         return None

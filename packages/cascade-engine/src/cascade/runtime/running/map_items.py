@@ -43,6 +43,7 @@ class MapItems:
         "_reports",
         "_resources",
         "_state",
+        "_tracing",
         "_wake_up",
         "readiness",
     )
@@ -68,6 +69,7 @@ class MapItems:
         self._recording = services.recording
         self._reports = services.reports
         self._state = services.state
+        self._tracing = services.tracing
         self._open: dict[int, MapRun] = {}  # by id
 
     def unfinished(self) -> Iterable[MapRun]:
@@ -148,6 +150,8 @@ class MapItems:
         This is the one place that decides it.
         """
         job = mapping.job
+        if self._tracing is not None and self._tracing.has_span(job.lazy, is_item=True):
+            return  # each item is a call of its own, with a span
         if self._go_in_chunks(job):
             mapping.chunks = ItemChunks()
             return

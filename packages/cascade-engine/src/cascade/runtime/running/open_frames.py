@@ -38,6 +38,7 @@ class OpenFrames:
         "_recording",
         "_reports",
         "_state",
+        "_tracing",
         "by_serial",
     )
 
@@ -50,6 +51,7 @@ class OpenFrames:
         self._recording = services.recording
         self._reports = services.reports
         self._state = services.state
+        self._tracing = services.tracing
         self._made = 0
         self.by_serial: dict[int, Frame] = {}
 
@@ -98,7 +100,12 @@ class OpenFrames:
                 program.made_here = bytes(map(kinds.__getitem__, structure.kinds))
             else:
                 program.made_here = bytes(map(made_here, lazies, map(bool, program.resources)))
-        return program.made_here
+        tracing = self._tracing
+        if tracing is None or not tracing.spans_calls:
+            return program.made_here
+        # A call with a span is made by itself.
+        pairs_here = zip(program.made_here, lazies, strict=True)
+        return bytes(MadeHere.NO if tracing.has_span(lazy) else here for here, lazy in pairs_here)
 
     def _open_recorded(self, recording: Recorder, frame: Frame, prepared: BoundPlan) -> None:
         """Open a frame with what is recorded of it."""

@@ -6,12 +6,14 @@ import asyncio
 import os
 import time
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
+from cascade.runtime.frames.tracing import Tracing, target_name
 from cascade.runtime.options import RunOptions
 from cascade.runtime.programs.call_sites import drives_run
 from cascade.runtime.running.first_round import FirstRound, call_first_round
@@ -54,13 +56,16 @@ class Run:
         "_scheduler",
         "_services",
         "_slice",
+        "_tracing",
         "_value",
         "context",
         "is_driven",
         "slice_ends",
     )
 
-    def __init__(self, engine: EngineParts, options: RunOptions, context: Context) -> None:
+    def __init__(
+        self, engine: EngineParts, options: RunOptions, context: Context, tracing: Tracing | None = None
+    ) -> None:
         self.context = context
         self.is_driven = False
         self._engine = engine
@@ -72,7 +77,8 @@ class Run:
         self.slice_ends = 0.0
         self._value: Any = None
         self._run_id = options.run_id  # made when it is first asked for
-        self._is_bare = options.is_bare and engine.is_bare
+        self._is_bare = options.is_bare and engine.is_bare and tracing is None
+        self._tracing = tracing
         if not self._is_bare:
             self._open()
 
@@ -83,9 +89,12 @@ class Run:
             SpecError: If the run is to be resumed, restarted or committed, and nothing is recorded.
         """
         engine, options = self._engine, self._options
-        self._slice = TimeSlice(engine.direct, engine.bounded, self._is_watched, self._watch_loop)
+        tracing = None if self._tracing is None else self._tracing.of_run(self.run_id)
+        direct = engine.direct and (tracing is None or not tracing.spans_calls)
+        self._slice = TimeSlice(direct, engine.bounded, self._is_watched, self._watch_loop)
         self._services = Services(engine, options, self.run_id, self.context, self._slice)
         self._reports = self._services.reports
+        self._services.tracing = self._reports.tracing = tracing
         self._ending = self._services.ending
         self._inbox = self._services.inbox
         self._recording = self._services.recording = _recording_of(self._services)
@@ -151,6 +160,8 @@ class Run:
 
     def _set_out(self, target: object, slice_ends: float, begun: FirstRound | None) -> None:
         self._began = self._reports.began = time.monotonic() if begun is None else begun.began
+        if self._reports.tracing is not None:
+            self._reports.tracing.begin_run(target_name(target), None)
         try:
             first = self._first = Loop(None, as_target(target))
             self._slice.begin()
@@ -195,6 +206,9 @@ class Run:
         prepared = await in_slices(loops.preparation.ahead(loop))
         admission.check_recorded(prepared, recording)
         tree = Tree(prepared.lazies, prepared.program.structure)
+        tracing = self._reports.tracing
+        if tracing is not None:
+            recording.resumption.trace = partial(tracing.begin_run, target_name(first))
         pending = await recording.resumption.open(tree, self._options)
         if pending is not None:
             admission.announce(first, prepared.lazies)

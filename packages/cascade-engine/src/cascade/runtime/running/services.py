@@ -15,6 +15,7 @@ from cascade.runtime.frames.inbox import Inbox
 from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.ready import ReadyQueue
 from cascade.runtime.frames.reports import Reports
+from cascade.runtime.frames.tracing import RunTracing
 from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry, RunResources
@@ -100,6 +101,7 @@ class Services:
         "run_id",
         "state",
         "time_slice",
+        "tracing",
     )
 
     def __init__(
@@ -128,6 +130,7 @@ class Services:
         self.reports.is_recorded, self.reports.is_unseen = is_recorded, is_unseen
         self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)
         self.recording: Recorder | None = None
+        self.tracing: RunTracing | None = None
         self._salt: bytes | None = None
 
     @property

@@ -121,6 +121,8 @@ class ChunkStep:
 
     async def perform(self) -> Outcome:
         """Make the calls; whatever happens is told to the chunk's map, or put into the inbox."""
+        if self._services.tracing is not None:
+            self._services.tracing.enter(self.job)
         try:
             await self._make_calls()
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
@@ -197,12 +199,19 @@ class ChunkStep:
             adopt_context(self._known, services.context)
         return stack.values
 
+    @property
+    def _trace(self) -> tuple[tuple[str, str], ...]:
+        """What names the span that the calls are inside of, for another process."""
+        tracing = self._services.tracing
+        return () if tracing is None else tracing.carrier()
+
     def _calls(self, values: dict[str, object]) -> list[ChunkCall]:
         run_id, name, indices = self._services.run_id, self.job.name, [*self._open.values()]
+        trace = self._trace
         items = repeat(None) if self._chunk.mapping is None else indices
         arguments = self._chunk.arguments(indices, values)
         return [
-            ChunkCall(args, kwargs, CallFacts(run_id, name, item))
+            ChunkCall(args, kwargs, CallFacts(run_id, name, item, trace=trace))
             for item, (args, kwargs) in zip(items, arguments)  # noqa: B905 - endless
         ]
 
@@ -219,7 +228,9 @@ class ChunkStep:
                 self._fail(self._chunk.take_job(index), error)
                 continue
             self._open[len(calls)] = index
-            calls.append(ChunkCall(*item.arguments(values), CallFacts(run_id, name, item.item, 1, key)))
+            calls.append(
+                ChunkCall(*item.arguments(values), CallFacts(run_id, name, item.item, 1, key, self._trace))
+            )
         return calls
 
     # What comes back

@@ -232,6 +232,8 @@ class Step:
         if self._awaited is None:
             return await self._attempt()
         facts_in_context.set(self.facts)
+        if self._services.tracing is not None:
+            self._services.tracing.enter(self.job)
         (lease, self._lease), (awaited, self._awaited) = (self._lease, None), (self._awaited, None)
         try:
             return await value_of(awaited)
@@ -333,6 +335,9 @@ class Step:
             job.worker = services.placement.worker_of(job.lazy)
         if not job.started:
             services.reports.started(job)
+        if services.tracing is not None and not self._inline:
+            services.tracing.enter(job)
+            facts_in_context.set(job.facts(services.run_id, services.tracing.carrier()))
         work = services.placement.executor_of(job.task).execute(node, args, kwargs)
         try:
             value = await (self._watched(work) if self._inline else work)
@@ -343,8 +348,11 @@ class Step:
     @makes_calls(lambda names: names["self"].facts)
     async def _watched(self, work: Awaitable[Any]) -> Any:
         """Make an inline call, which holds the loop until it is done."""
-        began = time.monotonic()
+        began, tracing = time.monotonic(), self._services.tracing
+        entered = None if tracing is None else tracing.enter(self.job)
         try:
             return await work
         finally:
+            if tracing is not None:
+                tracing.leave(entered)
             self._services.time_slice.note_held(self.job.task, time.monotonic() - began)
