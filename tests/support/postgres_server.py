@@ -8,11 +8,11 @@ ordinary user. As a plugin this gives the fixtures `postgres_server`, one server
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from importlib.metadata import files
@@ -23,6 +23,9 @@ import pytest
 
 STARTS_WITHIN = 60.0
 """Seconds for a server to answer; on a busy machine it takes a few."""
+
+if sys.platform != "win32":  # where no test starts it, but the plugin is imported
+    import pwd
 
 _USER = "nobody"
 
