@@ -108,6 +108,12 @@ def row(name: str, limit: str, size: int, target: Target, sides: tuple[Side, Sid
     return Row(name, limit, "us/item", size, 20, target, Duel(*sides, clock=time.perf_counter), "pools")
 
 
+def process_map(name: str, size: int, function: Callable[[int], int], task: Task[int]) -> Row:
+    sides = pool_side(processes, partial(best_mapped, function)), ours(map_of(task), "processes")
+    limit = "`pool.map` with the best chunk size"
+    return row(f"process mode, {name}", limit, size, Target(times=1.15), sides)
+
+
 ROWS = (
     row(
         "thread mode, trivial calls",
@@ -123,30 +129,9 @@ ROWS = (
         Target(times=2),
         (pool_side(threads, partial(mapped, work.square, 1)), ours(map_of(square), "threads")),
     ),
-    row(
-        "process mode, trivial map",
-        "`pool.map` with the best chunk size",
-        10_000,
-        Target(times=1.15),
-        (pool_side(processes, partial(best_mapped, work.square)), ours(map_of(square), "processes")),
-    ),
-    row(
-        "process mode, map of 1 ms",
-        "`pool.map` with the best chunk size",
-        1_000,
-        Target(times=1.15),
-        (pool_side(processes, partial(best_mapped, work.busy)), ours(map_of(busy), "processes")),
-    ),
-    row(
-        "process mode, map of 1 ms with a retry that does not fire",
-        "`pool.map` with the best chunk size",
-        1_000,
-        Target(times=1.15),
-        (
-            pool_side(processes, partial(best_mapped, work.busy)),
-            ours(map_of(busy_with_retry), "processes"),
-        ),
-    ),
+    process_map("trivial map", 10_000, work.square, square),
+    process_map("map of 1 ms", 1_000, work.busy, busy),
+    process_map("map of 1 ms with a retry that does not fire", 1_000, work.busy, busy_with_retry),
     row(
         "process mode, map of 1 ms with a timeout",
         "`pool.map`, one item a message",

@@ -82,25 +82,23 @@ class Target:
         return min(found)
 
     def told(self, unit: str) -> str:
-        parts = []
-        if self.most is not None:
-            parts.append(f"{self.most:g} {unit}")
-        if self.more is not None:
-            parts.append(f"+{self.more:g} {unit}")
-        if self.times is not None:
-            parts.append(f"{self.times:g} x")
-        return " or ".join(parts)
+        return self._each(
+            lambda most: f"{most:g} {unit}", lambda more: f"+{more:g} {unit}", lambda times: f"{times:g} x"
+        )
 
     def against(self, reading: Reading, unit: str) -> str:
         """Return the reading as the target puts it."""
-        parts = []
-        if self.most is not None:
-            parts.append(f"{short(reading.lowest)} {unit}")
-        if self.more is not None:
-            parts.append(f"{reading.more:+.3g} {unit}")
-        if self.times is not None:
-            parts.append(f"{reading.ratio:.2f} x")
-        return " or ".join(parts)
+        return self._each(
+            lambda _: f"{short(reading.lowest)} {unit}",
+            lambda _: f"{reading.more:+.3g} {unit}",
+            lambda _: f"{reading.ratio:.2f} x",
+        )
+
+    def _each(
+        self, most: Callable[[float], str], more: Callable[[float], str], times: Callable[[float], str]
+    ) -> str:
+        kinds = ((self.most, most), (self.more, more), (self.times, times))
+        return " or ".join(say(limit) for limit, say in kinds if limit is not None)
 
 
 def short(value: float) -> str:

@@ -384,28 +384,24 @@ async def test_a_run_that_ends_waits_for_the_item_under_way_in_a_thread(ledger: 
 @MODES
 def test_random_maps_give_what_their_items_give(mode: str, tmp_path: Path) -> None:
     """Whatever the items do, with any limit and retries, each counts for itself and is called as often as it must."""
-    executor = LocalExecutor(mode, threads=2, processes=2)
-    ledgers = (str(tmp_path / f"ledger {number}") for number in count())
-
-    @settings(RANDOM, max_examples=examples(30 if mode == "thread" else 6))
-    @given(random_maps(dies=mode == "process"))
-    def check(drawn: RandomMap) -> None:
-        drawn.check(executor, next(ledgers))
-
-    try:
-        check()
-    finally:
-        asyncio.run(executor.close())
+    check_random_maps(
+        mode, 2, tmp_path, settings(RANDOM, max_examples=examples(30 if mode == "thread" else 6))
+    )
 
 
 @pytest.mark.soak
 @MODES
 def test_random_maps_give_what_their_items_give_for_long(mode: str, tmp_path: Path) -> None:
     """The same, on many more maps."""
-    executor = LocalExecutor(mode, threads=3, processes=3)
-    ledgers = (str(tmp_path / f"ledger {number}") for number in count())
+    check_random_maps(mode, 3, tmp_path, settings(RANDOM, max_examples=1_000, derandomize=False))
 
-    @settings(RANDOM, max_examples=1_000, derandomize=False)
+
+def check_random_maps(mode: str, workers: int, folder: Path, how: settings) -> None:
+    """Check random maps with one executor."""
+    executor = LocalExecutor(mode, threads=workers, processes=workers)
+    ledgers = (str(folder / f"ledger {number}") for number in count())
+
+    @how
     @given(random_maps(dies=mode == "process"))
     def check(drawn: RandomMap) -> None:
         drawn.check(executor, next(ledgers))

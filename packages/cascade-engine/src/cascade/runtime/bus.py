@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -64,6 +64,11 @@ class MessageBus:
     def is_heard(self) -> bool:
         """Whether anybody has ever subscribed."""
         return bool(self._handlers)
+
+    @property
+    def heard_types(self) -> Collection[type[Event]]:
+        """The types of events that anybody has ever subscribed to: a view that grows with them."""
+        return self._handlers.keys()
 
     def hears(self, event_type: type[Event]) -> bool:
         """Tell whether somebody listens to that type, so that no event is made for nobody."""

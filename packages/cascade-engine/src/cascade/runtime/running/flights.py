@@ -73,6 +73,7 @@ class Flights:
         "calling",
         "ends",
         "frames",
+        "heard_types",
         "inbox",
         "landed",
         "open",
@@ -86,6 +87,7 @@ class Flights:
         self.calling = calling
         self.ends = calling.ends
         self.frames = frames
+        self.heard_types = services.reports.bus.heard_types
         self.inbox = services.inbox
         self.ready = services.ready
         self.reports = services.reports
@@ -316,7 +318,8 @@ class Flight:
                 return self._flights.ends.end(job, outcome)
             finally:
                 del outcome, failure  # the traceback of an error has this frame: they would be a cycle
-        if self._log is None and self._flights.reports.hears_ends:  # since the last slice
+        # Asked for each coroutine, as one may subscribe. While nobody has, that costs a sixth of asking the bus.
+        if self._log is None and self._flights.heard_types and self._flights.reports.hears_ends:
             self._watch_from_now()
         if self._log is not None:
             self._log.note_ended(node, time.monotonic())

@@ -30,12 +30,24 @@ STARTS_A_LOOK = 32
 class ItemCoroutines:
     """The maps of one run whose items are under way as coroutines."""
 
-    __slots__ = ("calling", "ending", "ends", "inbox", "maps", "open", "reports", "run_id", "time_slice")
+    __slots__ = (
+        "calling",
+        "ending",
+        "ends",
+        "heard_types",
+        "inbox",
+        "maps",
+        "open",
+        "reports",
+        "run_id",
+        "time_slice",
+    )
 
     def __init__(self, services: Services, calling: Calling, maps: MapItems) -> None:
         self.calling = calling
         self.ending = services.ending
         self.ends = calling.ends
+        self.heard_types = services.reports.bus.heard_types
         self.inbox = services.inbox
         self.maps = maps
         self.reports = services.reports
@@ -158,7 +170,7 @@ class ItemFlight:
         if mapping.log is not None and index in mapping.log.began:
             mapping.log.note_ended(index, time.monotonic())
             self._tell_soon()
-        elif self._all.reports.hears_ends:  # since it has begun
+        elif self._all.heard_types and self._all.reports.hears_ends:  # since it has begun
             job = ItemJob(mapping, index)
             job.started, job.began, job.ended = True, began, time.monotonic()
             self._all.ends.end(job, Returned(value))
