@@ -66,7 +66,34 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Open a file."""
-        self._page.goto(path.as_uri())
+        self.visit(path.as_uri())
+
+    def visit(self, address: str) -> None:
+        """Open an address."""
+        self._page.goto(address)
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        return str(self._page.url)
+
+    def wait_for(self, selector: str, text: str) -> None:
+        """Wait until an element has some text."""
+        self._page.locator(selector, has_text=text).first.wait_for()
+
+    def evaluate(self, script: str) -> Any:
+        """Return the value of a script."""
+        return self._page.evaluate(script)
+
+    def in_frame(self, frame: str, selector: str) -> str:
+        """Wait for an element of a frame, and return its text."""
+        found = self._page.frame_locator(frame).locator(selector).first
+        found.wait_for()
+        return str(found.text_content())
+
+    def tab(self) -> None:
+        """Press the tabulator, which moves the focus."""
+        self._page.keyboard.press("Tab")
 
     def visible(self, *selectors: str) -> bool:
         """Tell whether there is something to see at each of these."""
@@ -118,12 +145,12 @@ class Browser:
         self._browser = browser
 
     @contextmanager
-    def page(self, path: Path, scheme: str = "light") -> Iterator[Page]:
-        """Open a file in a page of its own."""
-        opened = self._browser.new_page(color_scheme=scheme)
+    def page(self, path: Path | str, scheme: str = "light", width: int = 1280) -> Iterator[Page]:
+        """Open a file or an address in a page of its own."""
+        opened = self._browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
         try:
             page = Page(opened)
-            page.open(path)
+            page.visit(path if isinstance(path, str) else path.as_uri())
             yield page
         finally:
             opened.close()

@@ -14,6 +14,7 @@ import typer
 from cascade.cli.app import cli, declared_inputs
 from cascade.cli.commands.cache_why import WHY_OPTIONS, why_app
 from cascade.cli.commands.doctor import diagnose
+from cascade.cli.commands.page import ui
 from cascade.cli.commands.stored_runs import runs_app
 from cascade.cli.commands.timelines import timeline_app
 from cascade.cli.common_options import COMMON_OPTIONS, VARIABLES, as_words, with_options
@@ -34,6 +35,7 @@ _app = App(
 )
 _app.add_typer(runs_app, name="runs")
 _app.add_typer(timeline_app, name="timeline")
+_app.command(context_settings=HELP_FLAGS)(ui)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 
 if TYPE_CHECKING:
-    from cascade.adapters.state.catalog import Catalog, FactSummary, Finding, Inspectable, RunSummary
+    from cascade.adapters.state.catalog import (
+        Catalog,
+        FactPage,
+        FactSummary,
+        Finding,
+        Inspectable,
+        RunPage,
+        RunSummary,
+    )
     from cascade.adapters.state.journal import (
         Changes,
         Durability,
@@ -37,6 +45,7 @@ __all__ = [
     "Changes",
     "Durability",
     "Fact",
+    "FactPage",
     "FactSummary",
     "Finding",
     "Head",
@@ -53,6 +62,7 @@ __all__ = [
     "RedisCatalog",
     "RedisJournal",
     "RedisStateBackend",
+    "RunPage",
     "RunSummary",
     "SqliteCatalog",
     "SqliteStateBackend",
@@ -63,7 +73,9 @@ __all__ = [
 
 # Loaded on first use: those who keep nothing need neither a codec nor a database.
 _HOMES = {
-    **dict.fromkeys(("Catalog", "FactSummary", "Finding", "Inspectable", "RunSummary"), "catalog"),
+    **dict.fromkeys(
+        ("Catalog", "FactPage", "FactSummary", "Finding", "Inspectable", "RunPage", "RunSummary"), "catalog"
+    ),
     **dict.fromkeys(
         ("Changes", "Durability", "Fact", "Head", "Journal", "Kind", "Loaded", "TimelinePart"), "journal"
     ),

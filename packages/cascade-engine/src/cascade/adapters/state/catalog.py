@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.journal import Kind, TimelinePart
@@ -84,11 +84,47 @@ class FactSummary:
     size: int
 
 
+class RunPage(NamedTuple):
+    """Some runs of a store, the last updated first, and how many there are in all.
+
+    Their facts are not counted, since that takes long: `facts` and `size` are 0.
+    """
+
+    runs: list[RunSummary]
+    total: int
+
+
+class FactPage(NamedTuple):
+    """Some facts of a run, in the order of the store. `after` names the last one; it is `None` if no more follow."""
+
+    facts: list[FactSummary]
+    after: str | None
+
+
 class Catalog(Protocol):
     """The runs of one store. Its methods decode no value, and run no code from the store."""
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, the last updated first."""
+
+    def run_page(self, first: int, count: int) -> RunPage:
+        """Return so many runs, the last updated first, from a number on that counts from 0."""
+
+    def find(self, run_id: str) -> RunSummary:
+        """Return one run.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+        """
+
+    def fact_page(self, run_id: str, after: str | None, count: int) -> FactPage:
+        """Return about so many facts of a run: the first ones, or those that follow on an earlier page.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+            RunDamagedError: If its data can't be read.
+            SpecError: If `after` comes from no page of this store.
+        """
 
     def facts(self, run_id: str) -> list[FactSummary]:
         """Return what is recorded of a run, in the order of rounds, then of time.
@@ -98,8 +134,10 @@ class Catalog(Protocol):
             RunDamagedError: If its data can't be read.
         """
 
-    def timeline(self, run_id: str) -> list[TimelinePart]:
+    def timeline(self, run_id: str, *, sums: bool = False) -> list[TimelinePart]:
         """Return the parts of a run's timeline, by drive and number; none of a run that an older version recorded.
+
+        With `sums` only those that sum up a drive, which are short.
 
         Raises:
             RunNotFoundError: If the store has no such run.

@@ -62,13 +62,18 @@ def report_page(run: RunTimeline, recorded: Recorded | None = None) -> str:
     title = escape_xml(f"Run {one_line(run.run_id)}")
     return _PAGE.format(
         title=title,
-        policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(script)}'",
+        policy=report_policy(),
         style=style,
         body="\n".join(parts),
         # No text in the data can end the element that it stands in.
         data=data.replace("<", "\\u003c"),
         script=f"<script>{script}</script>" if run.is_timed else "",
     )
+
+
+def report_policy() -> str:
+    """Return what the page of a report may load and run: its own script and styles, and nothing else."""
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_hash(_file('report.js'))}'"
 
 
 def _file(name: str) -> str:

@@ -104,12 +104,14 @@ class TimelineSaving:
                 at=at - run.began,
                 ended=None if status is None else at - run.began,
                 status=status,
-                inputs=run.inputs,
+                inputs=tuple(map(_whole, run.inputs)),
                 tasks=shown,
                 more_tasks=len(figures) - len(shown),
-                running=[(each.place, each.task, each.began - run.began) for each in running[:MOST_RUNNING]],
+                running=[
+                    (each.place, _whole(each.task), each.began - run.began) for each in running[:MOST_RUNNING]
+                ],
                 more_running=max(0, len(running) - MOST_RUNNING),
-                waiting=[(*call, calls) for call, calls in Counter(run.waiting()).most_common(MOST_RUNNING)],
+                waiting=_waiting(run),
                 failure=_failure(run),
                 pieces=self.pieces,
                 dropped=self._dropped,
@@ -170,7 +172,7 @@ class _Piece:
         )  # fmt: skip
 
     def _name(self, text: str) -> int:
-        return self._names.setdefault(text, len(self._names))
+        return self._names.setdefault(_whole(text), len(self._names))
 
     def _at(self, moment: float) -> float:
         return moment - self._began
@@ -197,7 +199,7 @@ class _Piece:
             self._at(call.queued), self._at(call.began), self._at(call.ended),
             self._name(call.status.value), self._name(call.worker),
             None if call.error_type is None else self._name(call.error_type), call.is_map,
-            None if call.where is None else call.where[:MOST_TEXT],
+            None if call.where is None else _whole(call.where[:MOST_TEXT]),
         )  # fmt: skip
 
     def _trees(self, trees: Iterable[TreeView]) -> Iterator[StoredTree]:
@@ -219,13 +221,13 @@ class _Piece:
             [self._name(name) for name in tree.names],
             structure.target,
             structure.dependencies() if is_plain else [],
-            [] if is_plain else [StoredEdge(*link) for link in links_of(structure)],
+            [] if is_plain else [StoredEdge(*link[:3], _whole(link.label)) for link in links_of(structure)],
         )
 
 
 def _figures(figures: TaskFigures) -> StoredFigures:
     return StoredFigures(
-        figures.task,
+        _whole(figures.task),
         figures.known,
         figures.retries,
         figures.by_status,
@@ -238,13 +240,23 @@ def _figures(figures: TaskFigures) -> StoredFigures:
     )
 
 
+def _waiting(run: RunTimeline) -> list[tuple[str, str, int]]:
+    counted = Counter(run.waiting()).most_common(MOST_RUNNING)
+    return [(_whole(call.task), _whole(call.reason), calls) for call, calls in counted]
+
+
 def _failure(run: RunTimeline) -> StoredFailure | None:
     failed = run.last_failure()
     if failed is None:
         return None
     return StoredFailure(
-        failed.place, failed.task, failed.error_type or "", retried=isinstance(failed, Retry)
+        failed.place, _whole(failed.task), _whole(failed.error_type or ""), retried=isinstance(failed, Retry)
     )
+
+
+def _whole(text: str) -> str:
+    """Return a text that has UTF-8: in names of tasks there may be halves of characters."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _integers(numbers: Sequence[int]) -> bytes:

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from cascade.adapters.redis_server import RedisServer
-from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.catalog import (
+    FactPage,
+    FactSummary,
+    Finding,
+    RunPage,
+    RunSummary,
+    damaged_summary,
+    summary_of,
+)
 from cascade.adapters.state.checked import part_of
 from cascade.adapters.state.damage import FAULTS, checking
 from cascade.adapters.state.journal import Kind, TimelinePart
@@ -19,6 +27,7 @@ from cascade.adapters.state.redis.redis_layout import (
     RunKeys,
     as_bytes,
     as_text,
+    is_sum,
     is_value,
     key_of,
     metadata_field,
@@ -27,7 +36,7 @@ from cascade.adapters.state.redis.redis_layout import (
 )
 from cascade.adapters.state.redis.redis_scripts import DELETE
 from cascade.adapters.state.timed_lease import name_of
-from cascade.spec.errors import RunActiveError, RunNotFoundError
+from cascade.spec.errors import RunActiveError, RunNotFoundError, SpecError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
 _RUNS_AT_ONCE = 500
@@ -54,25 +63,73 @@ class RedisCatalog:
         Raises:
             StoreError: If the server can't be read.
         """
-        found: list[RunSummary] = []
         with self._client() as client:
-            ids = client.zrevrange(self._keys("").runs, 0, -1)
-            for begin in range(0, len(ids), _RUNS_AT_ONCE):
-                some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
-                with client.pipeline(transaction=False) as pipe:
-                    for run_id in some:
-                        pipe.hmget(self._keys(run_id).head, _HEAD)
-                        pipe.get(self._keys(run_id).lease)
-                        pipe.zscore(self._keys("").runs, as_bytes(run_id))
-                    rows = pipe.execute(raise_on_error=False)
-                found += [
-                    self._summary(run_id, head, lease)
-                    for run_id, head, lease, listed in zip(
-                        some, *(rows[at::3] for at in range(3)), strict=True
-                    )
-                    if listed is not None  # not deleted since
-                ]
+            return self._runs(client, client.zrevrange(self._keys("").runs, 0, -1))
+
+    def run_page(self, first: int, count: int) -> RunPage:
+        """Return so many runs, the last updated first, from a number on that counts from 0.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._client() as client:
+            ids = client.zrevrange(self._keys("").runs, first, first + count - 1)
+            return RunPage(self._runs(client, ids), client.zcard(self._keys("").runs))
+
+    def find(self, run_id: str) -> RunSummary:
+        """Return one run.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            StoreError: If the server can't be read.
+        """
+        with self._client() as client:
+            for run in self._runs(client, [as_bytes(run_id)]):
+                return run
+        raise RunNotFoundError(run_id, self._server.address)
+
+    def _runs(self, client: Any, ids: list[bytes]) -> list[RunSummary]:
+        found: list[RunSummary] = []
+        for begin in range(0, len(ids), _RUNS_AT_ONCE):
+            some = [as_text(each) for each in ids[begin : begin + _RUNS_AT_ONCE]]
+            with client.pipeline(transaction=False) as pipe:
+                for run_id in some:
+                    pipe.hmget(self._keys(run_id).head, _HEAD)
+                    pipe.get(self._keys(run_id).lease)
+                    pipe.zscore(self._keys("").runs, as_bytes(run_id))
+                rows = pipe.execute(raise_on_error=False)
+            found += [
+                self._summary(run_id, head, lease)
+                for run_id, head, lease, listed in zip(some, *(rows[at::3] for at in range(3)), strict=True)
+                if listed is not None  # not deleted since
+            ]
         return found
+
+    def fact_page(self, run_id: str, after: str | None, count: int) -> FactPage:
+        """Return about so many facts of a run: the first ones, or those that follow on an earlier page.
+
+        The facts of a frame are in one hash, whose names the server sends at once.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            RunDamagedError: If its data can't be read.
+            SpecError: If `after` comes from no page.
+            StoreError: If the server can't be read.
+        """
+        keys, (frame, field) = self._keys(run_id), (0, 0) if after is None else _mark_from(after)
+        rows: list[tuple[float, bytes, bytes]] = []
+        with self._client() as client, checking(self._server.address, run_id):
+            if client.zscore(keys.runs, as_bytes(run_id)) is None:
+                raise RunNotFoundError(run_id, self._server.address)
+            while len(rows) < count and (found := client.zrange(keys.frames, frame, frame, withscores=True)):
+                member, number = found[0]
+                fields = sorted(filter(_is_shown, client.hkeys(keys.frame(member))))[field:]
+                some = fields[: count - len(rows)]
+                metadata = client.hmget(keys.frame(member), map(metadata_field, some)) if some else []
+                rows += [(number, *each) for each in zip(some, metadata, strict=True)]
+                frame, field = (frame, field + len(some)) if len(some) < len(fields) else (frame + 1, 0)
+            facts = [self._fact(*row) for row in rows if row[2] is not None]
+        return FactPage(facts, f"{frame}.{field}" if len(rows) == count else None)
 
     def facts(self, run_id: str) -> list[FactSummary]:
         """Return what is recorded of a run, in the order of rounds, then of time.
@@ -106,8 +163,8 @@ class RedisCatalog:
             ]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
-    def timeline(self, run_id: str) -> list[TimelinePart]:
-        """Return the parts of a run's timeline, by drive and number.
+    def timeline(self, run_id: str, *, sums: bool = False) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number; with `sums` only those that sum up a drive.
 
         Raises:
             RunNotFoundError: If the server has no such run.
@@ -118,9 +175,11 @@ class RedisCatalog:
         with self._client() as client:
             if client.zscore(keys.runs, as_bytes(run_id)) is None and not client.exists(keys.head):
                 raise RunNotFoundError(run_id, self._server.address)
-            found = client.hgetall(keys.timeline)
+            fields = [each for each in client.hkeys(keys.timeline) if not sums or is_sum(each)]
+            values = client.hmget(keys.timeline, fields) if fields else []
         with checking(self._server.address, run_id):
-            return sorted(part_of(part_from(field, data)) for field, data in found.items())
+            found = zip(fields, values, strict=True)
+            return sorted(part_of(part_from(*each)) for each in found if each[1] is not None)
 
     def delete(self, run_id: str) -> None:
         """Forget a run.
@@ -200,6 +259,14 @@ def _summary_of(run_id: str, head: Any, driver: str) -> RunSummary:
     times = (float(began), float(updated))
     columns = (run_id, as_text(status), as_text(task), int(number), *times, as_text(error), int(rules or 1))
     return summary_of(columns, driver, int(facts), int(size))
+
+
+def _mark_from(mark: str) -> tuple[int, int]:
+    try:
+        frame, field = map(int, mark.split("."))
+    except ValueError:
+        raise SpecError(f"after={mark!r}", "give the mark of an earlier page") from None
+    return max(0, frame), max(0, field)
 
 
 def _is_shown(field: bytes) -> bool:

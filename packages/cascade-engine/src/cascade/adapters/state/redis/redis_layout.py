@@ -131,6 +131,11 @@ def part_field(drive: int, number: int) -> bytes:
     return b"%020d:%010d" % (drive, number)
 
 
+def is_sum(field: bytes) -> bool:
+    """Tell whether a field has the part that sums up a drive."""
+    return field.endswith(b":0000000000")
+
+
 def part_value(data: bytes, at: float) -> bytes:
     """Return what stands in the field of a part that is committed at this time."""
     return msgspec.msgpack.encode((at, data))

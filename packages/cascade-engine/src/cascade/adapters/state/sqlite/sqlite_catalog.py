@@ -26,7 +26,15 @@ from cascade.adapters.sqlite_files import (
     pragma,
     store_errors,
 )
-from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.catalog import (
+    FactPage,
+    FactSummary,
+    Finding,
+    RunPage,
+    RunSummary,
+    damaged_summary,
+    summary_of,
+)
 from cascade.adapters.state.checked import count, moment, part_of, text
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Kind, TimelinePart
@@ -35,7 +43,7 @@ from cascade.adapters.state.sqlite.run_files import folder_of
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS, lock_path
 from cascade.adapters.values.pointer import SIZE, Pointer, is_pointer
 from cascade.adapters.values.value_files import FileValueStore
-from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError
+from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError, SpecError
 
 CHECK_SECONDS = 2.0
 """How long the file may be checked while runs are driven: who wants to write waits meanwhile, but not for ever."""
@@ -49,7 +57,10 @@ _SIZES = "SELECT run, count(*), total(length(value)) FROM facts GROUP BY run"
 _FACTS = f"""SELECT run, round, frame, node, kind, task, place, at, length(value),
     CASE length(value) WHEN {SIZE} THEN value END FROM facts
     WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
-_TIMELINE = "SELECT drive, number, data, at FROM timelines WHERE run = ? ORDER BY drive, number"
+_TIMELINE = """SELECT drive, number, data, at FROM timelines
+    WHERE run = ? AND (number = 0 OR NOT ?) ORDER BY drive, number"""
+_LATEST = "SELECT id FROM runs ORDER BY updated DESC, id DESC LIMIT ? OFFSET ?"
+_SIZE_OF_ONE = "SELECT count(*), total(length(value)) FROM facts WHERE run = ?"
 _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
 
@@ -83,6 +94,45 @@ class SqliteCatalog:
         found = (self._summary(head, *sizes.get(head[0], (0, 0))) for head in heads)
         return [summary for summary in found if summary is not None]
 
+    def run_page(self, first: int, count: int) -> RunPage:
+        """Return so many runs, the last updated first, from a number on that counts from 0."""
+        heads = self._select(
+            f"{_HEADS} WHERE id IN ({_LATEST}) ORDER BY updated DESC, id DESC", (count, first)
+        )
+        total = self._select("SELECT count(*) FROM runs")
+        found = (self._summary(head, 0, 0) for head in heads)
+        return RunPage([run for run in found if run is not None], total[0][0] if total else 0)
+
+    def find(self, run_id: str) -> RunSummary:
+        """Return one run.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+        """
+        number = self._number(run_id)
+        heads = self._select(f"{_HEADS} WHERE id = ?", (number,))
+        sizes = self._select(_SIZE_OF_ONE, (number,))
+        found = self._summary(heads[0], *sizes[0]) if heads else None
+        if found is None:
+            raise RunNotFoundError(run_id, str(self._path))
+        return found
+
+    def fact_page(self, run_id: str, after: str | None, count: int) -> FactPage:
+        """Return so many facts of a run: the first ones, or those that follow on an earlier page.
+
+        Raises:
+            RunNotFoundError: If the store has no such run.
+            RunDamagedError: If its data can't be read.
+            SpecError: If `after` comes from no page of this store.
+        """
+        number = self._number(run_id)
+        last = (number, *(_BEFORE_ALL if after is None else _mark_from(after)))
+        with checking(str(self._path), run_id):
+            rows = [row for row in self._select(_FACTS, (*last, count)) if row[0] == number]
+            return FactPage(
+                [_fact_of(row) for row in rows], _mark_of(rows[-1]) if len(rows) == count else None
+            )
+
     def facts(self, run_id: str) -> list[FactSummary]:
         """Return what is recorded of a run, in the order of rounds, then of time.
 
@@ -93,16 +143,11 @@ class SqliteCatalog:
         with checking(str(self._path), run_id):
             for head in self._select(f"{_HEADS} WHERE id = ?", (number,)):
                 _summary_of(head, "", 0, 0)
-            found = [
-                FactSummary(
-                    count(at_round), text(task), text(place), Kind(kind), moment(at), _size(size, value)
-                )
-                for _, at_round, _, _, kind, task, place, at, size, value in self._rows(number)
-            ]
+            found = [_fact_of(row) for row in self._rows(number)]
         return sorted(found, key=lambda fact: (fact.round, fact.at))
 
-    def timeline(self, run_id: str) -> list[TimelinePart]:
-        """Return the parts of a run's timeline, by drive and number.
+    def timeline(self, run_id: str, *, sums: bool = False) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number; with `sums` only those that sum up a drive.
 
         Raises:
             RunNotFoundError: If the store has no such run.
@@ -110,7 +155,7 @@ class SqliteCatalog:
         """
         number = self._number(run_id)
         with checking(str(self._path), run_id):
-            return [part_of(row) for row in self._select(_TIMELINE, (number,))]
+            return [part_of(row) for row in self._select(_TIMELINE, (number, sums))]
 
     def delete(self, run_id: str) -> None:
         """Delete a run, with its files; its data in the store's file is overwritten.
@@ -210,6 +255,25 @@ class SqliteCatalog:
                 connection.execute("DELETE FROM runs WHERE id = ?", (number,))
             # A log has what was deleted, until it is written anew; it stays while somebody reads it.
             connection.select("PRAGMA wal_checkpoint(truncate)")
+
+
+def _fact_of(row: tuple[Any, ...]) -> FactSummary:
+    _, at_round, _, _, kind, task, place, at, size, value = row
+    return FactSummary(count(at_round), text(task), text(place), Kind(kind), moment(at), _size(size, value))
+
+
+def _mark_of(row: tuple[Any, ...]) -> str:
+    """Return the text that stands for a fact on a page."""
+    _, number, frame, node, kind = row[:5]
+    return f"{number}.{bytes(frame).hex()}.{bytes(node).hex()}.{kind}"
+
+
+def _mark_from(mark: str) -> tuple[int, bytes, bytes, int]:
+    try:
+        number, frame, node, kind = mark.split(".")
+        return int(number), bytes.fromhex(frame), bytes.fromhex(node), int(kind)
+    except ValueError:
+        raise SpecError(f"after={mark!r}", "give the mark of an earlier page") from None
 
 
 def _size(size: int, value: object) -> int:
