@@ -9,6 +9,7 @@ from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.durable import RunStatus
+from cascade.spec.errors import SpecError
 from cascade.spec.late_dataclasses import dataclass
 
 
@@ -99,6 +100,24 @@ class FactPage(NamedTuple):
 
     facts: list[FactSummary]
     after: str | None
+
+
+def mark_of(number: int, frame: bytes, node: bytes, kind: int) -> str:
+    """Return the text that stands for a fact on a page."""
+    return f"{number}.{bytes(frame).hex()}.{bytes(node).hex()}.{kind}"
+
+
+def mark_from(mark: str) -> tuple[int, bytes, bytes, int]:
+    """Return the round, frame, node and kind of a fact.
+
+    Raises:
+        SpecError: If the text stands for none.
+    """
+    try:
+        number, frame, node, kind = mark.split(".")
+        return int(number), bytes.fromhex(frame), bytes.fromhex(node), int(kind)
+    except ValueError:
+        raise SpecError(f"after={mark!r}", "give the mark of an earlier page") from None
 
 
 class Catalog(Protocol):

@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.postgres_server import PostgresServer
-from cascade.adapters.state.catalog import FactSummary, Finding, RunSummary, damaged_summary, summary_of
+from cascade.adapters.state.catalog import (
+    FactPage,
+    FactSummary,
+    Finding,
+    RunPage,
+    RunSummary,
+    damaged_summary,
+    mark_from,
+    mark_of,
+    summary_of,
+)
 from cascade.adapters.state.checked import part_of
 from cascade.adapters.state.damage import FAULTS, checking
 from cascade.adapters.state.journal import Kind, TimelinePart
@@ -36,14 +46,31 @@ _RUNS = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.err
         WHERE kind <> %(link)s GROUP BY run) f ON f.run = r.id
     ORDER BY r.updated DESC, r.id DESC"""
 
+_RUN_PAGE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+    CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END, 0, 0
+    FROM {p}runs r LEFT JOIN {p}leases l USING (run_id)
+    ORDER BY r.updated DESC, r.id DESC LIMIT %(count)s OFFSET %(first)s"""
+_TOTAL = "SELECT count(*) FROM {p}runs"
+
+_ONE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+    CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END,
+    (SELECT count(*) FROM {p}facts f WHERE f.run = r.id AND f.kind <> %(link)s),
+    (SELECT coalesce(sum(octet_length(f.value)), 0)::bigint FROM {p}facts f WHERE f.run = r.id)
+    FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) WHERE r.run_id = %(run_id)b"""
+
 _HEAD = """SELECT run_id, status, task, round, began, updated, error, rules FROM {p}runs WHERE run_id = %(run_id)b"""
 
 _FACTS = """SELECT f.round, f.task, f.place, f.kind, f.at, octet_length(f.value)
     FROM {p}facts f JOIN {p}runs r ON r.id = f.run WHERE r.run_id = %(run_id)b AND f.kind <> %(link)s
     ORDER BY f.round, f.at"""
 
+_FACT_PAGE = """SELECT f.round, f.frame, f.node, f.kind, f.task, f.place, f.at, octet_length(f.value)
+    FROM {p}facts f JOIN {p}runs r ON r.id = f.run WHERE r.run_id = %(run_id)b AND f.kind <> %(link)s
+    AND (f.round, f.frame, f.node, f.kind) > (%(round)s, %(frame)b, %(node)b, %(kind)s)
+    ORDER BY f.round, f.frame, f.node, f.kind LIMIT %(count)s"""
+
 _TIMELINE = """SELECT t.drive, t.number, t.data, t.at FROM {p}timelines t JOIN {p}runs r ON r.id = t.run
-    WHERE r.run_id = %(run_id)b ORDER BY t.drive, t.number"""
+    WHERE r.run_id = %(run_id)b AND (t.number = 0 OR NOT %(sums)s) ORDER BY t.drive, t.number"""
 
 _LEASE = """SELECT until > clock_timestamp(), owner FROM {p}leases WHERE run_id = %(run_id)b FOR UPDATE"""
 _DELETE_LEASE = "DELETE FROM {p}leases WHERE run_id = %(run_id)b"
@@ -74,6 +101,54 @@ class PostgresCatalog:
             rows = [] if connection is None else self._rows(connection, _RUNS, link=int(Kind.FRAME))
         return [_listed(*row) for row in rows]
 
+    def run_page(self, first: int, count: int) -> RunPage:
+        """Return so many runs, the last updated first, from a number on that counts from 0.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._connection() as connection:
+            if connection is None:
+                return RunPage([], 0)
+            rows = self._rows(connection, _RUN_PAGE, first=first, count=count)
+            return RunPage([_listed(*row) for row in rows], self._rows(connection, _TOTAL)[0][0])
+
+    def find(self, run_id: str) -> RunSummary:
+        """Return one run.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            StoreError: If the server can't be read.
+        """
+        with self._connection() as connection:
+            own = {"run_id": as_bytes(run_id), "link": int(Kind.FRAME)}
+            for row in [] if connection is None else self._rows(connection, _ONE, **own):
+                return _listed(*row)
+        raise RunNotFoundError(run_id, self._server.address)
+
+    def fact_page(self, run_id: str, after: str | None, count: int) -> FactPage:
+        """Return so many facts of a run: the first ones, or those that follow on an earlier page.
+
+        Raises:
+            RunNotFoundError: If the server has no such run.
+            RunDamagedError: If its data can't be read.
+            SpecError: If `after` comes from no page.
+            StoreError: If the server can't be read.
+        """
+        last = (-1, b"", b"", -1) if after is None else mark_from(after)
+        keys = dict(zip(("round", "frame", "node", "kind"), last, strict=True))
+        own = {"run_id": as_bytes(run_id), "link": int(Kind.FRAME), "count": count}
+        with self._connection() as connection:
+            if connection is None or not self._rows(connection, _HEAD, run_id=own["run_id"]):
+                raise RunNotFoundError(run_id, self._server.address)
+            rows = self._rows(connection, _FACT_PAGE, **own, **keys)
+        with checking(self._server.address, run_id):
+            facts = [
+                FactSummary(number, as_text(task), as_text(place), Kind(kind), float(at), int(size))
+                for number, _, _, kind, task, place, at, size in rows
+            ]
+            return FactPage(facts, mark_of(*rows[-1][:4]) if len(rows) == count else None)
+
     def facts(self, run_id: str) -> list[FactSummary]:
         """Return what is recorded of a run, in the order of rounds, then of time.
 
@@ -94,8 +169,8 @@ class PostgresCatalog:
                 for number, task, place, kind, at, size in rows
             ]
 
-    def timeline(self, run_id: str) -> list[TimelinePart]:
-        """Return the parts of a run's timeline, by drive and number.
+    def timeline(self, run_id: str, *, sums: bool = False) -> list[TimelinePart]:
+        """Return the parts of a run's timeline, by drive and number; with `sums` only those that sum up a drive.
 
         Raises:
             RunNotFoundError: If the server has no such run.
@@ -106,7 +181,7 @@ class PostgresCatalog:
             own = as_bytes(run_id)
             if connection is None or not self._rows(connection, _HEAD, run_id=own):
                 raise RunNotFoundError(run_id, self._server.address)
-            rows = self._rows(connection, _TIMELINE, run_id=own)
+            rows = self._rows(connection, _TIMELINE, run_id=own, sums=sums)
         with checking(self._server.address, run_id):
             return [part_of(row) for row in rows]
 

@@ -33,6 +33,8 @@ from cascade.adapters.state.catalog import (
     RunPage,
     RunSummary,
     damaged_summary,
+    mark_from,
+    mark_of,
     summary_of,
 )
 from cascade.adapters.state.checked import count, moment, part_of, text
@@ -43,7 +45,7 @@ from cascade.adapters.state.sqlite.run_files import folder_of
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS, lock_path
 from cascade.adapters.values.pointer import SIZE, Pointer, is_pointer
 from cascade.adapters.values.value_files import FileValueStore
-from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError, SpecError
+from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError
 
 CHECK_SECONDS = 2.0
 """How long the file may be checked while runs are driven: who wants to write waits meanwhile, but not for ever."""
@@ -126,11 +128,11 @@ class SqliteCatalog:
             SpecError: If `after` comes from no page of this store.
         """
         number = self._number(run_id)
-        last = (number, *(_BEFORE_ALL if after is None else _mark_from(after)))
+        last = (number, *(_BEFORE_ALL if after is None else mark_from(after)))
         with checking(str(self._path), run_id):
             rows = [row for row in self._select(_FACTS, (*last, count)) if row[0] == number]
             return FactPage(
-                [_fact_of(row) for row in rows], _mark_of(rows[-1]) if len(rows) == count else None
+                [_fact_of(row) for row in rows], mark_of(*rows[-1][1:5]) if len(rows) == count else None
             )
 
     def facts(self, run_id: str) -> list[FactSummary]:
@@ -260,20 +262,6 @@ class SqliteCatalog:
 def _fact_of(row: tuple[Any, ...]) -> FactSummary:
     _, at_round, _, _, kind, task, place, at, size, value = row
     return FactSummary(count(at_round), text(task), text(place), Kind(kind), moment(at), _size(size, value))
-
-
-def _mark_of(row: tuple[Any, ...]) -> str:
-    """Return the text that stands for a fact on a page."""
-    _, number, frame, node, kind = row[:5]
-    return f"{number}.{bytes(frame).hex()}.{bytes(node).hex()}.{kind}"
-
-
-def _mark_from(mark: str) -> tuple[int, bytes, bytes, int]:
-    try:
-        number, frame, node, kind = mark.split(".")
-        return int(number), bytes.fromhex(frame), bytes.fromhex(node), int(kind)
-    except ValueError:
-        raise SpecError(f"after={mark!r}", "give the mark of an earlier page") from None
 
 
 def _size(size: int, value: object) -> int:
