@@ -62,12 +62,14 @@ class ItemLog:
         self.began[index] = at
         self._happened.append(index)
 
-    def note_ended(self, index: int, at: float) -> None:
-        """Note that an item has ended; one that began before anybody watched is told of by itself."""
+    def note_ended(self, index: int, at: float) -> bool:
+        """Note that an item has ended; return False for one that began before anybody watched: others tell of it."""
         began = self.began.pop(index, None)
-        if began is not None:
-            self.ended[index] = began, at
-            self._happened.append(~index)
+        if began is None:
+            return False
+        self.ended[index] = began, at
+        self._happened.append(~index)
+        return True
 
     def take(self) -> tuple[list[int], dict[int, tuple[float, float]]]:
         """Return what has happened since the last time, and when those began and ended that have ended."""

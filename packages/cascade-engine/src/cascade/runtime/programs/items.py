@@ -106,17 +106,24 @@ class Items:
         from where on there may be such values. Whoever watches hands in a list for the items' ends.
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
-        call, columns = self.plain_call()
-        call, append, clock, size = timed(call, item_ends), values.append, time.monotonic, self.size
+        func, columns = self.plain_call()
+        call, append, clock, size = timed(func, item_ends), values.append, time.monotonic, self.size
+        note = None if item_ends is None else item_ends.append
         begin, now = len(values), clock()
         try:
             while begin < size and now <= ends:  # as `TimeSlice.is_over` says
                 some = slice(begin, begin + self._look)
                 if one_by_one:
                     _call_to_first(call, zip(*[column[some] for column in columns], strict=True), append)
-                elif len(columns) == 1:
+                elif len(columns) == 1 and note is None:
                     for item in columns[0][some]:
                         append(call(item))
+                elif (
+                    len(columns) == 1 and note is not None
+                ):  # as `timed` does, without a call around the call
+                    for item in columns[0][some]:
+                        append(func(item))
+                        note(clock())
                 else:
                     for each in zip(*[column[some] for column in columns], strict=True):
                         append(call(*each))

@@ -135,9 +135,10 @@ class ItemFlight:
         if self._jobs is not None:
             if not self._jobs[index].started:
                 self._all.reports.started(self._jobs[index])
-        elif self._mapping.log is not None:
-            self._mapping.log.note_began(index, began)
-            self._tell_soon()
+        elif (log := self._mapping.log) is not None:
+            log.note_began(index, began)
+            if not self._telling:
+                self._tell_soon()
         value, failure, outcome = MISSING, None, None
         try:
             value = await call(*given)
@@ -167,9 +168,9 @@ class ItemFlight:
             return
         assert mapping.values is not None
         mapping.values[index] = value
-        if mapping.log is not None and index in mapping.log.began:
-            mapping.log.note_ended(index, time.monotonic())
-            self._tell_soon()
+        if (log := mapping.log) is not None and log.note_ended(index, time.monotonic()):
+            if not self._telling:
+                self._tell_soon()
         elif self._all.heard_types and self._all.reports.hears_ends:  # since it has begun
             job = ItemJob(mapping, index)
             job.started, job.began, job.ended = True, began, time.monotonic()
@@ -205,9 +206,8 @@ class ItemFlight:
 
     def _tell_soon(self) -> None:
         """Let what has happened in this turn of the event loop be told at its end."""
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+        self._telling = True
+        asyncio.get_running_loop().call_soon(self._tell)
 
     def _tell(self) -> None:
         self._telling = False

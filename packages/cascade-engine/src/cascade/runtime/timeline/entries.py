@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.sharing.placement import LOOP_WORKER
@@ -53,6 +53,35 @@ class Columns(NamedTuple):
     ends: Sequence[float]
     queued: Sequence[float] | None = None
     worker: str | Sequence[str] = LOOP_WORKER
+
+    def lengths(self) -> list[float]:
+        """Return how many seconds each call took."""
+        began = chain((self.began,), self.ends) if isinstance(self.began, float) else self.began
+        return [*map(sub, self.ends, began)]
+
+    def call(self, index: int) -> Call:
+        """Return a view of the call in this row."""
+        item = self.item + index if isinstance(self.item, int) else _row(self.item, index)
+        place = Place(_row(self.tree, index), _row(self.node, index), item)
+        if isinstance(self.began, float):  # each began when the one before it ended
+            began, queued = self.ends[index - 1] if index else self.began, self.began
+        else:
+            began = queued = self.began[index]
+        if self.queued is not None:
+            queued = self.queued[index]
+        task, worker = _text(self.task, index), _text(self.worker, index)
+        return Call(place, task, 1, queued, began, self.ends[index], Status.SUCCEEDED, worker)
+
+
+T = TypeVar("T", int, None)
+
+
+def _row(column: T | Sequence[int], index: int) -> T | int:
+    return column[index] if isinstance(column, Sequence) else column
+
+
+def _text(column: str | Sequence[str], index: int) -> str:
+    return column if isinstance(column, str) else column[index]
 
 
 class Entry:

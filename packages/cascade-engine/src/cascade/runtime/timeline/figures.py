@@ -7,7 +7,7 @@ import sys
 import threading
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cascade.runtime.events import SkipReason, Status
@@ -97,17 +97,16 @@ class Figures:
         # The idea is that of HdrHistogram, http://hdrhistogram.org; here C code finds the buckets of many at once.
         self.sketch: Counter[int] = Counter()
 
-    def add_durations(self, seconds: Iterable[float]) -> float:
+    def add_durations(self, seconds: Sequence[float]) -> float:
         """Take in how long some calls took; return how long the longest did."""
-        durations = array("d", seconds)
-        if not durations:
+        if not seconds:
             return 0.0
-        longest = max(durations)
-        self.total += sum(durations)
-        self.shortest = min(self.shortest, min(durations))
+        longest = max(seconds)
+        self.total += sum(seconds)
+        self.shortest = min(self.shortest, min(seconds))
         self.longest = max(self.longest, longest)
-        self.timed += len(durations)
-        self.sketch.update(array("H", durations.tobytes())[_TOP::4])
+        self.timed += len(seconds)
+        self.sketch.update(array("H", array("d", seconds).tobytes())[_TOP::4])
         return longest
 
     def add_estimate(self, calls: int, seconds: float) -> None:
@@ -235,7 +234,7 @@ class FiguresOfTasks:
                     figures.is_looped |= is_looped
             waiting = self._waiting
             added: list[Entry] = []
-            seconds: dict[str, array[float]] = {}
+            seconds: dict[str, list[float]] = {}
             ones: dict[tuple[str, Status], list[float]] = {}
             while waiting:  # others may add to it meanwhile
                 entry = waiting.popleft()
@@ -249,7 +248,7 @@ class FiguresOfTasks:
                     figures = self._figures_of(task)
                     figures.by_status[status] += calls
                     if self._timed:
-                        seconds.setdefault(task, array("d")).extend(own)
+                        seconds.setdefault(task, []).extend(own)
                     else:
                         figures.add_estimate(calls, sum(own) + estimate)
                 for skip in entry.skip_sums():
@@ -258,7 +257,7 @@ class FiguresOfTasks:
                 figures = self._figures_of(task)
                 figures.by_status[status] += len(lengths)
                 if self._timed:
-                    seconds.setdefault(task, array("d")).extend(lengths)
+                    seconds.setdefault(task, []).extend(lengths)
                 else:
                     figures.add_estimate(len(lengths), sum(lengths))
             longest = [self._figures_of(task).add_durations(durations) for task, durations in seconds.items()]

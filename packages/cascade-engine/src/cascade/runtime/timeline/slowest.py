@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import nlargest
 
 from cascade.runtime.timeline.entries import Entry
@@ -27,9 +27,21 @@ class SlowestCalls:
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Take in calls that have ended."""
-        # A view of a call takes long to make: only entries with a call that is slow enough are looked into.
+        # A view of a call takes long to make: one is made only of a call that is slow enough.
         for entry in entries:
             floor = self.floor
             if entry.longest() > floor:
-                slow = (call for call in entry.calls() if call.duration > floor and not call.is_map)
+                slow = _slower(entry, floor)
                 self.calls = (*nlargest(KEPT, (*self.calls, *slow), key=lambda call: call.duration),)
+
+
+def _slower(entry: Entry, floor: float) -> Iterator[Call]:
+    """Give the calls of an entry that took longer than this, and at most as many as are kept."""
+    columns = entry.columns()
+    if columns is None:
+        yield from (call for call in entry.calls() if call.duration > floor and not call.is_map)
+        return
+    lengths = columns.lengths()
+    for index in nlargest(KEPT, range(len(lengths)), key=lengths.__getitem__):
+        if lengths[index] > floor:
+            yield columns.call(index)

@@ -78,7 +78,7 @@ class Stretch(Entry):
             yield Call(*self.last(), 1, queued, self.ended - overrun, self.ended, Status.SUCCEEDED)
 
     def longest(self) -> float:
-        return super().longest() if self.ends else self.overrun
+        return max(map(sub, self.ends, chain((self.began,), self.ends))) if self.ends else self.overrun
 
     def sums(self) -> Iterator[Sums]:
         if self.ends:
