@@ -5,12 +5,21 @@
 They are the same on every machine: the boxes are placed without Graphviz, and the run that is shown is made up.
 """
 
+import inspect
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.console import Console, Group
+from rich.text import Text
+
 import cascade as cs
+from cascade.cli.progress.pace import Pace
+from cascade.cli.progress.progress_lines import progress_lines
 from cascade.runtime import SkipReason
 from cascade.runtime.events import Status
+from cascade.runtime.progress.run_progress import CallFailure, RunProgress, TaskProgress, Waiting
 from cascade.runtime.timeline.entries import OneCall
 from cascade.runtime.timeline.views import Place, Retry
 
@@ -95,9 +104,47 @@ def _call(
 
 WORKERS = 4
 
+
+def progress_picture() -> str:
+    """Return what a terminal shows of a run of the workflow that is in the middle of its map."""
+    pace = Pace()
+    for second in range(13):
+        pace.note(_progress(second + 12))
+    lines = progress_lines(_progress(24), pace, 100, 12)
+    console = Console(file=io.StringIO(), record=True, width=100, force_terminal=True, highlight=False)
+    console.print(Text("$ cascade run weather.py --country NO", "bold"), Group(*lines), sep="\n")
+    return console.export_svg(title="cascade run", unique_id="progress", code_format=_PLAIN_FONTS)
+
+
+def _progress(second: int) -> RunProgress:
+    """Return how far the run had come after so many seconds."""
+    done = 26 * second
+    tasks = (
+        TaskProgress("publish", total=1),
+        TaskProgress("stations", done=1, total=1),
+        TaskProgress("is_alarming", total=1),
+        TaskProgress("measure", done, 1012, running=WORKERS, cached=118, retried=second // 4),
+        TaskProgress("warn", total=1),
+        TaskProgress("summarise", total=1),
+    )
+    waiting = (Waiting("measure", "waits for antenna=1", 8),)
+    failure = CallFailure("measure", "n2[571]", "TimeoutError: no answer after 2 s", retried=True)
+    return RunProgress("weather", float(second), tasks=tasks, waiting=waiting, last_failure=failure)
+
+
+# Rich's own format loads a font from elsewhere: this picture asks for nothing.
+_PLAIN_FONTS = re.sub(
+    r"@font-face \{\{.*?\}\}",
+    "",
+    inspect.signature(Console.export_svg).parameters["code_format"].default,
+    flags=re.DOTALL,
+)
+
+
 PICTURES: dict[str, Callable[[], str]] = {
     "workflow.svg": workflow_picture,
     "timeline.svg": timeline_picture,
+    "progress.svg": progress_picture,
 }
 """What makes each picture, by the name of its file."""
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from observatory.rows import calls, durable, objects, pools, processes
+from observatory.rows import calls, durable, objects, pools, processes, progress
 from observatory.rows.row import Row
 
-ROWS: tuple[Row, ...] = (*calls.ROWS, *pools.ROWS, *processes.ROWS, *durable.ROWS, *objects.ROWS)
+ROWS: tuple[Row, ...] = (
+    *calls.ROWS,
+    *pools.ROWS,
+    *processes.ROWS,
+    *durable.ROWS,
+    *objects.ROWS,
+    *progress.ROWS,
+)
 
 BY_ROW = {row.name: row for row in ROWS}
 
