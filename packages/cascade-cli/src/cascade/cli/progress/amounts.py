@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cascade.graph.drawing.labels import short_time
+
 
 def count(number: int, *, short: bool = False) -> str:
     """Return a count: `12,345`, or `12.3k` where it is to be short; empty for none."""
@@ -28,6 +30,13 @@ def rate(per_second: float | None) -> str:
     if per_second >= 10:
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 0.1 else f"{per_second * 60:.2g}/min"
+
+
+def took(seconds: float) -> str:
+    """Return how long something took: `250 ns`, `1.2 ms`, `12 s`, `12:34`."""
+    if seconds >= 60:
+        return clock(seconds)
+    return f"{seconds * 1e9:.0f} ns" if 0 < seconds < 9.5e-7 else short_time(seconds)
 
 
 def clock(seconds: float | None) -> str:

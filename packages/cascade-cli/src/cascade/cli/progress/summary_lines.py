@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from cascade.cli.progress.amounts import clock, count
+from cascade.cli.progress.amounts import count, took
 from cascade.cli.progress.columns import Column, cut, escaped, in_one_line, side_by_side
-from cascade.graph.drawing.labels import short_time
 from cascade.runtime.events import Status
 from cascade.runtime.progress.run_progress import RunProgress, TaskProgress
 
@@ -32,12 +31,11 @@ def summary_lines(progress: RunProgress, width: int, most_tasks: int) -> list[Te
 
 
 def _head(progress: RunProgress, width: int) -> Text:
-    took = short_time(progress.elapsed) if progress.elapsed < 60 else clock(progress.elapsed)
     ended = "" if progress.status is None else f"{progress.status.lower()} after "
     tasks = progress.tasks
     parts = [  # from left to right, with their ranks
         (escaped(f"run {progress.run_id}", "bold"), 1),
-        (Text(f"{ended}{took}", _STYLES[progress.status]), 6),
+        (Text(f"{ended}{took(progress.elapsed)}", _STYLES[progress.status]), 6),
         (Text(_calls(sum(task.made for task in tasks))), 7),
         (_counted(sum(task.cached for task in tasks), "from cache"), 3),
         (_counted(sum(task.retried for task in tasks), "retry", "retries"), 4),
@@ -55,8 +53,8 @@ def _columns(tasks: list[TaskProgress]) -> list[Column]:
     return [
         Column("TASK", [escaped(task.task) for task in tasks]),
         Column("CALLS", [Text(f"{task.made:,}") for task in tasks], 9),
-        Column("A CALL", [Text("" if task.mean is None else short_time(task.mean)) for task in tasks], 8),
-        Column("TOTAL", [Text(short_time(task.seconds) if task.timed else "") for task in tasks], 7),
+        Column("A CALL", [Text("" if task.mean is None else took(task.mean)) for task in tasks], 8),
+        Column("TOTAL", [Text(took(task.seconds) if task.timed else "") for task in tasks], 7),
         Column("FAILED", [Text(count(task.failed), "red") for task in tasks], 6),
         Column("RETRIED", [Text(count(task.retried), "yellow") for task in tasks], 5),
         Column("CACHED", [Text(count(task.cached)) for task in tasks], 4),
@@ -68,7 +66,7 @@ def _slowest(progress: RunProgress) -> Text:
     line = Text("slowest: ")
     for number, call in enumerate(progress.slowest[:_SLOWEST]):
         line.append(", " if number else "")
-        line.append_text(Text.assemble(escaped(call.task), f" ({call.id}) {short_time(call.seconds)}"))
+        line.append_text(Text.assemble(escaped(call.task), f" ({call.id}) {took(call.seconds)}"))
     return line
 
 

@@ -199,14 +199,15 @@ class Loops:
             if compiled is None or (bounded and known.has_maps):
                 continue
             if is_watched:
-                compiled = watched = self._watched(loop, known)
+                watched = self._watched(loop, known)
+                compiled = watched if watched is None or watched.silent is None else watched.silent
             if compiled is not None:
                 if not admission.announced and not admission.may_announce_later(known.program):
                     lazies = known.matcher(target) if known.matcher is not None else None
                     if lazies is None:
                         continue
                     admission.announce(target, lazies)
-                began = clock()
+                began, begin = clock(), loop.round
                 value = compiled(target, repeat(None, 1))
                 if value is not MISS:
                     admission.announce(target, [])
@@ -215,7 +216,11 @@ class Loops:
                     else:
                         loop.round += 1
                         self.reuse.note_hits(known, 1)
-                    return value if watched is None else watched.tell_all(value)
+                    if watched is None:
+                        return value
+                    if watched.silent is not None:  # a round that could not go on has not ended
+                        watched.note_silent(loop.round - begin - isinstance(value, PartialRound))
+                    return watched.tell_all(value)
         return MISS
 
     def _watched(self, loop: Loop, known: CachedPlan) -> WatchedRounds | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from operator import length_hint
 from typing import Any
 
-from cascade.runtime.fast.loop_source import MISS, OtherStructure, PartialRound, WatchedLoop
+from cascade.runtime.fast.loop_source import PartialRound, WatchedLoop
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.reports import Reports
 from cascade.runtime.frames.watching import MadeCalls, Noting
@@ -30,7 +29,8 @@ TOLD_AT = 256
 class WatchedRounds:
     """Runs rounds of one loop and tells what they did. Called as the code that it runs by, it is a `CompiledLoop`.
 
-    Where nothing is to be noted, the rounds run by the code of a loop that nobody watches, and are counted.
+    Where nothing is to be noted, its rounds are to be run by `silent`, the code of a loop that nobody watches, and are
+    only counted.
     """
 
     __slots__ = (
@@ -42,9 +42,9 @@ class WatchedRounds:
         "_program",
         "_reports",
         "_round",
-        "_silent",
         "_values",
         "_ways",
+        "silent",
     )
 
     def __init__(
@@ -53,7 +53,7 @@ class WatchedRounds:
         self._loop = loop
         self._program = known.program
         self._code = code
-        self._silent = known.compiled if code.is_silent else None
+        self.silent = known.compiled if code.is_silent else None
         self._frames = frames
         self._reports = reports
         self._round = loop.round
@@ -66,20 +66,16 @@ class WatchedRounds:
 
     def __call__(self, target: LazyResult[Any], rounds: Iterator[None]) -> Any:
         """Run as many rounds as the iterator has; notes are kept until they are told."""
-        if self._silent is None:
-            return self._code.call(target, rounds, self._ways.append, self._ends.append, self._values.append)
-        left = length_hint(rounds)
-        value = self._silent(target, rounds)
-        if value is not MISS:
-            # A round that has another structure, or could not go on, is not one of those that are done.
-            done = left - length_hint(rounds) - (type(value) in _NO_ROUND)
-            self._ways += bytes(done)
-        return value
+        return self._code.call(target, rounds, self._ways.append, self._ends.append, self._values.append)
+
+    def note_silent(self, rounds: int) -> None:
+        """Note that so many rounds have been run by the code of a loop that nobody watches."""
+        self._ways += bytes(rounds)
 
     @property
     def is_full(self) -> bool:
         """Whether it is time to tell."""
-        return self._silent is None and len(self._ways) >= TOLD_AT
+        return len(self._ways) >= TOLD_AT
 
     def tell(self) -> None:
         """Tell what the rounds did that have come to their end."""
@@ -91,8 +87,9 @@ class WatchedRounds:
         call = None if loop.job is None else loop.job.place
         rounds = Rounds(call, first, self._round, self._program.structure, code.names, code.ways, taken)
         self._round += len(taken)
-        calls = sum(code.calls[way] * times for way, times in rounds.times.items())
-        items = self._take_items(rounds)
+        times = rounds.times
+        calls = sum(code.calls[way] * often for way, often in times.items())
+        items = self._take_items(times)
         self._reports.rounds_made(rounds, self._take(calls), items)
 
     def tell_all(self, value: Any) -> Any:
@@ -102,7 +99,7 @@ class WatchedRounds:
             return value
         code, stopped, serial = self._code, value.stopped, self._frames.next_serial()
         tree = self._reports.tree_begun(self._loop, serial, value.program, value.lazies)
-        way = 0 if self._silent is not None else value.way
+        way = 0 if self.silent is not None else value.way
         steps = code.ways[way] if way >= 0 else ()
         nodes = [
             node
@@ -123,14 +120,14 @@ class WatchedRounds:
             self._reports.calls_made(tree, nodes, made)
         return value._replace(serial=serial)
 
-    def _take_items(self, rounds: Rounds) -> Mapping[int, int]:
+    def _take_items(self, times: Mapping[int, int]) -> Mapping[int, int]:
         """Take how many items the maps of these rounds have had, by their nodes."""
         code = self._code
         if not code.maps:
             return {}
         maps = sum(
-            times * sum(step.skipped is None and step.node in code.maps for step in code.ways[way])
-            for way, times in rounds.times.items()
+            often * sum(step.skipped is None and step.node in code.maps for step in code.ways[way])
+            for way, often in times.items()
         )
         items = Counter[int]()
         for node, size in self._values[:maps]:
@@ -147,6 +144,3 @@ class WatchedRounds:
         made = MadeCalls(size, self._began, ends, values)
         self._began = made.ended if made.ends else time.monotonic()
         return made
-
-
-_NO_ROUND = (OtherStructure, PartialRound)
