@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import pytest
+from rich.text import Text
 from support import canaries
 from support.canaries import (
     EACH,
@@ -32,7 +33,12 @@ from support.hostile import HOSTILE, flaky_target, hostile_target, routed_target
 
 import cascade as cs
 from cascade.cli import main
+from cascade.cli.progress.notebook import html_of
+from cascade.cli.progress.pace import Pace
+from cascade.cli.progress.progress_lines import progress_lines, progress_sentence
+from cascade.cli.progress.summary_lines import summary_lines
 from cascade.graph import Picture, build_graph, to_dot, to_json, to_mermaid
+from cascade.runtime.progress.timeline_progress import progress_of
 
 MARKS = tuple(f"h{number:03d}x" for number in range(200))
 FORGED = re.compile(r"^\s*(ERROR|INFO|forged|two|three|four)\b", re.MULTILINE)
@@ -205,6 +211,21 @@ def explained(*options: str) -> Make:
     return texts_of
 
 
+def followed(form: Callable[[list[Text]], str]) -> Make:
+    """Return what shows the progress of runs and sums them up, in this form."""
+
+    def text_of(timeline: cs.Timeline) -> str:
+        progress, pace = progress_of(timeline.runs[-1]), Pace()
+        lines = progress_lines(progress, pace, 10_000, 10_000) + summary_lines(progress, 10_000, 10_000)
+        return form([*lines, Text(progress_sentence(progress, pace))])
+
+    return told(text_of)
+
+
+def in_lines(lines: list[Text]) -> str:
+    return "\n".join(line.plain for line in lines)
+
+
 def compared(*options: str) -> Make:
     """Return what gives the differences of two runs."""
 
@@ -346,6 +367,8 @@ OUTPUTS = (
     Output("cascade timeline diff, JSON", check_json, compared("--format", "json")),
     Output("log", check_terminal, logged("--log-level", "debug")),
     Output("log, JSON", check_json, logged("--log-level", "debug", "--log-format", "json")),
+    Output("progress", check_terminal, followed(in_lines), has_all=False),
+    Output("progress in a notebook", check_markup, followed(html_of), has_all=False),
     Output("failure", check_inert, logged(), has_all=False),
 )
 every_output = pytest.mark.parametrize("output", OUTPUTS, ids=lambda output: output.name)
