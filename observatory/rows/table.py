@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from observatory.rows import calls, durable, objects, pools, processes, progress
+from observatory.rows import calls, durable, objects, pools, processes, progress, reports
 from observatory.rows.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -12,6 +12,7 @@ ROWS: tuple[Row, ...] = (
     *durable.ROWS,
     *objects.ROWS,
     *progress.ROWS,
+    *reports.ROWS,
 )
 
 BY_ROW = {row.name: row for row in ROWS}
