@@ -49,6 +49,8 @@ def plain_shapes(
                             yield
                 else:
                     texts.append(repr(slot))
+            if len(texts) > STRETCH:
+                yield
             listed = f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
             shape += f"({listed}, ())".encode("utf-8", "surrogatepass")
         shapes.append(shape)
@@ -56,10 +58,12 @@ def plain_shapes(
 
 
 _MANY = 8 * STRETCH
+_LARGE = 100_000
+"""Bytes that take long to hash."""
 
 
 class _FormDigests(NamedTuple):
-    """What the digests of the nodes of one form begin with: of those that nothing fills, and of the others."""
+    """What the digests of the nodes of one form begin with: of those with scalars alone, and of the others."""
 
     alone: Hashed
     framed: Hashed
@@ -70,10 +74,12 @@ def plain_digests(
 ) -> Steps[dict[bytes, bytes]]:
     """Return a digest of what each node is, by the digest of its path; `paths` has those, by position."""
     # Once per node of every recorded graph: watched by observatory/benchmarks/bench_durability.py.
-    forms = [
-        _FormDigests(_hashed(shape), _hashed(_framed(shape))) if is_bare else None
-        for shape, is_bare in zip(shapes, bare_forms(tree, structure), strict=True)
-    ]
+    forms: list[_FormDigests | None] = []
+    for form, shape, is_bare in zip(structure.forms, shapes, bare_forms(tree, structure), strict=True):
+        if len(shape) > _LARGE:
+            yield
+        alone = _hashed(b"" if form.slots else shape)
+        forms.append(_FormDigests(alone, _hashed(_framed(shape))) if is_bare else None)
     found: dict[bytes, bytes] = {}
     links, kinds, lazies = structure.links, structure.kinds, tree.lazies
     is_scalar, dumps, node = SCALARS.issuperset, marshal.dumps, -1
@@ -81,15 +87,15 @@ def plain_digests(
         part = slice(begin, begin + STRETCH)
         for lazy, link, kind, path in zip(lazies[part], links[part], kinds[part], paths[part], strict=True):
             node += 1
-            form = forms[kind]
-            if form is None:
+            digests = forms[kind]
+            if digests is None:
                 found[path] = _general(tree, shapes[kind], node, paths)
                 continue
             if link is None and not lazy.kwargs and is_scalar(map(type, lazy.args)):
-                hashed = form.alone.copy()
+                hashed = digests.alone.copy()
                 hashed.update(dumps(lazy.args, MARSHAL))
             else:
-                hashed = form.framed.copy()
+                hashed = digests.framed.copy()
                 if isinstance(link, int):
                     hashed.update(_PATH + paths[link])
                 elif link is not None and not isinstance(link, Inputs):

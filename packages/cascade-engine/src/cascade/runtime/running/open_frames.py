@@ -116,7 +116,7 @@ class OpenFrames:
         frame.routed = partial(_note_route, recording, frame)
         if self._calls_here and not frame.loop.recovered:
             # What else they need is asked for where a call is recorded by itself.
-            frame.made_here = bytes(each == MadeHere.PLAIN for each in self._made_here(prepared))
+            frame.made_here = self._made_here(prepared).translate(_PLAIN_ALONE)
         frame.begin(settled, ())
         self.absorb(frame)
 
@@ -209,6 +209,10 @@ class OpenFrames:
         if calls.ranks and (calls.queued_at is None or calls.ranks[0] < calls.queued_at):
             calls.queued_at = calls.ranks[0]
             self._ready.push(frame.serial, calls.queued_at, frame)
+
+
+_PLAIN_ALONE = bytes(kind == MadeHere.PLAIN for kind in range(256))
+"""What a recorded run makes by itself of what any run does."""
 
 
 def _note_route(recording: Recorder, frame: Frame, node: int, choice: Choice, route: int | None) -> None:
