@@ -73,7 +73,6 @@ class CachedPlan:
     """A structure seen before. It is interpreted at first; if it comes again, code is written for it."""
 
     __slots__ = (
-        "_slow",
         "compiled",
         "course",
         "has_maps",
@@ -82,6 +81,7 @@ class CachedPlan:
         "program",
         "root",
         "seen",
+        "slow",
         "table",
         "watched",
         "way",
@@ -99,7 +99,7 @@ class CachedPlan:
         self.compiled: CompiledLoop | None = None
         self.has_maps = False
         self.watched: dict[Noting, WatchedLoop | None] = {}  # `None` where it can't be written
-        self._slow = 0
+        self.slow = 0  # long trees in a row: the next one says whether it was the machine's doing
 
     def bound(self, lazies: Lazies) -> BoundPlan:
         """Return the plan for the lazy results of a tree that has this structure."""
@@ -125,10 +125,10 @@ class CachedPlan:
         Calls that take long gain nothing by being made plainly, and owe the event loop its turns: after three long
         trees in a row the structure is interpreted. One alone may be the machine's doing.
         """
-        self._slow = self._slow + 1 if seconds > SLICE_SECONDS else 0
-        if self._slow == 3:
+        self.slow = self.slow + 1 if seconds > SLICE_SECONDS else 0
+        if self.slow == 3:
             self.compiled = None
-        return not self._slow
+        return not self.slow
 
 
 class GraphReuse:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat
+from types import FunctionType
 from typing import Any
 
 from cascade.runtime.programs.call_sites import item_call, makes_calls, passes_on
 from cascade.runtime.programs.plain_values import GIVEN, PLAIN, take_given
 from cascade.runtime.programs.timed_calls import Ends, timed
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS
+from cascade.spec.internal_tasks import CALL_FACTORY
 from cascade.spec.lazy_types import MappedLazyResult
 from cascade.spec.task import as_items, check_lengths
 
@@ -152,7 +154,10 @@ class Items:
         named = [name for name in self._columns if isinstance(name, str)]
         prefix = self._args[: len(self._args) - len(by_place)]
         fixed = {name: value for name, value in self._kwargs.items() if name not in self._columns}
-        following = task.positional[len(self._args) :][: len(named)]
+        positional = task.positional[len(self._args) :]
+        if task is CALL_FACTORY and len(self._args) == 1 + len(by_place):
+            positional = _positional(self._args[0])[len(by_place) :]
+        following = positional[: len(named)]
         if set(named) == set(following):
             # What is mapped comes right behind what is given by position, so all of it can be.
             columns = [*by_place, *(self._columns[name] for name in following)]
@@ -166,6 +171,13 @@ class Items:
             return task.func(*args, **kwargs)
 
         return call, [range(self.size)]
+
+
+def _positional(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of what a function takes by position, if it is no more than a function."""
+    if type(factory) is not FunctionType or hasattr(factory, "__wrapped__"):
+        return ()
+    return factory.__code__.co_varnames[: factory.__code__.co_argcount]
 
 
 @passes_on

@@ -149,7 +149,7 @@ class ItemStretches:
             return
         # Once per item that returns a tree: watched by observatory/benchmarks/bench_maps.py.
         clock, ends, now = time.monotonic, time_slice.ends, time.monotonic()
-        known, hits, done, is_long = None, 0, 0, False
+        known, hits, done = None, 0, 0
         while trees and now <= ends and not self._ending.ended:
             index = trees.popleft()
             target = values[index]
@@ -167,8 +167,8 @@ class ItemStretches:
                 self._completion.advance(Loop(_told(mapping, index), target))
                 now = clock()
                 continue
-            if is_long or now - before > SLICE_SECONDS:
-                is_long = not known.note_duration(now - before)
+            if known.slow or now - before > SLICE_SECONDS:
+                known.note_duration(now - before)
             if isinstance(value, PartialRound):
                 self._completion.go_on(Loop(_told(mapping, index), target), value)
             elif isinstance(value, LazyResult):
