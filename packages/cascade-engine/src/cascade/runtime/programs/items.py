@@ -108,29 +108,31 @@ class Items:
         from where on there may be such values. Whoever watches hands in a list for the items' ends.
         """
         # Once per item of every plain map: watched by observatory/benchmarks/bench_maps.py.
-        func, columns = self.plain_call()
-        call, append, clock, size = timed(func, item_ends), values.append, time.monotonic, self.size
-        note = None if item_ends is None else item_ends.append
+        call, columns = self.plain_call()
+        func, note, clock, size = call, None, time.monotonic, self.size
+        if item_ends is not None:
+            call, note = timed(func, item_ends), item_ends.append
         begin, now = len(values), clock()
         try:
             while begin < size and now <= ends:  # as `TimeSlice.is_over` says
                 some = slice(begin, begin + self._look)
                 if one_by_one:
-                    _call_to_first(call, zip(*[column[some] for column in columns], strict=True), append)
+                    _call_to_first(call, zip(*[column[some] for column in columns], strict=True), values)
                 elif len(columns) == 1 and note is None:
                     for item in columns[0][some]:
-                        append(call(item))
-                elif (
-                    len(columns) == 1 and note is not None
-                ):  # as `timed` does, without a call around the call
-                    for item in columns[0][some]:
-                        append(func(item))
+                        values.append(call(item))  # noqa: PERF401 - an error leaves what came before
+                elif len(columns) == 1 and note is not None:
+                    for item in columns[0][some]:  # as `timed` does, without a call around the call
+                        values.append(func(item))
                         note(clock())
                 else:
                     for each in zip(*[column[some] for column in columns], strict=True):
-                        append(call(*each))
+                        values.append(call(*each))  # noqa: PERF401 - as above
                 first, begin, before, now = begin, len(values), now, clock()
-                self._note_pace(begin - first, now - before)
+                if now - before > LOOK_SECONDS:
+                    self._note_pace(begin - first, now - before)
+                else:
+                    self._look = ITEMS_A_LOOK
                 if take_given(values, first):
                     return None, first
         except BaseException as error:  # noqa: BLE001 - the user's own code; the run decides what it means
@@ -138,9 +140,8 @@ class Items:
         return None, begin
 
     def _note_pace(self, calls: int, seconds: float) -> None:
-        """Note how long some calls took: a slice of time ends where it should, and a long call is known by name."""
-        many = seconds <= LOOK_SECONDS
-        self._look = ITEMS_A_LOOK if many else min(ITEMS_A_LOOK, int(calls * LOOK_SECONDS / seconds) or 1)
+        """Note that some calls took long: a slice of time ends where it should, and a long call is known by name."""
+        self._look = min(ITEMS_A_LOOK, int(calls * LOOK_SECONDS / seconds) or 1)
 
     @passes_on
     def plain_call(self) -> tuple[Callable[..., Any], Sequence[Sequence[Any]]]:
@@ -181,13 +182,11 @@ def _positional(factory: Callable[..., Any]) -> tuple[str, ...]:
 
 
 @passes_on
-def _call_to_first(
-    call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], append: Callable[[Any], object]
-) -> None:
+def _call_to_first(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], values: list[Any]) -> None:
     """Make calls up to the first that gives what is no plain value."""
     for each in arguments:
         value = call(*each)
-        append(value)
+        values.append(value)
         if type(value) not in PLAIN and GIVEN[type(value)]:
             return
 
@@ -221,8 +220,9 @@ def call_map(
     """
     items, values = Items(lazy, args, kwargs), list[Any]()
     one_by_one = lazy.max_concurrency is not None  # what goes on after it has returned is bounded
-    # No name for the error here: its traceback leads to this frame, and they would be a cycle.
-    called = CalledItems(
-        items, values, *items.call(values, time.monotonic() + SLICE_SECONDS, None, one_by_one)
-    )
-    return values if called.error is None and called.lazy_from == items.size else called
+    came = items.call(values, time.monotonic() + SLICE_SECONDS, None, one_by_one)
+    try:
+        is_whole = came[0] is None and came[1] == items.size
+        return values if is_whole else CalledItems(items, values, *came)
+    finally:
+        del came  # an error's traceback leads to this frame: they would be a cycle
