@@ -170,18 +170,19 @@ class Engine:
             ExceptionGroup: With `on_failure="finish"`, all that failed.
             BaseException: What a task raised, with notes that say which one and where.
         """
-        check_known("engine.run(...)", settings, ENGINE_RUN_SETTINGS)
+        if settings:
+            check_known("engine.run(...)", settings, ENGINE_RUN_SETTINGS)
         if self._closed:
             raise EngineClosedError
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = made_by(target)
-        options = checked_options(settings, spec)
-        if timeline is not None:
-            options = replace(options, timeline=_checked_timeline(timeline), is_bare=False)
+        options = None  # most short runs are given nothing but a target
         shown: ShownRuns | None = None
-        if options.display is not None:
-            shown = ShownRuns(options.timeline or self._parts.timeline, options.display)
-            options = replace(options, timeline=shown)
+        if settings or spec is not None or timeline is not None:
+            options = checked_options(settings, spec, _checked_timeline(timeline))
+            if options.display is not None:
+                shown = ShownRuns(options.timeline or self._parts.timeline, options.display)
+                options = replace(options, timeline=shown)
         context = copy_context()
         if (
             facts_in_context.get() is not None

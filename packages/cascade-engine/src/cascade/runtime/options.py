@@ -25,8 +25,7 @@ class RunOptions:
     `params` are the values of its parameters by name, `spec` the inputs that its workflow declares. `finish` says that
     after a failure all that does not depend on it still runs. `lender` is the lease of the task inside which the run
     is started, so that it may borrow from it; `caller` is the asyncio task that waits for the run. `timeline` is its
-    own, in place of the engine's; `display` shows its progress. `is_bare` says that the run is given nothing but its
-    target.
+    own, in place of the engine's; `display` shows its progress.
     """
 
     params: dict[str, object] = field(default_factory=dict)
@@ -40,7 +39,6 @@ class RunOptions:
     caller: asyncio.Task[object] | None = None
     timeline: KeepsRuns | None = None
     display: Display | None = None
-    is_bare: bool = False
 
     @property
     def compatible(self) -> bool:
@@ -48,15 +46,20 @@ class RunOptions:
         return self.resume is Resume.COMPATIBLE
 
 
-def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> RunOptions:
+def default_options() -> RunOptions:
+    """Return the options of a run that is given nothing but its target; called where `checked_options` is."""
+    return RunOptions(lender=held.get(), caller=asyncio.current_task())
+
+
+def checked_options(
+    settings: EngineRunSettings, spec: WorkflowSpec | None, timeline: KeepsRuns | None
+) -> RunOptions:
     """Return the options that the settings of `Engine.run` mean; called in the asyncio task that waits for the run.
 
     Raises:
         SpecError: If a setting can't be meant, or settings don't go together.
         MissingWheelError: If progress is to be shown, and nothing is installed that shows it.
     """
-    if not settings:  # as most short runs are: one look is all that they pay
-        return RunOptions(spec=spec, lender=held.get(), caller=asyncio.current_task(), is_bare=spec is None)
     run_id, resume, restart = settings.get("run_id"), settings.get("resume"), settings.get("restart")
     _check_identity(run_id, resume, restart)
     on_failure = settings.get("on_failure", OnFailure.STOP)
@@ -70,6 +73,7 @@ def checked_options(settings: EngineRunSettings, spec: WorkflowSpec | None) -> R
         max_uncommitted=_checked_count("max_uncommitted", settings.get("max_uncommitted")),
         lender=held.get(),
         caller=asyncio.current_task(),
+        timeline=timeline,
         display=_checked_display(settings.get("progress")),
     )
 

@@ -14,7 +14,7 @@ from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.tracing import Tracing, target_name
-from cascade.runtime.options import RunOptions
+from cascade.runtime.options import RunOptions, default_options
 from cascade.runtime.programs.call_sites import drives_run
 from cascade.runtime.running.first_round import FirstRound, call_first_round
 from cascade.runtime.running.loops import Loops
@@ -46,6 +46,7 @@ class Run:
         "_ending",
         "_engine",
         "_first",
+        "_given",
         "_inbox",
         "_is_bare",
         "_loops",
@@ -64,20 +65,24 @@ class Run:
     )
 
     def __init__(
-        self, engine: EngineParts, options: RunOptions, context: Context, tracing: Tracing | None = None
+        self,
+        engine: EngineParts,
+        options: RunOptions | None,
+        context: Context,
+        tracing: Tracing | None = None,
     ) -> None:
         self.context = context
         self.is_driven = False
         self._engine = engine
-        self._options = options
+        self._given = options
         self._scheduler: Scheduler | None = None  # made when the plain calls can't go on
         self._driver: asyncio.Task[None] | None = None
         self._first: Loop | None = None
         self._began = 0.0
         self.slice_ends = 0.0
         self._value: Any = None
-        self._run_id = options.run_id  # made when it is first asked for
-        self._is_bare = options.is_bare and engine.is_bare and tracing is None
+        self._run_id = None if options is None else options.run_id  # made when it is first asked for
+        self._is_bare = options is None and engine.is_bare and tracing is None
         self._tracing = tracing
         if not self._is_bare:
             self._open()
@@ -88,7 +93,8 @@ class Run:
         Raises:
             SpecError: If the run is to be resumed, restarted or committed, and nothing is recorded.
         """
-        engine, options = self._engine, self._options
+        engine = self._engine
+        options = self._options = self._given or default_options()
         tracing = None if self._tracing is None else self._tracing.of_run(self.run_id)
         direct = engine.direct and (tracing is None or not tracing.spans_calls)
         self._slice = TimeSlice(direct, engine.bounded, self._is_watched, self._watch_loop)
