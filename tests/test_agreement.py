@@ -21,7 +21,7 @@ from observation import MakeEngine, Observed, observe, observe_unheard, params_f
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from support.examples import examples
 from support.stores import SHARED, recorded, url_in
-from timeline_checks import check_run, told_by
+from timeline_checks import check_run, counts_of, told_by
 from workflows import workflows
 
 from cascade.adapters.executors.local import LocalExecutor
@@ -490,3 +490,26 @@ async def _one_of_many(engine: Engine, target: Any, timeline: Timeline) -> Obser
 
 def _comparable(seen: Observed) -> tuple[object, ...]:
     return seen.value, seen.problems, seen.world.calls
+
+
+def test_counts_alone_are_those_of_a_timeline_with_all_calls() -> None:
+    """Of any workflow, seen for the first time or again, a timeline without times counts what one with times does."""
+
+    @settings(QUICK, max_examples=examples(60))
+    @given(workflows(size=8))
+    def check(drawn: Workflow) -> None:
+        target = drawn.build()
+        counted = []
+        for is_timed in (True, False):
+            timelines = [Timeline(timed=is_timed) for _ in range(5)]
+
+            async def run(timelines: list[Timeline] = timelines) -> None:
+                async with plain_engine(MessageBus()) as engine:
+                    for timeline in timelines:
+                        await _one_of_many(engine, target, timeline)
+
+            asyncio.run(run())
+            counted.append([counts_of(timeline) for timeline in timelines])
+        assert counted[0] == counted[1]
+
+    check()

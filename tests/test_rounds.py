@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from observation import Observed, plain_engine, run_in_time
 from reference import Failed, Report, Skipped, Value, interpret
 from support.examples import examples
-from timeline_checks import check_events, check_run, told_by
+from timeline_checks import check_events, check_run, counts_of, told_by
 
 import cascade as cs
 from cascade.runtime import Event, MessageBus
@@ -129,9 +129,9 @@ ROUNDS = st.lists(
 ).map(tuple)
 
 
-def watched(target: Any, on_failure: Any, heard: bool, timed: bool) -> Observed:
+def watched(target: Any, on_failure: Any, heard: bool, timeline: cs.Timeline | None) -> Observed:
     """Run a target on an engine that has run others of its structure."""
-    seen = Observed(timeline=cs.Timeline() if timed else None)
+    seen = Observed(timeline=timeline)
 
     async def run() -> None:
         bus = MessageBus()
@@ -165,7 +165,7 @@ def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], time
         failed.clear()
         expected = interpret(loop(words, 0))
         expected_calls = Counter(calls)
-        seen = watched(loop(words, 0), on_failure, heard, timed)
+        seen = watched(loop(words, 0), on_failure, heard, cs.Timeline() if timed else None)
         check_told(seen, expected, whole=on_failure == "finish" or not expected.problems)
         if expected.problems and on_failure == "stop":
             assert set(seen.problems) <= set(expected.problems)
@@ -177,6 +177,24 @@ def test_rounds_with_surprises_agree_with_the_reference(loop: cs.Task[Any], time
                 assert (seen.error, seen.value) == (None, value)
             case Skipped() | Failed():
                 assert seen.problems >= Counter(expected.problems)
+
+    check()
+
+
+@pytest.mark.parametrize("loop", [single, chained, mixed])
+def test_counts_alone_are_those_of_a_timeline_with_all_calls(loop: cs.Task[Any]) -> None:
+    """Whatever happens in whichever round, a timeline without times counts what one with times does."""
+
+    @QUICK
+    @given(ROUNDS)
+    def check(words: tuple[tuple[str, str], ...]) -> None:
+        counted = []
+        for timeline in (cs.Timeline(), cs.Timeline(timed=False)):
+            calls.clear()
+            failed.clear()
+            seen = watched(loop(words, 0), "finish", False, timeline)
+            counted.append((seen.value, seen.problems, counts_of(timeline)))
+        assert counted[0] == counted[1]
 
     check()
 

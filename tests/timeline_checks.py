@@ -91,3 +91,12 @@ def _check_figures(run: RunTimeline) -> None:
         assert each.running == 0
         assert each.done <= each.known
         assert each.shortest <= each.quantile(0.5) <= each.longest
+
+
+def counts_of(timeline: Timeline) -> dict[str, tuple[object, ...]]:
+    """Return what a timeline has counted, by task."""
+    return {
+        task: (each.known, each.calls, each.running, each.retries, each.by_status, each.skips, each.timed)
+        for task, each in timeline.tasks().items()
+        if each.known or each.done
+    }

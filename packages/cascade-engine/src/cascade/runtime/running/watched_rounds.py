@@ -106,8 +106,10 @@ class WatchedRounds:
             for node, skipped in steps
             if skipped is None and stopped.values[node] is not MISSING and node not in code.maps
         ]
-        for node, size in self._values if code.maps else ():
-            self._reports.map_made(tree, node, size)
+        if code.maps:
+            for node, size in self._values:
+                self._reports.map_made(tree, node, size)
+            self._values.clear()
         is_map = stopped.node in code.maps  # a frame goes on with its items
         if stopped.node is not None and stopped.error is None and not is_map:
             nodes.append(stopped.node)
@@ -139,8 +141,11 @@ class WatchedRounds:
         """Take the notes of so many calls."""
         noting = self._code.noting
         ends = None if noting in (Noting.COUNTS, Noting.WAYS) else self._ends[:size]
-        values = self._values[:size] if noting is Noting.VALUES else None
-        del self._ends[:size], self._values[:size]
+        values = None
+        if noting is Noting.VALUES:
+            values = self._values[:size]
+            del self._values[:size]
+        del self._ends[:size]
         made = MadeCalls(size, self._began, ends, values)
         self._began = made.ended if made.ends else time.monotonic()
         return made
