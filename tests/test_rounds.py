@@ -199,6 +199,33 @@ def test_counts_alone_are_those_of_a_timeline_with_all_calls(loop: cs.Task[Any])
     check()
 
 
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_map_that_some_rounds_skip_is_counted(timed: bool) -> None:
+    """Where a map is called in some rounds alone, its items are counted there, and the skips elsewhere."""
+
+    @cs.task
+    def is_even(left: int) -> bool:
+        return left % 2 == 0
+
+    @cs.task
+    def loop(left: int, *_: Any) -> Any:
+        if not left:
+            return 0
+        items = total.map([left, left, left]).run_if(is_even(left), otherwise=[])
+        return loop(left - 1, items)
+
+    async def main() -> cs.Timeline:
+        timeline = cs.Timeline(timed=timed)
+        async with plain_engine(MessageBus()) as engine:
+            for _ in range(4):
+                await engine.run(loop(4))
+            await engine.run(loop(40), timeline=timeline)
+        return timeline
+
+    figures = asyncio.run(main()).tasks()["total"]
+    assert (figures.calls, figures.known, sum(figures.skips.values())) == (60, 80, 20)
+
+
 def check_told(seen: Observed, expected: Report, whole: bool) -> None:
     """Check events and timeline, as far as they are there; of a `whole` run they have what the reference has."""
     told = []

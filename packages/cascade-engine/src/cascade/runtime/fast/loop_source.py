@@ -92,7 +92,7 @@ def _stopper(program: Program) -> Callable[[int | None, dict[str, Any], BaseExce
 class WatchedLoop(NamedTuple):
     """A compiled loop that notes what its rounds do: `call(target, rounds, note_way, note_time, note_value)`.
 
-    Where it notes counts alone, it may have `maps` at some nodes, and gives `note_value` their nodes and sizes.
+    Where it notes counts alone, it may have `maps` at some nodes, and gives `note_value` their sizes in their order.
     `ways` are the steps of each way through a round, by its number, and `calls` how many of them are calls. A round
     that could not go on tells on which way it was, as far as that was clear. `names` are those of the nodes.
     """
@@ -355,7 +355,7 @@ class _LineWriter(MatchWriter):
             self.line(f"v{node} = call_map(n{node}, {given})")
             self.line(f"if type(v{node}) is not list: return stopped({node}, locals(), None)")
             if self._noting is not None:
-                self.line(f"note_value(({node}, len(v{node})))")
+                self.line(f"note_value(len(v{node}))")
             return
         function = self._functions.get(lazy.task.serial, f"t{lazy.task.serial}.func")
         self.line(f"v{node} = {function}({arguments})")

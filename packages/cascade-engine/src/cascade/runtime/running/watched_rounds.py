@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from cascade.runtime.fast.loop_source import PartialRound, WatchedLoop
@@ -18,7 +19,7 @@ from cascade.runtime.frames.watching import MadeCalls, Noting
 from cascade.runtime.programs.plain_values import Awaited
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.strategies import CachedPlan
-from cascade.runtime.timeline.stretch_entries import Rounds
+from cascade.runtime.timeline.stretch_entries import Rounds, Step
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.lazy_types import LazyResult
 
@@ -59,9 +60,7 @@ class WatchedRounds:
         self._round = loop.round
         self._ways: list[int] = []
         self._ends: list[float] = []
-        self._values: list[
-            Any
-        ] = []  # or, where counts are noted, the nodes of maps and how many items they had
+        self._values: list[Any] = []  # or, where counts are noted, how many items maps had
         self._began = time.monotonic()  # or when the last call that is told of ended
 
     def __call__(self, target: LazyResult[Any], rounds: Iterator[None]) -> Any:
@@ -89,7 +88,7 @@ class WatchedRounds:
         self._round += len(taken)
         times = rounds.times
         calls = sum(code.calls[way] * often for way, often in times.items())
-        items = self._take_items(times)
+        items = self._take_items(taken)
         self._reports.rounds_made(rounds, self._take(calls), items)
 
     def tell_all(self, value: Any) -> Any:
@@ -107,7 +106,7 @@ class WatchedRounds:
             if skipped is None and stopped.values[node] is not MISSING and node not in code.maps
         ]
         if code.maps:
-            for node, size in self._values:
+            for node, size in zip(_maps_among(code, steps), self._values, strict=False):
                 self._reports.map_made(tree, node, size)
             self._values.clear()
         is_map = stopped.node in code.maps  # a frame goes on with its items
@@ -122,19 +121,20 @@ class WatchedRounds:
             self._reports.calls_made(tree, nodes, made)
         return value._replace(serial=serial)
 
-    def _take_items(self, times: Mapping[int, int]) -> Mapping[int, int]:
+    def _take_items(self, taken: Sequence[int]) -> Mapping[int, int]:
         """Take how many items the maps of these rounds have had, by their nodes."""
-        code = self._code
+        code, values = self._code, self._values
         if not code.maps:
             return {}
-        maps = sum(
-            often * sum(step.skipped is None and step.node in code.maps for step in code.ways[way])
-            for way, often in times.items()
-        )
+        nodes = [_maps_among(code, way) for way in code.ways]
+        maps = sum(map(len, map(nodes.__getitem__, taken)))
         items = Counter[int]()
-        for node, size in self._values[:maps]:
-            items[node] += size
-        del self._values[:maps]
+        if len(code.maps) == 1:  # as in most loops that have any
+            items[next(iter(code.maps))] = sum(values[:maps])
+        else:
+            for node, size in zip(chain.from_iterable(map(nodes.__getitem__, taken)), values, strict=False):
+                items[node] += size
+        del values[:maps]
         return items
 
     def _take(self, size: int) -> MadeCalls:
@@ -149,3 +149,8 @@ class WatchedRounds:
         made = MadeCalls(size, self._began, ends, values)
         self._began = made.ended if made.ends else time.monotonic()
         return made
+
+
+def _maps_among(code: WatchedLoop, way: Sequence[Step]) -> list[int]:
+    """Return the nodes of the maps that are called on a way, in order."""
+    return [step.node for step in way if step.skipped is None and step.node in code.maps]

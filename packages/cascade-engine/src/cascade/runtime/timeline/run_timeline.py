@@ -222,9 +222,10 @@ class RunTimeline:
         """Take in rounds of a loop that followed each other, and how many items the maps at its nodes have had."""
         count = len(rounds.taken)
         self._figures.add_tree(rounds.names, count, rounds.round + count > 1)
-        for node, size in items.items():
-            self._figures.add_known(rounds.names[node], size - count)  # its items stand for it
-        self.add(RoundStretch(rounds, times, items))
+        made = RoundStretch(rounds, times, items)
+        for task, more in made.beyond_nodes():
+            self._figures.add_known(task, more)
+        self.add(made)
         self.note_round(rounds.call, rounds.round + count - 1)
 
     def add_items(self, items: ItemStretch) -> None:

@@ -195,10 +195,11 @@ class RoundStretch(Stretch):
     maps are not reported together then.
     """
 
-    __slots__ = ("_items", "_rounds")
+    __slots__ = ("_items", "_often", "_rounds")
 
     def __init__(self, rounds: Rounds, times: StretchTimes, items: Mapping[int, int]) -> None:
-        super().__init__(sum(len(rounds.ways[way]) * times for way, times in rounds.times.items()), times)
+        self._often = rounds.times
+        super().__init__(sum(len(rounds.ways[way]) * often for way, often in self._often.items()), times)
         self._rounds = rounds
         self._items = items
 
@@ -229,13 +230,23 @@ class RoundStretch(Stretch):
 
     def counted(self) -> Mapping[str, int]:
         names, counted = self._rounds.names, Counter[str]()
-        for way, times in self._rounds.times.items():
+        for way, times in self._often.items():
             for step in self._rounds.ways[way]:
                 if step.skipped is None and step.node not in self._items:  # the items of a map stand for it
                     counted[names[step.node]] += times
         for node, items in self._items.items():
             counted[names[node]] += items
         return counted
+
+    def beyond_nodes(self) -> Iterator[tuple[str, int]]:
+        """Give the tasks of maps, and how many more items they have had than calls that they stand for."""
+        ways = self._rounds.ways
+        for node, items in self._items.items():
+            made = Step(node, None)
+            yield (
+                self._rounds.names[node],
+                items - sum(often for way, often in self._often.items() if made in ways[way]),
+            )
 
     def skips(self) -> Iterator[Skip]:
         names, ends, at = self._rounds.names, iter(self.ends), self.began
@@ -247,7 +258,7 @@ class RoundStretch(Stretch):
 
     def skip_sums(self) -> Iterator[SkipSum]:
         names = self._rounds.names
-        for way, times in self._rounds.times.items():
+        for way, times in self._often.items():
             for step in self._rounds.ways[way]:
                 if step.skipped is not None:
                     yield SkipSum(names[step.node], step.skipped, times)
