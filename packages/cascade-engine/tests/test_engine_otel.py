@@ -267,6 +267,26 @@ async def test_calls_says_which_tasks_have_spans(spans: Spans, instrumented: Mad
         assert sorted(items, key=str) == [0, 1, None]
 
 
+async def test_other_trees_are_run_as_ever(spans: Spans, instrumented: Made) -> None:
+    """With `calls`, trees without such tasks take every short cut, and those with them have their spans, in any mix."""
+
+    @cs.task
+    def down(left: int) -> Any:
+        return down(left - 1) if left else tree()
+
+    async with Engine() as engine:
+        instrumented(engine, calls=["here", "later"])
+        for _ in range(8):
+            assert await engine.run(join(again(), in_thread())) == ["run join"] * 3
+            assert spans.names() == ["run join"]
+            assert await engine.run(down(50)) == ["here", "run down"]
+            assert spans.names() == ["here", "run down"]
+            assert await engine.run(tree.map([1, 2])) == [["here", "run tree"]] * 2
+            assert spans.names() == ["here", "here", "run tree"]
+            assert await engine.run(join(later(again()), again())) == ["later", "run join", "run join"]
+            assert spans.names() == ["later", "run join"]
+
+
 async def test_with_no_names_only_runs_have_spans(spans: Spans, instrumented: Made) -> None:
     """`calls=[]` leaves the span of the run, which is current in all calls."""
     async with Engine() as engine:

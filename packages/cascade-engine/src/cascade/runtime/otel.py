@@ -132,7 +132,8 @@ class _RunSpans:
         self._span: Span | None = None
         self._context = contexts.get_current()
         self._items: dict[Job, int] = {}
-        self.spans_calls = made_by.calls is None or bool(made_by.calls)
+        self.spans_all = made_by.calls is None
+        self.spans_calls = self.spans_all or bool(made_by.calls)
 
     # The run
 

@@ -20,10 +20,11 @@ Carrier = Mapping[str, str]
 class RunTracing(Protocol):
     """Makes the spans of one run. Its methods are called in the context of the run, or of one of its calls.
 
-    `spans_calls` says whether any calls have spans.
+    `spans_calls` says whether any calls have spans, `spans_all` whether all have that are no items of a map.
     """
 
     spans_calls: bool
+    spans_all: bool
 
     def begin_run(self, target: str, before: Carrier | None) -> Carrier:
         """Begin the run's span and make it current; `before` is the first span of a recorded run that goes on."""

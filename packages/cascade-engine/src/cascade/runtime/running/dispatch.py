@@ -158,9 +158,10 @@ class Dispatcher:
             job.computation = found
             self._call(job)
             return job
-        if calling.is_awaited_plainly(job):
+        has_span = self._has_span(job)
+        if calling.is_awaited_plainly(job) and not has_span:
             calling.begin_coroutine(job)
-        elif self._has_span(job) or not self._call_chunks.take(job):
+        elif has_span or not self._call_chunks.take(job):
             calling.begin(job)
         return None
 

@@ -35,6 +35,7 @@ class ItemStretches:
         "_calling",
         "_completion",
         "_ending",
+        "_has_spans",
         "_loops",
         "_maps",
         "_registry",
@@ -56,6 +57,7 @@ class ItemStretches:
         self._reports = services.reports
         self._resources = services.resources
         self._time_slice = services.time_slice
+        self._has_spans = services.tracing is not None and services.tracing.spans_calls
 
     def go_on(self, mapping: MapRun) -> None:
         """Make calls of a map's items, as many as the slice has time for, and run the trees that they give."""
@@ -142,7 +144,7 @@ class ItemStretches:
         """Run the trees that items have returned, in order, as many as the slice has time for."""
         trees, values, time_slice, reuse = mapping.trees, mapping.values, self._time_slice, self._loops.reuse
         assert values is not None
-        if not time_slice.direct or time_slice.bounded or time_slice.watched:
+        if not time_slice.direct or time_slice.bounded or time_slice.watched or self._has_spans:
             while trees and not self._ending.ended:
                 index = trees.popleft()  # it has its turn behind all that is ready now
                 self._completion.returned(_told(mapping, index), values[index])

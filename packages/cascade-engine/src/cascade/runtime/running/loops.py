@@ -24,6 +24,7 @@ from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.opening import Opening, may_be_shared
 from cascade.runtime.running.preparation import Preparation
 from cascade.runtime.running.services import Services
+from cascade.runtime.running.spanned_trees import spanned_trees
 from cascade.runtime.running.watched_rounds import WatchedRounds
 from cascade.runtime.sharing.capacity import CONCURRENCY, Needs
 from cascade.runtime.sharing.placement import Way
@@ -68,6 +69,7 @@ class Loops:
         "_reports",
         "_resources",
         "_services",
+        "_spanned",
         "_time_slice",
         "admission",
         "frames",
@@ -86,6 +88,7 @@ class Loops:
         self._registry = services.registry
         self._resources = services.resources
         self._services = services
+        self._spanned = spanned_trees(services.tracing)  # if some calls have spans
         # Made when a tree needs more than the arguments of its calls, which most never do.
         self._readiness: Readiness | None = None
         self._opening: Opening | None = None
@@ -198,6 +201,8 @@ class Loops:
             # What items of a map return may be awaited, and then hold slots, of which there may be too few for all.
             if compiled is None or (bounded and known.has_maps):
                 continue
+            if self._spanned is not None and self._spanned.has(known, target):
+                continue
             if is_watched:
                 watched = self._watched(loop, known)
                 compiled = watched if watched is None or watched.silent is None else watched.silent
@@ -258,7 +263,8 @@ class Loops:
             self.frames.queue_loop(loop)
             return MISS
         self.admission.check(prepared, loop.atomic)
-        if self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
+        is_spanned = self._spanned is not None and self._spanned.among(prepared)
+        if is_spanned or self._time_slice.allowed(prepared.way) is Way.SCHEDULED or prepared.table is None:
             self.frames.open(loop, prepared, {}, ())
             return MISS
         if prepared.course is not None:

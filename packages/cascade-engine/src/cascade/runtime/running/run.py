@@ -96,7 +96,7 @@ class Run:
         engine = self._engine
         options = self._options = self._given or default_options()
         tracing = None if self._tracing is None else self._tracing.of_run(self.run_id)
-        direct = engine.direct and (tracing is None or not tracing.spans_calls)
+        direct = engine.direct and (tracing is None or not tracing.spans_all)
         self._slice = TimeSlice(direct, engine.bounded, self._is_watched, self._watch_loop)
         self._services = Services(engine, options, self.run_id, self.context, self._slice)
         self._reports = self._services.reports
