@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from descriptions import Workflow
+from hypothesis import given, settings
+from observation import observe, plain_engine
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -19,9 +22,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, StatusCode
 from support.chunk_tasks import span_here
+from workflows import workflows
 
 import cascade as cs
-from cascade.runtime import Engine, Event, MessageBus
+from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished
 from cascade.runtime.otel import Attribute, Instrumentation, instrument
 
 _exporter = InMemorySpanExporter()
@@ -541,6 +545,43 @@ assert cs.run(f.map([f(1), 2])) == [1, 2]
 assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# Random workflows
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_each_call_that_ends_has_one_span(on_failure: str) -> None:
+    """On random workflows the calls that have an end have a span each, with their status, all in one trace."""
+
+    def make_engine(bus: MessageBus) -> Engine:
+        engine = plain_engine(bus)
+        instrument(engine)
+        return engine
+
+    @settings(max_examples=60, derandomize=True, database=None, deadline=None)
+    @given(workflows())
+    def check(workflow: Workflow) -> None:
+        _exporter.clear()
+        seen = observe(workflow.build(), make_engine, on_failure=on_failure)
+        tags = {name for name, _ in seen.world.facts}
+        ended = {
+            event.task_id: event.status.value
+            for event in seen.events
+            if isinstance(event, TaskExecutionFinished)
+            and "[" not in event.task_id
+            and event.task_name in tags
+        }
+        exported = Spans().take()
+        calls = [span.attributes or {} for span in exported if span.name in tags]
+        assert len({context_of(span).trace_id for span in exported}) == 1
+        assert len({context_of(span).span_id for span in exported}) == len(exported)
+        assert {str(each[Attribute.CALL_ID]): each[Attribute.CALL_STATUS] for each in calls} == ended
+        assert len(calls) == len(ended)
+        known = {context_of(span).span_id for span in exported}
+        assert all(span.parent is None or span.parent.span_id in known for span in exported)
+
+    check()
 
 
 # Metrics

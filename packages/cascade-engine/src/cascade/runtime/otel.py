@@ -6,6 +6,7 @@ The providers are the application's own; without one, nothing is exported. `casc
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
@@ -30,6 +31,9 @@ __all__ = ["Attribute", "Instrumentation", "instrument"]
 
 MAX_LINKS = 128
 """So many links has a span at the most; exporters drop more by default."""
+
+COUNTED_TOGETHER = 100
+"""So many calls are counted before a counter is told."""
 
 Labels = dict[str, AttributeValue]
 
@@ -132,6 +136,8 @@ class _RunSpans:
         self._span: Span | None = None
         self._context = contexts.get_current()
         self._items: dict[Job, int] = {}
+        self._counted: Counter[tuple[metrics.Counter, tuple[tuple[str, str], ...]]] = Counter()
+        self._uncounted = 0
         self.spans_all = made_by.calls is None
         self.spans_calls = self.spans_all or bool(made_by.calls)
 
@@ -166,6 +172,7 @@ class _RunSpans:
         if status is Status.FAILED:
             self._span.set_status(StatusCode.ERROR, error)
         self._span.end()
+        self._tell_counters()
         seconds = (time.time_ns() - self._began) / 1e9
         self._metrics.runs.record(
             seconds, {Attribute.RUN_TARGET: self._target, Attribute.RUN_STATUS: status.value}, self._context
@@ -204,36 +211,52 @@ class _RunSpans:
 
     def note_retry(self, job: Job, error: BaseException, delay: float) -> None:
         """Note on the span of a call that an attempt has failed."""
-        self._metrics.retries.add(1, {Attribute.TASK_NAME: job.name})
+        self._count(self._metrics.retries, 1, (Attribute.TASK_NAME, job.name))
         event = {**_error_attributes(error), Attribute.RETRY_DELAY: delay}
         _span_of(job).add_event("retry", event)
 
     def note_skip(self, job: Job, reason: SkipReason) -> None:
         """Count a call that is not made."""
-        labels: Labels = {Attribute.TASK_NAME: job.name, Attribute.SKIP_REASON: reason.value}
-        self._metrics.skips.add(1, labels)
+        labels = (Attribute.TASK_NAME, job.name), (Attribute.SKIP_REASON, reason.value)
+        self._count(self._metrics.skips, 1, *labels)
 
     def end(self, job: Job, status: Status, error: BaseException | None) -> None:
         """End the span of a call, and count it; the items of a map that have no spans are counted with it."""
         items = self._items.pop(job, 0)
-        labels: Labels = {Attribute.TASK_NAME: job.name, Attribute.CALL_STATUS: status.value}
+        labels = (Attribute.TASK_NAME, job.name), (Attribute.CALL_STATUS, status.value)
         if items and status is Status.SUCCEEDED and not self.has_span(job.lazy, is_item=True):
-            self._metrics.calls.add(items, labels)
+            self._count(self._metrics.calls, items, *labels)
         if job.span is None:
             return
         span = _span_of(job)
-        span.set_attribute(Attribute.CALL_ATTEMPTS, job.attempt)
-        span.set_attribute(Attribute.CALL_STATUS, status.value)
-        span.set_attribute(Attribute.CALL_WORKER, job.worker)
+        span.set_attributes(
+            {
+                Attribute.CALL_ATTEMPTS: job.attempt,
+                Attribute.CALL_STATUS: status.value,
+                Attribute.CALL_WORKER: job.worker,
+            }
+        )
         if error is not None and status is Status.FAILED:
             facts = _error_attributes(error)
             span.set_attribute(Attribute.ERROR_TYPE, facts[Attribute.EXCEPTION_TYPE])
             span.add_event("exception", facts)
             span.set_status(StatusCode.ERROR, error_text(error))
         span.end()
-        self._metrics.calls.add(1, labels)
+        self._count(self._metrics.calls, 1, *labels)
         seconds = max(0.0, (job.ended or time.monotonic()) - job.began)
-        self._metrics.durations.record(seconds, labels, job.span)
+        self._metrics.durations.record(seconds, dict(labels), job.span)
+
+    def _count(self, counter: metrics.Counter, amount: int, *labels: tuple[str, str]) -> None:
+        """Count something; a counter is told of many at a time, as that takes it as long as of one."""
+        self._counted[counter, labels] += amount
+        self._uncounted += 1
+        if self._uncounted >= COUNTED_TOGETHER:
+            self._tell_counters()
+
+    def _tell_counters(self) -> None:
+        counted, self._counted, self._uncounted = self._counted, Counter(), 0
+        for (counter, labels), amount in counted.items():
+            counter.add(amount, dict(labels))
 
     # Contexts
 
