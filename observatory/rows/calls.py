@@ -22,9 +22,11 @@ from observatory.rows.features import (
     LISTENER,
     MAP_CONCURRENCY,
     MISS,
+    OTHER_SPANS,
     PLAIN,
     RESOURCE,
     RETRY,
+    SPANS,
     TIMELINE,
     Feature,
 )
@@ -76,6 +78,8 @@ def beside(name: str, shape: Shape, feature: Feature, more: float, without: Feat
 BESIDE = (
     beside("map with a timeline", MAP, TIMELINE, 0.3),
     beside("map with a listener on finished tasks", MAP, LISTENER, 1.5),
+    beside("map with an OpenTelemetry span", MAP, SPANS, 0.3),
+    beside("fan-out with OpenTelemetry spans of other tasks", FAN_OUT, OTHER_SPANS, 0.3),
     beside("chain with a timeline", CHAIN, TIMELINE, 0.3),
     beside("chain with a listener on finished tasks", CHAIN, LISTENER, 1.5),
     beside("fan-out with a timeline", FAN_OUT, TIMELINE, 0.3),

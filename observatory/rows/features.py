@@ -9,6 +9,7 @@ from typing import Any
 import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime.events import Event, TaskExecutionFinished
+from cascade.runtime.otel import instrument
 from cascade.runtime.timeline.timeline import Timeline
 
 Function = Callable[..., Any]
@@ -102,6 +103,17 @@ def heard(event: type[Event]) -> Callable[[], cs.Engine]:
     return make
 
 
+def spanned(calls: list[str] | None) -> Callable[[], cs.Engine]:
+    """Return what makes an engine with OpenTelemetry spans of these tasks; they go nowhere."""
+
+    def make() -> cs.Engine:
+        engine = cs.Engine()
+        instrument(engine, calls=calls)
+        return engine
+
+    return make
+
+
 def with_cache() -> cs.Engine:
     """Return an engine with an empty cache in memory that holds what the largest measured run puts there."""
     return cs.Engine(cache=InMemoryCacheBackend(max_entries=20_000))
@@ -113,6 +125,8 @@ KEYWORD = Feature("by keyword", by_keyword=True)
 RETRY = Feature("a retry that does not fire", options={"retry": 2})
 TIMELINE = Feature("a timeline", engine=lambda: cs.Engine(timeline=Timeline()))
 COUNTERS = Feature("a timeline of figures alone", engine=lambda: cs.Engine(timeline=Timeline(timed=False)))
+SPANS = Feature("OpenTelemetry spans", engine=spanned(None))
+OTHER_SPANS = Feature("OpenTelemetry spans of other tasks", engine=spanned(["another"]))
 LISTENER = Feature("a listener on finished calls", engine=heard(TaskExecutionFinished))
 EVERY_EVENT = Feature("a listener on every event", engine=heard(Event))
 ASYNC_LISTENER = Feature(
