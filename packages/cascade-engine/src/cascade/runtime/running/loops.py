@@ -196,12 +196,11 @@ class Loops:
         target = loop.target
         clock, admission, is_watched = time.monotonic, self.admission, self._time_slice.watched
         watched: WatchedRounds | None = None
-        for known in self.reuse.candidates(target):
+        candidates = self.reuse.candidates(target)
+        for known in candidates if self._spanned is None else self._spanned.others(candidates, target):
             compiled = known.compiled
             # What items of a map return may be awaited, and then hold slots, of which there may be too few for all.
             if compiled is None or (bounded and known.has_maps):
-                continue
-            if self._spanned is not None and self._spanned.has(known, target):
                 continue
             if is_watched:
                 watched = self._watched(loop, known)

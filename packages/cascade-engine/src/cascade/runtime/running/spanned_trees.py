@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from cascade.runtime.frames.tracing import RunTracing
@@ -19,8 +20,11 @@ class SpannedTrees:
         self._tracing = tracing
         self._known: dict[Program, bool] = {}
 
-    def has(self, known: CachedPlan, target: LazyResult[Any]) -> bool:
-        """Tell whether a tree that may be of a known structure has such calls, or nobody can tell."""
+    def others(self, candidates: Iterable[CachedPlan], target: LazyResult[Any]) -> list[CachedPlan]:
+        """Return, of the structures that a tree may have, those that have no such calls."""
+        return [known for known in candidates if not self._may_have(known, target)]
+
+    def _may_have(self, known: CachedPlan, target: LazyResult[Any]) -> bool:
         found = self._known.get(known.program)
         if found is not None:
             return found
