@@ -159,13 +159,29 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_the_facade_loads_nothing_else() -> None:
-    """`import cascade` loads no wheel, and the spec wheel loads neither asyncio nor threads of its own."""
+    """`import cascade` loads no wheel and hardly a module of Python; the spec wheel no asyncio and no threads."""
     script = (
-        "import sys; import cascade; assert not any(n.startswith('cascade.') for n in sys.modules), sys.modules.keys();"
+        "import sys; started = set(sys.modules); import cascade; new = set(sys.modules) - started;"
+        "assert not any(n.startswith('cascade.') for n in new), new;"
+        "assert not new & {'typing', 'pkgutil', 'inspect', 'enum', 're', 'functools'}, new;"
         "before = set(sys.modules); import cascade.spec; new = set(sys.modules) - before;"
         "print(sorted(new & {'asyncio', 'concurrent', 'networkx', 'typer', 'cascade.graph', 'cascade.runtime'}))"
     )
     assert python(script) == "[]"
+
+
+def test_other_portions_may_join(tmp_path: Path) -> None:
+    """A folder `cascade` without an `__init__` of its own is a part of the package, wherever `sys.path` leads to it."""
+    (tmp_path / "one" / "cascade").mkdir(parents=True)
+    (tmp_path / "one" / "cascade" / "extra.py").write_text("value = 7")
+    (tmp_path / "two").mkdir()
+    script = (
+        f"import sys; sys.path[:0] = [{str(tmp_path / 'one')!r}, {str(tmp_path / 'two')!r}, 'nowhere'];"
+        "import cascade, cascade.spec; from cascade.extra import value;"
+        "print(value, len(set(cascade.__path__)) == len(cascade.__path__))"
+    )
+    told = python(script).split()
+    assert told[:2] == ["7", "True"]
 
 
 @pytest.mark.parametrize(

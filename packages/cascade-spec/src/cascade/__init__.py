@@ -6,11 +6,17 @@ wheels share the package, and other portions may join it.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from pkgutil import extend_path
-from typing import TYPE_CHECKING, Any
+from importlib.machinery import PathFinder
+
+TYPE_CHECKING = (
+    False  # what type checkers take for `typing.TYPE_CHECKING`, which costs as much as a bare interpreter
+)
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cascade.adapters.call_logging import CallLogFilter as CallLogFilter
     from cascade.adapters.current_calls import current_call as current_call
     from cascade.cli import cli as cli
@@ -48,7 +54,11 @@ if TYPE_CHECKING:
     from cascade.spec import task as task
     from cascade.spec import unpack as unpack
 
-__path__ = extend_path(__path__, __name__)
+# As `pkgutil.extend_path` does, which costs more than a bare interpreter to import.
+for _entry in sys.path:
+    _found = PathFinder.find_spec(__name__, [_entry])
+    if _found is not None and _found.submodule_search_locations is not None:
+        __path__ += [each for each in _found.submodule_search_locations if each not in __path__]
 
 _WHEELS = {
     "cascade.spec": "cascade-spec",

@@ -18,10 +18,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
-from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-Amount = int | Fraction
+if TYPE_CHECKING:
+    from fractions import (
+        Fraction,
+    )  # whoever gives a fraction has it; importing it takes as long as ten modules here
+
+Amount: TypeAlias = "int | Fraction"
 
 
 class Slots(Enum):
