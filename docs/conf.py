@@ -6,6 +6,10 @@ is in `building/`: the navigation, which is made from the links of `index.md`, a
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+import collections.abc
+import enum
 import sys
 import tomllib
 from pathlib import Path
@@ -28,6 +32,7 @@ extensions = [
     "navigation",
     "plain_docstrings",
     "public_names",
+    "reference_links",
 ]
 root_doc = "index"
 exclude_patterns = ["building", "pictures"]
@@ -44,7 +49,18 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
+# What a class has from other classes of Cascade is shown, since these may be private; what it has from Python is not.
+_OF_PYTHON = [
+    *(name for name, value in vars(builtins).items() if isinstance(value, type)),
+    *(cls.__name__ for base in (enum.StrEnum, asyncio.SelectorEventLoop) for cls in base.__mro__),
+    *(*collections.abc.__all__, "Generic", "Protocol"),
+]
+autodoc_default_options = {
+    "members": True,
+    "undoc-members": True,
+    "inherited-members": ",".join(dict.fromkeys(_OF_PYTHON)),
+    "show-inheritance": True,
+}
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 add_module_names = False

@@ -248,6 +248,16 @@ def run_page(path: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
             commented = "\n".join(found["output"] for found in PRINTED.finditer(example.block.text))
             expected = commented if example.output is None else example.output
             assert agrees(told, expected), f"{place} printed\n{told}"
+    check_pictures(path, page)
+
+
+def check_pictures(path: Path, page: str) -> None:
+    """A picture that the code of a page saves, and that the page shows, is kept as the code makes it."""
+    for found in IMAGE.finditer(prose(page)):
+        kept, made = path.parent / found["target"], Path(Path(found["target"]).name)
+        if made.exists():
+            assert kept.exists(), f"cp {made.resolve()} {kept}"
+            assert made.read_bytes() == kept.read_bytes(), f"cp {made.resolve()} {kept}"
 
 
 DATA: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
@@ -298,6 +308,7 @@ def test_docstrings_have_no_examples_that_nobody_runs(package: str) -> None:
 
 # Links
 
+IMAGE = re.compile(r"!\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
 
@@ -315,11 +326,20 @@ def anchors(page: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_images_are_there_and_say_what_they_show(path: Path) -> None:
+    """Each picture of a page is a file of the repository, and has a text for those who do not see it."""
+    for found in IMAGE.finditer(prose(path.read_text(encoding="utf-8"))):
+        assert (path.parent / found["target"]).is_file(), f"{name_of(path)} shows {found['target']}"
+        assert found["text"], f"{name_of(path)} shows {found['target']} without a text"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
     """Each link to a file of the repository names one that is there, and a heading that it has."""
     for found in LINK.finditer(prose(path.read_text(encoding="utf-8"))):
         target, _, anchor = found["target"].partition("#")
         if "://" in target:
+            assert re.fullmatch(r"https://[\w.-]+\.\w+(/[^\s]*)?", found["target"]), found["target"]
             continue
         linked = (path.parent / target).resolve() if target else path
         assert linked.exists(), f"{name_of(path)} links to {target}"

@@ -160,7 +160,8 @@ def add_facade(app: Sphinx, env: BuildEnvironment) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     for shown in shown_modules():
-        importlib.import_module(shown)
+        # What a module imports at its first use, autodoc finds only once it is there.
+        vars(importlib.import_module(shown)).update(names_of(shown))
     # What a policy is to the engine stands in its annotation, and is nothing for readers.
     Policies.__annotations__ = get_type_hints(Policies)
     app.connect("doctree-read", say_what_is_meant)
