@@ -206,17 +206,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-SERVER = "redis://localhost:6379/0"
-"""The server that pages use, in whose place the tests start their own."""
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """Return the address of a database that no other test uses."""
+    server: RedisProcess = request.getfixturevalue("redis_server")
+    return server.url.removesuffix("0") + "9"
 
 
-def needs_a_server(path: Path) -> bool:
-    return any(SERVER in example.block.text for example in examples(path.read_text(encoding="utf-8")))
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("postgres_url"))
+
+
+SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "redis://localhost:6379/0": redis_url,
+    "postgresql://me@localhost:5432/work": postgres_url,
+}
+"""The servers that pages use, and what starts the tests' own in their place."""
+
+
+def servers_of(path: Path) -> list[str]:
+    code = "".join(example.block.text for example in examples(path.read_text(encoding="utf-8")))
+    return [address for address in SERVERS if address in code]
 
 
 @pytest.mark.one_python
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", [path for path in PAGES if not needs_a_server(path)], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in PAGES if not servers_of(path)], ids=name_of)
 def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example of a page runs and prints what the page says."""
     run_page(path, path.read_text(encoding="utf-8"), monkeypatch)
@@ -224,12 +238,14 @@ def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.server
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", [path for path in PAGES if needs_a_server(path)], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in PAGES if servers_of(path)], ids=name_of)
 def test_the_code_of_a_page_with_a_server_runs(
-    path: Path, monkeypatch: pytest.MonkeyPatch, redis_server: RedisProcess
+    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """So do the examples that need a Redis server. They get a database of it that no other test uses."""
-    page = path.read_text(encoding="utf-8").replace(SERVER, redis_server.url.removesuffix("0") + "9")
+    """So do the examples that need a server."""
+    page = path.read_text(encoding="utf-8")
+    for address in servers_of(path):
+        page = page.replace(address, SERVERS[address](request))
     run_page(path, page, monkeypatch)
 
 
@@ -278,7 +294,7 @@ def check_dockerfile(text: str) -> None:
 @pytest.mark.one_python
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_no_block_slips_through(path: Path) -> None:
-    """Each block is run, or an output or a command of the README that CI runs, or data that can be read."""
+    """Each block is run, or an output, an installation or a command of the README that CI runs, or data to be read."""
     page = path.read_text(encoding="utf-8")
     found = blocks(page)
     assert 2 * len(found) == len(re.findall(r"^ *(?:```|~~~)", page, re.MULTILINE)), "a fence of another form"
@@ -288,8 +304,9 @@ def test_no_block_slips_through(path: Path) -> None:
             DATA[block.language](block.text)
         elif block.language == "dockerfile":
             check_dockerfile(block.text)
-        elif block.language == "sh":
-            assert path == ROOT / "README.md"
+        elif block.language in ("sh", "shell"):
+            installs = all(line.startswith("pip install ") for line in block.text.splitlines())
+            assert installs or path == ROOT / "README.md", f"{name_of(path)}:{block.line}: not run"
         elif directive is None:
             assert block.language in ("python", "console", "text"), f"{name_of(path)}:{block.line}"
 
