@@ -33,6 +33,7 @@ extensions = [
     "plain_docstrings",
     "public_names",
     "reference_links",
+    "shown_modules",
 ]
 root_doc = "index"
 exclude_patterns = ["building", "pictures"]

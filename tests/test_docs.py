@@ -33,6 +33,7 @@ from typing import Any
 import pytest
 import yaml
 from navigation import MAPS, parts_of
+from shown_modules import shown_modules
 from support.redis_server import RedisProcess
 
 import cascade
@@ -420,24 +421,17 @@ def test_the_reference_has_every_public_name(package: str) -> None:
     assert public_names(package) - words == set()
 
 
-SHOWN = re.compile(r"^\.\. automodule:: (?P<module>[\w.]+)$", re.MULTILINE)
-MODULE = re.compile(r"`(?P<module>cascade\.[\w.]+)`")
-
-
 def test_the_site_shows_the_docstrings_of_every_module_of_the_reference() -> None:
-    """Each package, and each module that a heading of the reference names, is on a page made from docstrings."""
-    shown = {
-        found["module"]
-        for page in (REFERENCE / "api").glob("*.md")
-        for found in SHOWN.finditer(page.read_text(encoding="utf-8"))
-    }
-    named = {
-        found["module"]
-        for page in set(PACKAGES.values())
-        for heading in HEADING.finditer(prose(reference(page)))
-        if (found := MODULE.fullmatch(heading["text"]))
-    }
-    assert named - shown - {"cascade"} == set()
+    """Each package, and each module that a heading of the reference names, is on a page made from docstrings, once."""
+    shown = shown_modules()
+    named = [
+        heading["text"].strip("`")
+        for package in PACKAGES
+        for heading in HEADING.finditer(prose(reference(PACKAGES[package])))
+        if re.fullmatch(r"`cascade\.[\w.]+`", heading["text"])
+    ]
+    assert set(named) <= set(shown)
+    assert len(shown) == len(set(shown))
     assert all(is_there(module) for module in shown)
 
 

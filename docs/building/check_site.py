@@ -13,7 +13,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from public_names import names_of, shown_modules
+from public_names import names_of
+from shown_modules import shown_modules
 from sphinx.util.inventory import InventoryFile
 
 # What a browser loads by itself, and where that stands.

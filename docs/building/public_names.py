@@ -6,16 +6,16 @@ name of Python's own library leads to its documentation, by its address alone: n
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import importlib
-import re
 import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import get_type_hints
 
 from docutils import nodes
+from shown_modules import shown_modules
 from sphinx.addnodes import pending_xref, pending_xref_condition
 from sphinx.application import Sphinx
 from sphinx.domains.python import ObjectEntry, PythonDomain
@@ -23,8 +23,6 @@ from sphinx.environment import BuildEnvironment
 
 from cascade.spec import Policies
 
-_PAGES = Path(__file__).parents[1] / "reference" / "api"
-_SHOWN = re.compile(r"^\.\. automodule:: (?P<module>[\w.]+)$", re.MULTILINE)
 _PYTHON = "https://docs.python.org/3/library/"
 # Modules of Python whose names stand on the page of the module.
 _PAGES_OF_PYTHON = (
@@ -37,15 +35,6 @@ _PAGES_OF_PYTHON = (
     "threading",
     "typing",
 )
-
-
-@cache
-def shown_modules() -> tuple[str, ...]:
-    """Return the modules whose docstrings the pages of `reference/api` show."""
-    pages = sorted(_PAGES.glob("*.md"))
-    return tuple(
-        each["module"] for page in pages for each in _SHOWN.finditer(page.read_text(encoding="utf-8"))
-    )
 
 
 @cache
@@ -96,13 +85,16 @@ def public_name_of(words: str, places: list[object]) -> str | None:
 def found(full_name: str) -> object | None:
     """Return the object of a full name, such as `cascade.spec.task.Task`.
 
-    A name without a module was imported for type checkers only: any module of Cascade that has it may give it.
+    A name without a module was imported for type checkers only: any module of Cascade that has it may give it, or
+    asyncio.
     """
     module_name, _, name = full_name.rpartition(".")
     if module_name:
         return getattr(sys.modules.get(module_name), name, None)
     modules = (module for key, module in list(sys.modules.items()) if key.startswith("cascade."))
-    return next((vars(module)[name] for module in modules if name in vars(module)), None)
+    return next(
+        (vars(module)[name] for module in modules if name in vars(module)), getattr(asyncio, name, None)
+    )
 
 
 def address_in_python(full_name: str) -> str | None:
@@ -143,8 +135,9 @@ def resolve(
         if entry is not None:
             uri = app.builder.get_relative_uri(node["refdoc"], entry.docname)
             return nodes.reference("", "", content, refuri=f"{uri}#{entry.node_id}", internal=True)
-    # What is not public, and what other packages have, is shown and leads nowhere.
-    return content if value is not None else None
+    # What is not public, and what other packages have, which may not be installed, is shown and leads nowhere.
+    is_others = "." in node["reftarget"] and not node["reftarget"].startswith("cascade.")
+    return content if value is not None or is_others else None
 
 
 def add_facade(app: Sphinx, env: BuildEnvironment) -> None:
