@@ -10,7 +10,7 @@ import cascade as cs
 from cascade.adapters.cache import InMemoryCacheBackend
 from cascade.runtime.events import Event, TaskExecutionFinished
 from cascade.runtime.otel import instrument
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline_of_runs import Timeline
 
 Function = Callable[..., Any]
 

@@ -32,7 +32,7 @@ from cascade.runtime.exceptions import (
 )
 from cascade.runtime.protocols import Executor, Solver
 from cascade.runtime.settings import OnFailure, Resume
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline_of_runs import Timeline
 
 __all__ = [
     "AtomicLoopError",

@@ -38,7 +38,7 @@ from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.stores import cache_maker, checked_part, kept_open, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline_of_runs import Timeline
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.common import GIVEN
 from cascade.spec.constraint import exact_amount

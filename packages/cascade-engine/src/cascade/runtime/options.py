@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cascade.runtime.progress.displays import Display, installed_display
 from cascade.runtime.settings import EngineRunSettings, OnFailure, Resume
 from cascade.runtime.sharing.capacity import Lease, held
-from cascade.runtime.timeline.timeline import KeepsRuns
+from cascade.runtime.timeline.timeline_of_runs import KeepsRuns
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec

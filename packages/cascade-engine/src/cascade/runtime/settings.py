@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_ar
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.progress.displays import Display
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline_of_runs import Timeline
 from cascade.spec.calls.signatures import show_keywords
 from cascade.spec.errors import UnknownSettingError
 from cascade.spec.late_dataclasses import dataclass

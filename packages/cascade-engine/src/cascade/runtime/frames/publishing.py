@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cascade.runtime.bus import MessageBus, log_failure
 from cascade.runtime.events import Event, TaskExecutionFinished, TaskExecutionStarted
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.timeline import KeepsRuns
+from cascade.runtime.timeline.timeline_of_runs import KeepsRuns
 
 Preview = Callable[[object], str]
 _logger = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.stretch_reports import StretchReports
 from cascade.runtime.frames.tracing import RunTracing
 from cascade.runtime.timeline.entries import OneCall
-from cascade.runtime.timeline.timeline import KeepsRuns
+from cascade.runtime.timeline.timeline_of_runs import KeepsRuns
 from cascade.runtime.timeline.views import MapSize, Retry, WaitingCall
 from cascade.spec.calls.arguments import find_markers
 from cascade.spec.calls.error_text import add_note, error_name, error_text, is_error, notes_of

@@ -11,7 +11,7 @@ from cascade.runtime.bus import log_failure
 from cascade.runtime.progress.run_progress import RunProgress
 from cascade.runtime.progress.timeline_progress import progress_of
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.timeline import KeepsRuns, Timeline
+from cascade.runtime.timeline.timeline_of_runs import KeepsRuns, Timeline
 from cascade.spec.errors import MissingWheelError
 
 GROUP = "cascade.progress"

@@ -25,7 +25,7 @@ from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.sharing.time_slice import TimeSlice
 from cascade.runtime.strategies import GraphReuse
-from cascade.runtime.timeline.timeline import Timeline
+from cascade.runtime.timeline.timeline_of_runs import Timeline
 from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.protocols import StateBackend
 
