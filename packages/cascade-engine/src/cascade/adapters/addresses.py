@@ -15,6 +15,10 @@ REDIS_FORM = "write it as redis://host:6379/0"
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 POSTGRES_FORM = "write it as postgresql://user@host:5432/database"
 
+STATE_URLS = "sqlite:///runs.db, redis://localhost, postgresql://localhost/work"
+CACHE_URLS = "sqlite:///cache.db, redis://localhost, postgresql://localhost/work"
+"""Examples for the help of options."""
+
 
 def split(url: object, problem: str, remedy: str) -> SplitResult:
     """Return the parts of a URL; its port is a number or missing.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
 
+from cascade.adapters.addresses import CACHE_URLS, STATE_URLS
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.progress.displays import Display
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
@@ -84,12 +85,12 @@ class EngineSettings(StoreSettings, total=False):
         StateBackendFactory | str | None,
         'Where runs are recorded: the URL of a store, "sqlite:///runs.db" say, or what makes a backend when it is '
         "called with run_id=; in memory by default.",
-        Flag("Record the run in this store: sqlite:///runs.db, redis://localhost.", "URL"),
+        Flag(f"Record the run in this store: {STATE_URLS}.", "URL"),
     ]
     cache: Annotated[
         CacheBackend | str | None,
         'Where cached values are kept: a URL, "sqlite:///cache.db" say, or a backend; in memory by default.',
-        Flag("Keep cached values here: sqlite:///cache.db, redis://localhost.", "URL"),
+        Flag(f"Keep cached values here: {CACHE_URLS}.", "URL"),
     ]
     executor: Annotated[
         Executor | str | None,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import typer
 
+from cascade.adapters.addresses import CACHE_URLS
 from cascade.cli.app import declared_inputs
 from cascade.cli.common_options import VARIABLES, CommonOption
 from cascade.cli.failures import reported
@@ -27,7 +28,7 @@ WHY_OPTIONS = (
     CommonOption(
         "cache",
         str,
-        "The cache to look into: sqlite:///cache.db, redis://localhost.",
+        f"The cache to look into: {CACHE_URLS}.",
         _PANEL,
         metavar="URL",
         variable=VARIABLES["cache"],

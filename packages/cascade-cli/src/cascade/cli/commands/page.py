@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cascade.adapters.addresses import STATE_URLS
 from cascade.cli.common_options import VARIABLES
 from cascade.cli.failures import reported
 from cascade.spec import SpecError
@@ -20,7 +21,7 @@ def ui(
         str,
         typer.Argument(
             metavar="STORE_URL",
-            help="The store: sqlite:///runs.db, redis://localhost.",
+            help=f"The store: {STATE_URLS}.",
             envvar=VARIABLES["state"],
             show_default=False,
         ),

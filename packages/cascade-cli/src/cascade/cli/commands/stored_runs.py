@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cascade.adapters.addresses import address_of
+from cascade.adapters.addresses import STATE_URLS, address_of
 from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.state.damage import checking
 from cascade.adapters.store_urls import catalog_from_url
@@ -58,7 +58,7 @@ State = Annotated[
     typer.Option(
         "--state",
         metavar="URL",
-        help="The store: sqlite:///runs.db, redis://localhost.",
+        help=f"The store: {STATE_URLS}.",
         show_default=False,
         envvar=VARIABLES["state"],
     ),
