@@ -87,7 +87,7 @@ class TestPostgres(DurableStateBackendConformance):
         self.url = postgres_url
 
     def make_backend(self, run_id: str = "run") -> DurableStateBackend:
-        return PostgresStateBackend(self.url, run_id=run_id, lease_seconds=0.2)
+        return PostgresStateBackend(self.url, run_id=run_id, lease_seconds=LEASE_SECONDS)
 
     def damage(self, run_id: str) -> bool:
         changed = "set_byte(value, length(value) - 1, get_byte(value, length(value) - 1) # 1)"
