@@ -19,7 +19,7 @@ import cascade as cs
 from cascade.adapters.cache import SqliteCacheBackend
 from cascade.adapters.sqlite_bindings.connection import Connection
 from cascade.adapters.sqlite_files import Synchronous, claim, open_connection
-from cascade.adapters.state import Changes, Durability, Journal, Loaded, RecordedState
+from cascade.adapters.state import Changes, Durability, Loaded, RecordedState
 from cascade.adapters.state.sqlite.sqlite_journal import RUNS, SqliteJournal
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.spec.protocols import CachedCall, Hit
@@ -40,9 +40,9 @@ BLOB = "x" * 1_000
 
 
 class NotedJournal:
-    """A journal that keeps what is written through it, in memory as well."""
+    """A journal that keeps what is written through it, in memory as well; short batches are written as it likes."""
 
-    def __init__(self, journal: Journal, noted: list[Changes]) -> None:
+    def __init__(self, journal: SqliteJournal, noted: list[Changes]) -> None:
         self._journal = journal
         self._noted = noted
 
@@ -52,6 +52,12 @@ class NotedJournal:
     async def write(self, changes: Changes) -> None:
         self._noted.append(changes)
         await self._journal.write(changes)
+
+    def write_now(self, changes: Changes) -> bool:
+        is_written = self._journal.write_now(changes)
+        if is_written:
+            self._noted.append(changes)
+        return is_written
 
     async def close(self) -> None:
         await self._journal.close()
