@@ -460,3 +460,35 @@ def test_cached_items_are_called_once_for_each_key(
     asked = {x for numbers in drawn for x in numbers}
     assert {x: count for x, count in seen.calls.items() if x != 9} == dict.fromkeys(asked - {9}, 1)
     assert seen.calls[9] == failed
+
+
+async def test_trees_of_items_that_take_long_now_and_then_are_run_as_before() -> None:
+    """Three long trees in a row are run call by call; three that stand alone are the machine's doing, and are not."""
+    turns = 0
+    between: dict[int, int] = {}
+
+    @cs.task
+    def begin(x: int) -> int:
+        if x and x % 10 == 0:
+            spend(2 * SLICE_SECONDS)
+        between[x] = turns
+        return x
+
+    @cs.task
+    def end(x: int) -> int:
+        between[x] = turns - between[x]
+        return x
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    with still_clock():
+        ticking = asyncio.create_task(tick())
+        try:
+            assert await cs.arun(cs.map(lambda x: end(begin(x)), range(61))) == [*range(61)]
+        finally:
+            ticking.cancel()
+    assert between == dict.fromkeys(range(61), 0)  # nobody had a turn between the two calls of a tree

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.loops import now
@@ -432,3 +434,50 @@ def test_an_item_that_raises_stop_iteration_is_called_once() -> None:
         cs.run(stops.map([1, 2, 3]))
     assert isinstance(caught.value.__cause__, StopIteration)
     assert seen == [1, 2]
+
+
+def _by_name_alone(**named: int) -> cs.LazyResult[int]:
+    return _difference(**named)
+
+
+@functools.wraps(lambda x, y: None)
+def _wrapper(**named: int) -> cs.LazyResult[int]:
+    return _difference(**named)
+
+
+def _plain(x: int, y: int) -> cs.LazyResult[int]:
+    return _difference(x, y)
+
+
+def _named_only(*, x: int, y: int) -> cs.LazyResult[int]:
+    return _difference(x, y)
+
+
+def _with_more(x: int, *more: int, y: int) -> cs.LazyResult[int]:
+    return _difference(x + sum(more), y)
+
+
+@cs.task
+def _difference(x: int, y: int) -> int:
+    return x - y
+
+
+@pytest.mark.parametrize("factory", [_plain, _by_name_alone, _wrapper, _named_only, _with_more])
+async def test_the_function_of_a_map_takes_items_by_name_in_any_order(factory: Any) -> None:
+    """Items that are given by name come to the parameters of these names, however the function takes them."""
+    assert await cs.arun(cs.map(factory, x=[9, 8], y=[1, 2])) == [8, 6]
+    assert await cs.arun(cs.map(factory, y=[1, 2], x=[9, 8])) == [8, 6]
+
+
+async def test_the_function_of_a_map_takes_one_item_by_name() -> None:
+    """Another parameter may have a default, before or behind the one that is mapped."""
+
+    def first(x: int, y: int = 1) -> cs.LazyResult[int]:
+        return _difference(x, y)
+
+    def last(x: int = 10, y: int = 1) -> cs.LazyResult[int]:
+        return _difference(x, y)
+
+    assert await cs.arun(cs.map(first, x=[9, 8])) == [8, 7]
+    assert await cs.arun(cs.map(last, y=[9, 8])) == [1, 2]
+    assert await cs.arun(cs.map(last, [5, 6], y=[1, 2])) == [4, 4]
