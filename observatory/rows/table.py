@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from observatory.rows import calls, durable, objects, pools, processes, progress, reports
+from observatory.rows import calls, durable, mixed, objects, pools, processes, progress, reports
 from observatory.rows.row import Row
 
 ROWS: tuple[Row, ...] = (
     *calls.ROWS,
+    *mixed.ROWS,
     *pools.ROWS,
     *processes.ROWS,
     *durable.ROWS,

@@ -92,9 +92,9 @@ class FlowManager:
         return self._state.get_skip_reason(self._key(node))
 
     @property
-    def is_alone(self) -> bool:
-        """Whether all facts are here."""
-        return self._state is None
+    def readable(self) -> Any:
+        """Where the values are read from by position: the column, if all of them are there."""
+        return self.values if self._state is None else self
 
     def conditions_hold(self, node: int) -> bool:
         """Tell whether all conditions of a node have come true; one without a value has not."""

@@ -182,9 +182,15 @@ class PlainStructure(Structure):
     @cached_property
     def paths(self) -> list[StructurePath]:  # type: ignore[override]
         """The place of each node in the tree."""
-        paths = [ROOT]
+        paths, links, first = [ROOT], self.links, segment_of(slot_of(0))
         for position in self.expansion():
-            link = self.links[position]
+            link = links[position]
+            if link is None:
+                continue
+            if type(link) is int:  # what most nodes of a chain are
+                if link == len(paths):
+                    paths.append(paths[position].below(first))
+                continue
             for slot, source in zip(slots_of(link), sources_of(link), strict=True):
                 if source == len(paths):
                     paths.append(paths[position].below(segment_of(slot)))
@@ -200,6 +206,8 @@ class PlainStructure(Structure):
         while pending:
             position = pending.pop()
             yield position
+            if self.links[position] is None:
+                continue
             known = met
             for source in sources_of(self.links[position]):
                 met += source == met

@@ -204,7 +204,7 @@ class Job:
 
     def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments; without `resources`, injections stay as they are."""
-        call = self.frame.program.calls[self.position]
+        call = self.frame.program.call(self.position)
         return resolve_arguments(self.lazy, call, self.frame.flow.value, resources)
 
     def facts(self, run_id: str, trace: tuple[tuple[str, str], ...] = ()) -> CallFacts:

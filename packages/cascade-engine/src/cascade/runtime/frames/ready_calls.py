@@ -11,6 +11,9 @@ class ReadyCalls:
     `queued_at` is the lowest rank at which the frame lies in the run's queue for them, if it does.
     """
 
+    MADE_NOW = -1
+    """Stands for that rank while calls are made: those that become ready are made with them."""
+
     __slots__ = ("queued_at", "ranks")
 
     def __init__(self) -> None:

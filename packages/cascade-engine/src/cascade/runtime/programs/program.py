@@ -79,6 +79,10 @@ class Program:
         """What each node waits for."""
         return self.structure.calls
 
+    def call(self, node: int) -> Call:
+        """Return what a node waits for, without making the others' calls."""
+        return self.structure.call(node)
+
     @cached_property
     def paths(self) -> list[StructurePath]:
         """The place of each node."""
@@ -210,6 +214,9 @@ class Program:
     @cached_property
     def resources(self) -> list[list[str]]:
         """The resources that each call takes."""
+        if isinstance(self.structure, PlainStructure):
+            named = [[*form.resources] for form in self.structure.forms]
+            return [named[kind] for kind in self.structure.kinds]
         return [_NO_NAMES if call is NO_CALL else call.resources() for call in self.calls]
 
     @cached_property

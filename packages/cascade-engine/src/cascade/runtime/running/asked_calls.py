@@ -6,6 +6,9 @@ returns at once gives it back before anybody could ask.
 
 from __future__ import annotations
 
+from typing import Any
+
+from cascade.runtime.fast.stretches import arguments
 from cascade.runtime.frames.frame import Frame, Job
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.making_calls.cache_filing import note_atomic
@@ -31,6 +34,7 @@ class AskedCalls:
     __slots__ = (
         "_cache",
         "_capacity",
+        "_free",
         "_has_atomic",
         "_is_bounded",
         "_lender",
@@ -43,6 +47,7 @@ class AskedCalls:
     def __init__(self, services: Services) -> None:
         self._cache = services.cache
         self._capacity = services.capacity
+        self._free: Needs | None = None
         self._has_atomic = services.registry.has_atomic
         self._is_bounded = services.time_slice.bounded
         self._lender = services.options.lender
@@ -50,6 +55,10 @@ class AskedCalls:
         self._registry = services.registry
         self._reports = services.reports
         self._resources = services.resources
+
+    def begin(self) -> None:
+        """Note that calls begin to follow each other: others have had their turn."""
+        self._free = None
 
     def ask(self, frame: Frame, node: int) -> Made | Hit | CacheKey | None:
         """Return whether a call can be made: `MADE`, or with the key to keep its value by; or the value that is kept.
@@ -60,8 +69,8 @@ class AskedCalls:
         if policies.cache is not None:
             # With a bound on calls, one that may turn out to be none must not take a slot from another.
             return None if self._is_bounded else self._look_up(frame, node, policies)
-        names = frame.program.resources[node]
-        if names:
+        if frame.program.unlinked[node]:
+            names = frame.program.resources[node]
             if not self._resources.are_open(names):
                 return None
             if self._has_atomic:
@@ -72,7 +81,7 @@ class AskedCalls:
 
     def _is_free(self, frame: Frame, node: int, policies: Policies) -> bool:
         assert policies.constraints is not None
-        call = frame.program.calls[node]
+        call = frame.program.call(node)
         declared = policies.constraints.amounts
         needs = None if call.amounts else self._needs.get(declared)
         if needs is None:
@@ -82,18 +91,31 @@ class AskedCalls:
                 return False  # raised again where the call is made
             if not call.amounts:
                 self._needs[declared] = needs
-        return self._capacity.is_free(needs, self._lender)
+        if needs is not self._free:
+            self._free = needs if self._capacity.is_free(needs, self._lender) else None
+        return self._free is not None
 
     def _look_up(self, frame: Frame, node: int, policies: Policies) -> Hit | CacheKey | None:
         policy, files = policies.cache, digests_made()
         assert policy is not None
         try:
-            job = Job(frame, node)
-            found = self._cache.value_or_key(policy, CachedCall(job.task, *job.arguments(None)))
+            args, kwargs = self._unfilled(frame, node)
+            found = self._cache.value_or_key(policy, CachedCall(frame.lazies[node].task, args, kwargs))
         except Exception:  # noqa: BLE001 - raised again where the call is made
             return None
         # The files of a call that is made have to be looked at again when it has ended.
         return found if isinstance(found, Hit) or digests_made() == files else None
+
+    def _unfilled(self, frame: Frame, node: int) -> tuple[tuple[object, ...], dict[str, Any]]:
+        """Return the arguments of a call, in which what stands for a resource is left."""
+        program = frame.program
+        if program.unlinked[node]:
+            return Job(frame, node).arguments(None)
+        lazy, link = frame.lazies[node], program.links[node]
+        if link is None:
+            return lazy.args, lazy.kwargs
+        args, kwargs = arguments(link, lazy, frame.flow.readable)
+        return tuple(args), kwargs
 
     def keep(self, frame: Frame, node: int, key: CacheKey, value: object) -> None:
         """Put the value of a call into the cache."""

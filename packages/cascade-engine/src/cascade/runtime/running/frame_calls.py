@@ -64,8 +64,10 @@ class FrameCalls:
             kept = ValuesHere(self._services, self._frames, frame)
         else:
             kept = RecordedValues(self._services, self._frames, frame, self._recording)
+        self._asked.begin()
         slot = self._calling.slot.take() if self._time_slice.bounded else None
         called: Called | None = None
+        calls.queued_at = calls.MADE_NOW
         try:
             called = self._call_all(frame, kept)
             if called is not None and called.is_open:
@@ -88,7 +90,7 @@ class FrameCalls:
         # Once per plain call of every frame: watched by observatory/benchmarks/bench_scheduler.py.
         program, lazies, flow, ranks = frame.program, frame.lazies, frame.flow, frame.ready_calls.ranks
         order, links, unlinked, made_here = program.order, program.links, program.unlinked, frame.made_here
-        values: Any = flow.values if flow.is_alone else flow
+        values = flow.readable
         time_slice, clock, serial = self._time_slice, time.monotonic, frame.serial
         last = program.target if self._recording is not None else -1  # `Completion` ends a recorded frame
         node, now = -1, 0.0
@@ -113,7 +115,7 @@ class FrameCalls:
             try:
                 if unlinked[node]:
                     given_resources = self._resources.values
-                    args, kwargs = resolve_arguments(lazy, program.calls[node], flow.value, given_resources)
+                    args, kwargs = resolve_arguments(lazy, program.call(node), flow.value, given_resources)
                     value = lazy.task.func(*args, **kwargs)
                 elif links[node] is None:
                     value = lazy.task.func(*lazy.args, **lazy.kwargs)

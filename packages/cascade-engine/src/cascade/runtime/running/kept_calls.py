@@ -88,14 +88,15 @@ class ValuesHere(KeptCalls):
 
     def keep_hit(self, node: int, value: object) -> None:
         """Give a value that was in the cache to what waits for it."""
-        self.report()
         frame = self._frame
-        self._reports.skipped(Job(frame, node), SkipReason.CACHE_HIT)
+        if self._watched:
+            self.report()
+            self._reports.skipped(Job(frame, node), SkipReason.CACHE_HIT)
+            self.began = time.monotonic()
         frame.flow.put(node, value)
         frame.settle_made(node)
         if frame.ready or frame.skipped or frame.finished:
             self._pass_on()
-        self.began = time.monotonic()
 
     def _pass_on(self) -> None:
         if self._frame.skipped:
@@ -111,7 +112,7 @@ class ValuesHere(KeptCalls):
     def end(self) -> None:
         """Report the calls, and let the others have their turn."""
         self.report()
-        self._frames.queue_calls(self._frame)
+        self._frames.requeue_calls(self._frame)
 
 
 class RecordedValues(KeptCalls):
@@ -157,4 +158,4 @@ class RecordedValues(KeptCalls):
                 self._recording.keep_many(frame, self._later, frame.flow.values)
             self._recording.commits.hold(partial(self._frames.settle_all, frame, kept))
         self.report()
-        self._frames.queue_calls(frame)
+        self._frames.requeue_calls(frame)

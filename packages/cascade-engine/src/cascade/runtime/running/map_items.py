@@ -164,7 +164,7 @@ class MapItems:
             return
         totals = self._capacity.totals
         try:
-            call = job.frame.program.calls[job.position]
+            call = job.frame.program.call(job.position)
             amounts = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
         except CascadeError:
             return  # raised again for each item

@@ -203,6 +203,11 @@ class OpenFrames:
         job.queued = now
         self._ready.push(frame.serial, frame.program.rank[node], job)
 
+    def requeue_calls(self, frame: Frame) -> None:
+        """Let those that are left have their turn again, now that none of them is made any more."""
+        frame.ready_calls.queued_at = None
+        self.queue_calls(frame)
+
     def queue_calls(self, frame: Frame) -> None:
         """Let the calls of a frame that the run makes by itself have their turn, if there are any."""
         calls = frame.ready_calls

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def take_lease(services: Services, job: Job) -> Lease | None:
     """Wait for the amounts that a call needs; `None` if it needs nothing."""
     capacity = services.capacity
-    call = job.frame.program.calls[job.position]
+    call = job.frame.program.call(job.position)
     needs = resolve_needs(job.lazy, call, job.frame.flow.value, capacity.totals)
     if CONCURRENCY in capacity.totals:
         needs[CONCURRENCY] = 1

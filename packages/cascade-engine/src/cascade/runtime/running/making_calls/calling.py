@@ -79,7 +79,7 @@ class Calling:
             return False  # raised again where the call is made
 
     def _needs(self, job: Job) -> Needs:
-        call, totals = job.frame.program.calls[job.position], self._capacity.totals
+        call, totals = job.frame.program.call(job.position), self._capacity.totals
         needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
         if CONCURRENCY in totals:
             needs[CONCURRENCY] = 1
