@@ -144,6 +144,26 @@ _filled = _task("d")
 NEEDY = [*TASKS, filled]
 
 
+@cs.task
+def TRUE() -> bool:  # noqa: N802 - a task is a constant
+    return True
+
+
+def _awaited(task: cs.Task[Any]) -> cs.Task[Any]:
+    async def perform(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0)
+        return task.func(*args, **kwargs)
+
+    return cs.task(name=task.name)(perform)
+
+
+KINDS: dict[str, list[cs.Task[Any]]] = {
+    "awaited": [_awaited(task) for task in TASKS],
+    "in a thread": [cs.task(name=task.name, mode="thread")(task.func) for task in TASKS],
+}
+"""The same tasks, called in other places."""
+
+
 class Ref(NamedTuple):
     """The value of an earlier node."""
 
@@ -204,6 +224,16 @@ POLICIES: dict[str, Callable[[Lazy], Lazy]] = {
 }
 
 
+BESIDE: dict[str, Callable[[Lazy, Lazy, Lazy], Lazy]] = {
+    "ordered": lambda lazy, other, true: lazy.after(other),
+    "conditional": lambda lazy, other, true: lazy.run_if(true),
+    "conditional and ordered": lambda lazy, other, true: lazy.run_if(true, otherwise=5).after(other),
+}
+"""What a call has to do with other calls, and that changes no value: from that call, an earlier one and a condition."""
+
+MIXED = ("routed", *BESIDE, *KINDS)
+
+
 @dataclass(frozen=True)
 class PlainTree:
     """Calls in an order in which each takes the values of earlier ones; the last takes all that no other does."""
@@ -214,11 +244,21 @@ class PlainTree:
         """Make the lazy tree."""
         numbers = iter(range(salt, salt + 1_000_000))
         made: list[Lazy] = []
+        true = TRUE()
         for at, row in enumerate(self.rows):
-            lazy = NEEDY[row.task](*_put(row.args, made, numbers), **_put(row.kwargs, made, numbers))
+            args, kwargs = _put(row.args, made, numbers), _put(row.kwargs, made, numbers)
+            kind = next((KINDS[name] for name in row.policies if name in KINDS), NEEDY)
+            if "routed" in row.policies and args and isinstance(args[0], LazyResult):
+                args = (cs.Router(true, {True: args[0], False: made[at // 2]}), *args[1:])
+            lazy = (kind[row.task] if row.task < len(kind) else NEEDY[row.task])(*args, **kwargs)
             for name in row.policies:
-                # Amounts are data, and their names are structure: calls that follow each other differ in the former.
-                lazy = POLICIES["larger amount" if name == "amount" and (at + salt) % 9 == 0 else name](lazy)
+                if name in BESIDE and made:
+                    lazy = BESIDE[name](lazy, made[at // 2], true)
+                elif name in POLICIES:
+                    # Amounts are data, and their names are structure: calls that follow each other differ in these.
+                    lazy = POLICIES["larger amount" if name == "amount" and (at + salt) % 9 == 0 else name](
+                        lazy
+                    )
             made.append(lazy)
         return made[-1]
 
@@ -262,13 +302,21 @@ def _filled_in(part: Any) -> Any:
 
 
 @st.composite
-def plain_trees(draw: st.DrawFn, needy: bool = False) -> PlainTree:
+def plain_trees(draw: st.DrawFn, needy: bool = False, mixed: bool = False) -> PlainTree:
     """Draw a tree of stretches: so many calls of one shape and task, which take from the last, new ones, or any.
 
-    Calls of a `needy` one may have policies, and take a resource.
+    Calls of a `needy` one may have policies, and take a resource. Those of a `mixed` one may have orders, conditions
+    and routers as well, and some are coroutines or are made in threads: beside plain calls, or many at once.
     """
     shapes = NEEDY_SHAPES if needy else SHAPES
-    policies = st.sampled_from([(), *((name,) for name in POLICIES), ("retry", "amount")] if needy else [()])
+    sorts = [(), *((name,) for name in POLICIES), ("retry", "amount")] if needy else [()]
+    if mixed:
+        sorts += [(name,) for name in MIXED] + [
+            ("retry", "ordered"),
+            ("cache", "conditional"),
+            ("amount", "routed"),
+        ]
+    policies = st.sampled_from(sorts)
     tasks = NEEDY if needy else TASKS
     rows: list[Row] = []
     unused: list[int] = []
@@ -294,7 +342,10 @@ def plain_trees(draw: st.DrawFn, needy: bool = False) -> PlainTree:
             args, kwargs = shape(take) if rows else ((...,), {})
             unused.append(len(rows))
             chosen = chance.randrange(len(tasks)) if not chance.randrange(40) else task
-            rows.append(Row(chosen, args, kwargs, given if chance.randrange(40) else ()))
+            policies_of_one = given if chance.randrange(40) else ()
+            if mixed and not chance.randrange(12):
+                policies_of_one = (*policies_of_one, chance.choice(MIXED))
+            rows.append(Row(chosen, args, kwargs, policies_of_one))
     rows.append(Row(0, ([Ref(node) for node in unused],), {}))
     return PlainTree(tuple(rows))
 

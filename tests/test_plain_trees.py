@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from plain_trees import PlainTree, World, at_hand, changed, number, plain_trees
 from support.clock import hasty_clock, still_clock
 from support.examples import examples
+from timeline_checks import check_run
 
 import cascade as cs
+from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.state import InMemoryStateBackend
 from cascade.graph import Graph, build_graph, plan, structure_digest
 from cascade.runtime import Engine, Event, MessageBus, TaskExecutionFinished, TaskExecutionStarted
@@ -209,6 +211,46 @@ def test_policies_resources_and_limits_mean_the_same_in_stretches(make_engine: A
         if make_engine is bounded_and_heard:
             check_events()
         assert seen == run_all_freely(tree, with_all(state_backend_cls=OwnState), trouble, at)
+        if trouble != "some fail":
+            assert [each[1] for each in seen] == [tree.value(salt) for salt in SALTS]
+
+    check()
+
+
+class SeesAll(LocalExecutor):
+    """An executor that is handed in and sees every call: none is made in a shorter way."""
+
+
+def with_state() -> Engine:
+    return with_all(state_backend_cls=OwnState)
+
+
+_timelines: list[cs.Timeline] = []
+
+
+def timed() -> Engine:
+    _timelines[:] = [cs.Timeline()]
+    return with_all(timeline=_timelines[0])
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("make_engine", [with_all, bounded, bounded_and_heard, with_state, timed])
+def test_what_stands_beside_plain_calls_changes_none_of_them(make_engine: Any, trouble: str) -> None:
+    """Orders, conditions, routers, coroutines, threads, caches and retries that fire: all is as if each call was alone.
+
+    Values, errors and calls are those of an executor that sees every call. A timeline has each of them once.
+    """
+
+    @settings(QUICK, max_examples=examples(8))
+    @given(plain_trees(needy=True, mixed=True), st.integers(0, 60))
+    def check(drawn: PlainTree, at: int) -> None:
+        tree = drawn.retried() if trouble == "some fail once" else drawn
+        seen = run_all_freely(tree, make_engine(), trouble, at)
+        if make_engine is bounded_and_heard:
+            check_events()
+        for each in _timelines[0].runs if make_engine is timed else ():
+            check_run(each)
+        assert seen == run_all_freely(tree, with_all(executor=SeesAll()), trouble, at)
         if trouble != "some fail":
             assert [each[1] for each in seen] == [tree.value(salt) for salt in SALTS]
 
