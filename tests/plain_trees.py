@@ -309,7 +309,9 @@ def plain_trees(draw: st.DrawFn, needy: bool = False, mixed: bool = False) -> Pl
     and routers as well, and some are coroutines or are made in threads: beside plain calls, or many at once.
     """
     shapes = NEEDY_SHAPES if needy else SHAPES
-    sorts = [(), *((name,) for name in POLICIES), ("retry", "amount")] if needy else [()]
+    sorts: list[tuple[str, ...]] = (
+        [(), *((name,) for name in POLICIES), ("retry", "amount")] if needy else [()]
+    )
     if mixed:
         sorts += [(name,) for name in MIXED] + [
             ("retry", "ordered"),

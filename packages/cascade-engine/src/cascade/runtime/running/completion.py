@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,9 +23,9 @@ from cascade.runtime.programs.plain_values import (
 )
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
-from cascade.runtime.running.making_calls.cache_filing import CacheFiling, note_atomic
+from cascade.runtime.running.making_calls.cache_filing import note_atomic
 from cascade.runtime.running.making_calls.calling import Calling
-from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.node_ends import NodeEnds
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import is_error
@@ -40,51 +39,42 @@ if TYPE_CHECKING:
 
 
 class Completion:
-    """Decides what the outcome of each call means for its node, for the loop that it belongs to and for the run.
-
-    `filing` puts values into the cache, beside the run.
-    """
+    """Decides what the outcome of each call means for its node, for the loop that it belongs to and for the run."""
 
     __slots__ = (
         "_admission",
-        "_cache",
         "_calling",
         "_ending",
         "_ends",
         "_flights",
         "_frames",
         "_has_atomic",
-        "_inbox",
         "_loops",
         "_maps",
+        "_node_ends",
         "_options",
         "_recording",
         "_registry",
         "_reports",
-        "_state",
-        "filing",
     )
 
     def __init__(
-        self, services: Services, calling: Calling, flights: Flights, maps: MapItems, loops: Loops
+        self, services: Services, calling: Calling, flights: Flights, node_ends: NodeEnds, loops: Loops
     ) -> None:
         self._admission = loops.admission
-        self._cache = services.cache
         self._calling = calling
         self._ending = services.ending
         self._ends = calling.ends
         self._flights = flights
         self._frames = loops.frames
         self._has_atomic = services.registry.has_atomic
-        self._inbox = services.inbox
         self._loops = loops
-        self._maps = maps
+        self._maps = node_ends.maps
+        self._node_ends = node_ends
         self._options = services.options
         self._recording = services.recording
         self._registry = services.registry
         self._reports = services.reports
-        self._state = services.state
-        self.filing = CacheFiling(services)
 
     # The outcomes of calls
 
@@ -96,9 +86,9 @@ class Completion:
             if isinstance(outcome, Returned):
                 self._go_on_with(job, outcome.value)
             elif isinstance(outcome, Known):
-                self.succeed(job, outcome.value)
+                self._node_ends.succeed(job, outcome.value)
             else:
-                self.fail_unreported(job, outcome.error)
+                self._node_ends.fail_unreported(job, outcome.error)
         finally:
             del (
                 outcome
@@ -135,7 +125,7 @@ class Completion:
             self._go_on_recorded(self._recording, job, value)
             return
         if not isinstance(value, LazyResult):
-            self.succeed(job, value)
+            self._node_ends.succeed(job, value)
             return
         if not job.is_target:
             if not isinstance(job, ItemJob):
@@ -149,12 +139,14 @@ class Completion:
             loop.give_up()
             if not is_error(error, CascadeError):
                 raise
-            self.fail_unreported(job, error)  # a tree that can't be run fails the call that returned it
+            self._node_ends.fail_unreported(
+                job, error
+            )  # a tree that can't be run fails the call that returned it
 
     def _go_on_recorded(self, recording: Recorder, job: Job, value: object) -> None:
         """Let what depends on a recorded value wait for the commit."""
         if not isinstance(value, LazyResult):
-            self._succeeded(job, value, recording.waits(job))
+            self._node_ends.succeeded(job, value, recording.waits(job))
             return
         atomic = recording.atomic_of(job)
         if job.is_target:
@@ -193,7 +185,7 @@ class Completion:
     def fail_loop(self, loop: Loop, error: CascadeError) -> None:
         """Take in that a loop's next target can't be run: that fails the call in whose place it stands, or the run."""
         if loop.job is not None:
-            self.fail_unreported(loop.job, error)
+            self._node_ends.fail_unreported(loop.job, error)
         elif self._options.finish and self._admission.announced:
             self._ending.failures.append(error)
             self._ending.ended = True
@@ -245,11 +237,11 @@ class Completion:
     def settle_loop(self, loop: Loop, value: object) -> None:
         """Take in the value of a loop: it is the value of the node that the loop stands for, or of the run."""
         if loop.job is not None:
-            self.succeed(loop.job, value)
+            self._node_ends.succeed(loop.job, value)
             return
         self._ending.succeed(value)
         if loop.computation is not None:
-            self.filing.file(loop.computation, value)
+            self._node_ends.filing.file(loop.computation, value)
             loop.computation = None
 
     def end_frame(self, frame: Frame) -> None:
@@ -273,15 +265,15 @@ class Completion:
 
     def _settle_skipped_place(self, job: Job, reason: str | None) -> None:
         if reason is None or reason == SkipReason.UPSTREAM_FAILED:
-            self._settle_without_value(job)
+            self._node_ends.settle_without_value(job)
         elif isinstance(job, ItemJob):
-            self.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
+            self._node_ends.fail_unreported(job, MapItemSkippedError(job.name, job.index, reason))
         else:
             if self._recording is None:
                 job.frame.flow.skip(job.position, SkipReason(reason))
             else:
                 self._recording.keep_skipped_place(job, reason)
-            self._settle_without_value(job)
+            self._node_ends.settle_without_value(job)
 
     # Maps
 
@@ -340,68 +332,11 @@ class Completion:
         if self._ending.ended or not self._maps.is_open(mapping):
             return  # the last item's failure has ended the run or the map
         if mapping.finished:
-            self._end_map(mapping)
+            self._node_ends.end_map(mapping)
         else:
             self._maps.queue(mapping)
 
-    def take_made(self, mapping: MapRun, made: list[tuple[int, object]]) -> None:
-        """Take in what items of a chunk have given, of which nothing is to be told or recorded."""
-        values = mapping.values
-        assert values is not None
-        for index, value in made:
-            values[index] = value
-        if not self._ending.ended:
-            self._settle_items(mapping, len(made))
-
-    def _settle_items(self, mapping: MapRun, count: int) -> None:
-        """Note that items are done; with the last one the map has its value."""
-        mapping.settle_items(count)
-        if mapping.finished:
-            self._end_map(mapping)
-        else:
-            self._maps.queue(mapping)
-
-    def _end_map(self, mapping: MapRun) -> None:
-        job = mapping.job
-        outcome = self._maps.end(mapping)
-        self._reports.finished(job, outcome)
-        self._maps.forget_items(mapping)
-        if isinstance(outcome, Returned):
-            self.succeed(job, outcome.value)
-        else:
-            self._settle_without_value(job)
-
-    # Values and failures of nodes
-
-    def succeed(self, job: Job, value: object) -> None:
-        """Give the node of a call its value. What waits for it goes on, in a recorded run after the commit."""
-        waits = False
-        if isinstance(job, ItemJob) and job.mapping.values is not None:
-            job.mapping.values[job.index] = value
-        elif self._recording is None:
-            if isinstance(job, ItemJob):
-                self._state.put_result(job.key, value)
-            else:
-                job.frame.flow.put(job.position, value)
-        else:
-            try:
-                self._recording.keep_result(job, value)
-            except CascadeError as error:
-                self.fail_unreported(job, error)
-                return
-            waits = self._recording.waits(job)
-        self._succeeded(job, value, waits)
-
-    def _succeeded(self, job: Job, value: object, waits: bool) -> None:
-        is_filed = job.computation is not None and self.filing.file(job.computation, value)
-        job.computation = None
-        if waits and self._recording is not None and not isinstance(job, ItemJob):
-            self._recording.commits.hold(partial(self.settle, job))  # a map waits, with all its items
-        elif is_filed and not self._cache.keeps_objects:
-            # The cache takes the value in its first turn: before that nobody gets to change it.
-            asyncio.get_running_loop().call_soon(self._inbox.file, job)
-        else:
-            self.settle(job)
+    # Failures
 
     def fail_plain(self, job: Job, error: BaseException) -> None:
         """Take in what a plain call raised: its first attempt, if there may be others."""
@@ -415,36 +350,3 @@ class Completion:
     def fail(self, job: Job, error: BaseException) -> None:
         """Take in that a call has failed here and now."""
         self.take(job, Failed(error))
-
-    def fail_unreported(self, job: Job, error: BaseException) -> None:
-        """Take in a failure of a call whose end is reported already."""
-        self._record_failure(job, error)
-        if isinstance(job, ItemJob) and job.mapping.error is None:
-            job.mapping.error = error
-        if not self._ending.ended:
-            self._settle_without_value(job)
-
-    def _record_failure(self, job: Job, error: BaseException) -> None:
-        self._reports.annotate(error, job)
-        if self._options.finish and is_error(error, Exception):
-            self._ending.failures.append(error)
-        else:
-            if job.computation is not None:
-                job.computation.give_up()
-            self._ending.stop(error)
-
-    def _settle_without_value(self, job: Job) -> None:
-        if job.computation is not None:
-            job.computation.give_up()
-            job.computation = None
-        if isinstance(job, ItemJob):
-            job.mapping.failed = True
-        self.settle(job)
-
-    def settle(self, job: Job) -> None:
-        """Note that a call is done, with a value or without, so that the nodes that wait for it may go on."""
-        if isinstance(job, ItemJob):
-            self._settle_items(job.mapping, 1)
-        else:
-            job.frame.settle(job.position)
-            self._frames.absorb(job.frame)

@@ -136,7 +136,7 @@ class Run:
         self._set_out(target, slice_ends, first)
         self.slice_ends = self._slice.ends
         ending, scheduler = self._ending, self._scheduler
-        is_filing = scheduler is not None and scheduler.completion.filing.under_way
+        is_filing = scheduler is not None and scheduler.node_ends.filing.under_way
         if not ending.ended or ending.error is not None or ending.failures or is_filing:
             return False
         self._reports.run_finished(time.monotonic() - self._began, None)
@@ -279,7 +279,7 @@ class Run:
     def _watch_loop(self, task: Task[Any], seconds: float) -> None:
         """Note for how long an inline call has held the event loop."""
         committing = None if self._recording is None else self._recording.commits.under_way
-        filing = set() if self._scheduler is None else self._scheduler.completion.filing.under_way
+        filing = set() if self._scheduler is None else self._scheduler.node_ends.filing.under_way
         keeper = self._services.resources.keeper
         own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
         self._engine.watch.note(task, seconds, own | filing)

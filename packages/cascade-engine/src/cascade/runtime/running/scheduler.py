@@ -15,6 +15,7 @@ from cascade.runtime.running.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.node_ends import NodeEnds
 from cascade.runtime.running.services import Services
 
 
@@ -36,6 +37,7 @@ class Scheduler:
         "flights",
         "items",
         "maps",
+        "node_ends",
     )
 
     def __init__(self, services: Services, loops: Loops) -> None:
@@ -47,7 +49,8 @@ class Scheduler:
         self.calling = Calling(services)
         self.flights = Flights(services, self.calling, loops.frames)
         self.maps = MapItems(services, loops.frames)
-        self.completion = Completion(services, self.calling, self.flights, self.maps, loops)
+        self.node_ends = NodeEnds(services, loops.frames, self.maps)
+        self.completion = Completion(services, self.calling, self.flights, self.node_ends, loops)
         self.items = ItemWays(services, self.calling, self.maps, loops, self.completion)
         self.dispatcher = Dispatcher(services, self.calling, loops, self.completion, self.items)
 
@@ -92,11 +95,11 @@ class Scheduler:
         if released is not None:
             released()
         elif inbox.filed:
-            self.completion.settle(inbox.filed.popleft())
+            self.node_ends.settle(inbox.filed.popleft())
         elif inbox.completed:
             self.completion.take(*inbox.completed.popleft())
         elif inbox.made:
-            self.completion.take_made(*inbox.made.popleft())
+            self.node_ends.take_made(*inbox.made.popleft())
         elif self._loops.resumed:
             self.completion.advance(self._loops.resumed.popleft())
         elif landed:
@@ -128,7 +131,7 @@ class Scheduler:
             self.calling.steps
             or self.flights.open
             or self.items.coroutines.open
-            or self.completion.filing.under_way
+            or self.node_ends.filing.under_way
             or self.calling.slot.is_awaited
             or self.maps.readiness.is_awaited
             or self._loops.is_busy
@@ -151,6 +154,7 @@ class Scheduler:
             self.flights,
             self.items,
             self.maps,
+            self.node_ends,
             self,
         ):
             let_go_of(part)

@@ -27,6 +27,7 @@ class Shutdown:
     def __init__(self, services: Services, scheduler: Scheduler, loops: Loops, first: Loop | None) -> None:
         self._calling = scheduler.calling
         self._completion = scheduler.completion
+        self._filing = scheduler.node_ends.filing
         self._coroutines = scheduler.items.coroutines
         self._ends = scheduler.calling.ends
         self._first = first
@@ -64,7 +65,7 @@ class Shutdown:
             await self._close_recording(self._recording)
 
     async def _wait_for_calls(self) -> None:
-        calls, filing = self._calling.steps, self._completion.filing.under_way
+        calls, filing = self._calling.steps, self._filing.under_way
         while calls or filing or self._loops.opening:
             try:
                 await asyncio.wait([*calls, *filing, *self._loops.opening])
