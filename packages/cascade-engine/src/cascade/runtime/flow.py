@@ -98,10 +98,13 @@ class FlowManager:
 
     def conditions_hold(self, node: int) -> bool:
         """Tell whether all conditions of a node have come true; one without a value has not."""
-        return all(
-            self.has_value(condition) and self._is_true(condition)
-            for condition in self._program.calls[node].conditions
-        )
+        for condition in self._program.calls[node].conditions:
+            known = self._truths.get(condition)  # one of which this is known has a value
+            if known is None:
+                known = self.has_value(condition) and self._is_true(condition)
+            if not known:
+                return False
+        return True
 
     def _is_true(self, condition: int) -> bool:
         known = self._truths.get(condition)

@@ -25,9 +25,14 @@ Values = Callable[[int], object]
 def choose_route(choice: Choice, key: object) -> int | None:
     """Return the node of the route for a key; `None` if the router has no such route, or the key can't be hashed."""
     try:
-        return dict(zip(choice.keys, choice.routes, strict=True)).get(key)
+        mark = hash(key)
     except TypeError:  # not hashable, so no key
         return None
+    # As a dict finds it, which would have to be made for each call; no two keys are equal.
+    for known, route in zip(choice.keys, choice.routes, strict=True):
+        if known is key or (hash(known) == mark and known == key):
+            return route
+    return None
 
 
 def resolve_arguments(

@@ -89,7 +89,8 @@ class _Builder:
             known = len(self._lazies)
             self._calls[position] = self._call(position)
             # What this call has added is looked at next, the first argument first: the stack is taken from its end.
-            self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
+            if len(self._lazies) > known:
+                self._pending.extend(range(len(self._lazies) - 1, known - 1, -1))
         return Tree(self._lazies, Structure(self._calls, self._paths, self._sequenced, first))
 
     def _position(self, lazy: Lazy, parent: StructurePath | None, step: Segment | None) -> int:
@@ -146,9 +147,11 @@ class _Builder:
         conditions: tuple[int, ...] = ()
         amounts: tuple[tuple[str, int], ...] = ()
         if policies.after or policies.conditions or policies.constraints:
-            after = self._all(path, Place.DEPENDENCY, policies.after)
-            conditions = self._all(path, Place.CONDITION, policies.conditions)
-            amounts = self._amounts(path, lazy)
+            after = self._all(path, Place.DEPENDENCY, policies.after) if policies.after else ()
+            conditions = self._all(path, Place.CONDITION, policies.conditions) if policies.conditions else ()
+            amounts = self._amounts(path, lazy) if policies.constraints else ()
+            if not found and not task.injected:
+                return Call(after, conditions, amounts)
         elif not found and not task.injected:
             return NO_CALL
         sources = tuple([self._source(path, place) for place in found])
@@ -164,7 +167,7 @@ class _Builder:
             raise SpecError(f"{where}, {error.problem}", error.remedy) from None
 
     def _all(self, path: StructurePath, place: Place, lazies: Iterable[Any]) -> tuple[int, ...]:
-        return tuple(self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies))
+        return tuple([self._position(lazy, path, segment(place, index)) for index, lazy in enumerate(lazies)])
 
     def _amounts(self, path: StructurePath, lazy: Lazy) -> tuple[tuple[str, int], ...]:
         """Return the amounts of a call that are lazy: the name of each and its node."""

@@ -44,15 +44,16 @@ class _Key:
 
 def _row(lazy: Lazy, call: Call) -> Hashable:
     """Return the part of the key that one node makes."""
-    policies = lazy.policies
+    policies, names = lazy.policies, lazy.kwargs
     entries: Entries = {}
+    nested = [slot for slot in call.slots if slot.steps] if call.slots else ()
     return (
         kind_of(lazy),
         lazy.task.serial,
         len(lazy.args),
-        tuple(sorted(lazy.kwargs)),
+        tuple(sorted(names)) if names else (),
         None if policies is NO_POLICIES else policy_key(policies),
         call,
-        tuple(container_kinds(lazy, slot, entries) for slot in call.slots if slot.steps),
+        tuple([container_kinds(lazy, slot, entries) for slot in nested]) if nested else (),
         (lazy.mapped, lazy.max_concurrency) if isinstance(lazy, MappedLazyResult) else None,
     )

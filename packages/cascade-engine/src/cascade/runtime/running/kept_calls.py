@@ -74,16 +74,23 @@ class KeptCalls:
 class ValuesHere(KeptCalls):
     """Values that a run which is not recorded has at once."""
 
-    __slots__ = ()
+    __slots__ = ("is_full",)
+
+    def __init__(self, services: Services, frames: OpenFrames, frame: Frame) -> None:
+        super().__init__(services, frames, frame)
+        self.is_full = False  # once the frame's target has settled, no other call is to follow
 
     def keep(self, node: int, value: object, ended: float) -> None:
         """Give a value to what waits for it."""
         # Once per plain call of every frame: watched by observatory/benchmarks/bench_scheduler.py.
+        self._note(node, value, ended)
+        self._settle(node, value)
+
+    def _settle(self, node: int, value: object) -> None:
         frame = self._frame
         frame.flow.put(node, value)
-        self._note(node, value, ended)
         frame.settle_made(node)
-        if frame.ready or frame.skipped or frame.finished:
+        if frame.ready or frame.skipped or node == frame.program.target:
             self._pass_on()
 
     def keep_hit(self, node: int, value: object) -> None:
@@ -93,21 +100,14 @@ class ValuesHere(KeptCalls):
             self.report()
             self._reports.skipped(Job(frame, node), SkipReason.CACHE_HIT)
             self.began = time.monotonic()
-        frame.flow.put(node, value)
-        frame.settle_made(node)
-        if frame.ready or frame.skipped or frame.finished:
-            self._pass_on()
+        self._settle(node, value)
 
     def _pass_on(self) -> None:
         if self._frame.skipped:
             self.report()  # events come in order
         self._frames.absorb(self._frame)
+        self.is_full = self._frame.finished
         self.limit = self._ready.first_place()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no other call is to follow."""
-        return self._frame.finished
 
     def end(self) -> None:
         """Report the calls, and let the others have their turn."""

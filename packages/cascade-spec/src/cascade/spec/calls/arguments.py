@@ -79,7 +79,9 @@ def find_markers(args: Arguments, kwargs: Keywords, barren: set[int] | None = No
     Raises:
         SpecError: If a marker is a set member or a dict key, or stands in a container that contains itself.
     """
-    # Once per node of every graph: a call with no container in it does only this loop.
+    # Once per node of every graph: most calls have neither a marker nor a container in them.
+    if not kwargs and _interesting.isdisjoint(map(type, args)):
+        return []
     found: list[Found] = []
     for arguments in (enumerate(args), sorted_items(kwargs)):
         for argument, value in arguments:
