@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from support.clock import spend, still_clock
 
 import cascade as cs
 from cascade.runtime import Engine, SkipReason
@@ -176,26 +178,29 @@ async def test_a_retry_that_fires_is_told_between_the_start_and_the_end_of_its_c
 
 
 async def test_calls_in_one_frame_give_the_event_loop_its_turns() -> None:
-    """However many calls are ready, others have their turn about every ten milliseconds."""
+    """However many calls are ready, others have their turn when these have taken ten milliseconds."""
     turns: list[int] = []
     made: list[int] = []
 
     @cs.task
     def note(value: int) -> int:
         made.append(value)
+        spend(0.001)
         return value
 
     async def others() -> None:
-        while len(made) < 20_000:
+        while len(made) < SIZE:
             turns.append(len(made))
             await asyncio.sleep(0)
 
-    first = one(0)
+    condition = true()
     async with Engine() as engine:
-        beside_it = asyncio.ensure_future(others())
-        await engine.run(total([note(value).after(first) for value in range(20_000)]))
-        await beside_it
-    assert len({*turns}) > 2
+        with still_clock():
+            beside_it = asyncio.ensure_future(others())
+            await engine.run(of_each(lambda value: note(value).run_if(condition)))
+            await beside_it
+    gaps = [later - before for before, later in pairwise(turns)]
+    assert max(gaps) <= 12
 
 
 async def test_a_call_that_fails_stops_those_that_are_left() -> None:

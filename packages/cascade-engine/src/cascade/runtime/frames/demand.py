@@ -259,10 +259,9 @@ class Demand:
         return self.program.calls[node] is NO_CALL and not self.program.sequenced
 
     def _demand_inputs(self, node: int) -> None:
-        call = self.program.calls[node]
         for each in self.program.inputs[node]:
             self._wait(node, each, Role.PLAIN)
-        for choice in call.choices():
+        for choice in self.program.choices.get(node, ()):
             if not self._wait(node, choice.selector, choice):
                 self._demand_route(node, choice)
 
