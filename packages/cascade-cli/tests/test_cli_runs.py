@@ -137,7 +137,7 @@ def test_show_tells_of_a_run_and_its_facts(cascade: Call, storm: Path) -> None:
     """`runs show` has a line for each property that there is, and one for each recorded fact."""
     outcome = cascade("runs", "show", "t1", *STATE)
     assert (outcome.code, outcome.err) == (0, "")
-    properties, facts = outcome.out.split("\n\n")
+    properties, _, facts = outcome.out.split("\n\n")
     told = dict(line.split(None, 1) for line in properties.splitlines())
     assert (told["run"], told["status"], told["task"]) == ("t1", "failed", "travel")
     assert (told["error"], told["facts"]) == ("ConnectionError", "1")

@@ -18,6 +18,7 @@ from cascade.adapters.state.damage import checking
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.cli.app import make_app
 from cascade.cli.commands.ages import moment
+from cascade.cli.commands.watched_run import WatchedRun
 from cascade.cli.common_options import (
     COMMON_OPTIONS,
     RESTART,
@@ -27,7 +28,7 @@ from cascade.cli.common_options import (
     check_file,
     with_options,
 )
-from cascade.cli.failures import reported
+from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.run_tables import (
     ListFormat,
     ShownStatus,
@@ -109,11 +110,23 @@ def list_runs(
 
 @runs_app.command(context_settings=HELP_FLAGS)
 def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
-    """Show a run and what is recorded of it, without the values."""
+    """Show a run, how far it has come, and what is recorded of it, without the values."""
     with _catalog(state) as catalog:
         run = _find(catalog, run_id, state)
+        with checking(address_of(state), run_id):
+            progress = RecordedRun.read(run, catalog.timeline(run_id)).progress()
         facts = catalog.facts(run_id)
-    typer.echo(run_json(run, facts) if form is ListFormat.JSON else run_page(run, facts))
+    write = run_json if form is ListFormat.JSON else run_page
+    typer.echo(write(run, facts, progress))
+
+
+@runs_app.command(context_settings=HELP_FLAGS)
+def watch(run_id: RunId, state: State) -> None:
+    """Show how far a run has come until it ends, live, whoever drives it; end with 1 if it does not succeed."""
+    with _catalog(state) as catalog:
+        run = WatchedRun(catalog, run_id, address_of(state))
+        if not run.follow():
+            raise typer.Exit(ExitCode.FAILED)
 
 
 @runs_app.command(context_settings=HELP_FLAGS)
@@ -241,12 +254,12 @@ def _find(catalog: Catalog, run_id: str, url: str) -> RunSummary:
     """Return the run of this id.
 
     Raises:
-        RunNotFoundError: If the store does not have it.
+        RunNotFoundError: If the store does not have it; it names the store as the command line does.
     """
-    for run in catalog.runs():
-        if run.run_id == run_id:
-            return run
-    raise RunNotFoundError(run_id, address_of(url))
+    try:
+        return catalog.find(run_id)
+    except RunNotFoundError:
+        raise RunNotFoundError(run_id, address_of(url)) from None
 
 
 def _check_is_there(run_id: str, url: object) -> None:

@@ -9,11 +9,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
-from cascade.cli.tables.text_table import fitted_table, text_table
+from cascade.cli.progress.pace import Pace
+from cascade.cli.progress.progress_lines import progress_lines
+from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.tables.text_table import fitted_table, terminal_width, text_table
+from cascade.runtime.progress.run_progress import RunProgress
 from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status
 from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.terminal_text import shown
+
+_MOST_TASKS = 40
+"""How far a run has come is shown in so many lines."""
 
 ShownStatus = StrEnum(  # type: ignore[misc]  # mypy reads only literal members
     "ShownStatus", [(each.name, each.value) for each in RunStatus] + [("INTERRUPTED", INTERRUPTED)]
@@ -49,8 +56,8 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
     return fitted_table(head, rows, drop=drop, broken=("TASK", "BY", "UPDATED"))
 
 
-def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
-    """Return a page about a run: a line for each property that is there, then a table of the facts."""
+def run_page(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -> str:
+    """Return a page about a run: a line for each property that is there, how far it has come, a table of the facts."""
     properties = [
         ("run", shown(run.run_id)),
         ("status", shown_status(run)),
@@ -65,6 +72,13 @@ def run_page(run: RunSummary, facts: list[FactSummary]) -> str:
         ("facts", str(len(facts))),
     ]
     page = text_table([(name, value) for name, value in properties if value])
+    if progress.tasks:
+        width = terminal_width()
+        if progress.status is None:
+            lines = progress_lines(progress, Pace(), width, _MOST_TASKS)
+        else:
+            lines = summary_lines(progress, width, _MOST_TASKS)
+        page += "\n\n" + "\n".join(line.plain for line in lines)
     if not facts:
         return page
     head = ("ROUND", "TASK", "PLACE", "KIND", "AT", "SIZE")
@@ -87,10 +101,11 @@ def runs_json(runs: Iterable[RunSummary]) -> str:
     return json.dumps([_run_data(run) for run in runs], indent=2)
 
 
-def run_json(run: RunSummary, facts: list[FactSummary]) -> str:
-    """Return a run as a JSON object, with its facts."""
+def run_json(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -> str:
+    """Return a run as a JSON object, with its facts and how far it has come."""
     told = [{**asdict(fact), "kind": fact.kind.name.lower(), "at": utc_time(fact.at)} for fact in facts]
-    return json.dumps({**_run_data(run), "recorded": told}, indent=2)
+    far = asdict(progress) if progress.tasks else None
+    return json.dumps({**_run_data(run), "progress": far, "recorded": told}, indent=2)
 
 
 def findings_table(findings: Iterable[Finding]) -> str:

@@ -122,13 +122,15 @@ class Reports(StretchReports):
             del problem  # its traceback may lead back to this frame: they would be a cycle
         if timeline is None and not is_heard:
             return
-        ended, began, name = job.ended or time.monotonic(), job.began, job.name
+        told = None if timeline is None else timeline.take_running(job)
+        place, name = ((job.frame.serial, job.position, job.item), job.name) if told is None else told[:2]
+        ended, began = job.ended or time.monotonic(), job.began
         error = outcome.error if isinstance(outcome, Failed) else None
         status, text = (Status.SUCCEEDED, None) if error is None else (_status_of(error), error_text(error))
         if timeline is not None:
-            place = (job.frame.serial, job.position, job.item)
             is_map = job in self._maps
-            self._maps.discard(job)
+            if is_map:
+                self._maps.discard(job)
             queued = job.queued or began
             notes = () if error is None else tuple(notes_of(error))
             facts = (name, job.attempt, queued, began, ended, status, job.worker, text, is_map, notes)

@@ -15,6 +15,7 @@ from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.watching import MadeCalls, Noting, TreeWatch, WatchedTree
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.timed_calls import Ends
+from cascade.runtime.timeline.run_timeline import FEW
 from cascade.runtime.timeline.stretch_entries import ItemStretch, Rounds, StretchTimes
 from cascade.runtime.timeline.views import Place, TreeView
 from cascade.spec.lazy_types import LazyResult
@@ -57,6 +58,8 @@ class StretchReports(FlightReports):
             if made.awaited:
                 for begin, end, times in _returned(made):
                     self._timeline.add_nodes(tree, nodes[begin:end], times)
+            elif made.ends and made.size < FEW:
+                self._timeline.add_few(tree, nodes, made.began, made.ends)
             else:
                 times = StretchTimes(made.began, array("d", made.ends or ()), _ended(made))
                 self._timeline.add_nodes(tree, nodes, times)

@@ -174,37 +174,45 @@ class RunTimeline:
     def add(self, entry: Entry) -> None:
         """Take in calls that have ended, or a skip."""
         with self._lock:  # who reads may add those that were joined
-            self._add_joined()
+            if self._joined is not None:
+                self._add_joined()
             self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        if self._has_room and self._take_room(entry.size):
-            self.kept += entry.size
+        size, unsaved = entry.size, self.unsaved
+        if self._has_room and self._take_room(size):
+            self.kept += size
             self._entries.append(entry)
         else:
             self._has_room = False
-            self.folded += entry.size
-        if self.unsaved is not None:
-            self.unsaved.add(entry)
+            self.folded += size
+        if unsaved is not None:
+            unsaved.entries.append(entry)
+            unsaved.size += size
         self._figures.add(entry)
 
     def add_nodes(self, tree: tuple[int, NodeNames], nodes: Sequence[int], times: StretchTimes) -> None:
         """Take in calls of one tree that followed each other, by its number and names."""
         # Once per step of a recorded chain: watched by observatory/benchmarks/bench_durability.py.
-        began, ends, _ = times
-        if len(nodes) >= FEW or not ends:
+        if len(nodes) >= FEW or not times.ends:
             self.add(NodeStretch(*tree, nodes, times))
-            return
+        else:
+            self.add_few(tree, nodes, times.began, times.ends)
+
+    def add_few(
+        self, tree: tuple[int, NodeNames], nodes: Sequence[int], began: float, ends: Sequence[float]
+    ) -> None:
+        """Take in so few of such calls that an entry of their own would cost more than they do."""
         with self._lock:
             joined = self._joined
             if joined is None or joined.tree != tree[0] or len(joined.nodes) > MOST_JOINED:
                 self._add_joined()
                 joined = self._joined = _Joined(*tree)
-            for node, ended in zip(nodes, ends, strict=True):
-                joined.nodes.append(node)
-                joined.began.append(began)
-                joined.ends.append(ended)
-                began = ended
+            joined.nodes += nodes
+            joined.began.append(began)
+            if len(ends) > 1:
+                joined.began += ends[:-1]
+            joined.ends += ends
 
     def _settle(self) -> None:
         """Take in the calls that were joined."""
@@ -248,6 +256,10 @@ class RunTimeline:
     def add_running(self, owner: object, facts: RunningFacts) -> None:
         """Take in that a call has begun that will be reported by itself, under the name of the same owner."""
         self._running[owner] = facts
+
+    def take_running(self, owner: object) -> RunningFacts | None:
+        """Return what was told of a call when it began, which has ended now; `None` if nothing was."""
+        return self._running.pop(owner, None)
 
     def add_flight(self, owner: object, running: Callable[[], list[RunningCall]]) -> None:
         """Take in what tells, in any thread, which calls of a tree or a map are under way."""

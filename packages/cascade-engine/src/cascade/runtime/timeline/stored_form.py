@@ -151,12 +151,16 @@ class StoredStructure(msgspec.Struct, array_like=True, frozen=True):
 
 
 class StoredTree(msgspec.Struct, array_like=True, frozen=True):
-    """A tree: its number, the call in whose place it stands, its round, and the number of its structure."""
+    """Trees: the number of the first, the call in whose place it stands, its round, and the number of its structure.
+
+    `count` trees follow each other, as rounds of one loop.
+    """
 
     number: int
     call: Place | None
     round: int
     structure: int
+    count: int
 
 
 class StoredMap(msgspec.Struct, array_like=True, frozen=True):

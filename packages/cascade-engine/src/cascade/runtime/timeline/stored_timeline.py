@@ -170,8 +170,11 @@ class _Loading:
             self._structures[structure.number] = _structure(structure, names)
         for tree in piece.trees:
             stands_for = None if tree.call is None else place_of(tree.call)
-            shape = self._structures[tree.structure]
-            run.add_tree(TreeView(tree.number + self.first, stands_for, tree.round, *shape))
+            shape, first = self._structures[tree.structure], tree.number + self.first
+            if not 0 < tree.count <= MOST_CALLS:
+                raise ValueError(f"{tree.count} trees in one piece")
+            for each in range(tree.count):
+                run.add_tree(TreeView(first + each, stands_for, tree.round + each, *shape))
         for size in piece.maps:
             run.add_map(MapSize(place_of(size.place), names[size.task], size.size), None)
         for loop in piece.rounds:

@@ -40,7 +40,7 @@ from cascade.runtime.timeline.stored_form import (
 )
 from cascade.runtime.timeline.timeline_graphs import links_of
 from cascade.runtime.timeline.unsaved import Unsaved
-from cascade.runtime.timeline.views import Call, Retry, TreeView
+from cascade.runtime.timeline.views import Call, Place, Retry, TreeView
 
 MOST_BYTES = 4 * 2**20
 """The pieces of one drive have so many bytes at most; what comes after is counted in its sum."""
@@ -203,6 +203,9 @@ class _Piece:
         )  # fmt: skip
 
     def _trees(self, trees: Iterable[TreeView]) -> Iterator[StoredTree]:
+        first: TreeView | None = None
+        known: tuple[Place | None, int, int] = (None, 0, 0)
+        count = 0
         for tree in trees:
             structure = tree.structure
             if len(structure) > MOST_NODES:
@@ -211,7 +214,15 @@ class _Piece:
                 self._structures[id(structure)] = len(self._structures), structure
                 self._new.append(self._structure(tree))
             number = self._structures[id(structure)][0]
-            yield StoredTree(tree.number, tree.call, tree.round, number)
+            following = (tree.call, number, tree.number - tree.round)
+            if first is not None and following == known and tree.number == first.number + count:
+                count += 1
+                continue
+            if first is not None:
+                yield StoredTree(first.number, first.call, first.round, known[1], count)
+            first, known, count = tree, following, 1
+        if first is not None:
+            yield StoredTree(first.number, first.call, first.round, known[1], count)
 
     def _structure(self, tree: TreeView) -> StoredStructure:
         structure = tree.structure

@@ -17,8 +17,3 @@ class Unsaved:
     maps: list[MapSize] = field(default_factory=list)
     rounds: dict[Place | None, int] = field(default_factory=dict)
     size: int = 0
-
-    def add(self, entry: Entry) -> None:
-        """Note calls."""
-        self.entries.append(entry)
-        self.size += entry.size
