@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import pickle
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from support.chunk_tasks import ask, ask_in_a_run, ask_when_it_succeeds, ask_wit
 from support.stores import unstored
 
 import cascade as cs
-from cascade.adapters.call_facts import CallFacts, NoCurrentCallError
+from cascade.adapters.call_facts import CallFacts, NoCurrentCallError, facts_in_context
+from cascade.adapters.executors.chunks import ChunkCall, Progress, execute_each
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph import Node
 from cascade.runtime import Engine, MessageBus, RunStarted, TaskExecutionStarted
@@ -341,6 +342,26 @@ async def test_threads_that_a_task_starts_find_the_call_in_a_copy_of_its_context
         await engine.run(starts())
         await engine.run(starts_in_thread())
     assert found == ["starts", "none", "starts_in_thread"]
+
+
+class _ByOne(LocalExecutor):
+    """An executor of one's own that takes chunks and makes their calls one by one."""
+
+    async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
+        facts = facts_in_context.get()
+        assert facts is not None
+        assert facts[1] == "own"
+        return await super().execute(node, args, kwargs)
+
+    def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
+        return execute_each(lambda call: self.execute(node, call.args, call.kwargs), calls)
+
+
+async def test_an_executor_of_ones_own_finds_the_facts_in_the_context() -> None:
+    """`execute` finds the facts of its call in its context, for single calls and for those of a chunk."""
+    async with Engine(executor=_ByOne()) as engine:
+        assert await engine.run(own()) == ["own", None, 1]
+        assert await engine.run(own.map(range(4))) == [["own", item, 1] for item in range(4)]
 
 
 def test_outside_of_calls_there_is_one_clear_error() -> None:
