@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.resuming import add, count, give, item, noted, play, stopped
-from support.stores import beside, rows_of
+from support.resuming import TROUBLE, add, count, give, give_later, item, noted, play, stopped
+from support.stores import beside, recorded, rows_of
 
 import cascade as cs
-from cascade.runtime import RunChangedError
+from cascade.runtime import Engine, RunChangedError
 from cascade.spec import SecretValue
 
 pytestmark = pytest.mark.usefixtures("story")
@@ -42,6 +42,22 @@ async def refused(url: str, target: object, *told: str, **options: Any) -> None:
     assert again.calls == []
     assert not again.events
     assert rows_of(url) == rows
+
+
+@pytest.mark.parametrize("first", [0, 0.0])
+async def test_a_record_does_not_depend_on_what_ran_before(url: str, first: float) -> None:
+    """A run goes on whatever equal policies the process knew when it was recorded: as written, 0 is not 0.0."""
+    target = add("sum", give_later("a", 1).with_retry(1, delay=0.0).with_timeout(60))
+    before = add("sum", give_later("a", 1).with_retry(1, delay=first).with_timeout(60.0))
+    async with Engine(state_backend_cls=recorded(url)) as engine:
+        for number in range(3):
+            await engine.run(before, run_id=f"before {number}")
+        TROUBLE["sum"] = ValueError("sum")
+        with pytest.raises(ValueError, match="sum"):
+            await engine.run(target, run_id="r")
+    TROUBLE.clear()
+    again = await play(url, target)
+    assert (again.error, again.value, again.calls) == (None, 1, ["sum"])
 
 
 @cs.task

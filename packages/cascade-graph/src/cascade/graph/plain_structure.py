@@ -168,11 +168,6 @@ class PlainStructure(Structure):
     def __len__(self) -> int:
         return len(self.links)
 
-    @property
-    def has_policies(self) -> bool:
-        """Whether some of the calls have policies."""
-        return any(form.policies is not None for form in self.forms)
-
     @cached_property
     def calls(self) -> list[Call]:  # type: ignore[override]  # a column like the others, but made late
         """What each node waits for."""

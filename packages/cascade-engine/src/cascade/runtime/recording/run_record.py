@@ -102,9 +102,8 @@ def _outline(tree: Tree, tasks: Set[AnyTask]) -> Steps[_Outline]:
                 shapes += [node_shape(hashing.rows, lazy, call, hidden) for lazy, call in pairs]
                 yield
         known = _Outline(shapes, hashing.digest)
-        # Such a structure has no inputs, nor other values that differ where its key is equal: policies do, in the types
-        # of their numbers.
-        if isinstance(structure, PlainStructure) and not structure.has_policies:
+        # Such a structure has no inputs, nor other values that differ where its key is equal.
+        if isinstance(structure, PlainStructure):
             _outlines[structure] = known
     return known
 

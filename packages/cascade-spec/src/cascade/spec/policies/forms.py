@@ -100,12 +100,26 @@ class Form(Generic[V]):
 class SecondsForm(Form[float | None]):
     """A time span in seconds; a picture has none that lasts for ever, as JSON has no infinity."""
 
+    def key(self, name: str, constant: Constant) -> str:
+        return f"({name}, {name}.__class__)"  # 1 and 1.0 have digests of their own
+
+    def match(self, name: str, value: float | None, constant: Constant) -> str:
+        known = constant(value)
+        return f"({name} is {known} or {name} == {known} and {name}.__class__ is {known}.__class__)"
+
     def pictured(self, value: float | None) -> float | None:
         return finite(value)
 
 
 class RetryForm(Form[RetryPolicy | None]):
     """A retry policy: its numbers and its classes of exceptions, which are recorded by reference."""
+
+    def key(self, name: str, constant: Constant) -> str:
+        return f"(None if {name} is None else {constant(_ByValue)}({name}))"
+
+    def match(self, name: str, value: RetryPolicy | None, constant: Constant) -> str:
+        known = constant(value)
+        return f"({name} is {known} or {constant(_are_same)}({name}, {known}))"
 
     def described(self, value: RetryPolicy | None, describe: Callable[[object], object]) -> object:
         return describe(value)
@@ -143,7 +157,7 @@ class CacheForm(Form[CachePolicy | None]):
 
     def match(self, name: str, value: CachePolicy | None, constant: Constant) -> str:
         known = constant(value)
-        return f"({name} is {known} or type({name}) is type({known}) and {name} == {known})"
+        return f"({name} is {known} or {constant(_are_same)}({name}, {known}))"
 
     def described(self, value: CachePolicy | None, describe: Callable[[object], object]) -> object:
         return describe(value)
@@ -263,8 +277,17 @@ def _shape_of(constraints: Constraints) -> tuple[tuple[str, bool], ...]:
     return tuple((name, is_marker(amount)) for name, amount in constraints.amounts)
 
 
+def _are_same(one: object, other: object) -> bool:
+    """Tell whether two policies are equal and of one type, and so are their fields: 1 and 1.0 have other digests."""
+    kind = type(one)
+    if kind is not type(other) or one != other:
+        return False
+    fields = getattr(kind, "__late_fields__", None) or getattr(kind, "__dataclass_fields__", ())
+    return all(type(getattr(one, name)) is type(getattr(other, name)) for name in fields)
+
+
 class _ByValue:
-    """A value that may not be hashable, in a key: told apart by its type and equality."""
+    """A value that may not be hashable, in a key: told apart by its type, its equality and the types of its fields."""
 
     __slots__ = ("value",)
 
@@ -275,8 +298,4 @@ class _ByValue:
         return hash(type(self.value))
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _ByValue)
-            and type(self.value) is type(other.value)
-            and self.value == other.value
-        )
+        return isinstance(other, _ByValue) and _are_same(self.value, other.value)
