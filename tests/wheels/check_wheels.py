@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -275,9 +275,18 @@ def test_a_users_script_is_typed(wheels: Wheels, tmp_path: Path, checker: str) -
 
 def dependencies(*names: str) -> list[str]:
     """Return what the group of developers' dependencies says of some packages."""
-    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    group = [*grouped(tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"], "dev")]
     found = {each: re.split(r"[^\w-]", each)[0] for each in group}
     return [each for each, name in found.items() if name in names]
+
+
+def grouped(groups: dict[str, list[str | dict[str, str]]], name: str) -> Iterator[str]:
+    """Give the dependencies of a group, with those of the groups that it includes."""
+    for each in groups[name]:
+        if isinstance(each, str):
+            yield each
+        else:
+            yield from grouped(groups, each["include-group"])
 
 
 def files(wheels: Wheels, names: Iterable[str]) -> set[str]:
