@@ -97,17 +97,14 @@ class Figures:
         # The idea is that of HdrHistogram, http://hdrhistogram.org; here C code finds the buckets of many at once.
         self.sketch: Counter[int] = Counter()
 
-    def add_durations(self, seconds: Sequence[float]) -> float:
-        """Take in how long some calls took; return how long the longest did."""
-        if not seconds:
-            return 0.0
-        longest = max(seconds)
-        self.total += sum(seconds)
-        self.shortest = min(self.shortest, min(seconds))
-        self.longest = max(self.longest, longest)
-        self.timed += len(seconds)
-        self.sketch.update(array("H", array("d", seconds).tobytes())[_TOP::4])
-        return longest
+    def add_durations(self, seconds: Sequence[float]) -> None:
+        """Take in how long some calls took."""
+        if seconds:
+            self.total += sum(seconds)
+            self.shortest = min(self.shortest, min(seconds))
+            self.longest = max(self.longest, max(seconds))
+            self.timed += len(seconds)
+            self.sketch.update(array("H", array("d", seconds).tobytes())[_TOP::4])
 
     def add_estimate(self, calls: int, seconds: float) -> None:
         """Take in how long some calls took together."""
@@ -223,6 +220,16 @@ class FiguresOfTasks:
             found = self._by_task[task] = Figures()
         return found
 
+    def _add_ones(self, ones: dict[tuple[str, Status], list[float]], seconds: dict[str, list[float]]) -> None:
+        """Count calls that were reported one by one, and add what they took to the `seconds` of their tasks."""
+        for (task, status), lengths in ones.items():
+            figures = self._figures_of(task)
+            figures.by_status[status] += len(lengths)
+            if self._timed:
+                seconds.setdefault(task, []).extend(lengths)
+            else:
+                figures.add_estimate(len(lengths), sum(lengths))
+
     def _add_up(self) -> None:
         with self._lock:
             # Trees first: tasks stand in the order in which they came up.
@@ -233,35 +240,33 @@ class FiguresOfTasks:
                     figures.known += nodes * trees
                     figures.is_looped |= is_looped
             waiting = self._waiting
-            added: list[Entry] = []
+            added: list[tuple[float, Entry]] = []  # with the seconds of the longest call
             seconds: dict[str, list[float]] = {}
             ones: dict[tuple[str, Status], list[float]] = {}
             while waiting:  # others may add to it meanwhile
                 entry = waiting.popleft()
-                added.append(entry)
                 if type(entry) is OneCall:  # many at once are added faster
                     task, _, _, began, ended, status, _, _, is_map, _ = entry.facts
                     if not is_map:  # its items tell more
                         ones.setdefault((task, status), []).append(ended - began)
+                        added.append((ended - began, entry))
                     continue
+                longest = 0.0 if self._timed else entry.longest()
                 for task, status, calls, own, estimate in entry.sums():
                     figures = self._figures_of(task)
                     figures.by_status[status] += calls
                     if self._timed:
                         seconds.setdefault(task, []).extend(own)
+                        longest = max(longest, max(own, default=0.0))
                     else:
                         figures.add_estimate(calls, sum(own) + estimate)
+                added.append((longest, entry))
                 for skip in entry.skip_sums():
                     self._figures_of(skip.task).skips[skip.reason] += skip.calls
-            for (task, status), lengths in ones.items():
-                figures = self._figures_of(task)
-                figures.by_status[status] += len(lengths)
-                if self._timed:
-                    seconds.setdefault(task, []).extend(lengths)
-                else:
-                    figures.add_estimate(len(lengths), sum(lengths))
-            longest = [self._figures_of(task).add_durations(durations) for task, durations in seconds.items()]
-            if self._keeps_slowest and (not self._timed or max(longest, default=0.0) > self._slowest.floor):
+            self._add_ones(ones, seconds)
+            for task, durations in seconds.items():
+                self._figures_of(task).add_durations(durations)
+            if self._keeps_slowest:
                 self._slowest.take(added)
 
 
