@@ -50,8 +50,11 @@ def test_runs_come_page_by_page(every_url: str) -> None:
         assert [run.run_id for page in pages for run in page.runs] == whole
         assert {page.total for page in pages} == {5}
         assert catalog.find("r3") == next(run for run in catalog.runs() if run.run_id == "r3")
+        assert catalog.find("r3", counted=False).status == "succeeded"
         with pytest.raises(RunNotFoundError):
             catalog.find("r9")
+        with pytest.raises(RunNotFoundError):
+            catalog.timeline("r9")
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000])

@@ -50,7 +50,7 @@ class WatchedRun:
         return self._run.summary.status is RunStatus.SUCCEEDED
 
     def _look(self) -> RecordedRun:
-        summary = self._catalog.find(self._run_id)
+        summary = self._catalog.find(self._run_id, counted=False)
         with checking(self._store, self._run_id):
             has_ended = summary.status is not RunStatus.RUNNING  # then the slowest calls are shown too
             run = RecordedRun.read(

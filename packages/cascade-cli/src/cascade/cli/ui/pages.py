@@ -119,7 +119,7 @@ def run_page(run: ShownRun, address: str) -> str:
         f'<iframe id="report" title="Graph, timeline, slowest calls and errors of the run" loading="lazy"'
         f' src="{_text_of_link(link_to("/report", run_id))}"></iframe></section>'
         '<section aria-labelledby="h-facts"><h2 id="h-facts">Facts</h2>'
-        f'<p class="note">What is recorded of the run, without the values: {run.summary.facts:,} facts.</p>'
+        '<p class="note">What is recorded of the run, without the values.</p>'
         f"{_table('facts', 'Facts', _FACT_HEADS, ())}"
         f'<p><button id="more" type="button" data-facts="{_text_of_link(link_to("/facts", run_id))}">'
         'Show facts</button> <span id="shown" role="status"></span></p></section>'
@@ -141,7 +141,6 @@ def run_part(run: ShownRun) -> str:
         ("Driven by", _text(summary.driver)),
         ("Error", f'<span class="failed">{_text(summary.error)}</span>' if summary.error else ""),
         ("Problem", _text(run.problem)),
-        ("Size", size_text(summary.size)),
     ]
     told = "".join(f"<dt>{name}</dt><dd>{shown}</dd>" for name, shown in facts if shown)
     return f"<dl>{told}</dl>{_now(progress)}{_tasks(progress)}"

@@ -79,7 +79,7 @@ class StoreReader:
             RunNotFoundError: If the store does not have it.
         """
         with self._catalog() as catalog:
-            return self._shown(catalog, catalog.find(run_id))
+            return self._shown(catalog, catalog.find(run_id, counted=False))
 
     def facts(self, run_id: str, after: str | None) -> FactPage:
         """Return a page of the facts of a run.
@@ -97,7 +97,7 @@ class StoreReader:
             CascadeError: If the store does not have the run, or it can't be read.
         """
         with self._catalog() as catalog:
-            run = catalog.find(run_id)
+            run = catalog.find(run_id, counted=False)
             with checking(self.address, run_id):
                 return RecordedRun.read(run, catalog.timeline(run_id)).report(catalog.facts(run_id))
 

@@ -129,8 +129,8 @@ class Catalog(Protocol):
     def run_page(self, first: int, count: int) -> RunPage:
         """Return so many runs, the last updated first, from a number on that counts from 0."""
 
-    def find(self, run_id: str) -> RunSummary:
-        """Return one run.
+    def find(self, run_id: str, *, counted: bool = True) -> RunSummary:
+        """Return one run. Unless its facts are to be `counted`, which may take long, `facts` and `size` may be 0.
 
         Raises:
             RunNotFoundError: If the store has no such run.

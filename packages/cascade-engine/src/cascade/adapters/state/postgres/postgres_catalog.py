@@ -58,6 +58,10 @@ _ONE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.erro
     (SELECT coalesce(sum(octet_length(f.value)), 0)::bigint FROM {p}facts f WHERE f.run = r.id)
     FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) WHERE r.run_id = %(run_id)b"""
 
+_ONE_UNCOUNTED = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+    CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END, 0, 0
+    FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) WHERE r.run_id = %(run_id)b"""
+
 _HEAD = """SELECT run_id, status, task, round, began, updated, error, rules FROM {p}runs WHERE run_id = %(run_id)b"""
 
 _FACTS = """SELECT f.round, f.task, f.place, f.kind, f.at, octet_length(f.value)
@@ -113,8 +117,8 @@ class PostgresCatalog:
             rows = self._rows(connection, _RUN_PAGE, first=first, count=count)
             return RunPage([_listed(*row) for row in rows], self._rows(connection, _TOTAL)[0][0])
 
-    def find(self, run_id: str) -> RunSummary:
-        """Return one run.
+    def find(self, run_id: str, *, counted: bool = True) -> RunSummary:
+        """Return one run; unless its facts are to be `counted`, `facts` and `size` are 0.
 
         Raises:
             RunNotFoundError: If the server has no such run.
@@ -122,7 +126,8 @@ class PostgresCatalog:
         """
         with self._connection() as connection:
             own = {"run_id": as_bytes(run_id), "link": int(Kind.FRAME)}
-            for row in [] if connection is None else self._rows(connection, _ONE, **own):
+            statement = _ONE if counted else _ONE_UNCOUNTED
+            for row in [] if connection is None else self._rows(connection, statement, **own):
                 return _listed(*row)
         raise RunNotFoundError(run_id, self._server.address)
 

@@ -76,8 +76,8 @@ class RedisCatalog:
             ids = client.zrevrange(self._keys("").runs, first, first + count - 1)
             return RunPage(self._runs(client, ids), client.zcard(self._keys("").runs))
 
-    def find(self, run_id: str) -> RunSummary:
-        """Return one run.
+    def find(self, run_id: str, *, counted: bool = True) -> RunSummary:
+        """Return one run; the server knows the number of its facts, `counted` or not.
 
         Raises:
             RunNotFoundError: If the server has no such run.

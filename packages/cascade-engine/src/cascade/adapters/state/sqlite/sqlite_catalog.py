@@ -60,7 +60,7 @@ _FACTS = f"""SELECT run, round, frame, node, kind, task, place, at, length(value
     CASE length(value) WHEN {SIZE} THEN value END FROM facts
     WHERE (run, round, frame, node, kind) > (?, ?, ?, ?, ?) ORDER BY run, round, frame, node, kind LIMIT ?"""
 _TIMELINE = """SELECT drive, number, data, at FROM timelines
-    WHERE run = ? AND (number = 0 OR NOT ?) ORDER BY drive, number"""
+    WHERE run = (SELECT id FROM runs WHERE run_id = ?) AND (number = 0 OR NOT ?) ORDER BY drive, number"""
 _LATEST = "SELECT id FROM runs ORDER BY updated DESC, id DESC LIMIT ? OFFSET ?"
 _SIZE_OF_ONE = "SELECT count(*), total(length(value)) FROM facts WHERE run = ?"
 _BEFORE_ALL = (-(2**63), b"", b"", -1)
@@ -105,16 +105,16 @@ class SqliteCatalog:
         found = (self._summary(head, 0, 0) for head in heads)
         return RunPage([run for run in found if run is not None], total[0][0] if total else 0)
 
-    def find(self, run_id: str) -> RunSummary:
-        """Return one run.
+    def find(self, run_id: str, *, counted: bool = True) -> RunSummary:
+        """Return one run; unless its facts are to be `counted`, `facts` is 0 and `size` has none of them.
 
         Raises:
             RunNotFoundError: If the store has no such run.
         """
         number = self._number(run_id)
         heads = self._select(f"{_HEADS} WHERE id = ?", (number,))
-        sizes = self._select(_SIZE_OF_ONE, (number,))
-        found = self._summary(heads[0], *sizes[0]) if heads else None
+        facts, size = self._select(_SIZE_OF_ONE, (number,))[0] if counted else (0, 0)
+        found = self._summary(heads[0], facts, size) if heads else None
         if found is None:
             raise RunNotFoundError(run_id, str(self._path))
         return found
@@ -155,9 +155,12 @@ class SqliteCatalog:
             RunNotFoundError: If the store has no such run.
             RunDamagedError: If they can't be read.
         """
-        number = self._number(run_id)
+        is_text = run_id.encode("utf-8", "replace").decode() == run_id
+        rows = self._select(_TIMELINE, (run_id, sums)) if is_text else []
+        if not rows:
+            self._number(run_id)
         with checking(str(self._path), run_id):
-            return [part_of(row) for row in self._select(_TIMELINE, (number, sums))]
+            return [part_of(row) for row in rows]
 
     def delete(self, run_id: str) -> None:
         """Delete a run, with its files; its data in the store's file is overwritten.
