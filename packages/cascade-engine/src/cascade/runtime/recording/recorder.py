@@ -72,7 +72,10 @@ class Recorder:
         Raises:
             StoreError: If that fails.
         """
-        timeline = self.commits.timeline
+        timeline, self.commits.timeline = (
+            self.commits.timeline,
+            None,
+        )  # it asks these for commits: that is a cycle
         if timeline is not None:
             timeline.stop()
         if self.resumption.record is None:
