@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from support.clock import spend
 from support.loops import now
 
 import cascade as cs
@@ -135,12 +136,13 @@ async def test_a_failure_among_coroutines_names_its_place() -> None:
         assert caught.value.__notes__[0].startswith("in task 'fail' at root.args.1, run ")
 
 
+@pytest.mark.virtual_time
 async def test_functions_among_coroutines_are_watched() -> None:
     """A function that holds the loop is named, also where coroutines run beside it."""
 
     @cs.task
     def hold(value: object) -> None:
-        time.sleep(0.13)
+        spend(0.13)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
