@@ -44,6 +44,7 @@ def test_without_the_extra_the_error_names_it(
 
 def test_a_port_that_is_taken_is_an_error(store: str, cascade: Call) -> None:
     """The error names the port."""
+    pytest.importorskip("uvicorn", reason="the extra for the page is not installed")
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen(1)
