@@ -282,7 +282,7 @@ def _are_same(one: object, other: object) -> bool:
     kind = type(one)
     if kind is not type(other) or one != other:
         return False
-    fields = getattr(kind, "__late_fields__", None) or getattr(kind, "__dataclass_fields__", ())
+    fields: Iterable[str] = getattr(kind, "__late_fields__", ()) or getattr(kind, "__dataclass_fields__", ())
     return all(type(getattr(one, name)) is type(getattr(other, name)) for name in fields)
 
 
