@@ -367,7 +367,7 @@ def test_a_damaged_timeline_is_an_error_of_its_own(file_url: str) -> None:
 
 def test_the_bytes_of_a_long_timeline_are_bounded(file_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that have no room in the store are counted in the figures all the same, and the report says how many."""
-    monkeypatch.setattr("cascade.runtime.timeline.timeline_saving.MOST_BYTES", 4_000)
+    monkeypatch.setattr("cascade.runtime.timeline.storing.timeline_saving.MOST_BYTES", 4_000)
     cs.run(total(give.map(value=range(2_000))), state=file_url, run_id="r")
     found = stored(file_url, "r")
     assert found.timeline().tasks()["give"].calls == 2_000

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
-from cascade.adapters.executors.main_guard import check_not_loading
+from cascade.adapters.executors.worker_processes.main_guard import check_not_loading
 from cascade.runtime.engine import Engine
 from cascade.runtime.exceptions import RunningLoopError
 from cascade.runtime.settings import (

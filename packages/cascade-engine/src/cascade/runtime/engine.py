@@ -17,7 +17,7 @@ from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
-from cascade.runtime.frames.tracing import Tracing, new_engines
+from cascade.runtime.frames.reporting.tracing import Tracing, new_engines
 from cascade.runtime.options import checked_options
 from cascade.runtime.progress.displays import ShownRuns
 from cascade.runtime.protocols import Executor

@@ -21,7 +21,7 @@ from opentelemetry.util.types import AttributeValue
 from cascade.runtime.engine import Engine
 from cascade.runtime.events import SkipReason, Status
 from cascade.runtime.frames.frame import Job
-from cascade.runtime.frames.tracing import Carrier, new_engines
+from cascade.runtime.frames.reporting.tracing import Carrier, new_engines
 from cascade.spec.calls.error_text import error_text
 from cascade.spec.errors import SpecError
 from cascade.spec.internal_tasks import INTERNAL_TASKS

@@ -28,7 +28,7 @@ from cascade.runtime.fast.loop_source import (
 )
 from cascade.runtime.fast.matcher import make_matcher
 from cascade.runtime.fast.matcher_source import NotCompilableError
-from cascade.runtime.frames.watching import Noting
+from cascade.runtime.frames.reporting.watching import Noting
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program, compile_program
 from cascade.runtime.protocols import Solver

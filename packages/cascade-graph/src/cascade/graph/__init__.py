@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from cascade.graph.analysis.tail_call_edges import with_tail_calls
     from cascade.graph.analysis.tail_calls import tail_calls
     from cascade.graph.build import build_graph
-    from cascade.graph.drawing.dot import to_dot
     from cascade.graph.drawing.draw import draw
-    from cascade.graph.drawing.mermaid import to_mermaid
+    from cascade.graph.drawing.formats.dot import to_dot
+    from cascade.graph.drawing.formats.mermaid import to_mermaid
     from cascade.graph.drawing.picture import FileFormat, Picture
     from cascade.graph.drawing.sketches import Mark, Status
     from cascade.graph.drawing.visualize import Format, visualize
@@ -36,9 +36,9 @@ _HOMES = {
     "cascade.graph.analysis.tail_call_edges": ("with_tail_calls",),
     "cascade.graph.analysis.tail_calls": ("tail_calls",),
     "cascade.graph.build": ("build_graph",),
-    "cascade.graph.drawing.dot": ("to_dot",),
+    "cascade.graph.drawing.formats.dot": ("to_dot",),
     "cascade.graph.drawing.draw": ("draw",),
-    "cascade.graph.drawing.mermaid": ("to_mermaid",),
+    "cascade.graph.drawing.formats.mermaid": ("to_mermaid",),
     "cascade.graph.drawing.picture": (
         "FileFormat",
         "Picture",

@@ -25,7 +25,7 @@ from cascade.runtime.fast.stretches import (
     stretches,
 )
 from cascade.runtime.fast.unneeded_values import Unneeded, unneeded_in_windows, unneeded_steps
-from cascade.runtime.frames.watching import TreeWatch
+from cascade.runtime.frames.reporting.watching import TreeWatch
 from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption, Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for

@@ -19,7 +19,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.fast.matcher_source import MatchWriter, NotCompilableError
 from cascade.runtime.fast.symbolic import Action, Branch, explore
 from cascade.runtime.frames.holding import SETTLED, Holding
-from cascade.runtime.frames.watching import Noting
+from cascade.runtime.frames.reporting.watching import Noting
 from cascade.runtime.programs.items import call_map
 from cascade.runtime.programs.plain_values import (
     GIVEN,

@@ -9,9 +9,9 @@ from typing import Any
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.path import ROOT
 from cascade.graph.tree import Injected
-from cascade.runtime.frames.flight_log import ItemLog
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import ItemChunks
+from cascade.runtime.frames.reporting.flight_log import ItemLog
 from cascade.runtime.programs.items import Items, Ordering
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import StretchNeeds

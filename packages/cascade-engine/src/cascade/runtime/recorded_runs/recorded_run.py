@@ -23,10 +23,10 @@ from cascade.runtime.progress.run_progress import (
 )
 from cascade.runtime.progress.timeline_progress import task_progress
 from cascade.runtime.timeline.figures import Figures
-from cascade.runtime.timeline.report_page import Recorded, report_page
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.stored_form import StoredSum
-from cascade.runtime.timeline.stored_timeline import (
+from cascade.runtime.timeline.showing.report_page import Recorded, report_page
+from cascade.runtime.timeline.storing.stored_form import StoredSum
+from cascade.runtime.timeline.storing.stored_timeline import (
     StoredDrive,
     StoredTimeline,
     figures_of,

@@ -13,7 +13,7 @@ from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
 from cascade.runtime.frames.atomic_dependencies import AtomicDependencies
 from cascade.runtime.frames.frame import Frame, Job
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
-from cascade.runtime.frames.reports import Reports
+from cascade.runtime.frames.reporting.reports import Reports
 from cascade.runtime.programs.plain_values import given
 from cascade.runtime.recording.atomic_loops import AtomicLoops, goes_round
 from cascade.runtime.recording.commits import Commits

@@ -13,7 +13,7 @@ from typing import Final
 
 from cascade.runtime.events import Status
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.timeline_saving import TimelineSaving
+from cascade.runtime.timeline.storing.timeline_saving import TimelineSaving
 
 KeepTimeline = Callable[[int, int, bytes], None]
 """Notes a part of a timeline for the next commit: the number of the drive, that of the part, and its bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.executors.locations import check_reference
+from cascade.adapters.executors.worker_processes.locations import check_reference
 from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.runtime.events import RunStarted
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError

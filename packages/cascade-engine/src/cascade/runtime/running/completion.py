@@ -13,7 +13,7 @@ from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.missing_inputs import missing_error
 from cascade.runtime.frames.outcomes import Failed, Known, Outcome, Returned
-from cascade.runtime.frames.watching import Given, made_calls
+from cascade.runtime.frames.reporting.watching import Given, made_calls
 from cascade.runtime.programs.items import CalledItems
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,

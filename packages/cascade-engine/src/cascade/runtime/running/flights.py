@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from cascade.adapters.call_facts import CallFacts, asking, facts_in_context
 from cascade.runtime.fast.dependents import Course
 from cascade.runtime.fast.stretches import arguments
-from cascade.runtime.frames.flight_log import FlightLog
 from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
-from cascade.runtime.frames.watching import WatchedTree
+from cascade.runtime.frames.reporting.flight_log import FlightLog
+from cascade.runtime.frames.reporting.watching import WatchedTree
 from cascade.runtime.programs.call_sites import makes_calls, plain_call
 from cascade.runtime.programs.plain_values import (
     AWAITABLE,

@@ -13,11 +13,11 @@ from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
-from cascade.runtime.frames.tracing import Tracing, target_name
+from cascade.runtime.frames.reporting.tracing import Tracing, target_name
 from cascade.runtime.options import RunOptions, default_options
 from cascade.runtime.programs.call_sites import drives_run
-from cascade.runtime.running.first_round import FirstRound, call_first_round
 from cascade.runtime.running.loops import Loops
+from cascade.runtime.running.plain_calls.first_round import FirstRound, call_first_round
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown

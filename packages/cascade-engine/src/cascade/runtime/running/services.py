@@ -12,10 +12,10 @@ from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, 
 from cascade.runtime.frames.ending import Ending
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.inbox import Inbox
-from cascade.runtime.frames.publishing import Preview
 from cascade.runtime.frames.ready import ReadyQueue
-from cascade.runtime.frames.reports import Reports
-from cascade.runtime.frames.tracing import RunTracing
+from cascade.runtime.frames.reporting.publishing import Preview
+from cascade.runtime.frames.reporting.reports import Reports
+from cascade.runtime.frames.reporting.tracing import RunTracing
 from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry, RunResources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cascade.runtime.frames.tracing import RunTracing
+from cascade.runtime.frames.reporting.tracing import RunTracing
 from cascade.runtime.programs.program import Program
 from cascade.runtime.strategies import BoundPlan, CachedPlan
 from cascade.spec.lazy_types import LazyResult

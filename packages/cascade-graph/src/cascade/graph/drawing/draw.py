@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from cascade.graph.build import build_graph
-from cascade.graph.drawing.dot_layout import place_with_dot
-from cascade.graph.drawing.layered_layout import place_in_layers
+from cascade.graph.drawing.formats.svg import to_svg
+from cascade.graph.drawing.layout.dot_layout import place_with_dot
+from cascade.graph.drawing.layout.layered_layout import place_in_layers
+from cascade.graph.drawing.layout.placing import Ends, Placed, Size
 from cascade.graph.drawing.picture import Picture
-from cascade.graph.drawing.placing import Ends, Placed, Size
 from cascade.graph.drawing.sketches import Marks
 from cascade.graph.drawing.sketching import sketch_of
-from cascade.graph.drawing.svg import to_svg
 from cascade.graph.model import Graph
 from cascade.graph.planning.plans import Plan
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from cascade.graph.analysis.tail_call_edges import with_tail_calls
 from cascade.graph.build import build_graph
-from cascade.graph.drawing.dot import to_dot
-from cascade.graph.drawing.mermaid import to_mermaid
+from cascade.graph.drawing.formats.dot import to_dot
+from cascade.graph.drawing.formats.mermaid import to_mermaid
 from cascade.graph.graph_errors import UnknownFormatError
 from cascade.graph.model import Graph
 from cascade.spec.inputs.words import words_of

@@ -1,0 +1,1 @@
+"""Plain calls: inline calls that a run makes by itself, one after another."""

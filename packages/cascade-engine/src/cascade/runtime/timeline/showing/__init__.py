@@ -1,0 +1,1 @@
+"""What is made of a timeline: reports, traces, pictures and plain data."""

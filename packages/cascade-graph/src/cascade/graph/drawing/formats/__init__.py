@@ -1,0 +1,1 @@
+"""Formats: a drawing as text of Graphviz, Mermaid or SVG."""

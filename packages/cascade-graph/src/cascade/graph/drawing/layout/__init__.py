@@ -1,0 +1,1 @@
+"""Layout: where the boxes and arrows of a picture are."""
