@@ -140,7 +140,7 @@ async def test_a_run_in_redis_begins_anew_whatever_is_there(redis_url: str, kind
     await stopped(redis_url, sixty(), STOP)
     with closing(redis.Redis.from_url(redis_url)) as client:
         keys = keys_of(client)
-        assert len(keys) == 5
+        assert len(keys) == 6
         for key in keys:
             client.delete(key)
             OTHER_TYPES[kind](client, key)

@@ -16,9 +16,10 @@ MOST_HELD = 100_000
 
 
 class HeldOutput:
-    """Holds whole lines until somebody takes them; the beginning of a line is held until its end comes.
+    """Passes on whole lines, or holds them until somebody takes them; the beginning of a line is kept until its end.
 
-    Each thread has a line of its own, so that no line is mixed up of two.
+    Each thread has a line of its own, so that no line is mixed up of two. It passes on before it holds, so that no line
+    begins at the terminal and ends here.
 
     `wake` is called when there are lines; `drain` when there are too many, and is to take them.
     """
@@ -30,26 +31,38 @@ class HeldOutput:
         self._lines: list[str] = []
         self._size = 0
         self._begun: dict[tuple[int, int], str] = {}
-        self._held: dict[int, tuple[TextIO, object]] = {}
+        self._held: dict[int, tuple[TextIO, object, Callable[[str], int]]] = {}
+        self._is_holding = False
         self._process = os.getpid()
 
-    def hold(self, stream: TextIO) -> None:
-        """Hold what is written to a stream from now on, if it can be held."""
+    def watch(self, stream: TextIO) -> None:
+        """Pass on what is written to a stream from now on, if it can be held later."""
         if id(stream) in self._held or not hasattr(stream, "__dict__"):
             return
         stream.flush()
         write = stream.write
-        self._held[id(stream)] = stream, vars(stream).get("write")
+        self._held[id(stream)] = stream, vars(stream).get("write"), write
         vars(stream)["write"] = partial(self._write, id(stream), write)
+
+    def begin(self) -> None:
+        """Hold lines from now on."""
+        with self._lock:
+            for stream, _, _ in self._held.values():
+                stream.flush()
+            self._is_holding = True
 
     def release(self) -> None:
         """Let all streams write by themselves again."""
-        for stream, before in self._held.values():
-            if before is None:
-                vars(stream).pop("write", None)
-            else:
-                vars(stream)["write"] = before
-        self._held.clear()
+        with self._lock:
+            for stream, before, write in self._held.values():
+                if before is None:
+                    vars(stream).pop("write", None)
+                else:
+                    vars(stream)["write"] = before
+                if not self._is_holding:
+                    for line in [each for each in self._begun if each[0] == id(stream)]:
+                        write(self._begun.pop(line))
+            self._held.clear()
 
     def take(self) -> str:
         """Return the lines that are held, and hold them no more."""
@@ -75,6 +88,9 @@ class HeldOutput:
             lines, end, rest = whole.rpartition("\n")
             if rest:
                 self._begun[line] = rest
+            if end and not self._is_holding:
+                write(lines + end)
+                return len(text)
             if end:
                 self._lines.append(lines + end)
                 self._size += len(lines) + 1

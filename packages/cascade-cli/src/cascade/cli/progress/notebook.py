@@ -40,6 +40,9 @@ class NotebookCanvas:
     def __init__(self) -> None:
         self._handles: dict[ShownRun, Any] = {}
 
+    def open(self) -> None:
+        """Do nothing: nothing stands here before there is something to say."""
+
     def draw(self, runs: Sequence[ShownRun]) -> None:
         """Draw how far these runs have come."""
         for run in runs:

@@ -36,6 +36,9 @@ class PlainCanvas:
         self._least = least
         self._next: dict[ShownRun, float] = {}
 
+    def open(self) -> None:
+        """Do nothing: nothing stands here before there is something to say."""
+
     def draw(self, runs: Sequence[ShownRun]) -> None:
         """Write a line for each run whose time has come."""
         for run in runs:

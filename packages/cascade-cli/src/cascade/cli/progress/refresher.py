@@ -47,6 +47,9 @@ class Canvas(Protocol):
 
     interval: float
 
+    def open(self) -> None:
+        """Prepare for runs: the first one begins."""
+
     def draw(self, runs: Sequence[ShownRun]) -> None:
         """Draw how far these runs have come."""
 
@@ -72,6 +75,7 @@ class Refresher:
         with self._lock:
             self._runs.append(run)
             if self._drawer is None:
+                self._canvas.open()
                 self._drawer = _Drawer(self._draw, self._canvas.interval)
                 self._drawer.start()
         return partial(self._end, run)

@@ -42,6 +42,13 @@ class TerminalCanvas:
         self._live: Live | None = None
         self._held: HeldOutput | None = None
 
+    def open(self) -> None:
+        """Look at what is written to the terminal from now on."""
+        self._held = held = HeldOutput(self._refresher.wake, self._refresher.draw_now)
+        for stream in (sys.stdout, sys.stderr, self._stream):
+            if stream is not None and is_same_terminal(stream, self._stream):
+                held.watch(stream)
+
     def draw(self, runs: Sequence[ShownRun]) -> None:
         """Draw how far these runs have come."""
         if not runs:
@@ -61,13 +68,12 @@ class TerminalCanvas:
 
     def close(self) -> None:
         """Erase the drawing, and let the streams write by themselves again."""
-        if self._live is None:
-            return
         live, self._live, held, self._held = self._live, None, self._held, None
-        assert held is not None
-        held.release()
-        self._write_held(held.take_all())
-        live.stop()
+        if held is not None:
+            held.release()
+        if live is not None:
+            self._write_held("" if held is None else held.take_all())
+            live.stop()
 
     def _measure(self) -> tuple[int, int]:
         """Return how many columns and lines may be filled, and tell the console; a terminal may not know."""
@@ -85,10 +91,10 @@ class TerminalCanvas:
             self._live.update(drawing, refresh=True)
 
     def _open(self, drawing: Group) -> None:
-        self._held = held = HeldOutput(self._refresher.wake, self._refresher.draw_now)
-        for stream in (sys.stdout, sys.stderr, self._stream):
-            if stream is not None and is_same_terminal(stream, self._stream):
-                held.hold(stream)
+        if self._held is None:
+            self.open()
+        assert self._held is not None
+        self._held.begin()
         # `HeldOutput` does what Rich would do to `sys.stdout` and `sys.stderr`, and `Refresher` what its thread does.
         self._live = Live(
             drawing,
