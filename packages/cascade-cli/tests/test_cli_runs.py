@@ -282,7 +282,7 @@ def workflow():
 def active(write: Write) -> Iterator[subprocess.Popen[str]]:
     """A process that drives run `long` until the file `go` is there."""
     folder = write("long.py", WAITING).parent
-    words = ["run", "long.py", *STATE, "--run-id", "long"]
+    words = ["run", "long.py", *STATE, "--run-id", "long", "--no-progress"]
     process = subprocess.Popen(
         [sys.executable, "-m", "cascade.cli", *words],
         stdout=subprocess.PIPE,

@@ -89,7 +89,7 @@ def test_the_command_runs_process_tasks_of_a_file_of_any_name(tmp_path: Path, na
     (tmp_path / name).write_text(TASKS + "\ndef workflow():\n    return inline(move(move(Point(1))))\n")
     show = "\nPoint.__str__ = lambda self: f'at {self.x}'\n"
     (tmp_path / name).write_text((tmp_path / name).read_text() + show)
-    done = python("-m", "cascade.cli", "run", name, cwd=tmp_path)
+    done = python("-m", "cascade.cli", "run", "--no-progress", name, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("inline\nat 3\n", "")
 
 
