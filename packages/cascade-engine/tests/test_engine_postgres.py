@@ -382,6 +382,16 @@ def test_a_catalog_shows_a_damaged_run(url: str) -> None:
     assert PostgresCatalog(url).runs() == []
 
 
+def test_a_catalog_has_the_options_of_its_url(url: str) -> None:
+    """A URL whose options name a schema leads runs, their catalog and the cache to that schema."""
+    asked(url, "CREATE SCHEMA elsewhere")
+    there = f"{url}?options=-c%20search_path%3Delsewhere"
+    assert cs.run(first().with_cache(cs.ByInputs()), state=there, cache=there, run_id="run") == "first"
+    assert [each.run_id for each in PostgresCatalog(there).runs()] == ["run"]
+    assert PostgresCatalog(url).runs() == []
+    assert asked(url, "SELECT count(*) FROM elsewhere.cascade_cache") == [(1,)]
+
+
 def test_a_server_says_what_its_commits_survive(url: str) -> None:
     """The catalog's findings name the server's version, and the setting that risks the database."""
     version, persistence = PostgresCatalog(url).inspect()

@@ -6,22 +6,19 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_postgres, split
+from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
 from cascade.adapters.spawning import ended, spawn
-from cascade.spec.calls.error_text import error_text
-from cascade.spec.errors import CascadeError, MissingExtraError, SpecError, StoreError
+from cascade.spec.errors import MissingExtraError, SpecError
 
 if TYPE_CHECKING:
     import psycopg
-
-ANSWER_SECONDS = 4.0
-"""How long a server may take to answer: an error has to be raised within 5 seconds."""
 
 _CONNECTIONS = 4
 """Connections of one event loop. What its runs write together waits for the same disk, so more would wait too."""
@@ -56,6 +53,8 @@ class PostgresServer:
             problem = f"{self.address} asks for something that a URL of a PostgreSQL server can't ask for"
             raise SpecError(problem, "see the parameters of libpq's connection URIs") from None
         self._secrets = [each for each in _secrets(url) if each]
+        self.sound: set[str] = set()
+        """The stores whose tables were found in this server, in a version that is known here."""
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
     async def do(self, deed: Deed[_T]) -> _T:
@@ -112,12 +111,11 @@ class PostgresServer:
         """
         with self._store_errors():
             connection = self._client.Connection.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=int(ANSWER_SECONDS),
-                options=f"-c statement_timeout={int(ANSWER_SECONDS * 1000)}",
+                self._url, autocommit=True, connect_timeout=int(ANSWER_SECONDS)
             )
             with closing(connection):
+                # Not by `options`, which would take the place of those of the URL: a search path, say.
+                connection.execute(f"SET statement_timeout = {int(ANSWER_SECONDS * 1000)}".encode())
                 yield connection
 
     @property
@@ -126,21 +124,9 @@ class PostgresServer:
         undefined: type[Exception] = self._client.errors.UndefinedTable
         return undefined
 
-    @contextmanager
-    def _store_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except CascadeError:
-            raise
-        except TimeoutError as problem:
-            raise StoreError(
-                self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
-            ) from problem
-        except (self._client.Error, OSError, UnicodeError) as problem:
-            told = error_text(problem)
-            for secret in self._secrets:
-                told = told.replace(secret, "***")
-            raise StoreError(self.address, told) from None  # its text may show the user
+    def _store_errors(self) -> AbstractContextManager[None]:
+        failures = (self._client.Error, OSError, UnicodeError)
+        return server_errors(self.address, (TimeoutError,), failures, self._secrets)
 
     async def close(self) -> None:
         """Close the connections of the running loop; those of others end with their loops."""

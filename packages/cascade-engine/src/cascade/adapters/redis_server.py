@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_redis
-from cascade.spec.calls.error_text import error_text
-from cascade.spec.errors import CascadeError, MissingExtraError, StoreError
-
-ANSWER_SECONDS = 4.0
-"""How long a server may take to answer: an error has to be raised within 5 seconds."""
+from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
+from cascade.spec.errors import MissingExtraError
 
 
 class RedisServer:
@@ -79,18 +76,10 @@ class RedisServer:
         with self._store_errors(), self._connect(self._redis) as client:
             yield client
 
-    @contextmanager
-    def _store_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except CascadeError:
-            raise
-        except (self._redis.TimeoutError, TimeoutError) as problem:
-            raise StoreError(
-                self.address, f"the server does not answer within {ANSWER_SECONDS:g} s"
-            ) from problem
-        except (self._redis.RedisError, OSError, UnicodeError) as problem:  # a host may be no name
-            raise StoreError(self.address, error_text(problem)) from problem
+    def _store_errors(self) -> AbstractContextManager[None]:
+        kinds = self._redis
+        failures = (kinds.RedisError, OSError, UnicodeError)  # a host may be no name
+        return server_errors(self.address, (kinds.TimeoutError, TimeoutError), failures)
 
     def _connect(self, package: ModuleType) -> Any:
         """Return a client of `redis` or `redis.asyncio`. Their retries are classes of their own, with one signature."""

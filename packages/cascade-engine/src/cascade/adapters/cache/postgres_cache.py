@@ -6,17 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
-from cascade.adapters.codec import DataCodec
+from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, hit_of, parts_as_text
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.state.postgres.postgres_layout import (
     CACHE,
     CACHE_TABLES,
     PREFIX,
     Tables,
-    as_bytes,
-    as_text,
 )
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     import psycopg
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-
-_SHOWN_AFTER = 3600.0
-"""Seconds for which a value that has expired is still shown as such."""
 
 _SWEPT_EVERY = 300.0
 """Seconds between two looks of this process for values that are to be deleted."""
@@ -42,7 +37,7 @@ _ENTRIES = """SELECT digest, parts, stored_at, expires_at, rules FROM {p}cache W
     ORDER BY stored_at DESC LIMIT %(limit)s"""
 
 
-class PostgresCacheBackend:
+class PostgresCacheBackend(StoredCache):
     """Keeps values in a PostgreSQL server, in a table whose name begins with `prefix`.
 
     Values that have expired are deleted an hour later, by whoever puts one. Those without an end stay.
@@ -61,10 +56,9 @@ class PostgresCacheBackend:
         clock: Callable[[], float] = time.time,
         prefix: str = PREFIX,
     ) -> None:
+        super().__init__(codec, clock)
         self._server = PostgresServer(url)
         self._tables = Tables(self._server, prefix, CACHE, CACHE_TABLES)
-        self._codec = DataCodec() if codec is None else codec
-        self._clock = clock
         self._prefix = prefix
         self._swept_at = float("-inf")
 
@@ -78,23 +72,6 @@ class PostgresCacheBackend:
         for data, stored, expires in rows:
             return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
         return None
-
-    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep a value.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-            StoreError: If the server does not answer.
-        """
-        await self.encode(key, value, ttl).store()
-
-    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
-        """Return a value as bytes, to be stored later or to be copied.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-        """
-        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
 
     async def _store(self, encoded: Encoded) -> None:
         row = {
@@ -111,7 +88,7 @@ class PostgresCacheBackend:
         async def write(connection: Connection) -> None:
             await connection.execute(self._sql(_PUT), row)
             if sweeps:
-                await connection.execute(self._sql(_SWEEP), {"before": self._clock() - _SHOWN_AFTER})
+                await connection.execute(self._sql(_SWEEP), {"before": self._clock() - SHOWN_AFTER})
 
         await self._tables.make()
         await self._server.do(write)

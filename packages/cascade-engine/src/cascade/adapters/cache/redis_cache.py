@@ -8,14 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
-from cascade.adapters.codec import DataCodec
+from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, hit_of, parts_as_text
 from cascade.adapters.redis_server import RedisServer
+from cascade.adapters.text_bytes import as_bytes
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
-
-_SHOWN_AFTER = 3600.0
-"""Seconds for which a value that has expired is still shown as such."""
 
 _METADATA = ("parts", "stored_at", "expires_at", "rules")
 """The metadata of a value. Those that Cascade 0.1 has put have no `rules`."""
@@ -24,7 +21,7 @@ _KEPT_OF_TASK = 1000
 """Values of one task that are listed; older ones can be got all the same."""
 
 
-class RedisCacheBackend:
+class RedisCacheBackend(StoredCache):
     """Keeps values in a Redis server, under keys that begin with `prefix`. Redis makes room by its `maxmemory-policy`.
 
     `clock` returns seconds; all who share the server need the same one. A connection is made at first use.
@@ -41,9 +38,8 @@ class RedisCacheBackend:
         clock: Callable[[], float] = time.time,
         prefix: str = "cascade:cache:",
     ) -> None:
+        super().__init__(codec, clock)
         self._server = RedisServer(url)
-        self._codec = DataCodec() if codec is None else codec
-        self._clock = clock
         self._prefix = prefix
 
     async def get(self, key: CacheKey) -> Hit | None:
@@ -62,23 +58,6 @@ class RedisCacheBackend:
             return None
         return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
 
-    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep a value.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-            StoreError: If the server does not answer.
-        """
-        await self.encode(key, value, ttl).store()
-
-    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
-        """Return a value as bytes, to be stored later or to be copied.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-        """
-        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
-
     async def _store(self, encoded: Encoded) -> None:
         key, ttl, expires = encoded.key, encoded.ttl, encoded.expires_at
         place, listed = self._value_at(key.digest), self._list_at(key.task)
@@ -94,8 +73,8 @@ class RedisCacheBackend:
             if ttl is None:
                 pipe.persist(place)
             else:
-                pipe.pexpire(place, int((ttl + _SHOWN_AFTER) * 1000))
-            pipe.zadd(listed, {_bytes(key.digest): encoded.stored_at})
+                pipe.pexpire(place, int((ttl + SHOWN_AFTER) * 1000))
+            pipe.zadd(listed, {as_bytes(key.digest): encoded.stored_at})
             pipe.zremrangebyrank(listed, 0, -_KEPT_OF_TASK - 1)
             await pipe.execute()
 
@@ -111,7 +90,7 @@ class RedisCacheBackend:
             digests = await client.zrevrange(self._list_at(task), 0, limit - 1)
             async with client.pipeline(transaction=False) as pipe:
                 for each in digests:
-                    pipe.hmget(_bytes(self._prefix) + b"value:" + each, _METADATA)
+                    pipe.hmget(as_bytes(self._prefix) + b"value:" + each, _METADATA)
                 rows = await pipe.execute()
         return [
             found
@@ -124,10 +103,10 @@ class RedisCacheBackend:
         await self._server.close()
 
     def _value_at(self, digest: str) -> bytes:
-        return _bytes(f"{self._prefix}value:{digest}")
+        return as_bytes(f"{self._prefix}value:{digest}")
 
     def _list_at(self, task: str) -> bytes:
-        return _bytes(f"{self._prefix}task:{task}")
+        return as_bytes(f"{self._prefix}task:{task}")
 
 
 def _entry(digest: bytes, task: str, *metadata: bytes) -> CacheEntry | None:
@@ -136,7 +115,3 @@ def _entry(digest: bytes, task: str, *metadata: bytes) -> CacheEntry | None:
     except UnicodeDecodeError:
         return None
     return entry_of(read[0], task, read[1], read[2], read[3] or None, read[4])
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -16,8 +16,7 @@ from threading import Lock
 from typing import Any
 
 from cascade.adapters.cache.large_values import CacheFiles
-from cascade.adapters.cache.stored import Encoded, entry_of, hit_of, parts_as_text
-from cascade.adapters.codec import DataCodec
+from cascade.adapters.cache.stored import Encoded, StoredCache, entry_of, hit_of, parts_as_text
 from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     Format,
@@ -77,7 +76,7 @@ _SHARE = 16
 Row = tuple[Any, ...]
 
 
-class SqliteCacheBackend:
+class SqliteCacheBackend(StoredCache):
     """Keeps values in a file, which is made if it is not there; any number of processes may share it.
 
     It keeps about `max_entries` values and `max_bytes` of encoded values at most; the oldest ones are dropped first.
@@ -100,9 +99,8 @@ class SqliteCacheBackend:
         max_bytes: int = 4 << 30,
         create: bool = True,
     ) -> None:
+        super().__init__(codec, clock)
         self._path = os.fspath(path)
-        self._codec = DataCodec() if codec is None else codec
-        self._clock = clock
         self._bounds = (max_entries, max_bytes)
         self._until_look = (0, 0)  # puts and bytes: the first put looks, however few a process makes
         self._files = CacheFiles(FileValueStore.beside(self._path))
@@ -166,23 +164,6 @@ class SqliteCacheBackend:
         if row is None:
             return None
         return hit_of(self._codec, self._clock(), key.digest, *row)
-
-    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
-        """Keep a value; returns when it is in the file.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-            StoreError: If the file can't be written, or stays locked for longer than `BUSY_SECONDS`.
-        """
-        await self.encode(key, value, ttl).store()
-
-    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
-        """Return a value as bytes, to be stored later or to be copied.
-
-        Raises:
-            CodecError: If the codec does not know a part of the value.
-        """
-        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
 
     async def _store(self, encoded: Encoded) -> None:
         key, data = encoded.key, encoded.data

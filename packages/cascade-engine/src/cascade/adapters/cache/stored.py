@@ -6,13 +6,18 @@ A store holds whatever somebody has put there. What does not fit is treated as m
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from struct import Struct
 
+from cascade.adapters.codec import DataCodec
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, StoredReferenceError
 from cascade.spec.late_dataclasses import dataclass
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit, KeyPart, PartKind
+
+SHOWN_AFTER = 3600.0
+"""Seconds for which a server still shows a value that has expired as such."""
 
 _RULES = b"cache %d " % DIGEST_RULES
 _WHEN = Struct("<d?d").pack  # takes a tenth of the time that the digits of two numbers take
@@ -68,6 +73,35 @@ class Encoded:
     async def store(self) -> None:
         """Put it into the cache."""
         await self.storing(self)
+
+
+class StoredCache(ABC):
+    """What caches that store bytes have in common: a value is encoded, and then stored."""
+
+    def __init__(self, codec: Codec | None, clock: Callable[[], float]) -> None:
+        self._codec = DataCodec() if codec is None else codec
+        self._clock = clock
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        """Keep a value; returns when it is stored.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+            StoreError: If the store can't be written.
+        """
+        await self.encode(key, value, ttl).store()
+
+    def encode(self, key: CacheKey, value: object, ttl: float | None) -> Encoded:
+        """Return a value as bytes, to be stored later or to be copied.
+
+        Raises:
+            CodecError: If the codec does not know a part of the value.
+        """
+        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
+
+    @abstractmethod
+    async def _store(self, encoded: Encoded) -> None:
+        """Put an encoded value into the store."""
 
 
 def hit_of(  # noqa: PLR0913 - public; the last three are the columns of a row

@@ -26,12 +26,11 @@ from cascade.adapters.state.postgres.postgres_layout import (
     PREFIX,
     STATE,
     VERSION_OF,
-    as_bytes,
-    as_text,
     check_version,
     checked_prefix,
 )
 from cascade.adapters.state.timed_lease import name_of
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cascade.adapters.postgres_server import Deed, PostgresServer
 from cascade.adapters.state.journal import Changes, Durability, Loaded
-from cascade.adapters.state.postgres.postgres_layout import PREFIX, STATE, STATE_TABLES, Tables, as_bytes
+from cascade.adapters.state.postgres.postgres_layout import PREFIX, STATE, STATE_TABLES, Tables
 from cascade.adapters.state.postgres.postgres_rows import ROWS_AT_ONCE, RunRows, Stored
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.timed_lease import LEASE_SECONDS, Refusal, TimedLease, now
+from cascade.adapters.text_bytes import as_bytes
 from cascade.spec.errors import StoreError
 from cascade.spec.protocols import Codec
 

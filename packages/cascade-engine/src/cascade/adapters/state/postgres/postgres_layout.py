@@ -28,19 +28,6 @@ _NAME = re.compile("[a-z_][a-z0-9_]{0,39}")
 _LOCK = 0x43736364  # any number, the same for all who make tables
 
 
-def as_bytes(text: str) -> bytes:
-    """Return any text as bytes, lone surrogates too."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def as_text(data: bytes) -> str:
-    """Return the text of `as_bytes`; bytes that are no text are replaced."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
-
-
 def checked_prefix(prefix: str) -> str:
     """Return a prefix of table names.
 
@@ -152,7 +139,6 @@ class Tables:
         self._prefix = checked_prefix(prefix)
         self._kind = kind
         self._statements = statements
-        self._are_there = False
 
     async def make(self) -> None:
         """Make the tables if they are not there.
@@ -161,9 +147,10 @@ class Tables:
             StoreFormatError: If they are of a newer version.
             StoreError: If the server refuses.
         """
-        if not self._are_there:
+        name = f"{self._prefix}{self._kind}"
+        if name not in self._server.sound:
             await self._server.do(self._make)
-            self._are_there = True
+            self._server.sound.add(name)
 
     async def _make(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         with suppress(self._server.undefined_table):

@@ -14,7 +14,7 @@ from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Head, Kind
-from cascade.adapters.state.postgres.postgres_layout import as_bytes, as_text
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.durable import RunStatus
 
 if TYPE_CHECKING:

@@ -25,8 +25,6 @@ from cascade.adapters.state.redis.redis_layout import (
     PREFIX,
     FactMetadata,
     RunKeys,
-    as_bytes,
-    as_text,
     is_sum,
     is_value,
     key_of,
@@ -36,6 +34,7 @@ from cascade.adapters.state.redis.redis_layout import (
 )
 from cascade.adapters.state.redis.redis_scripts import DELETE
 from cascade.adapters.state.timed_lease import name_of
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.errors import RunActiveError, RunNotFoundError, SpecError
 
 _HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from cascade.adapters.redis_server import ANSWER_SECONDS, RedisServer
+from cascade.adapters.redis_server import RedisServer
+from cascade.adapters.server_errors import ANSWER_SECONDS
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import FrameDigest
@@ -24,8 +25,6 @@ from cascade.adapters.state.redis.redis_layout import (
     PREFIX,
     FactMetadata,
     RunKeys,
-    as_bytes,
-    as_text,
     frame_from,
     is_value,
     key_of,
@@ -38,6 +37,7 @@ from cascade.adapters.state.redis.redis_layout import (
 )
 from cascade.adapters.state.redis.redis_scripts import RELEASE, RENEW, TAKE, WRITE, Script
 from cascade.adapters.state.timed_lease import LEASE_SECONDS, Refusal, TimedLease, now
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.errors import StoreError
 from cascade.spec.protocols import Codec
 

@@ -18,6 +18,7 @@ import msgspec
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Fact, Kind
+from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.errors import StoreFormatError
 from cascade.spec.late_dataclasses import dataclass
 
@@ -32,19 +33,6 @@ In version 1, that of Cascade 0.1, a head has no `rules`, which means 1. In vers
 
 ABOVE = b"a"
 """The field of a frame's hash with the node that the frame stands in for."""
-
-
-def as_bytes(text: str) -> bytes:
-    """Return any text as bytes, lone surrogates too."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def as_text(data: bytes) -> str:
-    """Return the text of `as_bytes`; bytes that are no text are replaced."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
