@@ -53,10 +53,10 @@ from support.scenes import (
 )
 
 import cascade as cs
-from cascade.cli.progress.notebook import html_of
-from cascade.cli.progress.pace import Pace
-from cascade.cli.progress.progress_lines import progress_lines
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.notebook import html_of
+from cascade.cli.progress_display.pace import Pace
+from cascade.cli.progress_display.progress_lines import progress_lines
+from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.cli.ui.pages import fact_rows, run_page, runs_page
 from cascade.graph import build_graph, to_dot, to_json, to_mermaid
 

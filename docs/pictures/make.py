@@ -15,8 +15,8 @@ from rich.console import Console, Group
 from rich.text import Text
 
 import cascade as cs
-from cascade.cli.progress.pace import Pace
-from cascade.cli.progress.progress_lines import progress_lines
+from cascade.cli.progress_display.pace import Pace
+from cascade.cli.progress_display.progress_lines import progress_lines
 from cascade.runtime import SkipReason
 from cascade.runtime.events import Status
 from cascade.runtime.progress.run_progress import CallFailure, RunProgress, TaskProgress, Waiting

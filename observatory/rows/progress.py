@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 
-from cascade.cli.progress.refresher import Refresher
-from cascade.cli.progress.terminal import TerminalCanvas
+from cascade.cli.progress_display.refresher import Refresher
+from cascade.cli.progress_display.terminal import TerminalCanvas
 from cascade.runtime.progress.displays import Display
 from observatory.rows.duel import Duel, Prepare, Run, Side
 from observatory.rows.row import Row, Target

@@ -21,9 +21,9 @@ from rich.text import Text
 
 import cascade as cs
 from cascade.cli import main
-from cascade.cli.progress.pace import Pace
-from cascade.cli.progress.progress_lines import progress_lines, progress_sentence
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.pace import Pace
+from cascade.cli.progress_display.progress_lines import progress_lines, progress_sentence
+from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.cli.ui.store_reading import StoreReader
 from cascade.graph import Picture
 from cascade.runtime.otel import instrument

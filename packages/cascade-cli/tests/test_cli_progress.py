@@ -15,7 +15,7 @@ import pytest
 from support.terminals import Terminal
 
 import cascade as cs
-from cascade.cli.progress.showing import show_progress
+from cascade.cli.progress_display.showing import show_progress
 
 Attach = Callable[..., Terminal]
 

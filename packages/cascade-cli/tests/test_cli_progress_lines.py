@@ -13,12 +13,12 @@ from rich.cells import cell_len
 from support.commands import Call, Write
 
 import cascade as cs
-from cascade.cli.progress.notebook import html_of
-from cascade.cli.progress.pace import Pace
-from cascade.cli.progress.plain import FIRST, PlainCanvas
-from cascade.cli.progress.progress_lines import progress_lines, progress_sentence
-from cascade.cli.progress.refresher import ShownRun
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.notebook import html_of
+from cascade.cli.progress_display.pace import Pace
+from cascade.cli.progress_display.plain import FIRST, PlainCanvas
+from cascade.cli.progress_display.progress_lines import progress_lines, progress_sentence
+from cascade.cli.progress_display.refresher import ShownRun
+from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.runtime import Status
 from cascade.runtime.progress.run_progress import (
     CallFailure,

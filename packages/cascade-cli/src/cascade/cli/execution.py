@@ -17,7 +17,7 @@ from cascade.cli.failures import ExitCode, is_wrong_input, report
 from cascade.cli.interrupts import Interrupts
 from cascade.cli.log_lines import LogFormat, LogLevel, write_message
 from cascade.cli.output import ResultError, ResultFormat, print_result
-from cascade.cli.progress.showing import display_by
+from cascade.cli.progress_display.showing import display_by
 from cascade.cli.record_log import log_records
 from cascade.runtime import MessageBus, RunStarted
 from cascade.runtime.api import engine_for, run_options

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from cascade.cli.progress.showing import leave_terminal
+from cascade.cli.progress_display.showing import leave_terminal
 
 _WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 

@@ -13,7 +13,7 @@ from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build_graph, tree_steps
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.planning.staging import stage_steps
-from cascade.graph.steps import Steps
+from cascade.graph.small_steps import Steps
 from cascade.graph.structure_keys import structure_key
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.call_tables import Table

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, Place, Segment, StructurePath, segment, segment_of, shortened
 from cascade.graph.plain_reading import plain_steps
-from cascade.graph.steps import Steps, done
+from cascade.graph.small_steps import Steps, done
 from cascade.graph.tree import (
     NO_CALL,
     QUOTED,

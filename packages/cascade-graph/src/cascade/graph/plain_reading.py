@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Injection, Inputs, Link, Listed, PlainStructure
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 from cascade.graph.tree import Entries, Tree, container_kinds, injected_defaults
 from cascade.spec.calls.arguments import LOOKED_INTO, Slot, find_markers, is_marker, slot_of, sorted_items
 from cascade.spec.errors import CallError, SpecError

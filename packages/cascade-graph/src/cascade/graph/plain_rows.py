@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, Listed, PlainStructure, sources_of
-from cascade.graph.steps import STRETCH
+from cascade.graph.small_steps import STRETCH
 from cascade.graph.tree import Entries, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.internal_tasks import CALL_FACTORY

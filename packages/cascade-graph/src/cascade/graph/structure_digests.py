@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from cascade.graph.build import build_graph
 from cascade.graph.plain_rows import plain_rows
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.steps import STRETCH
+from cascade.graph.small_steps import STRETCH
 from cascade.graph.tree import NO_CALL, QUOTED, Call, Choice, Entries, Injected, Source, Tree, container_kinds
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.common import EnvContract, ParamContract

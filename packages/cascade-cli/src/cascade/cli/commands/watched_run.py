@@ -8,7 +8,7 @@ import typer
 
 from cascade.adapters.state import Catalog
 from cascade.adapters.state.damage import checking
-from cascade.cli.progress.showing import show_progress
+from cascade.cli.progress_display.showing import show_progress
 from cascade.runtime.progress.run_progress import RunProgress
 from cascade.runtime.recorded_runs.recorded_run import RecordedRun
 from cascade.spec import RunStatus

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
-from cascade.cli.progress.pace import Pace
-from cascade.cli.progress.progress_lines import progress_lines
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.pace import Pace
+from cascade.cli.progress_display.progress_lines import progress_lines
+from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.cli.tables.text_table import fitted_table, terminal_width, text_table
 from cascade.runtime.progress.run_progress import RunProgress
 from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status

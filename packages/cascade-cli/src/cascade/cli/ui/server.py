@@ -20,7 +20,7 @@ from starlette.routing import Route
 from cascade.cli.ui.access import HOST, TOKEN, Guard
 from cascade.cli.ui.pages import fact_rows, problem_page, run_page, run_part, runs_page, runs_table
 from cascade.cli.ui.store_reading import ShownRun, ShownRuns, StoreReader
-from cascade.runtime.timeline.showing.report_page import report_policy
+from cascade.runtime.timeline.exports.report_page import report_policy
 from cascade.spec import CascadeError, SpecError
 from cascade.spec.errors import RunNotFoundError
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Link, PlainStructure, sources_of
-from cascade.graph.steps import Steps, done
+from cascade.graph.small_steps import Steps, done
 from cascade.runtime.fast.gates import Gate, alike
 from cascade.runtime.fast.links_by_place import groups_of, link_steps
 from cascade.runtime.fast.stretches import (

@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from cascade.graph.plain_structure import Form, Inputs, Link, PlainStructure, sources_of, whole_slots
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 
 
 class Group(NamedTuple):

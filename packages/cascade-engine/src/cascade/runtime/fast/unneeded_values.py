@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from cascade.graph.plain_structure import Inputs, Link
-from cascade.graph.steps import Steps
+from cascade.graph.small_steps import Steps
 from cascade.runtime.fast.stretches import Stretch
 
 Gone = tuple[slice, list[None]]

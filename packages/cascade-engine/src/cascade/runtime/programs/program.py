@@ -10,7 +10,7 @@ from cascade.graph.model import Graph
 from cascade.graph.path import ROOT, StructurePath
 from cascade.graph.plain_structure import Inputs, Link, PlainStructure, sources_of
 from cascade.graph.planning import Plan
-from cascade.graph.steps import Steps
+from cascade.graph.small_steps import Steps
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
 from cascade.runtime.timeline.views import NodeNames

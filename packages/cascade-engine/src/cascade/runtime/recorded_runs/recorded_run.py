@@ -22,9 +22,9 @@ from cascade.runtime.progress.run_progress import (
     Waiting,
 )
 from cascade.runtime.progress.timeline_progress import task_progress
+from cascade.runtime.timeline.exports.report_page import Recorded, report_page
 from cascade.runtime.timeline.figures import Figures
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.showing.report_page import Recorded, report_page
 from cascade.runtime.timeline.storing.stored_form import StoredSum
 from cascade.runtime.timeline.storing.stored_timeline import (
     StoredDrive,

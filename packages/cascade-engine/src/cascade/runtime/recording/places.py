@@ -20,7 +20,7 @@ from cascade.adapters.state.digests import (
 )
 from cascade.graph.path import StructurePath, segment_of
 from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure, slots_of, sources_of
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 from cascade.graph.tree import Structure
 from cascade.spec.calls.arguments import Slot, slot_of
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from cascade.graph.plain_rows import bare_forms
 from cascade.graph.plain_structure import Inputs, Link, Listed, PlainStructure
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 from cascade.graph.structure_digests import StructureRows
 from cascade.graph.tree import NO_CALL, Tree
 from cascade.runtime.recording.node_digests import (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from cascade.graph.plain_structure import PlainStructure
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 from cascade.graph.structure_digests import StructureHashing
 from cascade.graph.tree import Structure, Tree
 from cascade.runtime.programs.plain_values import Lazies

@@ -13,10 +13,10 @@ from cascade.runtime.programs.plain_values import AWAITABLE
 from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
-from cascade.runtime.running.items.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
 from cascade.runtime.running.map_chunks import MapChunks
+from cascade.runtime.running.map_ways.item_ways import ItemWays
 from cascade.runtime.running.plain_calls.frame_calls import Called, FrameCalls
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for

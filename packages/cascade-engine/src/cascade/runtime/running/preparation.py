@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.graph.steps import Steps
+from cascade.graph.small_steps import Steps
 from cascade.runtime.frames.frame import Loop
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.placement import Way

@@ -11,10 +11,10 @@ import asyncio
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.dispatch import Dispatcher
 from cascade.runtime.running.flights import Flights
-from cascade.runtime.running.items.item_ways import ItemWays
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.map_ways.item_ways import ItemWays
 from cascade.runtime.running.node_ends import NodeEnds
 from cascade.runtime.running.services import Services
 

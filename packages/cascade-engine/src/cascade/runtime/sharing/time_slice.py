@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from cascade.graph.steps import Steps
+from cascade.graph.small_steps import Steps
 from cascade.runtime.sharing.placement import Way
 from cascade.spec.task import Task
 

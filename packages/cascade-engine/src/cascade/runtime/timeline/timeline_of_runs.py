@@ -79,7 +79,7 @@ class Timeline:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data, as `docs/reference/timeline-json.md` describes it; it has no values."""
-        from cascade.runtime.timeline.showing.timeline_dict import timeline_dict  # noqa: PLC0415 - for who writes files
+        from cascade.runtime.timeline.exports.timeline_dict import timeline_dict  # noqa: PLC0415 - for who writes files
 
         return timeline_dict(self.runs)
 
@@ -88,7 +88,7 @@ class Timeline:
 
         Notebooks show it for the timeline itself, also while the run goes on. It has names and times, and no values.
         """
-        from cascade.runtime.timeline.showing.timeline_pictures import chart_picture  # noqa: PLC0415 - for who wants pictures
+        from cascade.runtime.timeline.exports.timeline_pictures import chart_picture  # noqa: PLC0415 - for who wants pictures
 
         return chart_picture(self._runs[-1] if self._runs else None)
 
@@ -101,7 +101,7 @@ class Timeline:
         Raises:
             SpecError: If there is no run in the timeline, or no tree of it is kept.
         """
-        from cascade.runtime.timeline.showing.timeline_pictures import graph_picture  # noqa: PLC0415 - for who wants pictures
+        from cascade.runtime.timeline.exports.timeline_pictures import graph_picture  # noqa: PLC0415 - for who wants pictures
 
         return graph_picture(self._last_run())
 
@@ -113,13 +113,13 @@ class Timeline:
         Raises:
             SpecError: If there is no run in the timeline.
         """
-        from cascade.runtime.timeline.showing.timeline_pictures import run_marks  # noqa: PLC0415 - for who wants pictures
+        from cascade.runtime.timeline.exports.timeline_pictures import run_marks  # noqa: PLC0415 - for who wants pictures
 
         return run_marks(self._last_run())
 
     def to_chrome_trace(self, path: str | Path) -> Path:
         """Write a trace that Perfetto and `chrome://tracing` open, and return its path. It has names and no values."""
-        from cascade.runtime.timeline.showing.chrome_trace import chrome_trace  # noqa: PLC0415 - for who writes files
+        from cascade.runtime.timeline.exports.chrome_trace import chrome_trace  # noqa: PLC0415 - for who writes files
 
         path = Path(path)
         path.write_text(chrome_trace(self.runs), encoding="utf-8")
@@ -134,7 +134,7 @@ class Timeline:
         Raises:
             SpecError: If there is no run in the timeline.
         """
-        from cascade.runtime.timeline.showing.report_page import report_page  # noqa: PLC0415 - for who writes files
+        from cascade.runtime.timeline.exports.report_page import report_page  # noqa: PLC0415 - for who writes files
 
         page = report_page(self._last_run())
         path = Path(path)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from cascade.graph.plain_structure import Inputs, PlainStructure, sources_of
-from cascade.graph.steps import STRETCH, Steps
+from cascade.graph.small_steps import STRETCH, Steps
 
 _PART = 8 * STRETCH
 

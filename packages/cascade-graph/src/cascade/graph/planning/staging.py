@@ -12,7 +12,7 @@ from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.planning.levels import levels, uses
 from cascade.graph.planning.ordering import HANDFUL, is_dense, saving_order
 from cascade.graph.planning.plans import Plan
-from cascade.graph.steps import Steps, done
+from cascade.graph.small_steps import Steps, done
 
 
 def plan(target: object) -> Plan:

@@ -14,10 +14,10 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from cascade.cli.progress.held_output import HeldOutput
-from cascade.cli.progress.progress_lines import progress_lines
-from cascade.cli.progress.refresher import Refresher, ShownRun
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.held_output import HeldOutput
+from cascade.cli.progress_display.progress_lines import progress_lines
+from cascade.cli.progress_display.refresher import Refresher, ShownRun
+from cascade.cli.progress_display.summary_lines import summary_lines
 
 INTERVAL = 0.1
 """So many seconds lie between two drawings, and before the first one: shorter runs are only summed up."""

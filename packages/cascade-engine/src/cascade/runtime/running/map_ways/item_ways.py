@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.running.completion import Completion
-from cascade.runtime.running.items.item_coroutines import ItemCoroutines
-from cascade.runtime.running.items.item_stretches import ItemStretches
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.map_ways.item_coroutines import ItemCoroutines
+from cascade.runtime.running.map_ways.item_stretches import ItemStretches
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.placement import Way
 

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from cascade.cli.progress.notebook import NotebookCanvas, is_notebook
-from cascade.cli.progress.plain import PlainCanvas, Say
-from cascade.cli.progress.refresher import Canvas, Refresher
-from cascade.cli.progress.terminal import TerminalCanvas, is_terminal
+from cascade.cli.progress_display.notebook import NotebookCanvas, is_notebook
+from cascade.cli.progress_display.plain import PlainCanvas, Say
+from cascade.cli.progress_display.refresher import Canvas, Refresher
+from cascade.cli.progress_display.terminal import TerminalCanvas, is_terminal
 from cascade.runtime.progress.displays import Display, ReadProgress
 from cascade.runtime.progress.run_progress import RunProgress
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from cascade.graph.drawing.draw import draw
 from cascade.graph.drawing.labels import cut, escape_xml, one_line, short_time
 from cascade.runtime.events import SkipReason, Status
+from cascade.runtime.timeline.exports.report_data import Shown, columns_of
 from cascade.runtime.timeline.figures import TaskFigures
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.showing.report_data import Shown, columns_of
 from cascade.runtime.timeline.timeline_graphs import marked_graph
 from cascade.runtime.timeline.views import Call
 

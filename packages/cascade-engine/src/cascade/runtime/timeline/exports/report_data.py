@@ -10,8 +10,8 @@ from typing import Any
 
 from cascade.runtime.events import Status
 from cascade.runtime.timeline.ended_calls import EndedCalls
+from cascade.runtime.timeline.exports.critical_path import critical_path
 from cascade.runtime.timeline.run_timeline import RunTimeline
-from cascade.runtime.timeline.showing.critical_path import critical_path
 from cascade.runtime.timeline.views import Call, Place
 
 _NONE = -1

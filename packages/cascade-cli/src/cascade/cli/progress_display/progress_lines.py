@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from cascade.cli.progress.amounts import clock, count, of_total, rate
-from cascade.cli.progress.columns import Column, cut, escaped, in_one_line, side_by_side
-from cascade.cli.progress.pace import Pace
+from cascade.cli.progress_display.amounts import clock, count, of_total, rate
+from cascade.cli.progress_display.columns import Column, cut, escaped, in_one_line, side_by_side
+from cascade.cli.progress_display.pace import Pace
 from cascade.runtime.progress.run_progress import RunProgress, TaskProgress
 
 _SHORT_BELOW = 70

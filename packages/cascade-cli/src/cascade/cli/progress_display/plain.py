@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from cascade.cli.progress.progress_lines import progress_sentence
-from cascade.cli.progress.refresher import ShownRun
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.progress_lines import progress_sentence
+from cascade.cli.progress_display.refresher import ShownRun
+from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.runtime.progress.run_progress import RunProgress
 
 FIRST = 10.0

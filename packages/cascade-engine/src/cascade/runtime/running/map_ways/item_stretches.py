@@ -15,11 +15,11 @@ from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.reporting.watching import Given, made_calls
 from cascade.runtime.running.completion import Completion
-from cascade.runtime.running.items.cached_items import CachedItems
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.cache_filing import note_atomic
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.map_items import MapItems
+from cascade.runtime.running.map_ways.cached_items import CachedItems
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import waits_for
 from cascade.runtime.sharing.readiness import Ready

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console, Group
 from rich.text import Text
 
-from cascade.cli.progress.progress_lines import progress_lines
-from cascade.cli.progress.refresher import ShownRun
-from cascade.cli.progress.summary_lines import summary_lines
+from cascade.cli.progress_display.progress_lines import progress_lines
+from cascade.cli.progress_display.refresher import ShownRun
+from cascade.cli.progress_display.summary_lines import summary_lines
 
 WIDTH = 110
 _HEIGHT = 30

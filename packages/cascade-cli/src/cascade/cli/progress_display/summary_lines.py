@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from cascade.cli.progress.amounts import count, took
-from cascade.cli.progress.columns import Column, cut, escaped, in_one_line, side_by_side
+from cascade.cli.progress_display.amounts import count, took
+from cascade.cli.progress_display.columns import Column, cut, escaped, in_one_line, side_by_side
 from cascade.runtime.events import Status
 from cascade.runtime.progress.run_progress import RunProgress, TaskProgress
 

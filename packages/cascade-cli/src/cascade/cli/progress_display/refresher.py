@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from cascade.cli.progress.pace import Pace
+from cascade.cli.progress_display.pace import Pace
 from cascade.runtime.bus import log_failure
 from cascade.runtime.progress.run_progress import RunProgress
 

@@ -1,1 +1,0 @@
-"""Progress: how far runs have come, shown in a terminal, as plain lines, or in a notebook."""

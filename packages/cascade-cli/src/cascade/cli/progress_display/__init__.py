@@ -1,0 +1,1 @@
+"""The display of progress: how far runs have come, drawn from snapshots."""

@@ -1,1 +1,0 @@
-"""The items of a map, made by their index in the way that suits them."""
