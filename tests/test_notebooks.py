@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.browsers import Browser, open_browser
+from support.notebooks import run_notebook
 
 CELLS = (
     """
@@ -61,28 +58,8 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def page_of_notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a notebook whose cells were run by a kernel of this Python."""
-    folder = tmp_path_factory.mktemp("notebook")
-    cell: dict[str, object] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
-    notebook = {
-        "cells": [
-            {**cell, "id": f"cell-{number}", "source": text.strip()} for number, text in enumerate(CELLS)
-        ],
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path = folder / "notebook.ipynb"
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-    own = {name: str(folder / name) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR")}
-    done = subprocess.run(
-        [sys.executable, "-m", "nbconvert", *SETTINGS, str(path)],
-        env={**os.environ, **own, "PYTHONWARNINGS": "default"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    path = tmp_path_factory.mktemp("notebook") / "notebook.ipynb"
+    run_notebook(path, CELLS, *SETTINGS)
     return path.with_suffix(".html")
 
 

@@ -111,7 +111,7 @@ def _paging(runs: ShownRuns) -> str:
 
 def run_page(run: ShownRun, address: str) -> str:
     """Return the page about one run."""
-    run_id = run.summary.run_id
+    run_id = run.run_id
     body = (
         f'<p><a href="/">All runs in {_text(address)}</a></p><h1>Run {_text(run_id)}</h1>'
         f'<div id="live">{run_part(run)}</div>'

@@ -123,12 +123,8 @@ class _Pages:
 
 
 def _changes_of_runs(before: ShownRuns | None, now: ShownRuns) -> dict[str, object]:
-    known = {} if before is None else {run.summary.run_id: run.status for run in before.runs}
-    changed = [
-        f"{run.summary.run_id} {run.status}"
-        for run in now.runs
-        if known.get(run.summary.run_id) != run.status
-    ]
+    known = {} if before is None else {run.run_id: run.status for run in before.runs}
+    changed = [f"{run.run_id} {run.status}" for run in now.runs if known.get(run.run_id) != run.status]
     return {"html": runs_table(now), "said": "" if before is None else ", ".join(changed[:3])}
 
 

@@ -30,6 +30,11 @@ class ShownRun:
     problem: str = ""
 
     @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self.summary.run_id
+
+    @property
     def status(self) -> str:
         """What is shown as its status."""
         return shown_status(self.summary)

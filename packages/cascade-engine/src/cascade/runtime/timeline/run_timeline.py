@@ -312,6 +312,11 @@ class RunTimeline:
         if number and self.unsaved is not None:
             self.unsaved.rounds[call] = number + 1
 
+    @property
+    def outcome(self) -> str:
+        """How the run has ended, in a word; `under way` until then."""
+        return "under way" if self.status is None else self.status.value
+
     def end(self, status: Status, error: str | None) -> None:
         """Take in that the run has ended."""
         self._settle()

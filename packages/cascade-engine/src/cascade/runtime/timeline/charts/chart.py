@@ -71,7 +71,7 @@ def _svg(height: float, title: str, body: Sequence[str]) -> str:
 
 
 def _title(run: RunTimeline, rows: Rows) -> str:
-    status = "under way" if run.status is None else run.status.value.lower()
+    status = run.outcome.lower()
     calls = sum(row.figures.calls for row in rows.shown) + rows.other_calls
     length = f", {short_time(rows.seconds)}" if run.is_timed else ""
     return f"Run {one_line(run.run_id)}: {status}{length}, {_number(calls, 'call')}"

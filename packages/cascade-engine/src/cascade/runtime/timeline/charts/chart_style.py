@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from cascade.graph.drawing.formats.colour_schemes import FONT, Colours, in_both
+
 _LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1f2328",
-    "faint": "#59636e",
     "line": "#e3e8ed",
     "map": "#dfe9f7",
     "wait": "#a3adb8",
@@ -15,9 +14,6 @@ _LIGHT = {
     "running": "#2f7fd6",
 }
 _DARK = {
-    "paper": "#161b22",
-    "ink": "#e6edf3",
-    "faint": "#9ba6b2",
     "line": "#2c333c",
     "map": "#233652",
     "wait": "#66707c",
@@ -28,8 +24,8 @@ _DARK = {
 }
 
 
-def _colours(of: dict[str, str]) -> str:
-    """Return the rules that a colour scheme sets. Plain colours, since not every viewer knows variables."""
+def _colours(of: Colours) -> str:
+    """Return the rules that a colour scheme sets."""
     rules = [
         f".cs-chart .cs-paper{{fill:{of['paper']}}}",
         f".cs-chart text{{fill:{of['ink']}}}",
@@ -43,11 +39,10 @@ def _colours(of: dict[str, str]) -> str:
 
 
 STYLE = (
-    ".cs-chart{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}"
+    f".cs-chart{{{FONT}}}"
     ".cs-chart text{font-size:13px}"
     ".cs-chart text.cs-small{font-size:11px}"
     ".cs-chart text.cs-tick{text-anchor:middle}"
     ".cs-chart .cs-retry{stroke-width:2;fill:none}"
-    f"{_colours(_LIGHT)}"
-    f"@media (prefers-color-scheme: dark){{{_colours(_DARK)}}}"
+    f"{in_both(_colours, _LIGHT, _DARK)}"
 )

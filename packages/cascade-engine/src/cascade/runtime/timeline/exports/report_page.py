@@ -90,7 +90,7 @@ def _summary(run: RunTimeline, shown: Shown, recorded: Recorded | None) -> Itera
     hits = skips.pop(SkipReason.CACHE_HIT, 0)
     recovered = skips.pop(SkipReason.RECOVERED, 0)
     by_status = sum((Counter(each.by_status) for each in figures), Counter[Status]())
-    status = "under way" if run.status is None else run.status.value
+    status = run.outcome
     versions = f"Cascade {version('cascade-engine')}, Python {platform.python_version()}"
     facts = [
         ("Status", status if recorded is None else recorded.status),

@@ -35,7 +35,7 @@ def run_dict(run: RunTimeline, calls: Sequence[Call] | None = None) -> Data:
     return {
         "run_id": run.run_id,
         "inputs": [*run.inputs],
-        "status": None if run.status is None else run.status.value,
+        "status": None if run.status is None else run.outcome,
         "error": run.error,
         "began_at": run.began_at.isoformat(),
         "seconds": None if run.ended is None else run.ended - run.began,

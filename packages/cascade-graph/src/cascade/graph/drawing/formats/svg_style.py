@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from cascade.graph.drawing.formats.colour_schemes import FONT, Colours, in_both
+
 line_height: Final = 17.0
 """The height of one line of text, in pixels."""
 
@@ -46,9 +48,6 @@ ARROW_HEADS = "".join(
 )
 
 _LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1f2328",
-    "faint": "#59636e",
     "note": "#4b5560",
     "fill": "#f6f8fa",
     "task": "#eef4ff",
@@ -60,9 +59,6 @@ _LIGHT = {
     "cancelled": "#ffdfb0",
 }
 _DARK = {
-    "paper": "#161b22",
-    "ink": "#e6edf3",
-    "faint": "#9ba6b2",
     "note": "#c6d0da",
     "fill": "#21262d",
     "task": "#1c2b41",
@@ -75,8 +71,8 @@ _DARK = {
 }
 
 
-def _colours(of: dict[str, str]) -> str:
-    """Return the rules that a colour scheme sets. Plain colours, since not every viewer knows variables."""
+def _colours(of: Colours) -> str:
+    """Return the rules that a colour scheme sets."""
     rules = [
         f".cs-paper{{fill:{of['paper']}}}",
         f".cs-picture text{{fill:{of['ink']}}}",
@@ -94,7 +90,7 @@ def _colours(of: dict[str, str]) -> str:
 
 
 STYLE = (
-    ".cs-picture{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}"
+    f".cs-picture{{{FONT}}}"
     f".cs-picture text{{font-size:{_NAME}px}}"
     f".cs-picture .cs-small{{font-size:{_SMALL}px}}"
     ".cs-picture .cs-caption{stroke-width:3px;paint-order:stroke}"
@@ -107,6 +103,5 @@ STYLE = (
     ".cs-order{stroke-width:2.4}"
     ".cs-amount{marker-end:url(#cs-dot)}"
     ".cs-tail_call{stroke-dasharray:2 3;marker-end:url(#cs-open)}"
-    f"{_colours(_LIGHT)}"
-    f"@media (prefers-color-scheme: dark){{{_colours(_DARK)}}}"
+    f"{in_both(_colours, _LIGHT, _DARK)}"
 )
