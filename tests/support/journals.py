@@ -6,8 +6,21 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from cascade.adapters.state.journal import Changes, Journal, Loaded
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
+from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded
 from cascade.spec import StoreError
+from cascade.spec.durable import FactLabel, RunStatus
+
+FRAME = FrameDigest(0, b"f" * 16, b"")
+BEGUN = Changes(anew=True, head=Head(RunStatus.RUNNING, "task", b"record", 0))
+"""The first batch of a run."""
+
+
+def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
+    """Return the value of a node of a frame, the node of this number."""
+    label = FactLabel("task", f"root.args.{number}")
+    return Fact(NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, label)
+
 
 Written = Callable[[Changes], object]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from support.journals import BEGUN, fact
 from support.loops import now
 from support.postgres_server import PostgresProcess
 from support.stores import asked, end_lease
@@ -20,25 +21,18 @@ import cascade as cs
 from cascade.adapters.cache import PostgresCacheBackend
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.state import PostgresCatalog, PostgresJournal, PostgresStateBackend
-from cascade.adapters.state.digests import FrameDigest, NodeDigest
-from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
+from cascade.adapters.state.journal import Changes, Durability
 from cascade.runtime import Engine
 from cascade.spec import (
     CacheKey,
-    RunActiveError,
-    RunLostError,
     SpecError,
     StoreError,
     StoreFormatError,
 )
-from cascade.spec.durable import FactLabel, RunStatus
-from cascade.spec.errors import RunNotFoundError
+from cascade.spec.durable import RunStatus
 
 WITHIN = 5.5
 """Seconds of waiting in which an error has to be told: 5, and some for a server on a busy machine."""
-
-FRAME = FrameDigest(0, b"f" * 16, b"")
-BEGUN = Changes(anew=True, head=Head(RunStatus.RUNNING, "task", b"record", 0))
 
 
 @pytest.fixture
@@ -50,33 +44,7 @@ def journal(url: str, run_id: str = "run", lease_seconds: float = 2.0) -> Postgr
     return PostgresJournal(url, run_id, Durability.SYNC, lease_seconds=lease_seconds)
 
 
-def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
-    label = FactLabel("task", f"root.args.{number}")
-    return Fact(NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, label)
-
-
 # Who may write
-
-
-@pytest.mark.parametrize("has_ended", [False, True])
-async def test_who_has_lost_the_run_can_not_write(url: str, has_ended: bool) -> None:
-    """A writer whose run was taken is refused by the name of who did it, also if that one has gone."""
-    old, new = journal(url), journal(url)
-    await old.open()
-    await old.write(BEGUN)
-    end_lease(url)
-    await new.open()
-    await new.write(Changes(facts=[fact(1)]))
-    if has_ended:
-        await new.close()
-    with pytest.raises(RunLostError, match=rf"run 'run' has been taken over by process {os.getpid()} on "):
-        await old.write(Changes(facts=[fact(1, b"late"), fact(2, b"late")]))
-    await old.close()
-    await new.close()
-    loaded = await new.open()
-    assert loaded is not None
-    assert [value for *_, value in loaded.facts] == [b"value"]
-    await new.close()
 
 
 async def test_a_server_that_lost_its_data_is_told(url: str) -> None:
@@ -320,56 +288,6 @@ async def test_durability_says_what_a_commit_waits_for(url: str, durability: str
 
 
 # What is shown of a store
-
-
-async def test_a_catalog_tells_what_there_is(url: str) -> None:
-    """The catalog tells each run, who drives it, and the tasks, places and sizes of its facts; counts are exact."""
-    inner = FrameDigest(0, b"g" * 16, b"f" * 32)
-    catalog = PostgresCatalog(url)
-    assert catalog.runs() == []
-
-    def counted(run_id: str) -> tuple[int, int]:
-        (found,) = [each for each in catalog.runs() if each.run_id == run_id]
-        facts = catalog.facts(run_id)
-        assert (found.facts, found.size) == (len(facts), sum(each.size for each in facts))
-        return found.facts, found.size
-
-    one, two = journal(url, "one"), journal(url, "two: ä\x00")
-    for each in (one, two):
-        await each.open()
-        await each.write(BEGUN)
-    await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
-    assert counted("one") == (10, 45)
-    await one.write(
-        Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
-    )
-    assert counted("one") == (10, 39)
-    await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
-    assert counted("one") == (10, 40)
-    await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
-    assert counted("one") == (1, 2)
-    assert [(each.round, each.task, each.place, each.kind, each.size) for each in catalog.facts("one")] == [
-        (1, "task", "root.args.0", Kind.RESULT, 2)
-    ]
-    latest, earlier = catalog.runs()
-    assert (latest.run_id, latest.status, latest.error, latest.round) == ("one", "failed", "ValueError", 1)
-    assert latest.began <= earlier.began <= earlier.updated <= latest.updated
-    assert earlier.run_id == "two: ä\x00"
-    assert latest.driver.startswith(f"process {os.getpid()} on ")
-    with pytest.raises(RunActiveError, match=rf"run 'one'.*driven by process {os.getpid()}"):
-        catalog.delete("one")
-    await one.close()
-    await two.close()
-    assert [each.driver for each in catalog.runs()] == ["", ""]
-    catalog.delete("one")
-    catalog.delete("two: ä\x00")
-    assert catalog.runs() == []
-    for look in (catalog.facts, catalog.delete):
-        with pytest.raises(RunNotFoundError, match=r"no run 'one'"):
-            look("one")
-    catalog.close()
-    for table in ("runs", "facts", "leases"):
-        assert asked(url, f"SELECT count(*) FROM cascade_{table}") == [(0,)]
 
 
 def test_a_catalog_shows_a_damaged_run(url: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.journals import BEGUN, fact
 from support.loops import now
 from support.redis_server import RedisProcess
 from support.stores import LEASE_SECONDS
@@ -20,8 +21,7 @@ from support.stores import LEASE_SECONDS
 import cascade as cs
 from cascade.adapters.addresses import address_of
 from cascade.adapters.state import RedisCatalog, RedisStateBackend
-from cascade.adapters.state.digests import FrameDigest, NodeDigest
-from cascade.adapters.state.journal import Changes, Durability, Fact, Head, Kind
+from cascade.adapters.state.journal import Changes, Durability
 from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.spec import (
     MissingExtraError,
@@ -31,14 +31,10 @@ from cascade.spec import (
     StoreError,
     StoreFormatError,
 )
-from cascade.spec.durable import FactLabel, RunStatus
-from cascade.spec.errors import RunNotFoundError
 
 WITHIN = 5.0
 """Seconds of waiting in which an error has to be told."""
 LEASE = b"cascade:state:lease:run"
-
-FRAME = FrameDigest(0, b"f" * 16, b"")
 
 
 @pytest.fixture
@@ -57,62 +53,13 @@ def journal(url: str, run_id: str = "run", lease_seconds: float = LEASE_SECONDS)
     return RedisJournal(url, run_id, Durability.SYNC, lease_seconds=lease_seconds)
 
 
-def fact(number: int, value: bytes = b"value", frame: FrameDigest = FRAME) -> Fact:
-    return Fact(
-        NodeDigest(frame, b"%016d" % number), Kind.RESULT, value, FactLabel("task", f"root.args.{number}")
-    )
-
-
 async def check_refused(one: RedisJournal) -> None:
     with pytest.raises(RunActiveError, match=r"run 'run' in store redis://\S+ is being driven by process"):
         await one.open()
     await one.close()
 
 
-BEGUN = Changes(anew=True, head=Head(RunStatus.RUNNING, "task", b"record", 0))
-
-
 # Who may write
-
-
-async def test_who_has_lost_the_run_can_not_write(url: str) -> None:
-    """A writer whose lease has run out and was taken by another is refused by that one's name, and writes nothing."""
-    old, new = journal(url), journal(url)
-    await old.open()
-    await old.write(BEGUN)
-    with closing(redis.Redis.from_url(url)) as client:
-        client.delete("cascade:state:lease:run")  # as if it had run out while the old one was asleep
-    await new.open()
-    await new.write(Changes(facts=[fact(1)]))
-    with pytest.raises(StoreError, match=rf"run 'run' has been taken over by process {os.getpid()} on "):
-        await old.write(Changes(facts=[fact(1, b"late"), fact(2, b"late")]))
-    await old.close()
-    await check_refused(journal(url))  # closing the old one has not freed the new one's lease
-    await new.close()
-    loaded = await new.open()
-    assert loaded is not None
-    assert [value for *_, value in loaded.facts] == [b"value"]
-    await new.close()
-
-
-async def test_who_has_lost_the_run_is_told_also_when_the_other_one_has_ended(url: str) -> None:
-    """A driver that wakes up after the one that took its run over has gone is told who that was, by a typed error."""
-    old, new = journal(url), journal(url)
-    await old.open()
-    await old.write(BEGUN)
-    with closing(redis.Redis.from_url(url)) as client:
-        client.delete("cascade:state:lease:run")
-    await new.open()
-    await new.write(Changes(facts=[fact(1)]))
-    await new.close()
-    with pytest.raises(RunLostError, match=r"has been taken over by process .*is not recorded") as caught:
-        await old.write(Changes(facts=[fact(2)]))
-    assert caught.value.run_id == "run"
-    assert caught.value.driver.startswith(f"process {os.getpid()} on ")
-    await old.close()
-    last = journal(url)
-    assert await last.open() is not None
-    await last.close()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -349,60 +296,6 @@ async def test_a_server_that_forgot_the_scripts_gets_them_again(url: str) -> Non
 
 
 # What is shown of a store
-
-
-async def test_a_catalog_tells_what_there_is(url: str) -> None:
-    """The catalog tells each run, who drives it, and the tasks, places and sizes of its facts; counts stay exact."""
-    inner = FrameDigest(0, b"g" * 16, b"f" * 32)
-    catalog = RedisCatalog(url)
-
-    def counted(run_id: str) -> tuple[int, int]:
-        (found,) = [each for each in catalog.runs() if each.run_id == run_id]
-        facts = catalog.facts(run_id)
-        assert (found.facts, found.size) == (len(facts), sum(each.size for each in facts))
-        return found.facts, found.size
-
-    one, two = journal(url, "one"), journal(url, "two: ä\x00")
-    for each in (one, two):
-        await each.open()
-        await each.write(BEGUN)
-    await one.write(Changes(facts=[fact(number, b"x" * number) for number in range(10)]))
-    assert counted("one") == (10, 45)
-    await one.write(
-        Changes(nodes=[NodeDigest(FRAME, b"%016d" % 9)], facts=[fact(1, b"xxx"), fact(0, b"y", inner)])
-    )
-    assert counted("one") == (10, 39)
-    await one.write(Changes(frames=[inner], facts=[fact(0, b"zz", FrameDigest(1, b"h" * 16, b""))]))
-    assert counted("one") == (10, 40)
-    await one.write(Changes(rounds=0, head=Head(RunStatus.FAILED, round=1, error="ValueError")))
-    assert counted("one") == (1, 2)
-    assert [(each.round, each.task, each.place, each.kind, each.size) for each in catalog.facts("one")] == [
-        (1, "task", "root.args.0", Kind.RESULT, 2)
-    ]
-    latest, earlier = catalog.runs()
-    assert (latest.run_id, latest.status, latest.error, latest.round) == (
-        "one",
-        "failed",
-        "ValueError",
-        1,
-    )
-    assert latest.began <= earlier.began <= earlier.updated <= latest.updated
-    assert earlier.run_id == "two: ä\x00"
-    assert latest.driver.startswith(f"process {os.getpid()} on ")
-    with pytest.raises(RunActiveError, match=rf"run 'one'.*driven by process {os.getpid()}"):
-        catalog.delete("one")
-    await one.close()
-    await two.close()
-    assert [each.driver for each in catalog.runs()] == ["", ""]
-    catalog.delete("one")
-    catalog.delete("two: ä\x00")
-    assert catalog.runs() == []
-    for look in (catalog.facts, catalog.delete):
-        with pytest.raises(RunNotFoundError, match=r"no run 'one'"):
-            look("one")
-    catalog.close()
-    with closing(redis.Redis.from_url(url)) as client:
-        assert client.keys() == [b"cascade:state:format"]
 
 
 @cs.task
