@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import files
 from pathlib import Path
@@ -144,7 +145,9 @@ class PostgresProcess:
         process, self._process = self._process, None
         if process is not None:
             if kill:
-                os.killpg(process.pid, signal.SIGKILL)
+                for pid in [process.pid, *_children(process.pid)]:  # each is a process group of its own
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             else:
                 process.send_signal(signal.SIGINT)  # ends connections first
             process.wait()
@@ -153,6 +156,14 @@ class PostgresProcess:
         """End the server and remove its files."""
         self.stop(kill=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started, and that are still there."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)
+    return [
+        int(child) for child, parent in map(str.split, listed.stdout.splitlines()) if parent == str(pid)
+    ]
 
 
 @pytest.fixture(scope="session")

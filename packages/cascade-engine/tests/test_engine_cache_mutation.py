@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import cascade as cs
-from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.cache import InMemoryCacheBackend, SqliteCacheBackend
 from cascade.adapters.codec import DataCodec
+from cascade.spec import CacheKey
 
 
 @cs.task(cache=cs.ByInputs())
@@ -125,6 +126,31 @@ def test_who_waits_for_what_can_not_be_copied_computes_for_itself(shared: Any) -
         values = cs.run([opaque(), opaque(), opaque()], cache=shared)
         assert len(set(values)) == 3
         assert len(CALLS) == 3 * runs
+
+
+class Same(SqliteCacheBackend):
+    """Changes nothing."""
+
+
+class Noting(SqliteCacheBackend):
+    """Does otherwise in one method, and leaves the ones that could be called in its place as they are."""
+
+    puts = 0
+
+    async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
+        self.puts += 1
+        await super().put(key, value, ttl)
+
+
+def test_a_cache_that_builds_on_another_keeps_what_it_does_not_change(tmp_path: Path) -> None:
+    """Callers have objects of their own from a subclass too; a method that it overrides is the one that is called."""
+    same = Same(tmp_path / "same.db")
+    values = cs.run([fetched(4) for _ in range(3)], cache=same)
+    assert len({id(value) for value in values}) == 3
+    noting = Noting(tmp_path / "noting.db")
+    for _ in range(2):
+        assert cs.run([fetched(4), fetched(5)], cache=noting) == [[0, 1, 2, 3], [0, 1, 2, 3, 4]]
+    assert noting.puts == 2
 
 
 def test_the_cache_in_memory_hands_out_the_object_itself() -> None:

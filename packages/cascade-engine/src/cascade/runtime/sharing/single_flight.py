@@ -223,10 +223,14 @@ class SharedCache(Generic[Owner]):
     def __init__(self, backend: CacheBackend) -> None:
         self.backend = backend
         self.computations: dict[str, Computation[Owner]] = {}
-        self._look: Callable[[CacheKey], Hit | None] | None = _own_method(backend, "look")
-        self.keep: Callable[[CacheKey, object, float | None], None] | None = _own_method(backend, "keep")
-        self.encode: Callable[[CacheKey, object, float | None], EncodedValue] | None = _own_method(
-            backend, "encode"
+        self._look: Callable[[CacheKey], Hit | None] | None = _optional_method(
+            backend, "look", instead_of="get"
+        )
+        self.keep: Callable[[CacheKey, object, float | None], None] | None = _optional_method(
+            backend, "keep", instead_of="put"
+        )
+        self.encode: Callable[[CacheKey, object, float | None], EncodedValue] | None = _optional_method(
+            backend, "encode", instead_of="put"
         )
         self.keeps_objects = type(backend) is InMemoryCacheBackend and self.encode is None
 
@@ -361,10 +365,19 @@ class SharedCache(Generic[Owner]):
                 return end
 
 
-def _own_method(backend: CacheBackend, name: str) -> Any:
-    """Return an optional method of the object or of its very class: a class that builds on it may do otherwise."""
-    has_it = name in vars(type(backend)) or name in getattr(backend, "__dict__", {})
-    return getattr(backend, name) if has_it else None
+def _optional_method(backend: CacheBackend, name: str, instead_of: str) -> Any:
+    """Return an optional method of a cache that the engine may call in place of another one; `None` if it may not.
+
+    A class may build on one that has it, and do otherwise in the other method alone. Then that one is what counts.
+    """
+    has_it, has_other = _level(backend, name), _level(backend, instead_of)
+    return getattr(backend, name) if has_it is not None and (has_other is None or has_it <= has_other) else None
+
+
+def _level(backend: CacheBackend, name: str) -> int | None:
+    """Return where an object's method comes from: 0 is the object itself, then its classes from the nearest one on."""
+    owners = [getattr(backend, "__dict__", {}), *map(vars, type(backend).__mro__)]
+    return next((level for level, owner in enumerate(owners) if name in owner), None)
 
 
 def _check_of(policy: CachePolicy, call: CachedCall, key: CacheKey) -> Callable[[], None]:
