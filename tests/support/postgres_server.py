@@ -161,9 +161,7 @@ class PostgresProcess:
 def _children(pid: int) -> list[int]:
     """Return the processes that a process has started, and that are still there."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)
-    return [
-        int(child) for child, parent in map(str.split, listed.stdout.splitlines()) if parent == str(pid)
-    ]
+    return [int(child) for child, parent in map(str.split, listed.stdout.splitlines()) if parent == str(pid)]
 
 
 @pytest.fixture(scope="session")

@@ -142,15 +142,16 @@ class Noting(SqliteCacheBackend):
         await super().put(key, value, ttl)
 
 
-def test_a_cache_that_builds_on_another_keeps_what_it_does_not_change(tmp_path: Path) -> None:
+async def test_a_cache_that_builds_on_another_keeps_what_it_does_not_change(tmp_path: Path) -> None:
     """Callers have objects of their own from a subclass too; a method that it overrides is the one that is called."""
-    same = Same(tmp_path / "same.db")
-    values = cs.run([fetched(4) for _ in range(3)], cache=same)
+    same, noting = Same(tmp_path / "same.db"), Noting(tmp_path / "noting.db")
+    values = await cs.arun([fetched(4) for _ in range(3)], cache=same)
     assert len({id(value) for value in values}) == 3
-    noting = Noting(tmp_path / "noting.db")
     for _ in range(2):
-        assert cs.run([fetched(4), fetched(5)], cache=noting) == [[0, 1, 2, 3], [0, 1, 2, 3, 4]]
+        assert await cs.arun([fetched(4), fetched(5)], cache=noting) == [[0, 1, 2, 3], [0, 1, 2, 3, 4]]
     assert noting.puts == 2
+    for cache in (same, noting):
+        await cache.close()
 
 
 def test_the_cache_in_memory_hands_out_the_object_itself() -> None:

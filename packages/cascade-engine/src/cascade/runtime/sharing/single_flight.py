@@ -371,7 +371,9 @@ def _optional_method(backend: CacheBackend, name: str, instead_of: str) -> Any:
     A class may build on one that has it, and do otherwise in the other method alone. Then that one is what counts.
     """
     has_it, has_other = _level(backend, name), _level(backend, instead_of)
-    return getattr(backend, name) if has_it is not None and (has_other is None or has_it <= has_other) else None
+    return (
+        getattr(backend, name) if has_it is not None and (has_other is None or has_it <= has_other) else None
+    )
 
 
 def _level(backend: CacheBackend, name: str) -> int | None:
