@@ -12,10 +12,12 @@ from typing import Protocol
 
 from cascade.adapters.call_facts import CallFacts
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
+from cascade.adapters.executors.handles import Handle
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
 from cascade.graph.planning import Plan
 from cascade.spec.protocols import CacheBackend, CachePolicy, StateBackend
+from cascade.spec.task import AnyTask
 
 __all__ = [
     "AdmittingExecutor",
@@ -26,7 +28,10 @@ __all__ = [
     "ChunkCall",
     "ChunkExecutor",
     "Executor",
+    "Handle",
     "Progress",
+    "RemoteChunkExecutor",
+    "RemoteExecutor",
     "Solver",
     "StateBackend",
     "StateBackendFactory",
@@ -85,6 +90,34 @@ class ChunkExecutor(Executor, Protocol):
 
         `cascade.adapters.executors.chunks.execute_each` does all this for an executor that makes single calls.
         """
+
+
+class RemoteExecutor(Executor, Protocol):
+    """An executor whose results may stay where they were made, as handles.
+
+    The engine calls `execute_to_handle` where nothing here looks at the value, and `execute` where the value is needed
+    here and nowhere else. It knows that from the structure of the tree.
+    """
+
+    def takes_handles(self, task: AnyTask) -> bool:
+        """Tell whether calls of a task are made where values may stay. All others are given values, and give values."""
+
+    async def execute_to_handle(
+        self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Handle | object:
+        """Make a call as `execute` does. Return a handle, or the value itself where it had to come here anyway.
+
+        Handles may stand in `args` and `kwargs`, also inside of lists, tuples and dicts; all are this executor's own.
+        An internal task, such as the item of a container, comes here if what it takes is a handle. What stands for
+        another value, such as a lazy result, never stays: it is returned.
+        """
+
+
+class RemoteChunkExecutor(RemoteExecutor, ChunkExecutor, Protocol):
+    """An executor whose chunks may leave their results where they were made."""
+
+    def execute_chunk_to_handles(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
+        """Make the calls as `execute_chunk` does. The value of an end may be a handle, as in `execute_to_handle`."""
 
 
 StateBackendFactory = Callable[..., StateBackend]

@@ -1,4 +1,4 @@
-"""Executors make calls. This package shows the errors of calls that are made in another process."""
+"""Executors make calls. This package shows what comes of calls that are made elsewhere: errors, and handles."""
 
 from cascade.adapters.executors.boundary_errors import (
     BoundaryError,
@@ -7,5 +7,15 @@ from cascade.adapters.executors.boundary_errors import (
     WorkerDiedError,
     WorkerLoadError,
 )
+from cascade.adapters.executors.handles import Handle, HandleLostError, HandleUsedError
 
-__all__ = ["BoundaryError", "RemoteError", "UnguardedMainError", "WorkerDiedError", "WorkerLoadError"]
+__all__ = [
+    "BoundaryError",
+    "Handle",
+    "HandleLostError",
+    "HandleUsedError",
+    "RemoteError",
+    "UnguardedMainError",
+    "WorkerDiedError",
+    "WorkerLoadError",
+]
