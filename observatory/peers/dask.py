@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import dask  # type: ignore[import-not-found,unused-ignore] # in this peer's environment only
+from dask.base import compute as _compute
+from dask.delayed import delayed
 
 from observatory import work
 from observatory.peers.protocol import Peer, Run, main
 
 SCHEDULER = "synchronous"
+compute: Any = _compute
 
 
 def chain(size: int) -> Run:
-    add_one = dask.delayed(work.add_one)
+    add_one = delayed(work.add_one)
 
     def run(salt: int) -> Any:
         lazy = add_one(salt)
@@ -26,7 +28,7 @@ def chain(size: int) -> Run:
 
 
 def fan_out(size: int) -> Run:
-    double, total = dask.delayed(work.double), dask.delayed(work.total)
+    double, total = delayed(work.double), delayed(work.total)
 
     def run(salt: int) -> Any:
         return total([double(value) for value in range(salt, salt + size)]).compute(scheduler=SCHEDULER)
@@ -35,7 +37,7 @@ def fan_out(size: int) -> Run:
 
 
 def layered_dag(size: int) -> Run:
-    source, combine, total = (dask.delayed(each) for each in (work.source, work.combine, work.total))
+    source, combine, total = (delayed(each) for each in (work.source, work.combine, work.total))
 
     def run(salt: int) -> Any:
         below = [source(value) for value in range(salt, salt + size)]
@@ -47,10 +49,10 @@ def layered_dag(size: int) -> Run:
 
 
 def mapped(size: int) -> Run:
-    square = dask.delayed(work.square)
+    square = delayed(work.square)
 
     def run(salt: int) -> Any:
-        return list(dask.compute(*[square(x) for x in range(salt, salt + size)], scheduler=SCHEDULER))
+        return list(compute(*[square(x) for x in range(salt, salt + size)], scheduler=SCHEDULER))
 
     return run
 
@@ -61,11 +63,11 @@ NO_LOOPS = (
 
 
 def thread_map(size: int) -> Run:
-    square = dask.delayed(work.square)
+    square = delayed(work.square)
 
     def run(salt: int) -> Any:
         calls = [square(x) for x in range(salt, salt + size)]
-        return list(dask.compute(*calls, scheduler="threads", num_workers=os.cpu_count()))
+        return list(compute(*calls, scheduler="threads", num_workers=os.cpu_count()))
 
     return run
 

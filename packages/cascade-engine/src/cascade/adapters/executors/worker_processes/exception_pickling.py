@@ -20,19 +20,24 @@ class _Pickler(pickle.Pickler):
     """Pickles exceptions in our way, unless their class has a way of its own; all else in Python's way."""
 
     def reducer_override(self, value: object) -> Any:
-        cls = type(value)
-        if not issubclass(cls, BaseException):
-            return NotImplemented
-        native = _native(cls)
-        is_plain = (
-            cls.__reduce__ is native.__reduce__
-            and cls.__reduce_ex__ is object.__reduce_ex__
-            and cls.__setstate__ is BaseException.__setstate__
-        )
-        if not is_plain:
-            return NotImplemented
-        _, args, *state = native.__reduce__(value)
-        return _rebuild, (cls, args, state[0] if state else None, _slots_of(value))
+        return reduce_exception(value)
+
+
+def reduce_exception(value: object) -> Any:
+    """Return how an exception is pickled, as the `reducer_override` of a pickler; `NotImplemented` for all else."""
+    cls = type(value)
+    if not issubclass(cls, BaseException):
+        return NotImplemented
+    native = _native(cls)
+    is_plain = (
+        cls.__reduce__ is native.__reduce__
+        and cls.__reduce_ex__ is object.__reduce_ex__
+        and cls.__setstate__ is BaseException.__setstate__
+    )
+    if not is_plain:
+        return NotImplemented
+    _, args, *state = native.__reduce__(value)
+    return _rebuild, (cls, args, state[0] if state else None, _slots_of(value))
 
 
 def encode_exception(error: BaseException) -> bytes:

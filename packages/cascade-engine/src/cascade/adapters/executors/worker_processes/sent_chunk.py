@@ -8,26 +8,18 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from cascade.adapters.executors.boundary_errors import (
-    BoundaryError,
-    RemoteError,
-    UnguardedMainError,
-    WorkerDiedError,
-    WorkerLoadError,
-)
+from cascade.adapters.executors.boundary_errors import UnguardedMainError, WorkerDiedError, WorkerLoadError
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.adapters.executors.worker_processes.locations import reference_here
 from cascade.adapters.executors.worker_processes.messages import (
     END,
     END_KINDS,
     ChunkReply,
-    ErrorReport,
     Reply,
     ReplyKind,
     report_of,
-    unpack_failure,
 )
-from cascade.spec.calls.error_text import add_note
+from cascade.adapters.executors.worker_processes.told_failures import failure_of, refusal
 from cascade.spec.task import AnyTask
 
 
@@ -52,8 +44,8 @@ class SentChunk:
                 self.facts.append(tuple(facts))
             except BaseException as error:  # noqa: BLE001 - a user's object may do anything
                 now = time.monotonic()
-                refusal = _refusal(task, _culprit(task, args, kwargs), report_of(error))
-                self.refused.append(CallEnd(index, None, refusal, now, now, ""))
+                problem = refusal(task, _culprit(task, args, kwargs), report_of(error))
+                self.refused.append(CallEnd(index, None, problem, now, now, ""))
         self.sizes = [*map(len, self._payloads)]
         refused = {end.position for end in self.refused}
         # By position: which of `calls` it is.
@@ -117,9 +109,9 @@ class SentChunk:
             try:
                 value = pickle.loads(body)
             except BaseException as problem:  # noqa: BLE001 - a user's object may do anything
-                error = _refusal(self.task, "the result", report_of(problem))
+                error = refusal(self.task, "the result", report_of(problem))
         else:
-            error = _failure(self.task, kind, body)
+            error = failure_of(self.task, kind, body, pickle.loads)
         return CallEnd(self._indices[position], value, error, began + shift, ended + shift, worker)
 
 
@@ -130,32 +122,6 @@ def load_failure(task: AnyTask, reply: Reply) -> BaseException:
     error = reply.error
     assert error is not None
     return WorkerLoadError(task.name, str(reference_here(task)), f"{error.kind}: {error.text}", error.trace)
-
-
-def _failure(task: AnyTask, kind: ReplyKind, body: memoryview) -> BaseException:
-    report, what, exception = unpack_failure(body)
-    if kind is ReplyKind.REFUSED:
-        return _refusal(task, what, report)
-    return _noted(_exception(task, report, exception), report.trace)
-
-
-def _exception(task: AnyTask, report: ErrorReport, body: bytes) -> BaseException:
-    try:
-        error = pickle.loads(body) if body else None
-    except BaseException:  # noqa: BLE001 - as for a value
-        error = None
-    return error if isinstance(error, BaseException) else RemoteError(task.name, *report)
-
-
-def _refusal(task: AnyTask, what: str, report: ErrorReport) -> BaseException:
-    return _noted(BoundaryError(task.name, what, *report), report.trace)
-
-
-def _noted(error: BaseException, trace: str) -> BaseException:
-    """Add the traceback in the other process to an error, as a note: frames can't be sent."""
-    if trace:
-        add_note(error, f"in another process:\n{trace}")
-    return error
 
 
 def _culprit(task: AnyTask, args: tuple[object, ...], kwargs: dict[str, object]) -> str:

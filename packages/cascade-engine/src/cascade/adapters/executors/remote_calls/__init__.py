@@ -1,0 +1,1 @@
+"""Calls on a cluster: what executors share whose workers may be on other machines."""

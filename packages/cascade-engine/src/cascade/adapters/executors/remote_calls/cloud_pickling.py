@@ -1,0 +1,165 @@
+"""Objects as bytes for a cluster: code of `__main__` and of notebooks goes by value, handles become numbered places.
+
+The bytes go to workers of one run and come back. They are never put into a store, nor into a key.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import cloudpickle
+
+from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
+from cascade.adapters.executors.remote_calls.travelling_tasks import Locations, reduce_task
+from cascade.adapters.executors.worker_processes.exception_pickling import reduce_exception
+from cascade.spec.task import Task
+
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+"""Types whose values Python's own pickler writes as they are."""
+
+_locations = Locations()
+
+
+class HandlePlaces:
+    """The handles that were met in what was encoded, each once, in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self.handles: list[RemoteHandle] = []
+        self._numbers: dict[int, int] = {}
+
+    def number_of(self, handle: RemoteHandle) -> int:
+        """Return the number of the place that a handle's value is put in."""
+        number = self._numbers.get(id(handle))
+        if number is None:
+            number = self._numbers[id(handle)] = len(self.handles)
+            self.handles.append(handle)
+        return number
+
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = cloudpickle.Pickler.dispatch_table
+
+    def __init__(self, file: Any, places: HandlePlaces | None, odd: frozenset[str]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._places = places
+        self._odd = odd
+        self._by_value = cloudpickle.Pickler(io.BytesIO())  # tells how functions and classes are pickled
+
+    def persistent_id(self, value: object) -> int | None:
+        if self._places is not None and isinstance(value, RemoteHandle):
+            return self._places.number_of(value)
+        return None
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Task):
+            return reduce_task(value, self._odd)
+        reduced = reduce_exception(value)
+        return self._by_value.reducer_override(value) if reduced is NotImplemented else reduced
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: Any, values: Sequence[object]) -> None:
+        super().__init__(file)
+        self._values = values
+
+    def persistent_load(self, number: int) -> object:
+        return self._values[number]
+
+
+def encode(value: object, places: HandlePlaces | None = None) -> bytes:
+    """Return an object as bytes; `places` takes the handles in it.
+
+    Raises:
+        BaseException: Whatever a user's object raises, among it that it can't be pickled.
+    """
+    file = io.BytesIO()
+    encode_to(file, value, places)
+    return file.getvalue()
+
+
+def encode_to(file: Any, value: object, places: HandlePlaces | None = None) -> None:
+    """Write an object as bytes to what has a `write`; see `encode`."""
+    odd = _locations.odd()
+    with _by_value(odd):
+        _Pickler(file, places, odd).dump(value)
+
+
+def encode_arguments(args: tuple[object, ...], kwargs: dict[str, object], places: HandlePlaces) -> bytes:
+    """Return the arguments of a call as bytes; see `encode`."""
+    # Once per call on a cluster: plain values need no pickler of their own.
+    if all(type(each) in _PLAIN for each in args) and all(type(each) in _PLAIN for each in kwargs.values()):
+        return pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
+    return encode((args, kwargs), places)
+
+
+def encode_value(value: object) -> bytes:
+    """Return a value as bytes; see `encode`."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if type(value) in _PLAIN else encode(value)
+
+
+def decode(payload: bytes | memoryview, values: Sequence[object] = ()) -> Any:
+    """Return what was encoded, with `values` in the numbered places.
+
+    Raises:
+        BaseException: Whatever a user's class raises when its objects are made.
+    """
+    return _Unpickler(io.BytesIO(payload), values).load() if values else pickle.loads(payload)
+
+
+@contextmanager
+def _by_value(modules: frozenset[str]) -> Iterator[None]:
+    """Let cloudpickle take the code of these modules by value: workers can't import them."""
+    if not modules:
+        yield
+        return
+    registered = [
+        sys.modules[name]
+        for name in modules
+        if name in sys.modules and name not in cloudpickle.list_registry_pickle_by_value()
+    ]
+    for module in registered:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+class _IsLarge(BaseException):
+    """More bytes came than a small value has."""
+
+
+class _Bounded:
+    """Takes what a pickler writes, up to a size."""
+
+    def __init__(self, size: int) -> None:
+        self.parts: list[bytes] = []
+        self._left = size
+
+    def write(self, data: bytes | memoryview) -> int:
+        size = memoryview(data).nbytes
+        self._left -= size
+        if self._left < 0:
+            raise _IsLarge
+        self.parts.append(bytes(data))
+        return size
+
+
+def encode_if_small(value: object, size: int) -> bytes | None:
+    """Return a value as bytes, or `None` if it has more than `size`. Of a large buffer no copy is made.
+
+    Raises:
+        BaseException: Whatever a user's object raises, among it that it can't be pickled.
+    """
+    file = _Bounded(size)
+    try:
+        encode_to(file, value)
+    except _IsLarge:
+        return None
+    return b"".join(file.parts)

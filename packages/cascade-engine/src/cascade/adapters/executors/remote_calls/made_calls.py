@@ -1,0 +1,146 @@
+"""Calls as a worker of a cluster makes them: one after the other, each with an end of its own.
+
+Objects of the user's are unpickled, called and pickled inside a `try`: whatever they raise is the end of their call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from cascade.adapters.call_facts import CallFacts, facts_in_context
+from cascade.adapters.executors.remote_calls.call_reports import CallReport, ToldEnd
+from cascade.adapters.executors.remote_calls.call_requests import CallRequest, TaskCode, request_from
+from cascade.adapters.executors.remote_calls.cloud_pickling import (
+    decode,
+    encode,
+    encode_if_small,
+    encode_value,
+)
+from cascade.adapters.executors.worker_processes.messages import ReplyKind, pack_failure, report_of
+from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.task import AnyTask
+
+
+class Made(NamedTuple):
+    """What the calls of a request have come to: a `CallReport` as bytes, and the one value that stays here."""
+
+    report: bytes
+    staying: object = None
+
+
+def make_calls(request: bytes, values: Sequence[object] = ()) -> Made:
+    """Make the calls of a request; `values` are those of the handles in its arguments.
+
+    After a while no other call is begun. At most one value stays: a call whose value does is the last one.
+    """
+    asked = request_from(request)
+    ends: list[ToldEnd] = []
+    staying = None
+    limit = time.monotonic() + asked.seconds
+    for position, facts in enumerate(asked.facts):
+        began = time.monotonic()
+        if position and began > limit:
+            break
+        # Each call has a context of its own: what one sets there, the next one does not see.
+        kind, body, staying = contextvars.copy_context().run(_make, asked, position, facts, values)
+        ends.append(ToldEnd(position, kind, began, time.monotonic(), body))
+        if body is None:
+            break
+    return Made(CallReport(ends, _worker_name(), time.monotonic()).as_bytes(), staying)
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+_OWN_FRAMES = 4
+"""The frames of this module in the traceback of a call."""
+
+_End = tuple[ReplyKind, bytes | None, object]
+
+
+def _make(asked: CallRequest, position: int, facts: tuple[Any, ...], values: Sequence[object]) -> _End:
+    try:
+        task = _loaded(asked.code)
+    except BaseException as error:  # noqa: BLE001 - whatever its module or its code raises
+        return ReplyKind.NOT_LOADED, pack_failure(report_of(error, 1)), None
+    try:
+        args, kwargs = decode(asked.arguments[position], values)
+    except BaseException as error:  # noqa: BLE001 - a user's object may do anything
+        return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument"), None
+    try:
+        value = _within(asked, CallFacts(*facts), lambda: _value(task, args, kwargs))
+    except BaseException as error:  # noqa: BLE001 - raised again where the run is
+        return ReplyKind.RAISED, pack_failure(report_of(error, _OWN_FRAMES), exception=_encoded(error)), None
+    try:
+        return _told(value, asked.staying_size)
+    except BaseException as error:  # noqa: BLE001 - as for arguments
+        return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result"), None
+
+
+def _within(asked: CallRequest, facts: CallFacts, call: Callable[[], Any]) -> Any:
+    """Make a call with all that it has around it: its facts, its span, and what `asked.surroundings` holds."""
+    facts_in_context.set(facts)
+    if facts.trace:
+        from cascade.adapters.trace_context import call_within  # noqa: PLC0415 - brings OpenTelemetry
+
+        return call_within(facts.trace, call)
+    return call()
+
+
+def _value(task: AnyTask, args: Any, kwargs: Any) -> Any:
+    value = task.func(*args, **kwargs)
+    if inspect.isawaitable(value) and not isinstance(value, StandsForValue):
+        return asyncio.run(_wait_for(value))
+    return value
+
+
+async def _wait_for(value: Any) -> Any:
+    return await value
+
+
+def _told(value: Any, staying_size: int | None) -> _End:
+    """Return a value as it goes home, or as it stays: what stands for another value never does."""
+    if staying_size is None or _stands(value):
+        return ReplyKind.DONE, encode_value(value), None
+    small = encode_if_small(value, staying_size)
+    if small is None:
+        return ReplyKind.DONE, None, value.value if type(value) is Quoted else value
+    return ReplyKind.DONE, small, None
+
+
+def _stands(value: Any) -> bool:
+    if isinstance(value, StandsForValue):
+        return True
+    return type(value) is not Quoted and type(value) in LOOKED_INTO and holds_inside(value)
+
+
+def _encoded(error: BaseException) -> bytes:
+    try:
+        return encode(error)
+    except BaseException:  # noqa: BLE001 - what stands for it is its text
+        return b""
+
+
+_loaded_tasks: OrderedDict[bytes, AnyTask] = OrderedDict()
+_LOADED_KEPT = 64
+
+
+def _loaded(code: TaskCode) -> AnyTask:
+    """Return a task; its code is unpickled when it comes for the first time."""
+    task = _loaded_tasks.get(code.digest)
+    if task is None:
+        task = _loaded_tasks[code.digest] = decode(code.body)
+        while len(_loaded_tasks) > _LOADED_KEPT:
+            _loaded_tasks.popitem(last=False)
+    return task
