@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -241,31 +240,6 @@ def test_a_prefix_keeps_stores_apart(url: str) -> None:
     assert [each.run_id for each in PostgresCatalog(url, prefix="other_").runs()] == ["run"]
     with pytest.raises(SpecError, match="begins no name of a table"):
         PostgresCatalog(url, prefix="x; drop table y")
-
-
-async def test_runs_of_an_engine_share_a_few_connections(url: str) -> None:
-    """A hundred runs at the same time take no more than four connections, which end with the engine."""
-    seen: list[int] = []
-    count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-
-    @cs.task(mode="thread")
-    def look(number: int) -> int:
-        if number == 50:
-            seen.append(asked(url, count)[0][0])
-        return number
-
-    async with Engine(state=url) as engine:
-        runs = (engine.run(last(look(number)), run_id=f"{number}") for number in range(100))
-        assert len(await asyncio.gather(*runs)) == 100
-    assert 0 < seen[0] - 1 <= 4
-    await asyncio.to_thread(_until_alone, url, count)
-
-
-def _until_alone(url: str, count: str) -> None:
-    ends = time.monotonic() + 60
-    while asked(url, count) != [(1,)]:  # a connection that is closed ends a moment later
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("durability", "waits"), [("sync", "on"), ("async", "off")])

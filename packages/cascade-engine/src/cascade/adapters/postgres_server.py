@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_postgres, split
 from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
+from cascade.adapters.server_lanes import Lane, Lanes
 from cascade.adapters.spawning import ended, spawn
 from cascade.spec.errors import MissingExtraError, SpecError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _CONNECTIONS = 4
-"""Connections of one event loop. What its runs write together waits for the same disk, so more would wait too."""
+"""Connections of one event loop, beside one for each lane. More of them would only wait for the same disk."""
 
 _T = TypeVar("_T")
 Deed = Callable[["psycopg.AsyncConnection[tuple[Any, ...]]"], Awaitable[_T]]
@@ -57,15 +58,17 @@ class PostgresServer:
         """The stores whose tables were found in this server, in a version that is known here."""
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
-    async def do(self, deed: Deed[_T]) -> _T:
+    async def do(self, deed: Deed[_T], lane: Lane = Lane.ANY) -> _T:
         """Do something, in `ANSWER_SECONDS` at most; if the connection turns out to be dead, once more by another one.
+
+        The time begins when there is a place in the lane.
 
         Raises:
             StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
             CancelledError: If the caller is cancelled; that is raised when the deed has ended.
         """
         # In a task of its own: a deed that is cancelled asks the server to stop, and waits for it for seconds.
-        doing = spawn(self._done(deed))
+        doing = spawn(self._done(deed, lane))
         cancelled = await ended(doing, lambda request: None)
         try:
             if cancelled is not None:
@@ -76,31 +79,33 @@ class PostgresServer:
         finally:
             del doing, cancelled  # their tracebacks have this frame: they would be cycles
 
-    async def _done(self, deed: Deed[_T]) -> _T:
+    async def do_here(self, deed: Deed[_T], lane: Lane) -> _T:
+        """Do as `do` does, for a caller that nobody cancels: it needs no task of its own.
+
+        Raises:
+            StoreError: As `do`.
+        """
+        with self._store_errors():
+            return await self._done(deed, lane)
+
+    async def _done(self, deed: Deed[_T], lane: Lane) -> _T:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
             pool = self._pools[loop] = _Pool(self._client, self._url)
-        ends = loop.time() + ANSWER_SECONDS
-        async with asyncio.timeout_at(ends):
-            await pool.places.acquire()
-        try:
+        async with pool.lanes.place(lane) as ends:
             while True:
                 connection, is_fresh = await pool.take(ends)
                 try:
                     with _hung_up(connection, ends):
-                        done = await deed(connection)
+                        return await deed(connection)
                 except self._client.OperationalError:
                     if loop.time() >= ends:
                         raise TimeoutError from None
                     if is_fresh or not connection.closed:
                         raise
-                else:
-                    return done
                 finally:
                     await pool.give_back(connection)
-        finally:
-            pool.places.release()
 
     @contextmanager
     def blocking_connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
@@ -124,6 +129,12 @@ class PostgresServer:
         undefined: type[Exception] = self._client.errors.UndefinedTable
         return undefined
 
+    @property
+    def refused(self) -> type[Exception]:
+        """What a client raises when the server refuses a statement, or goes away meanwhile."""
+        refused: type[Exception] = self._client.DatabaseError
+        return refused
+
     def _store_errors(self) -> AbstractContextManager[None]:
         failures = (self._client.Error, OSError, UnicodeError)
         return server_errors(self.address, (TimeoutError,), failures, self._secrets)
@@ -145,7 +156,7 @@ class _Pool:
         self._client = client
         self._url = url
         self._idle: list[Any] = []
-        self.places = asyncio.Semaphore(_CONNECTIONS)
+        self.lanes = Lanes(_CONNECTIONS, (TimeoutError,))
 
     async def take(self, ends: float) -> tuple[Any, bool]:
         """Return a connection, and whether it is a new one: an idle one may be dead."""

@@ -11,13 +11,17 @@ from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_redis
 from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
-from cascade.spec.errors import MissingExtraError
+from cascade.adapters.server_lanes import Lane, Lanes
+from cascade.spec.errors import MissingExtraError, StoreError
+
+_CONNECTIONS = 8
+"""Connections of one event loop, beside one for each lane."""
 
 
 class RedisServer:
-    """A server by its URL, with a client for each event loop; `address` may be shown: it has no user or password.
+    """A server by its URL, with a client for each event loop that is shared by all who use this object.
 
-    Nothing is sent before the first command.
+    `address` may be shown: it has no user or password. Nothing is sent before the first command.
 
     Raises:
         MissingExtraError: If the client is not installed.
@@ -37,7 +41,8 @@ class RedisServer:
                 raise
             raise MissingExtraError("Redis", "redis") from None
         self._redis: ModuleType = redis
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._timeouts: tuple[type[Exception], ...] = (redis.exceptions.TimeoutError, TimeoutError)
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Lanes]] = WeakKeyDictionary()
 
     @property
     def refused(self) -> type[Exception]:
@@ -51,19 +56,31 @@ class RedisServer:
         unknown: type[Exception] = self._redis.exceptions.NoScriptError
         return unknown
 
+    def as_store_error(self, problem: Exception) -> StoreError:
+        """Return the error for an answer that is one."""
+        try:
+            with self._store_errors():
+                raise problem
+        except StoreError as error:
+            return error
+
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Any]:
-        """Lend the client of the running loop, for what takes no longer than `ANSWER_SECONDS`.
+    async def client(self, lane: Lane = Lane.ANY) -> AsyncIterator[Any]:
+        """Lend the client of the running loop, for one command or pipeline, and no longer than `ANSWER_SECONDS`.
+
+        The time begins when there is a place in the lane.
 
         Raises:
             StoreError: If the server can't be reached, does not answer in time, or refuses what it is asked.
         """
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = self._connect(self._redis.asyncio)
+        found = self._clients.get(loop)
+        if found is None:
+            lanes = Lanes(_CONNECTIONS, self._timeouts)
+            found = self._clients[loop] = self._connect(self._redis.asyncio), lanes
+        client, lanes = found
         with self._store_errors():
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with lanes.place(lane) as ends, asyncio.timeout_at(ends):
                 yield client
 
     @contextmanager
@@ -79,7 +96,7 @@ class RedisServer:
     def _store_errors(self) -> AbstractContextManager[None]:
         kinds = self._redis
         failures = (kinds.RedisError, OSError, UnicodeError)  # a host may be no name
-        return server_errors(self.address, (kinds.TimeoutError, TimeoutError), failures)
+        return server_errors(self.address, self._timeouts, failures)
 
     def _connect(self, package: ModuleType) -> Any:
         """Return a client of `redis` or `redis.asyncio`. Their retries are classes of their own, with one signature."""
@@ -97,7 +114,7 @@ class RedisServer:
 
     async def close(self) -> None:
         """Close the connections of the running loop; those of others end with their loops."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        client, _ = self._clients.pop(asyncio.get_running_loop(), (None, None))
         if client is not None:
             with self._store_errors():
                 await client.aclose()

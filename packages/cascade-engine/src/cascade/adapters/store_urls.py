@@ -8,7 +8,6 @@ and no codec.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cascade.adapters.addresses import POSTGRES_SCHEMES, REDIS_SCHEMES, address_of, split, sqlite_path
@@ -58,9 +57,9 @@ def _sqlite_catalog() -> Callable[[str], Catalog]:
 
 
 def _redis_state() -> Callable[..., StateMaker]:
-    from cascade.adapters.state.redis.redis_journal import RedisStateBackend  # noqa: PLC0415 - brings codecs
+    from cascade.adapters.state.redis.redis_journal import RedisStates  # noqa: PLC0415 - brings codecs
 
-    return partial(partial, RedisStateBackend)
+    return RedisStates
 
 
 def _redis_cache() -> Callable[..., CacheBackend]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from cascade.adapters.state.recorded.durable_state import RecordedState
     from cascade.adapters.state.redis.redis_catalog import RedisCatalog
-    from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend
+    from cascade.adapters.state.redis.redis_journal import RedisJournal, RedisStateBackend, RedisStates
     from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog
     from cascade.adapters.state.sqlite.sqlite_journal import SqliteStateBackend, SqliteStates
     from cascade.adapters.state.sqlite.sqlite_library import inspect_library
@@ -62,6 +62,7 @@ __all__ = [
     "RedisCatalog",
     "RedisJournal",
     "RedisStateBackend",
+    "RedisStates",
     "RunPage",
     "RunSummary",
     "SqliteCatalog",
@@ -85,7 +86,7 @@ _HOMES = {
     ),
     "RecordedState": "recorded.durable_state",
     "RedisCatalog": "redis.redis_catalog",
-    **dict.fromkeys(("RedisJournal", "RedisStateBackend"), "redis.redis_journal"),
+    **dict.fromkeys(("RedisJournal", "RedisStateBackend", "RedisStates"), "redis.redis_journal"),
     "SqliteCatalog": "sqlite.sqlite_catalog",
     "inspect_library": "sqlite.sqlite_library",
     **dict.fromkeys(("SqliteStateBackend", "SqliteStates"), "sqlite.sqlite_journal"),

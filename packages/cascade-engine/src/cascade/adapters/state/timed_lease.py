@@ -1,18 +1,16 @@
 """Leases that time out: who drives a run in a store that many hosts share.
 
-The holder renews its lease. Whoever finds the lease run out takes the run, and becomes its owner. The owner stays when
-its lease has ended: so a process that wakes up late finds out who has taken its run.
+The holder's process renews its lease, by a `LeaseKeeper`. Whoever finds the lease run out takes the run, and becomes
+its owner. The owner stays when its lease has ended: so a process that wakes up late finds out who has taken its run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from secrets import token_hex
 from typing import Protocol
 
-from cascade.adapters.spawning import spawn
 from cascade.adapters.state.lease import this_process
 from cascade.spec.errors import PolicyError, RunActiveError, RunLostError, StoreError
 from cascade.spec.late_dataclasses import dataclass
@@ -20,7 +18,7 @@ from cascade.spec.late_dataclasses import dataclass
 LEASE_SECONDS = 10.0
 """How long a run stays taken whose driver does not renew its lease any more."""
 
-_RENEWALS = 3
+RENEWALS = 3
 """How often a lease is renewed in its time."""
 
 _LOOKS = 20
@@ -54,7 +52,7 @@ class LeaseTable(Protocol):
 
 
 class TimedLease:
-    """The lease of one run, with the task that renews it while it is held.
+    """The lease of one run.
 
     Raises:
         PolicyError: If it is to last no time.
@@ -69,8 +67,6 @@ class TimedLease:
         self._run_id = run_id
         self._store = store
         self._held_until = 0.0
-        self._is_open = False
-        self._renewing: asyncio.Task[None] | None = None
 
     async def take(self) -> None:
         """Take the lease; if somebody holds it, wait until it ends.
@@ -94,16 +90,6 @@ class TimedLease:
                 raise RunActiveError(self._run_id, self._store, name_of(refusal.holder))
             await asyncio.sleep(min(left, self.seconds / _LOOKS) + 0.001)
         self.note(began)
-        self._is_open = True
-        self._renewing = spawn(self._renew())
-
-    async def stop(self) -> None:
-        """Renew it no more."""
-        self._is_open = False
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
-            self._renewing = None
 
     def note(self, began: float) -> None:
         """Note that the store has granted the lease at that time, by `now`, or later."""
@@ -112,6 +98,18 @@ class TimedLease:
     def is_held(self) -> bool:
         """Tell whether the lease has not ended yet, by the clock of this process."""
         return now() < self._held_until
+
+    def left(self) -> float:
+        """Return the seconds until the lease ends, by the clock of this process."""
+        return self._held_until - now()
+
+    async def is_renewed(self) -> bool:
+        """Renew the lease, unless somebody else has taken the run; return whether it is renewed.
+
+        Raises:
+            StoreError: If the store can't be asked.
+        """
+        return await self._renewed() is None
 
     async def confirm(self) -> None:
         """Renew a lease that may have ended, as it has for a process that was suspended.
@@ -143,15 +141,6 @@ class TimedLease:
         if owner is None:
             self.note(began)
         return owner
-
-    async def _renew(self) -> None:
-        """Renew the lease for as long as it is this one's; if that fails, the next write raises an error."""
-        # Not only until it is cancelled: in Python 3.11 a cancellation may get lost inside `asyncio.wait_for`.
-        while self._is_open:
-            await asyncio.sleep(self.seconds / _RENEWALS)
-            with suppress(StoreError):
-                if await self._renewed() is not None:
-                    return
 
 
 def name_of(holder: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The rows of one run in PostgreSQL: how they are read, and written batch by batch.
+"""The rows of runs in PostgreSQL: how they are read, and written batch by batch.
 
 Each write checks in the same step that the run's lease is in this holder's name: who has lost the run changes no row.
 """
@@ -6,7 +6,7 @@ Each write checks in the same step that the run's lease is in this holder's name
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +14,7 @@ from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Head, Kind
+from cascade.adapters.state.servers.run_table import ServerRun, Write
 from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.durable import RunStatus
 
@@ -32,33 +33,36 @@ _BYTES_AT_ONCE = 8 << 20
 
 
 class RunRows:
-    """Reads and writes the rows of one run, in tables whose names begin with `prefix`."""
+    """Reads and writes the rows of runs, in tables whose names begin with `prefix`.
 
-    def __init__(self, prefix: str, run_id: str, store: str, holder: bytes) -> None:
+    A write renews the lease for so many `seconds`. One that is `safe` is on the server's disk when it returns.
+    """
+
+    def __init__(self, prefix: str, store: str, seconds: float, safe: bool) -> None:
         self._store = store
-        self._run_id = run_id
-        self._own = {"run_id": as_bytes(run_id), "holder": holder}
+        self._given = {"seconds": seconds, "safe": safe}
         self._sql = _Statements(prefix)
-        self.is_there = False
-        """Whether the run has a row of its own, as far as is known here."""
 
     # Reading
 
-    async def head(self, connection: Connection) -> Head | None:
-        """Return what is stored of the run as a whole; `None` if nothing is.
+    async def head(self, connection: Connection, run: ServerRun) -> Head | None:
+        """Return what is stored of a run as a whole; `None` if nothing is.
 
         Raises:
             RunDamagedError: If it is not what was written.
         """
-        found = await connection.execute(self._sql.head, self._own, binary=True)
+        given = {"run_id": as_bytes(run.run_id)}
+        found = await connection.execute(self._sql.head, given, binary=True)
         row = await found.fetchone()
         if row is None:
             return None
-        with checking(self._store, self._run_id):
+        with checking(self._store, run.run_id):
             status, task, record, number, target, error, rules = row
             return head_of((status, as_text(task), record, number, target, as_text(error), rules))
 
-    async def facts(self, connection: Connection, number: int, after: Stored | None) -> list[Stored]:
+    async def facts(
+        self, connection: Connection, run: ServerRun, number: int, after: Stored | None
+    ) -> list[Stored]:
         """Return facts of a round in the order of their keys, at most `ROWS_AT_ONCE` of those that follow `after`.
 
         Raises:
@@ -66,37 +70,54 @@ class RunRows:
         """
         last = (b"", b"", -1) if after is None else (after[0].frame.digest, after[0].node, int(after[1]))
         keys = dict(zip(("frame", "node", "kind"), last, strict=True))
-        given = {**self._own, **keys, "round": number, "limit": ROWS_AT_ONCE}
+        given = {**keys, "run_id": as_bytes(run.run_id), "round": number, "limit": ROWS_AT_ONCE}
         found = await connection.execute(self._sql.facts, given, binary=True)
-        with checking(self._store, self._run_id):
+        with checking(self._store, run.run_id):
             return [fact_of(row) for row in await found.fetchall()]
 
     # Writing
 
-    async def write(
-        self, connection: Connection, changes: Changes, seconds: float, safe: bool
-    ) -> bytes | None:
-        """Write a batch and renew the lease for so many seconds; if the run has another owner, return that one."""
-        own = {**self._own, "seconds": seconds, "safe": safe, "now": time.time()}
-        first, *more = _portions(changes)
-        anew = changes.anew or not self.is_there
+    async def write(self, connection: Connection, write: Write) -> bytes | None:
+        """Write a batch and renew the lease; if the run has another owner, return that one."""
+        first, *more = self._statements(write)
         if not more:
-            return await self._put(connection, {**own, **_arguments(first, anew)})
+            return await self._put(connection, first)
         async with connection.transaction():
-            owner = await self._put(connection, {**own, **_arguments(first, anew)})
+            owner = await self._put(connection, first)
             if owner is None:  # and so for what follows: the row of the lease is locked
                 for each in more:
-                    await self._put(connection, {**own, **_arguments(each, anew=False)})
+                    await self._put(connection, each)
         return owner
 
+    async def write_all(self, connection: Connection, writes: Sequence[Write]) -> list[bytes | None]:
+        """Write batches of different runs, which are small, in one transaction that is sent in one go."""
+        async with connection.pipeline(), connection.transaction():
+            asked = [
+                await connection.execute(self._sql.write, given, binary=True)
+                for write in writes
+                for given in self._statements(write)
+            ]
+            return [await _owner(each) for each in asked]
+
+    def _statements(self, write: Write) -> Iterator[dict[str, Any]]:
+        run = write.run
+        own = {**self._given, "run_id": as_bytes(run.run_id), "holder": run.holder, "now": time.time()}
+        anew = write.changes.anew or not run.is_there
+        for part in _portions(write.changes):
+            yield {**own, **_arguments(part, anew)}
+            anew = False
+
     async def _put(self, connection: Connection, given: dict[str, Any]) -> bytes | None:
-        found = await connection.execute(self._sql.write, given, binary=True)
-        row = await found.fetchone()
-        return None if row is None else row[0]
+        return await _owner(await connection.execute(self._sql.write, given, binary=True))
+
+
+async def _owner(written: psycopg.AsyncCursor[tuple[Any, ...]]) -> bytes | None:
+    row = await written.fetchone()
+    return None if row is None else row[0]
 
 
 class _Statements:
-    """The statements on the rows of one run. `%b` sends bytes as they are, not as text."""
+    """The statements on the rows of a run. `%b` sends bytes as they are, not as text."""
 
     def __init__(self, prefix: str) -> None:
         def of(text: str) -> bytes:
