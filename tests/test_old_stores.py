@@ -113,7 +113,7 @@ def test_looking_leaves_an_old_file_as_it_is(tmp_path: Path) -> None:
     catalog = SqliteCatalog(path)
     assert len(catalog.runs()) == len(RUNS)
     assert len(catalog.facts("finished")) == FACTS["finished"]
-    assert next(finding.told for finding in catalog.inspect()).startswith("1 of 3: the next run")
+    assert next(finding.told for finding in catalog.inspect()).startswith("1 of 4: the next run")
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["runs.db"]
 

@@ -423,7 +423,7 @@ def test_a_store_tells_how_it_is(path: Path) -> None:
     catalog = SqliteCatalog(path)
     assert isinstance(catalog, Inspectable)
     found = {each.subject: each for each in catalog.inspect()}
-    assert found["store version"].told == "3 of 3"
+    assert found["store version"].told == "4 of 4"
     assert found["store integrity"] == Finding("store integrity", "ok")
     assert not any(each.remedy for each in found.values())
     content = bytearray(path.read_bytes())

@@ -63,7 +63,7 @@ def make_app(
             spec.add(contract)
     if resources:
         settings = {**settings, "resources": resources}
-    invocation = Invocation(workflow, spec, settings)
+    invocation = Invocation(workflow, spec, settings, target)
 
     def act(
         params: dict[str, object],

@@ -30,11 +30,15 @@ from cascade.spec.lazy_types import Lazy
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a command runs: the target, the inputs that it declares, and the settings as `cs.run` takes them."""
+    """What a command runs: the target, the inputs that it declares, and the settings as `cs.run` takes them.
+
+    `workflow` is what the target came from: a function, or the target itself. A run that keeps its inputs is given it.
+    """
 
     target: Lazy
     spec: WorkflowSpec
     settings: RunSettings
+    workflow: object
 
     def given(self, params: Mapping[str, object], settings: Mapping[str, object]) -> Invocation:
         """Return the invocation with these parameters and settings over those that it has.
@@ -51,6 +55,8 @@ class Invocation:
         settings: RunSettings = {**self.settings, "bus": bus}
         async with engine_for(settings) as engine:
             interrupts.watch(engine.under_way)
+            if settings.get("keep_inputs"):
+                return await engine.run(self.workflow, **run_options(settings))
             return await engine.run(self.target, spec=self.spec, **run_options(settings))
 
 

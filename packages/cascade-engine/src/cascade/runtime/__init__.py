@@ -24,13 +24,16 @@ from cascade.runtime.exceptions import (
     ResourceYieldError,
     RouteNotFoundError,
     RunChangedError,
+    RunEndedError,
     RunningLoopError,
     TaskCancelledError,
     TaskTimeoutError,
     UnknownExecutorError,
     UnknownParamError,
+    WorkflowNotFoundError,
 )
 from cascade.runtime.protocols import Executor, Solver
+from cascade.runtime.recorded_runs.recovered_run import RecoveredRun, RecoveryOutcome
 from cascade.runtime.settings import OnFailure, Resume
 from cascade.runtime.timeline.timeline_of_runs import Timeline
 
@@ -49,6 +52,8 @@ __all__ = [
     "MessageBus",
     "OnFailure",
     "ProvisionalValueError",
+    "RecoveredRun",
+    "RecoveryOutcome",
     "RequirementError",
     "ResourceCancelledError",
     "ResourceCycleError",
@@ -58,6 +63,7 @@ __all__ = [
     "Resume",
     "RouteNotFoundError",
     "RunChangedError",
+    "RunEndedError",
     "RunningLoopError",
     "Solver",
     "TaskCancelledError",
@@ -65,6 +71,7 @@ __all__ = [
     "Timeline",
     "UnknownExecutorError",
     "UnknownParamError",
+    "WorkflowNotFoundError",
     "arun",
     "run",
 ]

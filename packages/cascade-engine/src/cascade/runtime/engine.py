@@ -18,19 +18,23 @@ from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.frames.reporting.tracing import Tracing, new_engines
-from cascade.runtime.options import checked_options
+from cascade.runtime.options import RunOptions, checked_options, checked_seconds
 from cascade.runtime.progress.displays import ShownRuns
 from cascade.runtime.protocols import Executor
+from cascade.runtime.recorded_runs.recovered_run import Driven, RecoveredRun
 from cascade.runtime.resource_manager import ResourceRegistry
 from cascade.runtime.running.run import Run
 from cascade.runtime.running.services import EngineParts
 from cascade.runtime.settings import (
     ENGINE_RUN_SETTINGS,
     ENGINE_SETTINGS,
+    RECOVERY_SETTINGS,
     EngineRunSettings,
     EngineSettings,
+    RecoverySettings,
     check_known,
     documented,
+    part_of,
 )
 from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
@@ -46,7 +50,7 @@ from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.resource import Resource
 from cascade.spec.targets import made_by
-from cascade.spec.task import Task
+from cascade.spec.task import Task, TaskReference
 
 
 class Engine:
@@ -90,6 +94,7 @@ class Engine:
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
         self._open_state = kept_open(settings, state)
+        self._stores = part_of(settings, ("state", "codec"))
         self._parts = EngineParts(
             bus=self.bus,
             state_factory=state or InMemoryStateBackend,
@@ -174,24 +179,20 @@ class Engine:
             check_known("engine.run(...)", settings, ENGINE_RUN_SETTINGS)
         if self._closed:
             raise EngineClosedError
+        workflow: object = target
         if callable(target) and not isinstance(target, (Task, StandsForValue)):
             target, spec = made_by(target)
         options = None  # most short runs are given nothing but a target
         shown: ShownRuns | None = None
         if settings or spec is not None or timeline is not None:
             options = checked_options(settings, spec, _checked_timeline(timeline))
+            if settings.get("keep_inputs"):
+                options = replace(options, workflow=_reference_of(workflow))
             if options.display is not None:
                 shown = ShownRuns(options.timeline or self._parts.timeline, options.display)
                 options = replace(options, timeline=shown)
-        context = copy_context()
-        if (
-            facts_in_context.get() is not None
-        ):  # a run inside of a call: what it does besides its calls is none
-            context.run(facts_in_context.set, None)
-        if self.tracing is not None and not self.tracing.is_on:
-            self.tracing = None
-        run = Run(self._parts, options, context, self.tracing)
-        del options, context  # as below
+        run = self._made(options)
+        del options  # as below
         cancelled = None
         try:
             cancelled = await self._complete(run, target)
@@ -200,6 +201,67 @@ class Engine:
             if shown is not None:
                 shown.end()
             del run, cancelled  # the traceback of an error has this frame: they would be a cycle
+
+    def _made(self, options: RunOptions | None) -> Run:
+        context = copy_context()
+        if (
+            facts_in_context.get() is not None
+        ):  # a run inside of a call: what it does besides its calls is none
+            context.run(facts_in_context.set, None)
+        if self.tracing is not None and not self.tracing.is_on:
+            self.tracing = None
+        return Run(self._parts, options, context, self.tracing)
+
+    @documented(RECOVERY_SETTINGS)
+    async def recover(self, **settings: Unpack[RecoverySettings]) -> list[RecoveredRun]:
+        """Go on with each run in the store that was interrupted and has kept its inputs; return what became of them.
+
+        A run was interrupted if it has not ended and no process drives it. It keeps its inputs with `keep_inputs=True`.
+        Its workflow is found by its reference, in a module that is imported already. A run that fails stops no other.
+        Each run is driven by one process at a time: so many processes may do this at once.
+
+        With `poll` this goes on until it is cancelled. Runs under way are then left as far as they have come, so that
+        another process can go on with them at once.
+
+        Raises:
+            UnknownSettingError: If a keyword is no setting; it names the nearest one.
+            SpecError: If a setting can't be meant, or the engine has no `state` by its URL.
+            StoreError: If the store can't be looked at. With `poll` and `told` the latter is called with it.
+            EngineClosedError: If the engine is closed.
+        """
+        # Brings hashing, encoding and catalogs: for recorded runs alone.
+        from cascade.runtime.recovery.recoverer import recoverer  # noqa: PLC0415
+
+        check_known("engine.recover(...)", settings, RECOVERY_SETTINGS)
+        if self._closed:
+            raise EngineClosedError
+        poll = checked_seconds("poll", settings.get("poll"))
+        found = recoverer(self._stores, self._parts, settings, self._go_on)
+        return await (found.once() if poll is None else found.for_ever(poll))
+
+    async def _go_on(self, target: object, options: RunOptions) -> Driven:
+        """Go on with a run that was interrupted; tell how that went, unless the caller is cancelled.
+
+        Raises:
+            EngineClosedError: If the engine is closed.
+        """
+        if self._closed:
+            raise EngineClosedError
+        run = self._made(replace(options, caller=asyncio.current_task()))
+        recorder, error = run.recorder, None
+        assert recorder is not None  # the state is that of a URL
+        cancelled = None
+        try:
+            cancelled = await self._complete(run, target)
+            run.take_outcome(cancelled)
+        except BaseException as problem:
+            if cancelled is not None:
+                raise
+            error = problem
+        try:
+            return Driven(recorder.resumption.record is not None, recorder.ended, error)
+        finally:
+            del run, cancelled, error  # as above
 
     async def _complete(self, run: Run, target: object) -> asyncio.CancelledError | None:
         """Let a run come to its end; return what the caller was cancelled with meanwhile."""
@@ -233,6 +295,7 @@ class Engine:
         """Cancel the runs under way, wait for them, and close what the engine opened."""
         self._closed = True
         for driver, run in self._drivers.items():
+            run.leave(closing=True)
             _cancel(driver, run, asyncio.CancelledError("the engine is closed"))
         await seen_through(self._close())
 
@@ -276,10 +339,18 @@ class Engine:
 
 def _cancel(driver: asyncio.Task[None], run: Run, request: asyncio.CancelledError) -> None:
     """Let a run end in order with a cancellation."""
+    run.leave(closing=False)
     if run.is_driven:
         driver.cancel(*request.args)
     else:
         run.interrupt(request)  # a task that is cancelled before its first turn never begins to run
+
+
+def _reference_of(workflow: object) -> TaskReference:
+    # Brings what reads and writes records: for recorded runs alone.
+    from cascade.runtime.recording.inputs_to_keep import workflow_reference  # noqa: PLC0415
+
+    return workflow_reference(workflow)
 
 
 def _checked_preview(preview: Callable[[object], str] | None) -> Callable[[object], str] | None:

@@ -309,5 +309,31 @@ class RunChangedError(CascadeRuntimeError, ValueError):
 _CHANGES_SHOWN = 10
 
 
+@dataclass(eq=False)
+class RunEndedError(CascadeRuntimeError, LookupError):
+    """A run was to be taken over, and is not interrupted any more: it has ended, or is gone. `status` says how."""
+
+    run_id: str
+    status: str
+
+    def __str__(self) -> str:
+        return f"run '{self.run_id}' is not interrupted any more: it {self.status or 'is gone'}"
+
+
+@dataclass(eq=False)
+class WorkflowNotFoundError(CascadeRuntimeError, LookupError):
+    """The workflow of a run that is to be taken over is not there; `module` and `qualname` say where it was."""
+
+    run_id: str
+    module: str
+    qualname: str
+
+    def __str__(self) -> str:
+        return (
+            f"the workflow of run '{self.run_id}' is {self.module}.{self.qualname}, and no module that is imported "
+            f"here has a function of that name; import {self.module} first, or name it to `cascade worker`"
+        )
+
+
 class BlockedLoopWarning(UserWarning):
     """A task has held the event loop for long while others waited for it."""

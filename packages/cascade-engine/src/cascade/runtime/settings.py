@@ -7,6 +7,7 @@ what it means. An unknown keyword is refused, with the nearest known one.
 # Annotations are evaluated here, unlike elsewhere: the rows are read at run time.
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
@@ -15,6 +16,7 @@ from cascade.adapters.addresses import CACHE_URLS, STATE_URLS
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.progress.displays import Display
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
+from cascade.runtime.recorded_runs.recovered_run import Told
 from cascade.runtime.timeline.timeline_of_runs import Timeline
 from cascade.spec.calls.signatures import show_keywords
 from cascade.spec.errors import UnknownSettingError
@@ -122,24 +124,13 @@ class EngineSettings(StoreSettings, total=False):
     cache_backend: Annotated[CacheBackend | None, "The older spelling of `cache`."]
 
 
-class EngineRunSettings(TypedDict, total=False):
-    """What `Engine.run` takes besides the target."""
+class OngoingRunSettings(TypedDict, total=False):
+    """What a run takes that begins, and one that goes on in another process."""
 
-    params: Annotated[Mapping[str, object] | None, "The values of the workflow's parameters, by name."]
-    run_id: Annotated[
-        str | None,
-        "The name of the run; one that the store knows goes on. A new one by default.",
-        Flag("The name of the run: one that the store knows goes on.", "ID", needs_state=True),
-    ]
     resume: Annotated[
         Literal["exact", "compatible"] | Resume | None,
         'How a recorded run goes on: "exact" as what it began as, "compatible" with what has not changed.',
         Flag("Go on as exactly the same, or with what has not changed.", needs_state=True),
-    ]
-    restart: Annotated[
-        bool | None,
-        "Begin anew, and forget what the store has of the run.",
-        Flag("Begin anew, and forget what the store has of the run.", needs_state=True),
     ]
     max_uncommitted: Annotated[
         int | None,
@@ -152,11 +143,64 @@ class EngineRunSettings(TypedDict, total=False):
         'At the first failure: "stop", the default, or "finish" what does not depend on it.',
         Flag("At the first failure: stop, or finish what does not depend on it."),
     ]
+
+
+class EngineRunSettings(OngoingRunSettings, total=False):
+    """What `Engine.run` takes besides the target."""
+
+    params: Annotated[Mapping[str, object] | None, "The values of the workflow's parameters, by name."]
+    run_id: Annotated[
+        str | None,
+        "The name of the run; one that the store knows goes on. A new one by default.",
+        Flag("The name of the run: one that the store knows goes on.", "ID", needs_state=True),
+    ]
+    restart: Annotated[
+        bool | None,
+        "Begin anew, and forget what the store has of the run.",
+        Flag("Begin anew, and forget what the store has of the run.", needs_state=True),
+    ]
+    keep_inputs: Annotated[
+        bool | None,
+        "Record the values of the parameters, but no secrets, and where the workflow function is: so that "
+        "`engine.recover()` and `cascade worker` can go on with the run if it is interrupted.",
+        Flag("Record the parameters too, for workers that go on with the run.", needs_state=True),
+    ]
     progress: Annotated[
         bool | Display | None,
         "Show how far the run has come: on stderr, or in the cell of a notebook. A function that shows it may be given "
         "too.",
         Flag("Show how far the run has come, on stderr.", has_off=True),
+    ]
+
+
+class RecoverySettings(OngoingRunSettings, total=False):
+    """What `Engine.recover` takes."""
+
+    concurrency: Annotated[
+        int | None,
+        "How many runs go on at one time; 10 by default.",
+        Flag("How many runs go on at one time; 10 by default.", "N"),
+    ]
+    poll: Annotated[
+        float | None,
+        "Look again and again, with so many seconds between two looks; by default once.",
+        Flag("How many seconds lie between two looks at the store; 5 by default.", "SECONDS"),
+    ]
+    secrets: Annotated[
+        Mapping[str, object] | None,
+        "The values of secrets, by name; those that are not here are read from the environment variables "
+        "CASCADE_SECRET_<NAME>.",
+    ]
+    secrets_dir: Annotated[
+        str | os.PathLike[str] | None,
+        "A folder that has a file for each secret, by its name; read where neither `secrets` nor the environment has "
+        "one.",
+        Flag("A folder with a file for each secret.", "DIR"),
+    ]
+    told: Annotated[
+        Told | None,
+        "Called with a `RecoveredRun` for each run, as soon as it is known what becomes of it; and, with `poll`, with "
+        "the `StoreError` of a look that failed.",
     ]
 
 
@@ -178,15 +222,27 @@ class Row:
 
 def row_of(name: str) -> Row:
     """Return the row of a setting."""
-    kind, meaning, *flags = get_args(RunSettings.__annotations__[name])
+    kind, meaning, *flags = get_args(
+        {**RecoverySettings.__annotations__, **RunSettings.__annotations__}[name]
+    )
     return Row(name, kind, meaning, flags[0] if flags else None)
 
 
 ENGINE_SETTINGS = tuple(dict.fromkeys(("state", *EngineSettings.__annotations__)))
 """The names of what an engine takes."""
 
-ENGINE_RUN_SETTINGS = tuple(EngineRunSettings.__annotations__)
+ENGINE_RUN_SETTINGS = (
+    *("params", "run_id", "resume", "restart", "keep_inputs"),
+    *("max_uncommitted", "on_failure", "progress"),
+)
 """The names of what one run takes."""
+
+RECOVERY_SETTINGS = tuple(
+    dict.fromkeys(
+        ("concurrency", "poll", "secrets", "secrets_dir", "told", *RecoverySettings.__annotations__)
+    )
+)
+"""The names of what goes on with runs that were interrupted takes."""
 
 RUN_SETTINGS = (*ENGINE_RUN_SETTINGS, "resources", *ENGINE_SETTINGS)
 """The names of what `cs.run` takes, in the order in which help shows them."""
@@ -216,7 +272,11 @@ def refuse(call: str, name: str, known: tuple[str, ...]) -> NoReturn:
     raise UnknownSettingError(call, name, known, nearest[0] if nearest else "", homes[0] if homes else "")
 
 
-_HOMES = {"Engine(...)": ENGINE_SETTINGS, "engine.run(...)": ENGINE_RUN_SETTINGS}
+_HOMES = {
+    "Engine(...)": ENGINE_SETTINGS,
+    "engine.run(...)": ENGINE_RUN_SETTINGS,
+    "engine.recover(...)": RECOVERY_SETTINGS,
+}
 
 
 def part_of(settings: Mapping[str, object], names: Iterable[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
 from cascade.spec.calls.missing import MISSING, Missing
-from cascade.spec.errors import InputError, SpecError
+from cascade.spec.errors import InputError, MissingSecretError, SpecError
 from cascade.spec.inputs.conversion import check_type, convert_text, is_type, type_name, with_item_type
 from cascade.spec.inputs.workflow import declare
 from cascade.spec.internal_tasks import READ_INPUT
@@ -100,7 +100,12 @@ class ParamContract:
         """
         value = inputs.get(self.name, self.default)
         if value is MISSING:
-            raise InputError(str(self), f"no value given; pass params={{{self.name!r}: ...}}")
+            problem = f"no value given; pass params={{{self.name!r}: ...}}"
+            raise (
+                MissingSecretError(str(self), problem, self.name)
+                if self.secret
+                else InputError(str(self), problem)
+            )
         if self.secret:
             value = _plain(value)
         if self.name in inputs and not check_type(value, self.type):
@@ -154,7 +159,12 @@ class EnvContract:
         """
         text = os.environ.get(self.name)
         if text is None and self.required:
-            raise InputError(str(self), f"the environment variable {self.name} is not set")
+            problem = f"the environment variable {self.name} is not set"
+            raise (
+                MissingSecretError(str(self), problem, self.name)
+                if self.secret
+                else InputError(str(self), problem)
+            )
         value = (
             self.default if text is None else _parse(self, text, shown="***" if self.secret else repr(text))
         )

@@ -22,10 +22,12 @@ class Note(StrEnum):
 class RunStatus(StrEnum):
     """How a recorded run has ended. A run that is `RUNNING` and driven by no process was interrupted.
 
+    One that is `WAITING` was interrupted too, and can't go on before something is there that it needs: a secret.
     `DAMAGED` is in no store: it is reported for a run whose own data can't be read.
     """
 
     RUNNING = "running"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -34,6 +36,10 @@ class RunStatus(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> RunStatus | None:
         return cls.CANCELLED if value == "stopped" else None  # as Cascade 0.1 wrote it
+
+
+OPEN = (RunStatus.RUNNING, RunStatus.WAITING)
+"""How a run is that has not ended."""
 
 
 class FactLabel(NamedTuple):

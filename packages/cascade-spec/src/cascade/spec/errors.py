@@ -155,6 +155,24 @@ class InputError(CascadeError, ValueError):
 
 
 @dataclass(eq=False)
+class MissingSecretError(InputError):
+    """A secret is required, and no value is given. `name` is its name."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class KeptInputError(CascadeError, ValueError):
+    """A run is to keep its inputs, and can't: `what` names the input or the workflow."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"keep_inputs=True can't keep {self.what}: {self.problem}"
+
+
+@dataclass(eq=False)
 class ContractConflictError(CascadeError, ValueError):
     """Two contracts of one name differ."""
 

@@ -14,7 +14,7 @@ from cascade.cli.progress_display.progress_lines import progress_lines
 from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.cli.tables.text_table import fitted_table, terminal_width, text_table
 from cascade.runtime.progress.run_progress import RunProgress
-from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status
+from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status, status_text
 from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.terminal_text import shown
@@ -41,7 +41,7 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
     rows = [
         (
             shown(run.run_id),
-            shown_status(run),
+            shown(status_text(run)),
             shown(run.task),
             str(run.round),
             local_time(run.began),
@@ -60,7 +60,7 @@ def run_page(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -
     """Return a page about a run: a line for each property that is there, how far it has come, a table of the facts."""
     properties = [
         ("run", shown(run.run_id)),
-        ("status", shown_status(run)),
+        ("status", shown(status_text(run))),
         ("task", shown(run.task)),
         ("round", str(run.round)),
         ("began", local_time(run.began)),

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from cascade.adapters.state.checked import count, moment, text
 from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.spec.digest_rules import DIGEST_RULES
-from cascade.spec.durable import RunStatus
+from cascade.spec.durable import OPEN, RunStatus
 from cascade.spec.errors import SpecError
 from cascade.spec.late_dataclasses import dataclass
 
@@ -21,9 +21,10 @@ class RunSummary:
     `facts` counts its facts, and `size` the bytes that are stored of it.
 
     `driver` names the process that drives the run now; it is empty if none does. A run that has the status `running`
-    and no driver was interrupted. `rules` is the version of the rules that its digests are made by: a run of other
-    rules than `DIGEST_RULES` can be shown, and can't go on. A run whose own data can't be read has the status
-    `DAMAGED`.
+    and no driver was interrupted. `waits_for` says what a run that is `WAITING` waits for: a secret, by its name.
+
+    `rules` is the version of the rules that its digests are made by: a run of other rules than `DIGEST_RULES` can be
+    shown, and can't go on. A run whose own data can't be read has the status `DAMAGED`.
     """
 
     run_id: str
@@ -37,22 +38,28 @@ class RunSummary:
     facts: int
     size: int
     rules: int = DIGEST_RULES
+    waits_for: str = ""
 
     @property
     def is_interrupted(self) -> bool:
         """Whether the run has not ended and no process drives it."""
         return self.status is RunStatus.RUNNING and not self.driver
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the run has not ended: somebody drives it, it was interrupted, or it waits."""
+        return self.status in OPEN
+
 
 def summary_of(columns: Sequence[object], driver: str, facts: int, size: int) -> RunSummary:
     """Return the summary of a run from what a store has of it.
 
-    `columns` are the run's id, status, task, round, begin, last update, error and version of rules.
+    `columns` are the run's id, status, task, round, begin, last update, error, version of rules and what it waits for.
 
     Raises:
         ValueError: If one of these is not what is stored there.
     """
-    run_id, status, task, number, began, updated, error, rules = columns
+    run_id, status, task, number, began, updated, error, rules, waits_for = columns
     return RunSummary(
         text(run_id),
         RunStatus(text(status)),
@@ -65,6 +72,7 @@ def summary_of(columns: Sequence[object], driver: str, facts: int, size: int) ->
         facts,
         size,
         count(rules),
+        text(waits_for),
     )
 
 
@@ -162,6 +170,15 @@ class Catalog(Protocol):
             RunNotFoundError: If the store has no such run.
             RunDamagedError: If they can't be read.
         """
+
+    def recoverable(self) -> list[RunSummary]:
+        """Return the runs that another process may go on with, those that were updated last at the end.
+
+        They have kept their inputs, have not ended, and nobody drives them. Their facts are not counted.
+        """
+
+    def inputs(self, run_id: str) -> bytes | None:
+        """Return what a run has kept of its inputs, encoded; `None` if it has kept nothing, or is not there."""
 
     def delete(self, run_id: str) -> None:
         """Forget a run.

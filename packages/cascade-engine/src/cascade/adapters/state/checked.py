@@ -92,6 +92,15 @@ def text(value: object) -> str:
     return _of(str, value)
 
 
+def blob(value: object) -> bytes:
+    """Return bytes.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    return _of(bytes, value)
+
+
 def _of(kind: type[T], value: object) -> T:
     if type(value) is not kind:  # not of a class below it either
         raise ValueError(f"a {type(value).__name__} stands where a {kind.__name__} was stored")

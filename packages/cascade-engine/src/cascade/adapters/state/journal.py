@@ -73,7 +73,9 @@ class Head:
     """The run as a whole; `None` leaves the stored value unchanged.
 
     `record` is what the run was begun with, and `target` what its own loop goes on with, both as bytes. `rules` is the
-    version of the rules by which the digests in them are made.
+    version of the rules by which the digests in them are made. `inputs` are the values of its parameters and its
+    workflow, as bytes, of a run that keeps them; a journal deletes them when the run has succeeded. `waits_for` says
+    what a run that is `WAITING` waits for.
     """
 
     status: RunStatus | None = None
@@ -83,6 +85,8 @@ class Head:
     target: bytes | None = None
     error: str | None = None
     rules: int | None = None
+    inputs: bytes | None = None
+    waits_for: str | None = None
 
     def replace(self, later: Head) -> None:
         """Change what a later head changes."""

@@ -54,6 +54,12 @@ def shown_status(summary: RunSummary) -> str:
     return INTERRUPTED if summary.is_interrupted else summary.status.value
 
 
+def status_text(summary: RunSummary) -> str:
+    """Return the status of a run as people read it, with what it waits for."""
+    status = shown_status(summary)
+    return f"{status} for {summary.waits_for}" if summary.waits_for else status
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
     """What a store has of one run, without its values. `written` is when the timeline was committed last."""
@@ -148,7 +154,7 @@ class RecordedRun:
         for task, calls in untimed.items():
             figures[task].by_status[Status.SUCCEEDED] = calls
         run.add_figures(figures)
-        status, notes = shown_status(self.summary), [*self._notes(run, untimed)]
+        status, notes = status_text(self.summary), [*self._notes(run, untimed)]
         return report_page(run, Recorded(status, self._lines(), notes, graph))
 
     def _lines(self) -> list[tuple[str, str]]:

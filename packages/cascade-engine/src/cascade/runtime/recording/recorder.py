@@ -51,6 +51,10 @@ class Recorder:
         self.state = state
         self.commits = Commits(state, wake_up, max_uncommitted)
         self.resumption = Resumption(run_id, state, registry, self.commits)
+        self.is_left = False
+        """Whether the run stays unfinished in its store if it is cancelled: another process goes on with it."""
+        self.ended: RunStatus | None = None
+        """How the run has ended, as its store has it."""
         self._run_id = run_id
         self._registry = registry
         self._atomic_loops = AtomicLoops(registry) if registry.has_atomic else None
@@ -84,16 +88,19 @@ class Recorder:
             raise self.commits.error  # what the store has is whole, and what came after the failure is lost
         if not undone:
             self.state.keep_provisional()
+        status: RunStatus | None
         if error is None:
             status, ending = RunStatus.SUCCEEDED, Status.SUCCEEDED
         elif is_error(error, asyncio.CancelledError):
-            status, ending = RunStatus.CANCELLED, Status.CANCELLED
+            status, ending = None if self.is_left else RunStatus.CANCELLED, Status.CANCELLED
         else:
             status, ending = RunStatus.FAILED, Status.FAILED
-        self.state.finish(status, "" if error is None else error_name(error))
+        if status is not None:
+            self.state.finish(status, "" if error is None else error_name(error))
         if timeline is not None:
             timeline.finish(ending)
         await self.state.commit()
+        self.ended = status
 
     @property
     def identity(self) -> str:

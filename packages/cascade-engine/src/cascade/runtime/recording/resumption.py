@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import path_digest
 from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.adapters.state.recorded.kept_inputs import KeptInputs
 from cascade.graph.plain_rows import bare_forms
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Tree
 from cascade.runtime.events import SkipReason
-from cascade.runtime.exceptions import RunChangedError
+from cascade.runtime.exceptions import RunChangedError, RunEndedError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.options import RunOptions
 from cascade.runtime.recording.commits import Commits
+from cascade.runtime.recording.inputs_to_keep import inputs_to_keep, secret_params
 from cascade.runtime.recording.run_differences import Differences, compare, merged
 from cascade.runtime.recording.run_record import code_of, make_record, tasks_of
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
@@ -29,9 +32,11 @@ from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract
 from cascade.spec.digest_rules import made_by
-from cascade.spec.durable import DurableStateBackend, NextRound, RunRecord
-from cascade.spec.errors import RunRulesError
+from cascade.spec.durable import OPEN, DurableStateBackend, NextRound, RunRecord, RunStatus
+from cascade.spec.errors import KeptInputError, RunRulesError
 from cascade.spec.lazy_types import ParamLazyResult
+
+Seal: TypeAlias = Callable[[KeptInputs], bytes]
 
 
 class Resumption:
@@ -53,6 +58,7 @@ class Resumption:
         self._commits = commits
         self._code: set[tuple[str, str]] = set()  # the references of tasks whose code the record has
         self._changed = Differences()
+        self._inputs: bytes | None = None  # what is to be kept of them, until it is put
         # Begins the span of the run, in the trace of the first span that is recorded of it, and names the span.
         self.trace: Callable[[Mapping[str, str] | None], Mapping[str, str]] | None = None
 
@@ -64,6 +70,8 @@ class Resumption:
 
         Raises:
             RunActiveError: If somebody else drives it.
+            RunEndedError: If it was to be taken over, and is not interrupted any more.
+            KeptInputError: If an input is to be kept, and can't.
             RunChangedError: If it began as another one, and `resume="compatible"` was not asked for.
             RunRulesError: If another version of Cascade has recorded it.
             StoreError: If the store can't be read or written.
@@ -73,9 +81,14 @@ class Resumption:
         return later
 
     async def _open(self, tree: Tree, options: RunOptions) -> NextRound | None:
+        secrets = secret_params(self._declared(tree, options))
+        self._inputs = self._sealed_inputs(tree, options)
         known = await (self._state.open(anew=True) if options.restart else self._state.open())
+        if options.recovers:
+            self._check_interrupted(known)
         salt = None if known is None else known.salt
-        now = await in_slices(make_record(tree, options.params, salt, self._contracts(tree)))
+        compared = {name: value for name, value in options.params.items() if name not in secrets}
+        now = await in_slices(make_record(tree, compared, salt, self._contracts(tree)))
         if self.trace is not None:
             named = dict(self.trace((known and known.trace) or None))
             now = replace(now, trace=named)
@@ -85,6 +98,10 @@ class Resumption:
         now = replace(now, trace=known.trace or now.trace)
         if known.rules != now.rules:
             raise RunRulesError(self._run_id, made_by(known.rules))
+        # Earlier versions compared a secret that only a later round reads.
+        known = replace(
+            known, inputs={name: value for name, value in known.inputs.items() if name not in secrets}
+        )
         self._changed = compare(known, now, tree)
         if self._changed.texts and not options.compatible:
             raise RunChangedError(self._run_id, self._changed.texts)
@@ -95,6 +112,38 @@ class Resumption:
         is_new = bool(self._changed.texts) or now.trace != known.trace
         self._go_on(merged(known, now) if is_new else known)
         return later
+
+    def _declared(self, tree: Tree, options: RunOptions) -> list[Contract]:
+        """Return all inputs that the run may read, as far as that is known when it begins."""
+        read = (
+            [each.contract for each in tree.lazies if isinstance(each, ParamLazyResult)]
+            if options.params
+            else []
+        )
+        return [*read, *(options.spec.contracts if options.spec else ()), *self._registry.contracts()]
+
+    def _sealed_inputs(self, tree: Tree, options: RunOptions) -> bytes | None:
+        """Return what is to be kept of the inputs, if anything is.
+
+        Raises:
+            KeptInputError: If an input can't be kept.
+        """
+        if options.workflow is None:
+            return None
+        seal: Seal | None = getattr(self._state, "seal_inputs", None)
+        if seal is None:
+            raise KeptInputError("inputs", f"the state backend {self.store} has no place for them")
+        return seal(inputs_to_keep(options.workflow, options.params, self._declared(tree, options)))
+
+    def _check_interrupted(self, known: RunRecord | None) -> None:
+        """Check that the run, which is this process's own now, has not ended meanwhile.
+
+        Raises:
+            RunEndedError: If it has, or is gone.
+        """
+        status: RunStatus | None = getattr(self._state, "found_status", None)
+        if known is None or status not in OPEN:
+            raise RunEndedError(self._run_id, "" if known is None or status is None else status)
 
     def _contracts(self, tree: Tree) -> list[Contract]:
         """Return the inputs of the resources that a tree takes."""
@@ -107,6 +156,7 @@ class Resumption:
     def _begin(self, record: RunRecord) -> None:
         self._changed = Differences()
         self._state.begin(record)
+        self._keep_inputs()
         self._note_record(record)
 
     def _go_on(self, record: RunRecord) -> None:
@@ -115,7 +165,14 @@ class Resumption:
 
     def _replace_record(self, record: RunRecord) -> None:
         self._state.put_record(record)
+        self._keep_inputs()
         self._note_record(record)
+
+    def _keep_inputs(self) -> None:
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            keep: Callable[[bytes], None] = getattr(self._state, "keep_inputs")  # noqa: B009 - not of all durable states
+            keep(inputs)
 
     def _note_record(self, record: RunRecord) -> None:
         self.record = record

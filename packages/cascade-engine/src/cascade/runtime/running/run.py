@@ -271,6 +271,21 @@ class Run:
         """End the run from outside of its own asyncio task."""
         self._ending.interrupt(error)
 
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records the run, if anything does."""
+        return None if self._is_bare else self._recording
+
+    def leave(self, *, closing: bool) -> None:
+        """Let the run stay unfinished in its store when it is cancelled, if another process is to go on with it.
+
+        That holds for a run that was taken over. One that keeps its inputs is left where the engine is `closing`; else
+        its own caller has cancelled it.
+        """
+        if not self._is_bare and self._recording is not None:
+            options = self._options
+            self._recording.is_left |= options.recovers or (closing and options.workflow is not None)
+
     def _is_watched(self) -> bool:
         """Tell whether somebody wants to know what becomes of each call: a listener, a timeline, or the store."""
         is_followed = self._options.timeline is not None or self._reports.is_recorded
@@ -303,6 +318,10 @@ def _recording_of(services: Services) -> Recorder | None:
         if services.reports.is_recorded:
             recorder.follow(services.reports)
         return recorder
+    if options.workflow is not None:
+        raise SpecError(
+            "keep_inputs=True, and nothing is recorded", 'give a durable state, state="sqlite:///runs.db" say'
+        )
     if options.restart or options.resume is not None or options.max_uncommitted is not None:
         what = "resumed or restarted" if options.max_uncommitted is None else "committed by max_uncommitted"
         raise SpecError(

@@ -26,11 +26,12 @@ from cascade.adapters.state.postgres.postgres_layout import (
     PREFIX,
     STATE,
     VERSION_OF,
-    check_version,
+    check_current,
     checked_prefix,
 )
 from cascade.adapters.state.timed_lease import name_of
 from cascade.adapters.text_bytes import as_bytes, as_text
+from cascade.spec.durable import OPEN
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 
 if TYPE_CHECKING:
@@ -38,30 +39,37 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
-_RUNS = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+_RUNS = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules, r.waits_for,
     CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END, coalesce(f.facts, 0), coalesce(f.size, 0)
     FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) LEFT JOIN (
         SELECT run, count(*) AS facts, sum(octet_length(value))::bigint AS size FROM {p}facts
         WHERE kind <> %(link)s GROUP BY run) f ON f.run = r.id
     ORDER BY r.updated DESC, r.id DESC"""
 
-_RUN_PAGE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+_RUN_PAGE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules, r.waits_for,
     CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END, 0, 0
     FROM {p}runs r LEFT JOIN {p}leases l USING (run_id)
     ORDER BY r.updated DESC, r.id DESC LIMIT %(count)s OFFSET %(first)s"""
 _TOTAL = "SELECT count(*) FROM {p}runs"
 
-_ONE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+_ONE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules, r.waits_for,
     CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END,
     (SELECT count(*) FROM {p}facts f WHERE f.run = r.id AND f.kind <> %(link)s),
     (SELECT coalesce(sum(octet_length(f.value)), 0)::bigint FROM {p}facts f WHERE f.run = r.id)
     FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) WHERE r.run_id = %(run_id)b"""
 
-_ONE_UNCOUNTED = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules,
+_ONE_UNCOUNTED = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules, r.waits_for,
     CASE WHEN l.until > clock_timestamp() THEN l.owner ELSE '' END, 0, 0
     FROM {p}runs r LEFT JOIN {p}leases l USING (run_id) WHERE r.run_id = %(run_id)b"""
 
-_HEAD = """SELECT run_id, status, task, round, began, updated, error, rules FROM {p}runs WHERE run_id = %(run_id)b"""
+_RECOVERABLE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated, r.error, r.rules, r.waits_for,
+    '', 0, 0 FROM {p}inputs JOIN {p}runs r ON r.id = run LEFT JOIN {p}leases l USING (run_id)
+    WHERE r.status = ANY(%(open)s) AND coalesce(l.until <= clock_timestamp(), true) ORDER BY r.updated, r.id"""
+
+_INPUTS = "SELECT data FROM {p}inputs WHERE run = (SELECT id FROM {p}runs WHERE run_id = %(run_id)b)"
+
+_HEAD = """SELECT run_id, status, task, round, began, updated, error, rules, waits_for FROM {p}runs
+    WHERE run_id = %(run_id)b"""
 
 _FACTS = """SELECT f.round, f.task, f.place, f.kind, f.at, octet_length(f.value)
     FROM {p}facts f JOIN {p}runs r ON r.id = f.run WHERE r.run_id = %(run_id)b AND f.kind <> %(link)s
@@ -189,6 +197,27 @@ class PostgresCatalog:
         with checking(self._server.address, run_id):
             return [part_of(row) for row in rows]
 
+    def recoverable(self) -> list[RunSummary]:
+        """Return the runs that another process may go on with, those that were updated last at the end.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._connection() as connection:
+            given = [str(each) for each in OPEN]
+            rows = [] if connection is None else self._rows(connection, _RECOVERABLE, open=given)
+        return [_listed(*row) for row in rows]
+
+    def inputs(self, run_id: str) -> bytes | None:
+        """Return what a run has kept of its inputs, encoded; `None` if it has kept nothing, or is not there.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._connection() as connection:
+            rows = [] if connection is None else self._rows(connection, _INPUTS, run_id=as_bytes(run_id))
+            return rows[0][0] if rows else None
+
     def delete(self, run_id: str) -> None:
         """Forget a run.
 
@@ -242,7 +271,7 @@ class PostgresCatalog:
             except self._server.undefined_table:
                 rows = []
             for (version,) in rows:
-                check_version(self._server.address, version)
+                check_current(self._server.address, STATE, version)
             yield connection if rows else None
 
     def _rows(self, connection: Connection, text: str, **given: object) -> list[tuple[Any, ...]]:
@@ -267,6 +296,7 @@ def _summary(columns: Sequence[Any], driver: str, facts: int, size: int) -> RunS
     Raises:
         FAULTS: If it is damaged.
     """
-    run_id, status, task, number, began, updated, error, rules = columns
-    told = (as_text(run_id), status, as_text(task), number, began, updated, as_text(error), rules)
+    run_id, status, task, number, began, updated, error, rules, waits_for = columns
+    texts = (as_text(error), rules, as_text(waits_for))
+    told = (as_text(run_id), status, as_text(task), number, began, updated, *texts)
     return summary_of(told, driver, facts, size)

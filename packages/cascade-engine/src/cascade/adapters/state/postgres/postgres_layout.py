@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 PREFIX = "cascade_"
 """What the names of all tables of a store begin with by default."""
 
-VERSION = 1
-"""The version of these tables."""
-
 STATE, CACHE = "state", "cache"
 """The kinds of stores that a database may have beside each other."""
+
+VERSIONS = {STATE: 2, CACHE: 1}
+"""The versions of their tables. In version 1 a store of runs has no inputs, and nothing that a run waits for."""
 
 _NAME = re.compile("[a-z_][a-z0-9_]{0,39}")
 _LOCK = 0x43736364  # any number, the same for all who make tables
@@ -47,7 +47,8 @@ _WRITE = """CREATE FUNCTION {p}write(
     _last bigint, _old_rounds bigint[], _old_frames bytea[], _old_nodes bytea[],
     _rounds bigint[], _frames bytea[], _nodes bytea[], _kinds smallint[], _aboves bytea[], _tasks bytea[],
     _places bytea[], _values bytea[],
-    _drives bigint[], _numbers integer[], _parts bytea[], _kept integer) RETURNS bytea LANGUAGE plpgsql AS $$
+    _drives bigint[], _numbers integer[], _parts bytea[], _kept integer,
+    _inputs bytea, _waits_for bytea) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE own bigint;
 BEGIN
     UPDATE {p}leases SET until = clock_timestamp() + _seconds * interval '1 second'
@@ -59,8 +60,8 @@ BEGIN
     SELECT id INTO own FROM {p}runs WHERE run_id = _run_id;
     IF _anew THEN
         DELETE FROM {p}runs WHERE id = own;
-        INSERT INTO {p}runs (run_id, status, task, round, began, updated, error, record, target, rules)
-            VALUES (_run_id, _status, _task, _round, _now, _now, _error, _record, _target, _rules)
+        INSERT INTO {p}runs (run_id, status, task, round, began, updated, error, record, target, rules, waits_for)
+            VALUES (_run_id, _status, _task, _round, _now, _now, _error, _record, _target, _rules, _waits_for)
             RETURNING id INTO own;
     ELSIF own IS NULL THEN
         RETURN '';
@@ -68,7 +69,14 @@ BEGIN
         UPDATE {p}runs SET updated = _now, status = coalesce(_status, status), task = coalesce(_task, task),
             round = coalesce(_round, round), error = coalesce(_error, error),
             record = coalesce(_record, record), target = coalesce(_target, target),
-            rules = coalesce(_rules, rules) WHERE id = own;
+            rules = coalesce(_rules, rules), waits_for = coalesce(_waits_for, waits_for) WHERE id = own;
+    END IF;
+    IF _inputs IS NOT NULL THEN
+        INSERT INTO {p}inputs (run, data) VALUES (own, _inputs)
+            ON CONFLICT (run) DO UPDATE SET data = excluded.data;
+    END IF;
+    IF _status = 'succeeded' THEN
+        DELETE FROM {p}inputs WHERE run = own;
     END IF;
     IF _last IS NOT NULL THEN
         DELETE FROM {p}facts WHERE run = own AND round <= _last;
@@ -99,13 +107,16 @@ A function, so that a batch is one statement: it is sent in one go, and is a who
 be deleted, a node that is NULL stands for all nodes of its frame. Of the timeline so many drives are kept.
 """
 
+_INPUTS = "CREATE TABLE {p}inputs (run bigint PRIMARY KEY REFERENCES {p}runs ON DELETE CASCADE, data bytea NOT NULL)"
+_WAITS_FOR = "waits_for bytea NOT NULL DEFAULT ''"
+
 STATE_TABLES = (
     "CREATE TABLE {p}leases (run_id bytea PRIMARY KEY, owner bytea NOT NULL, until timestamptz NOT NULL)",
-    """CREATE TABLE {p}runs (
+    f"""CREATE TABLE {{p}}runs (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run_id bytea UNIQUE NOT NULL, status text NOT NULL,
         task bytea NOT NULL, round bigint NOT NULL, began double precision NOT NULL,
         updated double precision NOT NULL, error bytea NOT NULL, record bytea NOT NULL, target bytea NOT NULL,
-        rules bigint NOT NULL)""",
+        rules bigint NOT NULL, {_WAITS_FOR})""",
     """CREATE TABLE {p}facts (
         run bigint NOT NULL REFERENCES {p}runs ON DELETE CASCADE, round bigint NOT NULL, frame bytea NOT NULL,
         node bytea NOT NULL, kind smallint NOT NULL, above bytea NOT NULL, task bytea NOT NULL,
@@ -114,12 +125,20 @@ STATE_TABLES = (
     """CREATE TABLE {p}timelines (
         run bigint NOT NULL REFERENCES {p}runs ON DELETE CASCADE, drive bigint NOT NULL, number integer NOT NULL,
         data bytea NOT NULL, at double precision NOT NULL, PRIMARY KEY (run, drive, number))""",
+    _INPUTS,
     _WRITE,
 )
 """Leases stand apart from runs: who has opened a run that nobody has begun yet drives it, too."""
 
+STEPS = {STATE: {1: (_INPUTS, f"ALTER TABLE {{p}}runs ADD COLUMN {_WAITS_FOR}", _WRITE)}}
+"""By kind and version, the statements that bring a store of that version to the next one.
+
+The function of version 1 stays beside that of version 2, which takes more: processes of before go on until they end.
+"""
+
 _STORES = "CREATE TABLE IF NOT EXISTS {p}stores (kind text PRIMARY KEY, version integer NOT NULL)"
-_NOTE = "INSERT INTO {p}stores (kind, version) VALUES (%(kind)s, %(version)s)"
+_NOTE = """INSERT INTO {p}stores (kind, version) VALUES (%(kind)s, %(version)s)
+    ON CONFLICT (kind) DO UPDATE SET version = excluded.version"""
 VERSION_OF = "SELECT version FROM {p}stores WHERE kind = %(kind)s"
 
 CACHE_TABLES = (
@@ -155,39 +174,58 @@ class Tables:
     async def _make(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         with suppress(self._server.undefined_table):
             # Without a lock: most often all is there, and one who holds the lock may have gone silent.
-            if await self._is_sound(connection):
+            if await self._version(connection) == VERSIONS[self._kind]:
                 return
         async with connection.transaction():
             # Two who make tables at the same time would meet in PostgreSQL's own tables, and one would fail.
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             await connection.execute(self._sql(_STORES))
-            if not await self._is_sound(connection):
-                for statement in self._statements:
-                    await connection.execute(self._sql(statement))
-                row = {"kind": self._kind, "version": VERSION}
-                await connection.execute(self._sql(_NOTE), row)
+            found, wanted = await self._version(connection), VERSIONS[self._kind]
+            statements = [*self._statements]
+            if found:
+                statements = [each for step in range(found, wanted) for each in STEPS[self._kind][step]]
+            for statement in statements:
+                await connection.execute(self._sql(statement))
+            await connection.execute(self._sql(_NOTE), {"kind": self._kind, "version": wanted})
 
-    async def _is_sound(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:
-        """Tell whether the store is there, of a version that is known here."""
+    async def _version(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> int:
+        """Return the version of the store, which is known here; 0 if there is none."""
         found = await connection.execute(self._sql(VERSION_OF), {"kind": self._kind})
         row = await found.fetchone()
-        if row is not None:
-            check_version(self._server.address, row[0])
-        return row is not None
+        if row is None:
+            return 0
+        check_known(self._server.address, self._kind, row[0])
+        version: int = row[0]
+        return version
 
     def _sql(self, statement: str) -> bytes:
         return statement.format(p=self._prefix).encode()
 
 
-def check_version(address: str, found: int) -> None:
-    """Check the version of a store.
+def check_known(address: str, kind: str, found: int) -> None:
+    """Check that a store is of this version, or of one that can be brought up to it.
 
     Raises:
         StoreFormatError: If it is another one.
     """
-    if found != VERSION:
+    if not 1 <= found <= VERSIONS[kind]:
         raise StoreFormatError(
             address,
-            f"is a store of version {found}, and this is for version {VERSION}",
+            f"is a store of version {found}, and this is for version {VERSIONS[kind]}",
             "use a newer cascade-engine, or another prefix",
+        )
+
+
+def check_current(address: str, kind: str, found: int) -> None:
+    """Check that a store is of this very version, for who only looks into it.
+
+    Raises:
+        StoreFormatError: If it is another one.
+    """
+    check_known(address, kind, found)
+    if found != VERSIONS[kind]:
+        raise StoreFormatError(
+            address,
+            f"is a store of version {found}, and this is for version {VERSIONS[kind]}",
+            "record a run in it, or go on with one: that brings it up",
         )

@@ -138,7 +138,8 @@ class _Statements:
             %(last)s::bigint, %(old_rounds)s::bigint[], %(old_frames)b::bytea[], %(old_nodes)b::bytea[],
             %(rounds)s::bigint[], %(frames)b::bytea[], %(nodes)b::bytea[], %(kinds)s::smallint[],
             %(aboves)b::bytea[], %(tasks)b::bytea[], %(places)b::bytea[], %(values)b::bytea[],
-            %(drives)s::bigint[], %(numbers)s::integer[], %(parts)b::bytea[], %(kept)s)"""
+            %(drives)s::bigint[], %(numbers)s::integer[], %(parts)b::bytea[], %(kept)s,
+            %(inputs)b, %(waits_for)b)"""
         )
 
 
@@ -164,7 +165,7 @@ def _arguments(changes: Changes, anew: bool) -> dict[str, Any]:
     """Return what the function of the store takes, by name."""
     head, facts = changes.head, changes.facts
     if anew:
-        head = Head(RunStatus.RUNNING, "", b"", 0, b"", "", 0)
+        head = Head(RunStatus.RUNNING, "", b"", 0, b"", "", 0, waits_for="")
         head.replace(changes.head)
     frames = [*changes.frames, *(node.frame for node in changes.nodes)]
     return {
@@ -192,4 +193,6 @@ def _arguments(changes: Changes, anew: bool) -> dict[str, Any]:
         "numbers": [part.number for part in changes.timeline],
         "parts": [part.data for part in changes.timeline],
         "kept": KEPT_DRIVES,
+        "inputs": head.inputs,
+        "waits_for": None if head.waits_for is None else as_bytes(head.waits_for),
     }

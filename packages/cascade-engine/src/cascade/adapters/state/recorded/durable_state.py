@@ -10,6 +10,7 @@ from cascade.adapters.state.digests import NodeDigest, frame_digest, node_digest
 from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded, TimelinePart
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
+from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
 from cascade.adapters.state.recorded.write_buffer import WriteBuffer
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
@@ -56,6 +57,8 @@ class RecordedState:
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
         self._next_round: NextRound | None = None  # of the run's own loop
+        self.found_status: RunStatus | None = None
+        """How the run was when this process took it; `None` if nothing was there."""
 
     # Facts for this process
 
@@ -117,7 +120,8 @@ class RecordedState:
     def put_record(self, record: RunRecord) -> None:
         """Replace the record; the run goes on."""
         sealed = self._codec.seal(record, OF_RUN)
-        self._buffer.change(Head(RunStatus.RUNNING, record.target, sealed, error="", rules=record.rules))
+        head = Head(RunStatus.RUNNING, record.target, sealed, error="", rules=record.rules, waits_for="")
+        self._buffer.change(head)
 
     def keep_result(self, key: NodeKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept as it is now.
@@ -223,6 +227,22 @@ class RecordedState:
         """Note how the run has ended: the kind of error if it failed."""
         self._buffer.change(Head(status, error=error))
 
+    def seal_inputs(self, kept: KeptInputs) -> bytes:
+        """Return inputs as bytes; nothing is noted.
+
+        Raises:
+            KeptInputError: If the codec refuses a value; it names the parameter.
+        """
+        return encode_inputs(kept, self._codec)
+
+    def keep_inputs(self, sealed: bytes) -> None:
+        """Note the inputs of the run, which `seal_inputs` has given, for who goes on with it."""
+        self._buffer.change(Head(inputs=sealed))
+
+    def wait_for(self, what: str) -> None:
+        """Note that the run can't go on before something is there; `what` names it. That it goes on ends this."""
+        self._buffer.change(Head(RunStatus.WAITING, waits_for=what))
+
     def keep_timeline(self, drive: int, number: int, data: bytes) -> None:
         """Note a part of the run's timeline, as `TimelinePart` describes it."""
         self._buffer.put_timeline(TimelinePart(drive, number, data))
@@ -263,6 +283,7 @@ class RecordedState:
         loaded = await self._journal.open(anew)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
+        self.found_status = loaded.head.status
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
             raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
         self._load(loaded)

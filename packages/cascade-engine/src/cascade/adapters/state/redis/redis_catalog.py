@@ -37,7 +37,7 @@ from cascade.adapters.state.timed_lease import name_of
 from cascade.adapters.text_bytes import as_bytes, as_text
 from cascade.spec.errors import RunActiveError, RunNotFoundError, SpecError
 
-_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules")
+_HEAD = ("status", "task", "round", "began", "updated", "error", "facts", "size", "rules", "waits_for")
 _RUNS_AT_ONCE = 500
 _READABLE = tuple(b"%d" % version for version in range(1, FORMAT + 1))
 
@@ -180,6 +180,29 @@ class RedisCatalog:
             found = zip(fields, values, strict=True)
             return sorted(part_of(part_from(*each)) for each in found if each[1] is not None)
 
+    def recoverable(self) -> list[RunSummary]:
+        """Return the runs that another process may go on with, those that were updated last at the end.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._client() as client:
+            found = self._runs(client, client.hkeys(self._keys("").inputs))
+        return sorted(
+            (run for run in found if run.is_open and not run.driver),
+            key=lambda run: (run.updated, run.run_id),
+        )
+
+    def inputs(self, run_id: str) -> bytes | None:
+        """Return what a run has kept of its inputs, encoded; `None` if it has kept nothing, or is not there.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._client() as client:
+            found: bytes | None = client.hget(self._keys("").inputs, as_bytes(run_id))
+            return found
+
     def delete(self, run_id: str) -> None:
         """Forget a run.
 
@@ -192,8 +215,8 @@ class RedisCatalog:
         with self._client() as client:
             answer = client.eval(
                 DELETE.text,
-                6,
-                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline),
+                7,
+                *(keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline, keys.inputs),
                 *(as_bytes(run_id), *keys.around_frame),
             )
         if isinstance(answer, bytes):
@@ -254,9 +277,12 @@ def _summary_of(run_id: str, head: Any, driver: str) -> RunSummary:
     Raises:
         FAULTS: If it is damaged, or an error of the server stands in its place.
     """
-    status, task, number, began, updated, error, facts, size, rules = head
-    times = (float(began), float(updated))
-    columns = (run_id, as_text(status), as_text(task), int(number), *times, as_text(error), int(rules or 1))
+    status, task, number, began, updated, error, facts, size, rules, waits_for = head
+    times, texts = (
+        (float(began), float(updated)),
+        (as_text(error), int(rules or 1), as_text(waits_for or b"")),
+    )
+    columns = (run_id, as_text(status), as_text(task), int(number), *times, *texts)
     return summary_of(columns, driver, int(facts), int(size))
 
 

@@ -9,7 +9,8 @@ Each run has these keys:
 - `owner`: who opened the run last. It stays when nobody drives the run any more;
 - `lease`: who drives the run. It times out.
 
-`runs` is a sorted set of all runs, by when each was written last.
+`inputs` is a hash of what runs have kept of their inputs, by their ids: of those that have not succeeded. `runs` is a
+sorted set of all runs, by when each was written last.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from cascade.spec.late_dataclasses import dataclass
 PREFIX = "cascade:state:"
 """What all keys of a store begin with by default."""
 
-FORMAT = 3
+FORMAT = 4
 """The version of this layout.
 
-In version 1, that of Cascade 0.1, a head has no `rules`, which means 1. In version 2 there are no timelines.
+In version 1, that of Cascade 0.1, a head has no `rules`, which means 1. In version 2 there are no timelines, in
+version 3 no inputs, and nothing that a run waits for.
 """
 
 ABOVE = b"a"
@@ -49,6 +51,10 @@ class RunKeys:
     @property
     def runs(self) -> bytes:
         return as_bytes(f"{self.prefix}runs")
+
+    @property
+    def inputs(self) -> bytes:
+        return as_bytes(f"{self.prefix}inputs")
 
     @property
     def head(self) -> bytes:

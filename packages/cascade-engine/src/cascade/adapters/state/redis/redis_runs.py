@@ -199,7 +199,7 @@ class RedisRuns:
 
     def _writing(self, write: Write, now: float) -> _Call:
         keys = self._keys(write.run)
-        names = [keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline]
+        names = [keys.owner, keys.lease, keys.head, keys.frames, keys.runs, keys.timeline, keys.inputs]
         given = [write.run.holder, self._milliseconds, *_arguments(keys, write.changes, now)]
         return _Call.of(WRITE, names, given)
 

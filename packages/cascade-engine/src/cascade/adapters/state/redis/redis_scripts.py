@@ -24,7 +24,8 @@ class Script:
 TAKE = Script("""
 -- KEYS: format, lease, owner. ARGV: format, holder, milliseconds.
 local version = redis.call('GET', KEYS[1])
-if not version or version == '1' or version == '2' then  -- an older store is of this version, but for its mark
+if not version or (tonumber(version) or 99) < tonumber(ARGV[1]) then
+  -- An older store is of this version, but for its mark.
   redis.call('SET', KEYS[1], ARGV[1])
 elseif version ~= ARGV[1] then
   return {'format', version}
@@ -61,7 +62,7 @@ return 1
 """)
 
 WRITE = Script("""
--- KEYS: owner, lease, head, frames, runs, timeline.
+-- KEYS: owner, lease, head, frames, runs, timeline, inputs.
 -- ARGV: holder, milliseconds, run, time, before and behind a frame's member in its key, whether anew, last round to
 -- forget or nothing, how many drives of the timeline are kept; then lists with their lengths: the head's fields and
 -- values, frames, nodes, facts, parts of the timeline.
@@ -102,13 +103,21 @@ if ARGV[7] == '1' or redis.call('EXISTS', KEYS[3]) == 0 then
     redis.call('UNLINK', key_of(member))
   end
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[6])
+  redis.call('HDEL', KEYS[7], ARGV[3])
   facts, size = 0, 0
   redis.call('HSET', KEYS[3], 'status', 'running', 'task', '', 'round', '0', 'error', '', 'record', '',
     'target', '', 'began', ARGV[4])
 end
 for _ = 1, tonumber(take()) do
-  local name = take()
-  redis.call('HSET', KEYS[3], name, take())
+  local name, value = take(), take()
+  if name == 'inputs' then
+    redis.call('HSET', KEYS[7], ARGV[3], value)
+  else
+    redis.call('HSET', KEYS[3], name, value)
+    if name == 'status' and value == 'succeeded' then
+      redis.call('HDEL', KEYS[7], ARGV[3])
+    end
+  end
 end
 if ARGV[8] ~= '' then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[8])) do
@@ -168,7 +177,7 @@ return 1
 """)
 
 DELETE = Script("""
--- KEYS: owner, lease, head, frames, runs, timeline. ARGV: run, before and behind a frame's member in its key.
+-- KEYS: owner, lease, head, frames, runs, timeline, inputs. ARGV: run, before and behind a frame's member in its key.
 local held = redis.pcall('GET', KEYS[2])
 if type(held) == 'string' then
   return held
@@ -181,5 +190,6 @@ for _, member in ipairs(members.err and {} or members) do  -- another type is da
   redis.call('UNLINK', ARGV[2] .. member .. ARGV[3])
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6])
+redis.call('HDEL', KEYS[7], ARGV[1])
 return 1
 """)

@@ -116,6 +116,10 @@ class RunRows:
         now = time.time()
         self._files.note_obsolete(connection, self._run, changes)
         run = self._head(connection, changes, now)
+        if changes.head.inputs is not None:
+            connection.execute("INSERT OR REPLACE INTO inputs VALUES (?, ?)", (run, changes.head.inputs))
+        if changes.head.status is RunStatus.SUCCEEDED:
+            connection.execute("DELETE FROM inputs WHERE run = ?", (run,))
         if changes.rounds is not None:
             connection.execute("DELETE FROM facts WHERE run = ? AND round <= ?", (run, changes.rounds))
         if changes.frames:
@@ -154,15 +158,15 @@ class RunRows:
         if changes.anew or self._run is None:
             self._is_new = True
             self._check_owner(self._owner_in(connection) == self._owner, connection)
-            for table in ("facts", "timelines"):
+            for table in ("facts", "timelines", "inputs"):
                 connection.execute(
                     f"DELETE FROM {table} WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (self._run_id,)
                 )
             connection.execute("DELETE FROM runs WHERE run_id = ?", (self._run_id,))
             connection.execute(
                 """INSERT INTO runs
-                    (run_id, status, task, round, began, updated, error, record, target, rules, owner)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                    (run_id, status, task, round, began, updated, error, record, target, rules, owner, waits_for)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     self._run_id,
                     head.status or RunStatus.RUNNING,
@@ -175,17 +179,19 @@ class RunRows:
                     head.target or b"",
                     head.rules or 0,
                     self._token,
+                    head.waits_for or "",
                 ),
             )
             return connection.last_number()
         connection.execute(
             """UPDATE runs SET updated = ?, status = coalesce(?, status), task = coalesce(?, task),
                 round = coalesce(?, round), error = coalesce(?, error), record = coalesce(?, record),
-                target = coalesce(?, target), rules = coalesce(?, rules), owner = ?
+                target = coalesce(?, target), rules = coalesce(?, rules),
+                waits_for = coalesce(?, waits_for), owner = ?
                 WHERE id = ? AND owner = ?""",
             (
                 *(now, head.status, head.task, head.round, head.error, head.record, head.target, head.rules),
-                *(self._token, self._run, self._owner),
+                *(head.waits_for, self._token, self._run, self._owner),
             ),
         )
         self._check_owner(connection.changes() == 1, connection)

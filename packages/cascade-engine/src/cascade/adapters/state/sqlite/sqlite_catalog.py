@@ -37,7 +37,7 @@ from cascade.adapters.state.catalog import (
     mark_of,
     summary_of,
 )
-from cascade.adapters.state.checked import count, moment, part_of, text
+from cascade.adapters.state.checked import blob, count, moment, part_of, text
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Kind, TimelinePart
 from cascade.adapters.state.lease import FileLease
@@ -67,7 +67,7 @@ _BEFORE_ALL = (-(2**63), b"", b"", -1)
 """What comes before the round, frame, node and kind of every fact of a run."""
 
 _HEADS = (
-    "SELECT id, run_id, status, task, round, began, updated, error, rules,"
+    "SELECT id, run_id, status, task, round, began, updated, error, rules, waits_for,"
     " coalesce(length(record) + length(target), 0)"
     " FROM runs"
 )
@@ -161,6 +161,24 @@ class SqliteCatalog:
             self._number(run_id)
         with checking(str(self._path), run_id):
             return [part_of(row) for row in rows]
+
+    def recoverable(self) -> list[RunSummary]:
+        """Return the runs that another process may go on with, those that were updated last at the end."""
+        heads = self._select(f"{_HEADS} WHERE id IN (SELECT run FROM inputs) ORDER BY updated, id")
+        found = (self._summary(head, 0, 0) for head in heads)
+        return [run for run in found if run is not None and run.is_open and not run.driver]
+
+    def inputs(self, run_id: str) -> bytes | None:
+        """Return what a run has kept of its inputs, encoded; `None` if it has kept nothing, or is not there.
+
+        Raises:
+            RunDamagedError: If something else stands in their place.
+        """
+        rows = self._select(
+            "SELECT data FROM inputs WHERE run = (SELECT id FROM runs WHERE run_id = ?)", (run_id,)
+        )
+        with checking(str(self._path), run_id):
+            return blob(rows[0][0]) if rows else None
 
     def delete(self, run_id: str) -> None:
         """Delete a run, with its files; its data in the store's file is overwritten.
@@ -257,6 +275,7 @@ class SqliteCatalog:
             with Transaction(connection):
                 connection.execute("DELETE FROM facts WHERE run = ?", (number,))
                 connection.execute("DELETE FROM timelines WHERE run = ?", (number,))
+                connection.execute("DELETE FROM inputs WHERE run = ?", (number,))
                 connection.execute("DELETE FROM runs WHERE id = ?", (number,))
             # A log has what was deleted, until it is written anew; it stays while somebody reads it.
             connection.select("PRAGMA wal_checkpoint(truncate)")
@@ -276,8 +295,7 @@ def _size(size: int, value: object) -> int:
 
 
 def _summary_of(head: tuple[Any, ...], driver: str, facts: int, size: float) -> RunSummary:
-    _, run_id, status, task, number, began, updated, error, rules, own = head
-    columns = (run_id, status, task, number, began, updated, error, rules)
+    *columns, own = head[1:]
     return summary_of(columns, driver, facts, own + int(size))
 
 

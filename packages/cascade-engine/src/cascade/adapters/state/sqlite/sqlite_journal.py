@@ -23,36 +23,47 @@ _TIMELINES = """CREATE TABLE timelines (
             at REAL NOT NULL, PRIMARY KEY (run, drive, number)) WITHOUT ROWID"""
 _NO_TIMELINES = """CREATE TEMP VIEW timelines AS
     SELECT 0 AS run, 0 AS drive, 0 AS number, x'' AS data, 0.0 AS at WHERE false"""
+_INPUTS = "CREATE TABLE inputs (run INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+_NO_INPUTS = "CREATE TEMP VIEW inputs AS SELECT 0 AS run, x'' AS data WHERE false"
+_NOTHING_WAITS = "CREATE TEMP VIEW runs AS SELECT *, '' AS waits_for FROM main.runs"
+_WAITS_FOR = "waits_for TEXT NOT NULL DEFAULT ''"
 
 RUNS = Format(
     name="store of runs",
     mark=0x43534452,
-    version=3,
+    version=4,
     tables=(
-        """CREATE TABLE runs (
+        f"""CREATE TABLE runs (
             id INTEGER PRIMARY KEY, run_id TEXT UNIQUE NOT NULL, status TEXT NOT NULL, task TEXT NOT NULL,
             round INTEGER NOT NULL, began REAL NOT NULL, updated REAL NOT NULL, error TEXT NOT NULL,
             record BLOB NOT NULL, target BLOB NOT NULL,
-            rules INTEGER NOT NULL DEFAULT 1, owner TEXT NOT NULL DEFAULT '')""",
+            rules INTEGER NOT NULL DEFAULT 1, owner TEXT NOT NULL DEFAULT '', {_WAITS_FOR})""",
         """CREATE TABLE facts (
             run INTEGER NOT NULL, round INTEGER NOT NULL, frame BLOB NOT NULL, node BLOB NOT NULL,
             kind INTEGER NOT NULL, above BLOB NOT NULL, task TEXT NOT NULL, place TEXT NOT NULL,
             at REAL NOT NULL, value BLOB NOT NULL,
             UNIQUE (run, round, frame, node, kind))""",
         _TIMELINES,
+        _INPUTS,
     ),
-    # Cascade 0.1 wrote version 1; version 2 had no timelines. A step and the views for it say the same, one to write
-    # and one to look.
+    # Cascade 0.1 wrote version 1; version 2 had no timelines, and version 3 no inputs. A step and the views for it say
+    # the same, one to write and one to look.
     steps={
         1: (
             "ALTER TABLE runs ADD COLUMN rules INTEGER NOT NULL DEFAULT 1",
             "ALTER TABLE runs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
         ),
         2: (_TIMELINES,),
+        3: (_INPUTS, f"ALTER TABLE runs ADD COLUMN {_WAITS_FOR}"),
     },
     views={
-        1: ("CREATE TEMP VIEW runs AS SELECT *, 1 AS rules, '' AS owner FROM main.runs", _NO_TIMELINES),
-        2: (_NO_TIMELINES,),
+        1: (
+            "CREATE TEMP VIEW runs AS SELECT *, 1 AS rules, '' AS owner, '' AS waits_for FROM main.runs",
+            _NO_TIMELINES,
+            _NO_INPUTS,
+        ),
+        2: (_NOTHING_WAITS, _NO_TIMELINES, _NO_INPUTS),
+        3: (_NOTHING_WAITS, _NO_INPUTS),
     },
 )
 """`rules` are those of the run's digests; `owner` is who drives the run, or did so last."""

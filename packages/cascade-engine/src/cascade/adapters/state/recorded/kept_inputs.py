@@ -1,0 +1,82 @@
+"""Kept inputs: what another process needs to begin a recorded run where this one did, as bytes.
+
+These are the reference of the workflow function and the values of its parameters. Of secrets there are the names alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from cascade.adapters.codec.envelope import seal, unseal
+from cascade.adapters.state.damage import checking
+from cascade.adapters.state.digests import FrameDigest, NodeDigest
+from cascade.adapters.state.recorded.fact_codec import FactCodec
+from cascade.spec.errors import CodecError, KeptInputError
+from cascade.spec.late_dataclasses import dataclass
+
+_VERSION = 1
+_ALL = NodeDigest(FrameDigest(-1, b"", b""), b"inputs")
+"""The key of what a run keeps of its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInputs:
+    """What a run keeps of its inputs.
+
+    `module` and `qualname` say where its workflow function is. `params` are the values of its parameters by name,
+    `secrets` the names of the secrets that it was given.
+    """
+
+    module: str
+    qualname: str
+    params: Mapping[str, object]
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Kept inputs as they are stored: each value in bytes of the run's codec."""
+
+    module: str
+    qualname: str
+    params: dict[str, bytes]
+    secrets: tuple[str, ...]
+
+
+def encode_inputs(kept: KeptInputs, codec: FactCodec) -> bytes:
+    """Return inputs as bytes.
+
+    Raises:
+        KeptInputError: If the codec refuses a value; it names the parameter.
+    """
+    params: dict[str, bytes] = {}
+    for name, value in kept.params.items():
+        try:
+            params[name] = codec.codec.encode(value, key=codec.bound(_of_param(name), None))
+        except CodecError as problem:
+            raise KeptInputError(f"the value of parameter '{name}'", str(problem)) from problem
+    stored = _Stored(kept.module, kept.qualname, params, kept.secrets)
+    return seal(_VERSION, msgspec.msgpack.encode(stored), codec.bound(_ALL, None))
+
+
+def decode_inputs(data: bytes, codec: FactCodec, store: str, run_id: str) -> KeptInputs:
+    """Return the inputs of these bytes.
+
+    Raises:
+        RunDamagedError: If they are damaged, or belong to another run.
+        CascadeError: If a value can't be read here: it names the module to import first.
+    """
+    with checking(store, run_id):
+        content = unseal(_VERSION, data, codec.bound(_ALL, None))
+        stored = msgspec.msgpack.decode(content, type=_Stored)
+        params = {
+            name: codec.codec.decode(value, key=codec.bound(_of_param(name), None))
+            for name, value in stored.params.items()
+        }
+    return KeptInputs(stored.module, stored.qualname, params, stored.secrets)
+
+
+def _of_param(name: str) -> NodeDigest:
+    return NodeDigest(FrameDigest(-1, b"", b""), b"input " + name.encode("utf-8", "surrogatepass"))

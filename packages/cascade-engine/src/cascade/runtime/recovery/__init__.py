@@ -1,0 +1,1 @@
+"""Recovery: runs that were interrupted go on, with the inputs that they have kept."""

@@ -1,0 +1,119 @@
+"""Workflows for runs that are interrupted and recovered: each call is noted in a ledger outside of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.runtime import Engine, RecoveredRun, RecoveryOutcome
+
+LEDGER = "TEST_LEDGER"
+"""The environment variable that names the ledger."""
+HELD = "TEST_HELD"
+"""While this variable is set, the second step of a run waits."""
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    while not is_so():  # noqa: ASYNC110 - what it waits for is in a store
+        await asyncio.sleep(0.005)
+
+
+def ledger() -> list[str]:
+    """Return the calls that were made so far."""
+    path = Path(os.environ[LEDGER])
+    return path.read_text().split() if path.exists() else []
+
+
+@cs.task
+def charge(key: str, *after: Any) -> str:
+    log = os.open(os.environ[LEDGER], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(log, f"{key}\n".encode())
+    os.close(log)
+    return key
+
+
+@cs.task
+async def hold(key: str, *after: Any) -> str:
+    while os.environ.get(HELD):  # noqa: ASYNC110 - also set from outside of the process
+        await asyncio.sleep(0.005)
+    return key
+
+
+@cs.task
+def name_of(order: str, step: str) -> str:
+    return f"{order}/{step}"
+
+
+@cs.task
+def reveal(secret: Any, *after: Any) -> str:
+    if secret.reveal() == "wrong":
+        raise ValueError("the secret is wrong")
+    return f"{len(str(secret.reveal()))} characters"
+
+
+@cs.task
+def fail(*after: Any) -> None:
+    raise ValueError("as it should")
+
+
+def order_flow() -> Any:
+    order = cs.Param("order", type=str)
+    first = charge(name_of(order, "one"))
+    return charge(name_of(order, "two"), hold(order, first))
+
+
+def secret_flow() -> Any:
+    order = cs.Param("order", type=str)
+    first = charge(name_of(order, "one"))
+    return reveal(cs.Secret("token"), hold(order, first))
+
+
+def pin_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return reveal(cs.Secret("pin", type=int), hold(order, charge(name_of(order, "one"))))
+
+
+def failing_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return fail(hold(order, charge(name_of(order, "one"))))
+
+
+def env_flow() -> Any:
+    order = cs.Param("order", type=str)
+    port = cs.Env("TEST_PORT", type=int, identity=False)
+    first = charge(name_of(order, "one"), port)
+    return charge(name_of(order, "two"), hold(order, first), cs.Env("TEST_REGION"))
+
+
+async def interrupted(url: str, workflow: Any, run_id: str, **settings: Any) -> None:
+    """Leave a run that was interrupted after its first step: its engine is closed meanwhile."""
+    os.environ[HELD] = "1"
+    before = len(ledger())
+    params = {"order": run_id, **settings.pop("params", {})}
+    async with Engine(state=url) as engine:
+        work = engine.run(workflow, run_id=run_id, params=params, **{"keep_inputs": True, **settings})
+        running = asyncio.ensure_future(work)
+        await until(lambda: len(ledger()) > before or running.done())
+    del os.environ[HELD]
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def recovered(url: str, **settings: Any) -> dict[str, RecoveredRun]:
+    """Recover the runs of a store once; return what has become of them, by their ids."""
+    async with Engine(state=url) as engine:
+        found = await engine.recover(**settings)
+    assert len({run.run_id for run in found}) == len(found)
+    return {run.run_id: run for run in found}
+
+
+def outcomes(found: dict[str, RecoveredRun]) -> dict[str, RecoveryOutcome]:
+    """Return the outcomes of runs by their ids."""
+    return {run_id: run.outcome for run_id, run in found.items()}
