@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from support.examples import examples
+from support.far_executor import FarChunks, FarExecutor
 from support.stores import SHARED, recorded, url_in
 from timeline_checks import check_run, counts_of, told_by
 from workflows import workflows
@@ -120,6 +121,16 @@ def in_threads(bus: MessageBus) -> Engine:
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor="threads:2")
 
 
+def far_away(bus: MessageBus) -> Engine:
+    """Make an engine whose results stay where they are made."""
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=FarExecutor())
+
+
+def far_away_in_chunks(bus: MessageBus) -> Engine:
+    """Make the same, where items of maps go out in chunks."""
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=FarChunks())
+
+
 def traced(bus: MessageBus) -> Engine:
     """Make an engine whose calls have spans, as far as anybody wants some, and whose runs are recorded."""
     engine = recorded_run(bus)
@@ -143,6 +154,8 @@ ENGINES = pytest.mark.parametrize(
         one_at_a_time,
         recorded_run,
         in_threads,
+        far_away,
+        far_away_in_chunks,
         traced,
         traced_in_part,
     ],
@@ -346,7 +359,7 @@ def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
         QUICK
         if make_engine is plain_engine
         else FEW
-        if make_engine in (in_threads, traced, traced_in_part)
+        if make_engine in (in_threads, far_away, far_away_in_chunks, traced, traced_in_part)
         else BRIEF
     )
     @given(workflows())

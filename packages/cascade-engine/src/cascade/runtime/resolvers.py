@@ -36,12 +36,17 @@ def choose_route(choice: Choice, key: object) -> int | None:
 
 
 def resolve_arguments(
-    lazy: Lazy, call: Call, values: Values, resources: Mapping[str, object] | None
+    lazy: Lazy,
+    call: Call,
+    values: Values,
+    resources: Mapping[str, object] | None,
+    selectors: Values | None = None,
 ) -> Arguments:
     """Return the arguments of a call: each lazy result, router and injection in them is replaced by its value.
 
     `resources` has the values of open resources by name. With `None` injections stay as they are, for a call whose
-    resources are not open yet: a cache key has no resources in it.
+    resources are not open yet: a cache key has no resources in it. `selectors` gives the values of selectors, where
+    `values` gives handles.
 
     Raises:
         RouteNotFoundError: If a selector's value has no route.
@@ -55,7 +60,7 @@ def resolve_arguments(
                 continue
             value = resources[source.resource]
         elif isinstance(source, Choice):
-            value = values(_route(lazy, slot, source, values(source.selector)))
+            value = values(_route(lazy, slot, source, (selectors or values)(source.selector)))
         elif isinstance(source, Quotation):
             value = value_at(lazy.args, lazy.kwargs, slot).value
         else:

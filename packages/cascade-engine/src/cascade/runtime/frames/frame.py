@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.handles import Handle
 from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.graph.nodes import Node
 from cascade.graph.path import StructurePath
@@ -19,6 +20,7 @@ from cascade.runtime.frames.demand import Demand
 from cascade.runtime.frames.ready_calls import ReadyCalls
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
+from cascade.runtime.programs.whereabouts import Whereabouts
 from cascade.runtime.resolvers import resolve_arguments
 from cascade.runtime.sharing.placement import LOOP_WORKER
 from cascade.runtime.sharing.single_flight import Computation
@@ -77,9 +79,19 @@ class Frame(Demand):
     """One tree in progress: the current round of its loop. `serial` is its number in the run.
 
     `made_here` has a `MadeHere` for each node; it is empty where the run makes no call of the frame by itself.
+    `whereabouts` tell where values have to be; `None` where no executor gives handles.
     """
 
-    __slots__ = ("atomic_dependencies", "loop", "made_here", "ready_calls", "serial", "spans")
+    __slots__ = (
+        "_handles",
+        "atomic_dependencies",
+        "loop",
+        "made_here",
+        "ready_calls",
+        "serial",
+        "spans",
+        "whereabouts",
+    )
 
     def __init__(
         self, loop: Loop, serial: int, program: Program, lazies: Lazies, state: StateBackend | None
@@ -91,6 +103,20 @@ class Frame(Demand):
         self.made_here = b""  # which calls the run makes by itself; empty: it makes none so
         self.ready_calls = ReadyCalls()
         self.spans: dict[int, Any] = {}  # the spans of its calls by position, if they have some
+        self.whereabouts: Whereabouts | None = None
+        self._handles: dict[int, Handle] = {}  # of values that are here too
+
+    def hands_on(self, node: int) -> bool:
+        """Tell whether a node is an internal task that may take a handle."""
+        return self.whereabouts is not None and node in self.whereabouts.handed_on
+
+    def keep_handle(self, node: int, handle: Handle) -> None:
+        """Note what stands for the value of a node where the value is used without being looked at."""
+        self._handles[node] = handle
+
+    def value_there(self, node: int) -> object:
+        """Return the value of a node, or what stands for it."""
+        return self._handles[node] if node in self._handles else self.flow.value(node)
 
     def let_go(self) -> None:
         """Drop references. The run has ended, and the traceback of an error may keep this frame for longer."""
@@ -202,10 +228,18 @@ class Job:
         """The names of the resources that the call takes."""
         return self.frame.program.resources[self.position]
 
-    def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments; without `resources`, injections stay as they are."""
+    def arguments(
+        self, resources: Mapping[str, Any] | None, there: bool = False
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments; without `resources`, injections stay as they are.
+
+        For a call that is made where values stay, handles are `there` in place of values.
+        """
         call = self.frame.program.call(self.position)
-        return resolve_arguments(self.lazy, call, self.frame.flow.value, resources)
+        value = self.frame.flow.value
+        return resolve_arguments(
+            self.lazy, call, self.frame.value_there if there else value, resources, value
+        )
 
     def facts(self, run_id: str, trace: tuple[tuple[str, str], ...] = ()) -> CallFacts:
         """Return what the call's own code may know of the attempt that is made now."""

@@ -71,7 +71,9 @@ class ItemJob(Job):
         """An item stands for its map only with all the others."""
         return False
 
-    def arguments(self, resources: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments(
+        self, resources: Mapping[str, Any] | None, there: bool = False
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the item's arguments."""
         return self.mapping.arguments(self.index, resources)
 

@@ -13,6 +13,7 @@ from cascade.graph.planning import Plan
 from cascade.graph.small_steps import Steps
 from cascade.graph.tree import NO_CALL, Call, Choice, Injected, Structure, Tree
 from cascade.graph.tree_views import node_name
+from cascade.runtime.programs.whereabouts import Whereabouts
 from cascade.runtime.timeline.views import NodeNames
 from cascade.spec.durable import FactLabel
 from cascade.spec.lazy_types import LazyResult, ParamLazyResult
@@ -44,6 +45,8 @@ class Program:
         # What stores show of the nodes, by position. Each is made when it is first needed.
         self.labels: dict[int, FactLabel] = {}
         self.made_here = b""  # as `Placement.made_here`, by position, once a frame has asked
+        # Where its values have to be, with and without its target looked at, once a frame has asked.
+        self.whereabouts: dict[bool, Whereabouts] = {}
         self._names: NodeNames | None = None
 
     def __len__(self) -> int:

@@ -30,6 +30,7 @@ class OpenFrames:
 
     __slots__ = (
         "_calls_here",
+        "_handles",
         "_inbox",
         "_is_watched",
         "_made",
@@ -44,6 +45,7 @@ class OpenFrames:
 
     def __init__(self, services: Services) -> None:
         self._calls_here = services.placement.is_local
+        self._handles = services.handles
         self._inbox = services.inbox
         self._is_watched = services.is_watched
         self._placement = services.placement
@@ -76,11 +78,13 @@ class OpenFrames:
         state = self._state if self._is_watched else None
         frame = Frame(loop, serial, prepared.program, prepared.lazies, state)
         loop.frame = self.by_serial[serial] = frame
+        if self._handles is not None:
+            frame.whereabouts = self._handles.whereabouts(loop, frame)
         if self._recording is not None:
             self._open_recorded(self._recording, frame, prepared)
             return frame
         if self._calls_here:
-            frame.made_here = self._made_here(prepared)
+            frame.made_here = self._made_here(frame, prepared)
         if state is None:
             frame.free_values()
         for node, value in values.items():
@@ -89,22 +93,28 @@ class OpenFrames:
         self.absorb(frame)
         return frame
 
-    def _made_here(self, prepared: BoundPlan) -> bytes:
+    def _made_here(self, frame: Frame, prepared: BoundPlan) -> bytes:
         """Return which calls of a tree the run makes by itself, by position; asked once for a structure."""
         program, lazies = prepared.program, prepared.lazies
         if not program.made_here:
-            structure, made_here = program.structure, self._placement.made_here
+            structure, is_made_here = program.structure, self._placement.made_here
             if isinstance(structure, PlainStructure):
                 pairs = zip(structure.samples, structure.forms, strict=True)
-                kinds = [made_here(lazies[sample], bool(form.resources)) for sample, form in pairs]
+                kinds = [is_made_here(lazies[sample], bool(form.resources)) for sample, form in pairs]
                 program.made_here = bytes(map(kinds.__getitem__, structure.kinds))
             else:
-                program.made_here = bytes(map(made_here, lazies, map(bool, program.resources)))
+                program.made_here = bytes(map(is_made_here, lazies, map(bool, program.resources)))
+        made_here = program.made_here
+        if frame.whereabouts is not None and frame.whereabouts.handed_on:
+            handed_on = frame.whereabouts.handed_on
+            made_here = bytes(
+                MadeHere.NO if node in handed_on else here for node, here in enumerate(made_here)
+            )
         tracing = self._tracing
         if tracing is None or not tracing.spans_calls:
-            return program.made_here
+            return made_here
         # A call with a span is made by itself.
-        pairs_here = zip(program.made_here, lazies, strict=True)
+        pairs_here = zip(made_here, lazies, strict=True)
         return bytes(MadeHere.NO if tracing.has_span(lazy) else here for here, lazy in pairs_here)
 
     def _open_recorded(self, recording: Recorder, frame: Frame, prepared: BoundPlan) -> None:
@@ -116,7 +126,7 @@ class OpenFrames:
         frame.routed = partial(_note_route, recording, frame)
         if self._calls_here and not frame.loop.recovered:
             # What else they need is asked for where a call is recorded by itself.
-            frame.made_here = self._made_here(prepared).translate(_PLAIN_ALONE)
+            frame.made_here = self._made_here(frame, prepared).translate(_PLAIN_ALONE)
         frame.begin(settled, ())
         self.absorb(frame)
 

@@ -16,6 +16,7 @@ from cascade.runtime.frames.frame import Loop
 from cascade.runtime.frames.reporting.tracing import Tracing, target_name
 from cascade.runtime.options import RunOptions, default_options
 from cascade.runtime.programs.call_sites import drives_run
+from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.plain_calls.first_round import FirstRound, call_first_round
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
@@ -104,6 +105,7 @@ class Run:
         self._ending = self._services.ending
         self._inbox = self._services.inbox
         self._recording = self._services.recording = _recording_of(self._services)
+        self._services.handles = _handles_of(self._services, engine)
         self._loops = Loops(self._services)
 
     @property
@@ -298,6 +300,14 @@ class Run:
         keeper = self._services.resources.keeper
         own = {asyncio.current_task(), self._driver, self._options.caller, keeper, committing}
         self._engine.watch.note(task, seconds, own | filing)
+
+
+def _handles_of(services: Services, engine: EngineParts) -> HandleCalls | None:
+    """Return what makes calls that may take or give handles, where an executor may give some."""
+    if not services.placement.may_give_handles:
+        return None
+    keeps_values = services.recording is not None or services.is_watched or engine.preview is not None
+    return HandleCalls(services.placement, services.capacity, keeps_values)
 
 
 def _recording_of(services: Services) -> Recorder | None:

@@ -19,6 +19,7 @@ from cascade.runtime.frames.reporting.tracing import RunTracing
 from cascade.runtime.options import RunOptions
 from cascade.runtime.protocols import StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry, RunResources
+from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity
 from cascade.runtime.sharing.placement import Placement
@@ -88,6 +89,7 @@ class Services:
         "capacity",
         "context",
         "ending",
+        "handles",
         "inbox",
         "is_watched",
         "options",
@@ -130,6 +132,7 @@ class Services:
         self.reports.is_recorded, self.reports.is_unseen = is_recorded, is_unseen
         self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)
         self.recording: Recorder | None = None
+        self.handles: HandleCalls | None = None  # where an executor may give some
         self.tracing: RunTracing | None = None
         self._salt: bytes | None = None
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, IntEnum
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
-from cascade.runtime.protocols import ChunkExecutor, Executor
+from cascade.runtime.protocols import ChunkExecutor, Executor, RemoteExecutor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy, MappedLazyResult
 from cascade.spec.policies.declared import POLICIES
@@ -60,23 +60,47 @@ class MadeHere(IntEnum):
     ASKED = 2
 
 
+class Target(NamedTuple):
+    """An executor, and what it has of the optional parts of the protocol."""
+
+    executor: Executor
+    chunked: ChunkExecutor | None
+    remote: RemoteExecutor | None
+
+    @classmethod
+    def of(cls, executor: Executor) -> Target:
+        """Look at an executor."""
+        chunked = executor if _takes_chunks(executor) else None
+        return cls(executor, chunked, executor if _is_remote(executor) else None)
+
+    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
+        """Wait for the worker that a call needs, where the executor says so apart from the call."""
+        admission = getattr(self.executor, "admission", None)
+        made: AbstractAsyncContextManager[object] = nullcontext() if admission is None else admission(node)
+        return made
+
+
 class Placement:
     """The executors of an engine: the one for all calls, and those that tasks name with `on=`.
 
-    A call is made where its `on=` says. On an executor of this machine it is then made where its `mode=` says, and
-    where it has none, as the executor does by default.
+    A call is made where its `on=` says, then where its `mode=` says, and then by the executor of the engine. The modes
+    are places on this machine: where that executor knows none, calls with a mode are made beside it.
     """
 
     def __init__(self, default: Executor | str | None, named: Mapping[str, Executor | str] | None) -> None:
-        self._made: list[LocalExecutor] = []  # from words: closed with the engine
+        self._made: list[LocalExecutor] = []  # from words, and the one beside: closed with the engine
         self.default = self._executor("executor", "inline" if default is None else default)
-        self._named = {name: self._executor("executors", each) for name, each in _checked(named).items()}
+        executors = {name: self._executor("executors", each) for name, each in _checked(named).items()}
         # Only the built-in executor may be bypassed: one that builds on it sees every call.
         self.is_local = type(self.default) is LocalExecutor
-        executors = [(None, self.default), *self._named.items()]
-        self._admissions = {name: getattr(each, "admission", None) for name, each in executors}
-        self._chunked = {name: each if _takes_chunks(each) else None for name, each in executors}
-        self._local = self.default if isinstance(self.default, LocalExecutor) and self.is_local else None
+        self._local = _built_in(self.default)
+        self._default = Target.of(self.default)
+        self._named = {name: Target.of(each) for name, each in executors.items()}
+        self._beside: Target | None = None
+        if not isinstance(self.default, LocalExecutor):
+            self._made.append(LocalExecutor())
+            self._beside = Target.of(self._made[-1])
+        self.may_give_handles = any(each.remote for each in (self._default, *self._named.values()))
 
     def _executor(self, setting: str, given: Executor | str) -> Executor:
         if isinstance(given, str):
@@ -89,15 +113,30 @@ class Placement:
             )
         return given
 
-    def executor_of(self, task: AnyTask) -> Executor:
-        """Return the executor that makes the calls of a task."""
-        return self.default if task.on is None else self._named[task.on]
+    def _target(self, task: AnyTask, mode: Mode | None) -> Target:
+        """Return where a call is made."""
+        if task.on is not None:
+            return self._named[task.on]
+        if mode is not None and self._beside is not None:
+            return self._beside
+        return self._default
+
+    def _target_of(self, lazy: Lazy) -> Target:
+        return self._target(lazy.task, lazy.policies.mode)
+
+    def executor_of(self, lazy: Lazy) -> Executor:
+        """Return the executor that makes a call."""
+        return self._target_of(lazy).executor
+
+    def remote_of(self, lazy: Lazy) -> RemoteExecutor | None:
+        """Return the executor that makes a call, if that takes handles and gives them."""
+        remote = self._target_of(lazy).remote
+        return remote if remote is not None and remote.takes_handles(lazy.task) else None
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs, where its executor says so apart from the call."""
-        admission = self._admissions[None if node.task is None else node.task.on]
-        made: AbstractAsyncContextManager[object] = nullcontext() if admission is None else admission(node)
-        return made
+        assert node.task is not None
+        return self._target(node.task, node.mode).admission(node)
 
     def check(self, task: AnyTask) -> None:
         """Check that the engine has the executor that a task names with `on=`.
@@ -110,7 +149,9 @@ class Placement:
 
     def mode_of(self, lazy: Lazy) -> Mode | None:
         """Return where a call runs. `None` means as a coroutine on the event loop, or where only the executor knows."""
-        local = self._local if lazy.task.on is None else self._local_named(lazy.task.on)
+        # Once for most calls: the usual one first.
+        is_usual = self._local is not None and lazy.task.on is None
+        local = self._local if is_usual else _built_in(self.executor_of(lazy))
         return None if local is None else local.mode_of(lazy.task, lazy.policies.mode)
 
     def is_inline(self, lazy: Lazy) -> bool:
@@ -134,34 +175,44 @@ class Placement:
             return LOOP_WORKER if mode is Mode.INLINE else mode.value
         if lazy.task.on is not None:
             return lazy.task.on
-        return LOOP_WORKER if self.is_local else type(self.default).__name__
+        executor = self.executor_of(lazy)
+        return LOOP_WORKER if _built_in(executor) else type(executor).__name__
 
     def runs_on_loop(self, lazy: Lazy) -> bool:
         """Tell whether a call runs inline or is a coroutine, and may be made without its executor."""
-        if lazy.task.on is not None and self._local_named(lazy.task.on) is None:
+        if _built_in(self.executor_of(lazy)) is None:
             return False
         return self.is_local and self.mode_of(lazy) in (None, Mode.INLINE)
 
     def takes_chunks(self, lazy: Lazy) -> bool:
         """Tell whether several calls like this one may go out together, to be made one after the other by a worker."""
-        task = lazy.task
-        if task.is_async or self._chunked[task.on] is None:
+        task, target = lazy.task, self._target_of(lazy)
+        if task.is_async or target.chunked is None:
             return False
-        executor = self.executor_of(task)
-        if isinstance(executor, LocalExecutor):
-            return executor.mode_of(task, lazy.policies.mode) in (Mode.THREAD, Mode.PROCESS)
-        return True
+        if isinstance(target.executor, LocalExecutor):
+            return target.executor.mode_of(task, lazy.policies.mode) in (Mode.THREAD, Mode.PROCESS)
+        return target.remote is None or target.remote.takes_handles(task)
 
     def is_pooled_here(self, lazy: Lazy) -> bool:
         """Tell whether a call goes to a thread or process of the built-in executor."""
-        return type(self.executor_of(lazy.task)) is LocalExecutor and self.takes_chunks(lazy)
+        return _built_in(self.executor_of(lazy)) is not None and self.takes_chunks(lazy)
 
-    def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
-        """Make the calls of a chunk on the executor of their task, which takes chunks."""
+    def execute_chunk(
+        self, node: Node, calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        """Make the calls of a chunk on the executor of their task, which takes chunks.
+
+        Their values may stay where they are made if that is said, and if the executor can leave them there.
+        """
         assert node.task is not None
-        executor = self._chunked[node.task.on]
-        assert executor is not None
-        return executor.execute_chunk(node, calls)
+        target = self._target(node.task, node.mode)
+        assert target.chunked is not None
+        if to_handles and target.remote is not None:
+            leave = getattr(target.remote, "execute_chunk_to_handles", None)
+            if leave is not None:
+                progress: AsyncIterator[Progress] = leave(node, calls)
+                return progress
+        return target.chunked.execute_chunk(node, calls)
 
     def way_of(self, lazies: Iterable[Lazy]) -> Way:
         """Return the way in which a tree may be run that has calls like these.
@@ -178,19 +229,22 @@ class Placement:
     @property
     def needs_references(self) -> bool:
         """Whether plain functions without a policy may be sent to another process, where they are found by name."""
-        return any(
-            isinstance(each, LocalExecutor) and each.default_mode is Mode.PROCESS
-            for each in (self._local, *self._named.values())
-        )
+        locals_ = (_built_in(each.executor) for each in (self._default, *self._named.values()))
+        return any(each is not None and each.default_mode is Mode.PROCESS for each in locals_)
 
     async def close(self) -> None:
         """Close the executors that were made from words."""
         for executor in self._made:
             await executor.close()
 
-    def _local_named(self, name: str) -> LocalExecutor | None:
-        found = self._named[name]
-        return found if isinstance(found, LocalExecutor) and type(found) is LocalExecutor else None
+
+def _built_in(executor: Executor) -> LocalExecutor | None:
+    """Return an executor that is the built-in one: one that builds on it may do otherwise."""
+    return executor if isinstance(executor, LocalExecutor) and type(executor) is LocalExecutor else None
+
+
+def _is_remote(executor: Executor) -> TypeGuard[RemoteExecutor]:
+    return hasattr(executor, "takes_handles") and hasattr(executor, "execute_to_handle")
 
 
 def _takes_chunks(executor: Executor) -> TypeGuard[ChunkExecutor]:

@@ -65,9 +65,13 @@ class Calling:
 
     def is_plain(self, job: Job) -> bool:
         """Tell whether calling the function is all that a call needs here and now: what it takes is there."""
-        if not self._placement.is_inline(job.lazy) or not is_called_here(job.policies):
+        if not self._is_inline(job) or not is_called_here(job.policies):
             return False
         return self._resources.are_open(job.resources) and self._is_free(job)
+
+    def _is_inline(self, job: Job) -> bool:
+        """Tell whether a call is made in the event loop's thread, from values that are here."""
+        return self._placement.is_inline(job.lazy) and not job.frame.hands_on(job.position)
 
     def _is_free(self, job: Job) -> bool:
         """Tell whether the amounts that a call takes are free; it need not hold them if it returns at once."""
@@ -93,7 +97,7 @@ class Calling:
 
     def is_plain_after_cache(self, job: Job) -> bool:
         """Tell whether a call that the cache has no value for needs nothing but calling its function."""
-        inline = self._placement.is_inline(job.lazy)
+        inline = self._is_inline(job)
         return inline and is_called_or_cached(job.policies) and self._resources.are_open(job.resources)
 
     def is_awaited_plainly(self, job: Job) -> bool:
@@ -114,7 +118,7 @@ class Calling:
         """Make a call with all its policies; `failed` is what its first attempt has raised already."""
         slot = self.slot.take() if takes_slot_first(job.policies) else None
         # Inline calls share the context of the run, all others get a copy.
-        inline = self._placement.is_inline(job.lazy)
+        inline = self._is_inline(job)
         # Where the order holds few values. Calls that take resources wait together for these to be opened.
         self.began_inline = inline and bool(job.frame.program.window) and not job.resources
         context = self._context if inline else self._context.copy()

@@ -180,7 +180,11 @@ class ChunkStep:
                     if self._lean is None:
                         self._tell_started(self._open[0])
                     self._began = time.monotonic()
-                    async for progress in services.placement.execute_chunk(node, calls):
+                    handles, to_handles = services.handles, False
+                    if handles is not None:
+                        calls = await handles.own_calls(job, calls)
+                        to_handles = not handles.looks_at(job)
+                    async for progress in services.placement.execute_chunk(node, calls, to_handles):
                         self._take_in(progress)
         finally:
             if lease is not None:
@@ -205,7 +209,7 @@ class ChunkStep:
         tracing = self._services.tracing
         return () if tracing is None else tracing.carrier()
 
-    def _calls(self, values: dict[str, object]) -> list[ChunkCall]:
+    def _calls(self, values: dict[str, object]) -> Sequence[ChunkCall]:
         run_id, name, indices = self._services.run_id, self.job.name, [*self._open.values()]
         trace = self._trace
         items = repeat(None) if self._chunk.mapping is None else indices
@@ -215,7 +219,7 @@ class ChunkStep:
             for item, (args, kwargs) in zip(items, arguments)  # noqa: B905 - endless
         ]
 
-    def _calls_with_keys(self, values: dict[str, object]) -> list[ChunkCall]:
+    def _calls_with_keys(self, values: dict[str, object]) -> Sequence[ChunkCall]:
         """Return what is sent. An item whose idempotency key can't be made fails, and is not among it."""
         run_id, name = self._services.run_id, self.job.name
         calls: list[ChunkCall] = []

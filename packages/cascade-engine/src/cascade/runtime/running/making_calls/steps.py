@@ -145,7 +145,7 @@ class Step:
         self._services = services
         self._ends = ends
         self._lease, self._failed, self._awaited = begun
-        self._inline = services.placement.is_inline(job.lazy)
+        self._inline = services.placement.is_inline(job.lazy) and not job.frame.hands_on(job.position)
         self.job = job
         self.settled: Outcome | None = None
         self._releasing = False
@@ -330,7 +330,8 @@ class Step:
         if self._known is not None:
             known, self._known = self._known, services.context.copy()
             adopt_context(known, self._known)
-        args, kwargs = job.arguments(stack.values)
+        handles = services.handles
+        args, kwargs = ((), {}) if handles is not None else job.arguments(stack.values)
         if not self._inline:
             job.worker = services.placement.worker_of(job.lazy)
         if not job.started:
@@ -338,7 +339,10 @@ class Step:
         if services.tracing is not None and not self._inline:
             services.tracing.enter(job)
             facts_in_context.set(job.facts(services.run_id, services.tracing.carrier()))
-        work = services.placement.executor_of(job.task).execute(node, args, kwargs)
+        if handles is None:
+            work = services.placement.executor_of(job.lazy).execute(node, args, kwargs)
+        else:
+            work = handles.execute(job, node, stack.values)
         try:
             value = await (self._watched(work) if self._inline else work)
             return await value_of(value) if AWAITABLE[type(value)] else value

@@ -1,0 +1,116 @@
+"""Handle calls: calls that take or give handles, and the values that are fetched because somebody looks at them.
+
+Which values those are is known from the structure: see `cascade.runtime.programs.whereabouts_search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from cascade.adapters.executors.call_amounts import amounts_in_context
+from cascade.adapters.executors.chunks import ChunkCall
+from cascade.adapters.executors.fetching import fetched
+from cascade.adapters.executors.handles import Handle
+from cascade.graph.nodes import Node
+from cascade.runtime.frames.frame import Frame, Job, Loop
+from cascade.runtime.frames.map_runs import ItemJob
+from cascade.runtime.programs.whereabouts import Whereabouts
+from cascade.runtime.programs.whereabouts_search import whereabouts_of
+from cascade.runtime.protocols import RemoteExecutor
+from cascade.runtime.resolvers import Arguments, resolve_needs
+from cascade.runtime.sharing.capacity import Capacity
+from cascade.runtime.sharing.placement import Placement
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.internal_tasks import PASS_THROUGH
+
+
+class HandleCalls:
+    """Makes the calls of one run whose engine has an executor that may give handles.
+
+    With `keeps_values`, somebody looks at every value: a record, a state of the user's, a preview.
+    """
+
+    def __init__(self, placement: Placement, capacity: Capacity, keeps_values: bool) -> None:
+        self._placement = placement
+        self._capacity = capacity
+        self._keeps_values = keeps_values
+
+    def whereabouts(self, loop: Loop, frame: Frame) -> Whereabouts:
+        """Return where the values of a frame have to be; asked once for a structure."""
+        known, is_looked_at = frame.program.whereabouts, self._is_looked_at(loop)
+        if is_looked_at not in known:
+            known[is_looked_at] = whereabouts_of(frame.program, frame.lazies, self._placement, is_looked_at)
+        return known[is_looked_at]
+
+    def _is_looked_at(self, loop: Loop) -> bool:
+        """Tell whether somebody looks at the value of a loop: whoever runs it, or who takes what it stands for."""
+        return loop.job is None or self.looks_at(loop.job)
+
+    def looks_at(self, job: Job) -> bool:
+        """Tell whether somebody looks at the value of a call."""
+        known = job.frame.whereabouts
+        if known is None or self._keeps_values or job.policies.cache is not None:
+            return True
+        return job.position in known.looked_at
+
+    async def execute(self, job: Job, node: Node, resources: Mapping[str, Any]) -> Any:
+        """Make a call where it belongs, and fetch its value if somebody looks at it.
+
+        Raises:
+            HandleLostError: If a value that is looked at is gone.
+        """
+        remote = self._placement.remote_of(job.lazy)
+        args, kwargs = job.arguments(resources, remote is not None)
+        if remote is None and job.task in PASS_THROUGH:
+            if not (args and isinstance(args[0], Handle)):
+                return await self._hand_on(job, node, args, kwargs)
+            remote = cast("RemoteExecutor", args[0].owner)  # an internal task runs where its input is
+        args, kwargs = await self._owned_by(remote, args, kwargs)
+        if remote is None:
+            return await self._placement.executor_of(job.lazy).execute(node, args, kwargs)
+        self.tell_amounts(job)
+        whereabouts, is_looked_at = job.frame.whereabouts, self.looks_at(job)
+        is_used_there = whereabouts is not None and job.position in whereabouts.used_there
+        if is_looked_at and not is_used_there:
+            return await remote.execute(node, args, kwargs)
+        value = await remote.execute_to_handle(node, args, kwargs)
+        if not isinstance(value, Handle) or not is_looked_at:
+            return value
+        if not isinstance(job, ItemJob):
+            job.frame.keep_handle(job.position, value)
+        return await value.fetch()
+
+    async def own_calls(self, job: Job, calls: Sequence[ChunkCall]) -> Sequence[ChunkCall]:
+        """Return the calls of a chunk without handles that its executor can't take."""
+        owner = self._placement.remote_of(job.lazy)
+        self.tell_amounts(job)
+        own = []
+        for call in calls:
+            args, kwargs = await self._owned_by(owner, call.args, call.kwargs)
+            own.append(call._replace(args=args, kwargs=kwargs))
+        return own
+
+    def tell_amounts(self, job: Job) -> None:
+        """Tell an executor, in the context of a call, what amounts that holds."""
+        if job.policies.constraints is not None:
+            call, totals = job.frame.program.call(job.position), self._capacity.totals
+            needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
+            amounts_in_context.set({str(name): float(amount) for name, amount in needs.items()})
+
+    async def _owned_by(
+        self, owner: object, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Arguments:
+        """Return arguments in which only handles of one executor are left."""
+        # The structure tells which node comes from elsewhere, but not what the tree that a call returned has come to.
+        found: Arguments = await fetched((args, kwargs), lambda handle: handle.owner is not owner)
+        return found
+
+    async def _hand_on(
+        self, job: Job, node: Node, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Make the call of an internal task, which may hand handles on."""
+        value = await self._placement.executor_of(job.lazy).execute(node, args, kwargs)
+        if type(value) is Quoted and self.looks_at(job):
+            return Quoted(await fetched(value.value))
+        return value
