@@ -106,6 +106,13 @@ def test_a_value_may_be_looked_at_here_and_used_there(far: FarExecutor) -> None:
     assert far.taken == {"add": 1}
 
 
+def test_calls_that_go_together_are_told_apart_by_what_becomes_of_their_values(far: FarExecutor) -> None:
+    """Of many calls of one task those that are looked at come here, and the others stay."""
+    made = [make(number) for number in range(20)]
+    assert run([total(made), *map(look, made[::2])], far) == [sum(range(20)), *range(0, 20, 2)]
+    assert far.fetched == {"make": 10, "total": 1}
+
+
 def test_parts_are_taken_where_the_whole_is(far: FarExecutor) -> None:
     """An item and the parts of a value on a worker are calls there; only what is looked at comes here."""
     whole = make({"small": 1, "large": list(range(1000))})

@@ -1,4 +1,4 @@
-"""Call chunks: calls of one task that are ready at the same time go to a worker of this machine together, like items.
+"""Call chunks: calls of one task that are ready at the same time go to a worker together, like items.
 
 A tree that fans out has many of them. What is said of the chunks of a map holds here too.
 """
@@ -23,17 +23,21 @@ from cascade.spec.task import AnyTask
 
 
 class CallChunks:
-    """Sends calls of one run out in chunks, those of each task and mode by themselves."""
+    """Sends calls of one run out in chunks, those of each task and mode by themselves.
 
-    __slots__ = ("_calling", "_ending", "_groups", "_is_bounded", "_placement")
+    Values that are looked at come here, and others may stay: the calls of a chunk are of one kind in that too.
+    """
+
+    __slots__ = ("_calling", "_ending", "_groups", "_handles", "_is_bounded", "_placement")
 
     def __init__(self, services: Services, calling: Calling) -> None:
         self._calling = calling
         self._ending = services.ending
         self._is_bounded = CONCURRENCY in services.capacity.totals
+        self._handles = services.handles
         self._placement = services.placement
         self._groups: dict[
-            tuple[AnyTask, Mode | None], _Group | None
+            tuple[AnyTask, Mode | None, bool], _Group | None
         ] = {}  # `None` for calls that go by themselves
 
     def take(self, job: Job) -> bool:
@@ -43,9 +47,11 @@ class CallChunks:
             return False
         if job.frame.program.window:
             return False  # its order holds few values, and calls that go together would be held together
-        key = (job.task, policies.mode)
+        if self._handles is not None and self._handles.is_kept_twice(job):
+            return False
+        key = (job.task, policies.mode, self._handles is None or self._handles.looks_at(job))
         if key not in self._groups:
-            goes_out = self._placement.is_pooled_here(job.lazy)
+            goes_out = self._placement.takes_call_chunks(job.lazy)
             self._groups[key] = _Group(self._calling, self._ending) if goes_out else None
         group = self._groups[key]
         if group is None:
@@ -103,7 +109,7 @@ class _CallChunk:
     def arguments(
         self, indices: Sequence[int], values: dict[str, object]
     ) -> Iterable[tuple[tuple[Any, ...], dict[str, Any]]]:
-        return [self._jobs[index].arguments(values) for index in indices]
+        return [self._jobs[index].arguments(values, there=True) for index in indices]
 
     def job(self, index: int) -> Job:
         return self._jobs[index]

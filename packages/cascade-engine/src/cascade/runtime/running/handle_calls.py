@@ -54,6 +54,16 @@ class HandleCalls:
             return True
         return job.position in known.looked_at
 
+    def is_kept_twice(self, job: Job) -> bool:
+        """Tell whether the value of a call is looked at here, and is worth keeping there for other calls.
+
+        Where every value comes here anyway, it is sent again to those that need it: most values are small.
+        """
+        known = job.frame.whereabouts
+        if known is None or self._keeps_values:
+            return False
+        return job.position in known.looked_at and job.position in known.used_there
+
     async def execute(self, job: Job, node: Node, resources: Mapping[str, Any]) -> Any:
         """Make a call where it belongs, and fetch its value if somebody looks at it.
 
@@ -70,9 +80,8 @@ class HandleCalls:
         if remote is None:
             return await self._placement.executor_of(job.lazy).execute(node, args, kwargs)
         self.tell_amounts(job)
-        whereabouts, is_looked_at = job.frame.whereabouts, self.looks_at(job)
-        is_used_there = whereabouts is not None and job.position in whereabouts.used_there
-        if is_looked_at and not is_used_there:
+        is_looked_at = self.looks_at(job)
+        if is_looked_at and not self.is_kept_twice(job):
             return await remote.execute(node, args, kwargs)
         value = await remote.execute_to_handle(node, args, kwargs)
         if not isinstance(value, Handle) or not is_looked_at:

@@ -193,9 +193,15 @@ class Placement:
             return target.executor.mode_of(task, lazy.policies.mode) in (Mode.THREAD, Mode.PROCESS)
         return target.remote is None or target.remote.takes_handles(task)
 
-    def is_pooled_here(self, lazy: Lazy) -> bool:
-        """Tell whether a call goes to a thread or process of the built-in executor."""
-        return _built_in(self.executor_of(lazy)) is not None and self.takes_chunks(lazy)
+    def takes_call_chunks(self, lazy: Lazy) -> bool:
+        """Tell whether calls that are no items may go out together too.
+
+        They do to a thread or process of the built-in executor, and to one whose results may stay where they are. An
+        executor of the user's own gets them one by one.
+        """
+        target = self._target_of(lazy)
+        is_known = _built_in(target.executor) is not None or target.remote is not None
+        return is_known and self.takes_chunks(lazy)
 
     def execute_chunk(
         self, node: Node, calls: Sequence[ChunkCall], to_handles: bool
