@@ -21,9 +21,11 @@ from support.examples import examples
 from support.journals import FailingJournal, WatchedJournal
 from support.redis_server import RedisProcess
 from support.stores import SHARED, beside, recorded, url_in
+from support.value_stores import MemoryValues
 from workflows import workflows
 
 from cascade.adapters.state.journal import Changes, Journal
+from cascade.adapters.values import KeptValues
 from cascade.graph import CycleError, build_graph
 from cascade.runtime import Engine, MessageBus, SkipReason
 from cascade.runtime.events import Event, RunFinished, Status, TaskExecutionFinished
@@ -49,6 +51,8 @@ class How(Enum):
     EVENT = "it is cancelled at an event"
     LOST = "a batch is not written, nor any later one"
     UNTOLD = "a batch is written, and the store tells of an error"
+    NO_VALUES = "the value store fails, and stays so"
+    UNTOLD_VALUE = "a value is written, and the value store tells of an error"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,12 @@ class Stop:
     at: int
 
 
-STOPS = st.lists(st.builds(Stop, st.sampled_from(How), st.integers(1, 30)), min_size=1, max_size=3)
+def stops(*ways: How) -> st.SearchStrategy[list[Stop]]:
+    """Give lists of up to three stops, in these ways."""
+    return st.lists(st.builds(Stop, st.sampled_from(ways), st.integers(1, 30)), min_size=1, max_size=3)
+
+
+STOPS = stops(How.CALL, How.EVENT, How.LOST, How.UNTOLD)
 
 
 @dataclass
@@ -88,9 +97,16 @@ class Attempt(Observed):
         self.kept = self.written
 
 
-def attempt(url: str, target: Any, on_failure: Any, stop: Stop | None = None) -> Attempt:
-    """Run a target that is recorded in a store, up to a stop."""
+def attempt(
+    url: str, target: Any, on_failure: Any, stop: Stop | None = None, values: MemoryValues | None = None
+) -> Attempt:
+    """Run a target that is recorded in a store, up to a stop; with `values` each value is in that value store."""
     at = {} if stop is None else {stop.how: stop.at}
+    if values is not None:
+        values.calls.clear()
+        values.fails_at = at.get(How.NO_VALUES, at.get(How.UNTOLD_VALUE, 0))
+        values.after = How.UNTOLD_VALUE in at
+    kept = None if values is None else KeptValues(values, 0)
     seen = Attempt(world=World(stop_at=at.get(How.CALL, 0)))
 
     def wrap(journal: Journal) -> Journal:
@@ -111,7 +127,9 @@ def attempt(url: str, target: Any, on_failure: Any, stop: Stop | None = None) ->
 
         bus.subscribe(Event, note)
         engine = Engine(
-            bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=recorded(url, wrap, codec=CODEC)
+            bus=bus,
+            system_resources={"gpu": CAPACITY},
+            state_backend_cls=recorded(url, wrap, codec=CODEC, values=kept),
         )
         before = asyncio.all_tasks()
         with seen.world.at_hand():
@@ -142,7 +160,11 @@ def empty_stores(server: RedisProcess | None) -> Iterator[tuple[str, str]]:
 
 
 def resumes(
-    workflow: Workflow, given_stops: list[Stop], on_failure: str, server: RedisProcess | None = None
+    workflow: Workflow,
+    given_stops: list[Stop],
+    on_failure: str,
+    server: RedisProcess | None = None,
+    values: MemoryValues | None = None,
 ) -> None:
     """Check one workflow: stopped and resumed, it gives what it gives alone, and makes no recorded call again."""
     target = workflow.build()
@@ -151,13 +173,13 @@ def resumes(
         assume(not isinstance(alone.error, CycleError))
         recorded_calls: Counter[str] = Counter()
         for stop in given_stops:
-            seen = attempt(url, target, on_failure, stop)
+            seen = attempt(url, target, on_failure, stop, values)
             seen.check_order()
             recorded_calls += seen.kept
             if not was_stopped(seen):
                 break
             event(stop.how.name)
-        last = attempt(url, target, on_failure)
+        last = attempt(url, target, on_failure, values=values)
         last.check_order()
         assert (type(last.value), last.value) == (type(alone.value), alone.value)
         if on_failure == "finish":
@@ -168,7 +190,7 @@ def resumes(
             assert last.made + recorded_calls == alone.made
             check_first(target, alone, last)
         if alone.error is None:
-            again = attempt(url, target, on_failure)
+            again = attempt(url, target, on_failure, values=values)
             assert again.value == alone.value
             assert not again.made
             assert not again.world.calls
@@ -194,6 +216,21 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> No
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
         resumes(workflow, given_stops, on_failure)
+
+    check()
+
+
+@pytest.mark.parametrize("number", [40, pytest.param(2_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_a_run_with_all_values_in_a_value_store_ends_as_if_it_had_not_been_stopped(
+    on_failure: str, number: int
+) -> None:
+    """With every value in a value store, which may fail at any call: values, skips and calls are those of one run."""
+
+    @settings(QUICK, max_examples=number)
+    @given(workflows(), stops(*How))
+    def check(workflow: Workflow, given_stops: list[Stop]) -> None:
+        resumes(workflow, given_stops, on_failure, values=MemoryValues())
 
     check()
 

@@ -23,6 +23,7 @@ from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.redis.redis_journal import RedisJournal
 from cascade.adapters.state.sqlite.sqlite_journal import SqliteJournal
 from cascade.adapters.store_urls import STATE_FORMS
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.protocols import Codec
 from support.journals import BlankJournal
 from support.redis_server import RedisProcess
@@ -176,14 +177,14 @@ def recorded(
     codec: Codec | None = None,
     keep_rounds: int = 1,
     lease_seconds: float = LEASE_SECONDS,
+    values: KeptValues | None = None,
 ) -> Callable[..., RecordedState]:
     """Return what makes the state of a run in a store; `wrap` may put a journal of its own around the store's."""
 
     def make(run_id: str) -> RecordedState:
         journal = journal_of(url, run_id, lease_seconds)
-        return RecordedState(
-            journal if wrap is None else wrap(journal), run_id, codec=codec, keep_rounds=keep_rounds
-        )
+        journal = journal if wrap is None else wrap(journal)
+        return RecordedState(journal, run_id, codec=codec, keep_rounds=keep_rounds, values=values)
 
     return make
 

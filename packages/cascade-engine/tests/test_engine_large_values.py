@@ -416,9 +416,13 @@ def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "file://", "file:///", "file://host/x", "s3://bucket/x", "file:///x?y", "/x"]
+    "url",
+    [
+        *("", "file://", "file:///", "file://host/x", "file:///x?y", "/x", "ftp://host/x"),
+        *("s3://", "s3:///x", "s3://bucket/x?y", "s3://bucket/x#y"),
+    ],
 )
 def test_a_url_of_no_value_store_is_refused(url: str) -> None:
-    """Only `file:///folder` names one so far."""
+    """A folder by an absolute path, or a bucket with a folder in it, name one; nothing else does."""
     with pytest.raises(SpecError, match="write file:///absolute"):
         value_store_from_url(url)

@@ -49,6 +49,7 @@ EXAMPLES: list[tuple[cs.CascadeError, type[Exception]]] = [
     (errors.RunNotFoundError("nightly", "runs.db"), LookupError),
     (errors.UnknownSettingError("cs.run", "parms", ("params",), "params"), TypeError),
     (errors.RunRulesError("nightly", "Cascade 0.1"), ValueError),
+    (errors.RunValuesError("nightly"), ValueError),
 ]
 
 

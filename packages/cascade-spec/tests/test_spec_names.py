@@ -66,6 +66,7 @@ SPEC_NAMES = [
     "RunNotFoundError",
     "RunRulesError",
     "RunStatus",
+    "RunValuesError",
     "Scope",
     "Secret",
     "SecretValue",

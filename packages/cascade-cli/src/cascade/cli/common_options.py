@@ -18,7 +18,7 @@ from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.cli.log_lines import LogFormat, LogLevel
 from cascade.cli.output import ResultFormat
 from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
-from cascade.runtime.stores import CODEC, cache_maker, state_of
+from cascade.runtime.stores import SHARED_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
 from cascade.spec.late_dataclasses import dataclass
 
@@ -261,8 +261,9 @@ def merged_settings(settings: RunSettings, given: Mapping[str, object]) -> RunSe
 
 
 def _check_need_no_state(told: Iterable[str], *, has_cache: bool) -> None:
-    """Check that none of these settings needs a store for the run. The codec serves a cache too."""
-    lonely = [flag_of(name) for name in told if name in _NEEDS_STATE and not (has_cache and name == CODEC)]
+    """Check that none of these settings needs a store for the run. Some serve a cache too."""
+    wanting = [name for name in told if name in _NEEDS_STATE and not (has_cache and name in SHARED_OPTIONS)]
+    lonely = [*map(flag_of, wanting)]
     if lonely:
         raise SpecError(f"{' and '.join(lonely)} without a store", "give its URL, --state sqlite:///runs.db")
 

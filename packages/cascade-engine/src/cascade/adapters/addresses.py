@@ -17,6 +17,7 @@ POSTGRES_FORM = "write it as postgresql://user@host:5432/database"
 
 STATE_URLS = "sqlite:///runs.db, redis://localhost, postgresql://localhost/work"
 CACHE_URLS = "sqlite:///cache.db, redis://localhost, postgresql://localhost/work"
+VALUE_EXAMPLES = "file:///shared/values, s3://bucket/values"
 """Examples for the help of options."""
 
 

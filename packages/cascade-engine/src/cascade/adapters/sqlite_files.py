@@ -320,8 +320,10 @@ def is_claimed(connection: Connection, path: str | os.PathLike[str], wanted: For
         StoreFormatError: If the file belongs to something else, or was written by a newer version.
     """
     path = os.fspath(path)
+    # First: another process may make them between these looks, and marks the file in the same transaction.
+    has_tables = connection.first("SELECT 1 FROM sqlite_master LIMIT 1") is not None
     mark, version = pragma(connection, "application_id"), pragma(connection, "user_version")
-    if not mark and not version and not connection.first("SELECT 1 FROM sqlite_master LIMIT 1"):
+    if not mark and not version and not has_tables:
         return False
     if mark != wanted.mark or version < 1:
         raise StoreFormatError(path, f"is not a {wanted.name}", "give the path of another file")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
 
-from cascade.adapters.addresses import CACHE_URLS, STATE_URLS
+from cascade.adapters.addresses import CACHE_URLS, STATE_URLS, VALUE_EXAMPLES
+from cascade.adapters.values.value_store import ValueStore
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.progress.displays import Display
 from cascade.runtime.protocols import CacheBackend, Executor, Solver, StateBackendFactory
@@ -77,6 +78,17 @@ class StoreSettings(TypedDict, total=False):
             "CODEC",
             needs_state=True,
         ),
+    ]
+    values: Annotated[
+        ValueStore | str | None,
+        "Where large values of `state` and `cache` are kept, by their digests: a URL, "
+        '"file:///shared/values" or "s3://bucket/values" say, or a value store.',
+        Flag(f"Keep large values here: {VALUE_EXAMPLES}.", "URL", needs_state=True),
+    ]
+    values_over: Annotated[
+        int | None,
+        "Values of more bytes than this are large; 1 MiB by default.",
+        Flag("How many bytes a value has at least that goes there.", "BYTES", needs_state=True),
     ]
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from cascade.adapters import store_urls as urls
 from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.values.value_urls import value_store_from_url
 from cascade.runtime.protocols import CacheBackend, StateBackendFactory
 from cascade.runtime.settings import StoreSettings, part_of
 from cascade.spec.errors import SpecError
 from cascade.spec.protocols import Codec
 
+if TYPE_CHECKING:
+    from cascade.adapters.values.kept_values import KeptValues
+
 Part = TypeVar("Part")
 
-CODEC = "codec"
-STATE_OPTIONS = tuple(StoreSettings.__annotations__)
-"""The settings that only a state of a URL takes; the codec serves the cache too."""
+CODEC, VALUES, VALUES_OVER = "codec", "values", "values_over"
+SHARED_OPTIONS = (CODEC, VALUES, VALUES_OVER)
+"""The settings of stores that serve the cache too."""
+STATE_OPTIONS = tuple(name for name in StoreSettings.__annotations__ if name not in SHARED_OPTIONS)
+"""The settings that only a state of a URL takes."""
 
 
 def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
@@ -28,13 +34,11 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
     """
     state = _either(settings, "state", "state_backend_cls")
     options = {name: value for name, value in part_of(settings, STATE_OPTIONS).items() if value is not None}
-    codec = codec_of(settings)
-    if codec is not None:
-        options[CODEC] = codec
+    shared = _shared_options(settings)
     if isinstance(state, str):
-        return urls.state_from_url(state, **options)
-    if isinstance(settings.get("cache"), str):
-        options.pop(CODEC, None)
+        return urls.state_from_url(state, **options, **shared)
+    if not isinstance(settings.get("cache"), str):
+        options.update(shared)
     if options:
         names = " and ".join(options)
         raise SpecError(
@@ -79,7 +83,7 @@ def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBacke
     if cache is None:
         return partial(_cache_in_memory, settings)
     if isinstance(cache, str):
-        opened = urls.cache_factory(cache, **_codec_option(settings))
+        opened = urls.cache_factory(cache, **_shared_options(settings))
         return lambda: (opened(), True)
     if not (hasattr(cache, "get") and hasattr(cache, "put")):
         raise SpecError(f"a cache of type {type(cache).__name__}", f"give {_FORMS}")
@@ -100,9 +104,37 @@ def codec_of(settings: Mapping[str, object]) -> Codec | None:
     return None if given is None else checked_part(CODEC, given, "encode", "decode")
 
 
-def _codec_option(settings: Mapping[str, object]) -> dict[str, Any]:
-    codec = codec_of(settings)
-    return {} if codec is None else {CODEC: codec}
+def values_of(settings: Mapping[str, object]) -> KeptValues | None:
+    """Return the value store that settings ask for, and which values go there; `None` if they ask for none.
+
+    Raises:
+        SpecError: If the URL is wrong, or a bound is given that is none, or that has no value store.
+        MissingExtraError: If the extra for the URL is not installed.
+        MissingDriverError: If the driver for its scheme is not.
+    """
+    given: Any = settings.get(VALUES)
+    over: Any = settings.get(VALUES_OVER)
+    if over is not None and (isinstance(over, bool) or not isinstance(over, int) or over < 0):
+        raise SpecError(f"{VALUES_OVER}={over!r}", "give a whole number of bytes: values_over=1_000_000")
+    if given is None:
+        if over is not None:
+            raise SpecError(
+                f"{VALUES_OVER}= without {VALUES}=", "give the URL of a value store as values= too"
+            )
+        return None
+    from cascade.adapters.values.kept_values import KeptValues  # noqa: PLC0415 - who keeps nothing needs none
+
+    if isinstance(given, str):
+        store = value_store_from_url(given)
+    else:
+        store = checked_part(VALUES, given, "put", "get", "delete", "names")
+    return KeptValues(store) if over is None else KeptValues(store, over)
+
+
+def _shared_options(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings that the stores of a run and of a cache both take, as far as they are given."""
+    found = {CODEC: codec_of(settings), VALUES: values_of(settings)}
+    return {name: option for name, option in found.items() if option is not None}
 
 
 def _cache_in_memory(settings: Mapping[str, object]) -> tuple[CacheBackend, bool]:

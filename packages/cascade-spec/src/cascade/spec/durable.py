@@ -71,7 +71,8 @@ class RunRecord:
     `code` has an entry for every task of the run so far. `inputs` has a digest of each input by its name, and `nodes` a
     digest of each node of the first tree by the digest of its path. `salt` is part of the digests of inputs, so that
     nobody can look them up in a table. `rules` is the version of the rules for all these digests.
-    `trace` names the first span of the run, as W3C trace context, if there is one.
+    `trace` names the first span of the run, as W3C trace context, if there is one. `values` is the folder of the run's
+    large values in a value store, empty if it has none; the state backend puts it there.
     """
 
     target: str
@@ -82,6 +83,7 @@ class RunRecord:
     salt: bytes
     rules: int
     trace: dict[str, str] = field(default_factory=dict)
+    values: str = ""
 
 
 @runtime_checkable

@@ -361,6 +361,19 @@ class RunActiveError(CascadeError, OSError):
 
 
 @dataclass(eq=False)
+class RunValuesError(CascadeError, ValueError):
+    """A recorded run keeps large values in a value store, and is to go on without one."""
+
+    run_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"run '{self.run_id}' keeps its large values in a value store: give values= with the URL of that store "
+            f"(--values on the command line), or restart=True to begin anew"
+        )
+
+
+@dataclass(eq=False)
 class RunRulesError(CascadeError, ValueError):
     """Another version of Cascade has recorded the run, with digests that this one can't compare with its own."""
 

@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, hit_of, parts_as_text
+from cascade.adapters.cache.stored import (
+    FOLDER_DIGEST,
+    SHOWN_AFTER,
+    Encoded,
+    StoredCache,
+    entry_of,
+    parts_as_text,
+)
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.state.postgres.postgres_layout import (
     CACHE,
@@ -15,6 +22,7 @@ from cascade.adapters.state.postgres.postgres_layout import (
     Tables,
 )
 from cascade.adapters.text_bytes import as_bytes, as_text
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
@@ -32,6 +40,8 @@ _PUT = """INSERT INTO {p}cache (digest, task, parts, stored_at, expires_at, rule
     ON CONFLICT (digest) DO UPDATE SET task = excluded.task, parts = excluded.parts,
     stored_at = excluded.stored_at, expires_at = excluded.expires_at, rules = excluded.rules,
     value = excluded.value"""
+_NAME_FOLDER = """INSERT INTO {p}cache (digest, task, parts, stored_at, expires_at, rules, value)
+    VALUES (%(digest)b, '', '', 0, NULL, %(rules)s, %(value)b) ON CONFLICT (digest) DO NOTHING"""
 _SWEEP = "DELETE FROM {p}cache WHERE expires_at < %(before)s"
 _ENTRIES = """SELECT digest, parts, stored_at, expires_at, rules FROM {p}cache WHERE task = %(task)b
     ORDER BY stored_at DESC LIMIT %(limit)s"""
@@ -53,10 +63,11 @@ class PostgresCacheBackend(StoredCache):
         url: str,
         codec: Codec | None = None,
         *,
+        values: KeptValues | None = None,
         clock: Callable[[], float] = time.time,
         prefix: str = PREFIX,
     ) -> None:
-        super().__init__(codec, clock)
+        super().__init__(codec, clock, values)
         self._server = PostgresServer(url)
         self._tables = Tables(self._server, prefix, CACHE, CACHE_TABLES)
         self._prefix = prefix
@@ -70,10 +81,21 @@ class PostgresCacheBackend(StoredCache):
         """
         rows = await self._rows(_GET, {"digest": as_bytes(key.digest)})
         for data, stored, expires in rows:
-            return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
+            return await self._hit(key.digest, data, stored, expires)
         return None
 
-    async def _store(self, encoded: Encoded) -> None:
+    async def _folder(self, new: str) -> str:
+        row = {"digest": as_bytes(FOLDER_DIGEST), "value": as_bytes(new), "rules": DIGEST_RULES}
+
+        async def write(connection: Connection) -> None:
+            await connection.execute(self._sql(_NAME_FOLDER), row)
+
+        await self._tables.make()
+        await self._server.do(write)
+        ((found, *_),) = await self._rows(_GET, {"digest": row["digest"]})
+        return as_text(found)
+
+    async def _store(self, encoded: Encoded, data: bytes) -> None:
         row = {
             "digest": as_bytes(encoded.key.digest),
             "task": as_bytes(encoded.key.task),
@@ -81,7 +103,7 @@ class PostgresCacheBackend(StoredCache):
             "stored_at": encoded.stored_at,
             "expires_at": encoded.expires_at,
             "rules": DIGEST_RULES,
-            "value": encoded.data,
+            "value": data,
         }
         sweeps = time.monotonic() - self._swept_at > _SWEPT_EVERY
 

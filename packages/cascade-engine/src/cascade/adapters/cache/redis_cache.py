@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, hit_of, parts_as_text
+from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, parts_as_text
 from cascade.adapters.redis_server import RedisServer
 from cascade.adapters.text_bytes import as_bytes
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
 
@@ -35,10 +36,11 @@ class RedisCacheBackend(StoredCache):
         url: str,
         codec: Codec | None = None,
         *,
+        values: KeptValues | None = None,
         clock: Callable[[], float] = time.time,
         prefix: str = "cascade:cache:",
     ) -> None:
-        super().__init__(codec, clock)
+        super().__init__(codec, clock, values)
         self._server = RedisServer(url)
         self._prefix = prefix
 
@@ -56,13 +58,20 @@ class RedisCacheBackend(StoredCache):
             stored, expires = (float(each) if each else None for each in times)
         except ValueError:
             return None
-        return hit_of(self._codec, self._clock(), key.digest, data, stored, expires)
+        return await self._hit(key.digest, data, stored, expires)
 
-    async def _store(self, encoded: Encoded) -> None:
+    async def _folder(self, new: str) -> str:
+        at = as_bytes(f"{self._prefix}values")
+        async with self._server.client() as client:
+            await client.set(at, as_bytes(new), nx=True)
+            found: bytes | None = await client.get(at)
+        return new if found is None else found.decode()
+
+    async def _store(self, encoded: Encoded, data: bytes) -> None:
         key, ttl, expires = encoded.key, encoded.ttl, encoded.expires_at
         place, listed = self._value_at(key.digest), self._list_at(key.task)
         fields = {
-            "value": encoded.data,
+            "value": data,
             "expires_at": "" if expires is None else repr(expires),
             "stored_at": repr(encoded.stored_at),
             "parts": parts_as_text(key),

@@ -16,7 +16,15 @@ from threading import Lock
 from typing import Any
 
 from cascade.adapters.cache.large_values import CacheFiles
-from cascade.adapters.cache.stored import Encoded, StoredCache, entry_of, hit_of, parts_as_text
+from cascade.adapters.cache.stored import (
+    FOLDER_DIGEST,
+    Encoded,
+    StoredCache,
+    entry_of,
+    hit_of,
+    parts_as_text,
+    pointer_of,
+)
 from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     Format,
@@ -28,8 +36,10 @@ from cascade.adapters.sqlite_files import (
     pragma,
     store_errors,
 )
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.pointer import is_pointer
 from cascade.adapters.values.value_files import FileValueStore
+from cascade.adapters.values.value_pointer import is_value_pointer
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import StoreError, StoreFormatError
 from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit
@@ -67,7 +77,12 @@ _BEYOND = (
     " sum(size) OVER (ORDER BY number DESC) AS total FROM entry) WHERE rank > ? OR total > ? LIMIT 1"
 )
 _TOTALS = "SELECT count(*), total(size) FROM entry"
-_EVICT = "DELETE FROM entry WHERE number <= ?"
+_EVICT = "DELETE FROM entry WHERE number <= ? AND number > 0"
+_EVICTED = "SELECT digest, value, stored_at, expires_at FROM entry WHERE number <= ? AND length(value) < 512"
+_NAME_FOLDER = (
+    "INSERT OR IGNORE INTO entry (digest, task, parts, stored_at, expires_at, size, value, rules, number)"
+    " VALUES (?, '', '', 0.0, NULL, 0, ?, ?, 0)"
+)
 _SIZE = 5
 """Where the size stands in a row that is put."""
 _SHARE = 16
@@ -94,16 +109,18 @@ class SqliteCacheBackend(StoredCache):
         path: str | os.PathLike[str],
         codec: Codec | None = None,
         *,
+        values: KeptValues | None = None,
         clock: Callable[[], float] = time.time,
         max_entries: int = 1_000_000,
         max_bytes: int = 4 << 30,
         create: bool = True,
     ) -> None:
-        super().__init__(codec, clock)
+        super().__init__(codec, clock, values)
         self._path = os.fspath(path)
         self._bounds = (max_entries, max_bytes)
         self._until_look = (0, 0)  # puts and bytes: the first put looks, however few a process makes
         self._files = CacheFiles(FileValueStore.beside(self._path))
+        self._evicted: list[str] = []  # names in the value store
         self._pending: deque[tuple[Row, Future[None]]] = deque()
         self._reading = Lock()
         self._open(to_look=not create)
@@ -143,7 +160,7 @@ class SqliteCacheBackend(StoredCache):
         row = await self._read(_fetch_one, _GET, (key.digest,))
         if row is not None and isinstance(row[0], bytes) and is_pointer(row[0]):
             row = await asyncio.wrap_future(self._submit(self._files.load, key.digest, row))
-        return self._intact(key, row)
+        return None if row is None else await self._hit(key.digest, *row)
 
     def look(self, key: CacheKey) -> Hit | None:
         """Return what `get` would, if that needs no waiting; `None` if it does, or if something is wrong."""
@@ -157,23 +174,31 @@ class SqliteCacheBackend(StoredCache):
         finally:
             self._reading.release()
         # Who wants a large value waits for a thread to read its file.
-        is_large = row is not None and isinstance(row[0], bytes) and is_pointer(row[0])
-        return None if is_large else self._intact(key, row)
-
-    def _intact(self, key: CacheKey, row: Any) -> Hit | None:
-        if row is None:
+        if row is None or (isinstance(row[0], bytes) and (is_pointer(row[0]) or is_value_pointer(row[0]))):
             return None
         return hit_of(self._codec, self._clock(), key.digest, *row)
 
-    async def _store(self, encoded: Encoded) -> None:
-        key, data = encoded.key, encoded.data
+    async def _folder(self, new: str) -> str:
+        found: str = await asyncio.wrap_future(self._submit(self._named_folder, new))
+        return found
+
+    def _named_folder(self, new: str) -> str:
+        if self._is_looking:
+            self._stop_looking()
+        with store_errors(self._path), Transaction(self._writer):
+            self._writer.execute(_NAME_FOLDER, (FOLDER_DIGEST, new.encode(), DIGEST_RULES))
+            ((name, *_),) = self._writer.select(_GET, (FOLDER_DIGEST,))
+        return bytes(name).decode()
+
+    async def _store(self, encoded: Encoded, data: bytes) -> None:
+        key = encoded.key
         row = (
             key.digest,
             key.task,
             parts_as_text(key),
             encoded.stored_at,
             encoded.expires_at,
-            len(data),
+            len(encoded.data),
             data,
             DIGEST_RULES,
         )
@@ -248,6 +273,9 @@ class SqliteCacheBackend(StoredCache):
                 self._writer.executemany(_PUT, rows)
                 self._keep_bounds(len(batch), sum(row[_SIZE] for row in rows))
             self._files.clean()
+            if self._values is not None and self._evicted:
+                evicted, self._evicted = self._evicted, []
+                self._values.delete_now(evicted)
         except BaseException as problem:  # noqa: BLE001 - raised for each who waits
             for _, written in batch:
                 written.set_exception(problem)
@@ -276,6 +304,9 @@ class SqliteCacheBackend(StoredCache):
         if count > most or total > largest:
             (beyond,) = self._writer.select(_BEYOND, self._bounds)
             self._files.note_evicted(self._writer, beyond)
+            if self._values is not None:
+                pointers = [pointer_of(*row) for row in self._writer.select(_EVICTED, beyond)]
+                self._evicted += [pointer.name for pointer in pointers if pointer is not None]
             self._writer.execute(_EVICT, beyond)
         self._files.sweep(self._writer)
         self._until_look = (min(most, max(count, 1024)) // _SHARE, largest // _SHARE)

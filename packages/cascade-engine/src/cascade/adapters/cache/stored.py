@@ -10,7 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from struct import Struct
 
+from cascade.adapters.cache.cached_values import CachedValues
 from cascade.adapters.codec import DataCodec
+from cascade.adapters.values.kept_values import KeptValues
+from cascade.adapters.values.value_pointer import ValuePointer, is_value_pointer
 from cascade.spec.digest_rules import DIGEST_RULES
 from cascade.spec.errors import CodecError, DamagedDataError, DataVersionError, StoredReferenceError
 from cascade.spec.late_dataclasses import dataclass
@@ -18,6 +21,9 @@ from cascade.spec.protocols import CacheEntry, CacheKey, Codec, Hit, KeyPart, Pa
 
 SHOWN_AFTER = 3600.0
 """Seconds for which a server still shows a value that has expired as such."""
+
+FOLDER_DIGEST = "folder of values"
+"""Stands for the digest of a key in a table: the name of the cache's folder in value stores."""
 
 _RULES = b"cache %d " % DIGEST_RULES
 _WHEN = Struct("<d?d").pack  # takes a tenth of the time that the digits of two numbers take
@@ -75,12 +81,27 @@ class Encoded:
         await self.storing(self)
 
 
+def pointer_of(digest: str, data: object, stored_at: object, expires_at: object) -> ValuePointer | None:
+    """Return the pointer of an entry to a large value; `None` if it has none, or a damaged one."""
+    if not (isinstance(data, bytes) and is_value_pointer(data) and isinstance(stored_at, float)):
+        return None
+    if not (expires_at is None or isinstance(expires_at, float)):
+        return None
+    try:
+        return ValuePointer.read(data, place_of(digest, stored_at, expires_at))
+    except (DamagedDataError, DataVersionError):
+        return None
+
+
 class StoredCache(ABC):
     """What caches that store bytes have in common: a value is encoded, and then stored."""
 
-    def __init__(self, codec: Codec | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, codec: Codec | None, clock: Callable[[], float], values: KeptValues | None = None
+    ) -> None:
         self._codec = DataCodec() if codec is None else codec
         self._clock = clock
+        self._values = None if values is None else CachedValues(values, self._folder)
 
     async def put(self, key: CacheKey, value: object, ttl: float | None) -> None:
         """Keep a value; returns when it is stored.
@@ -97,11 +118,34 @@ class StoredCache(ABC):
         Raises:
             CodecError: If the codec does not know a part of the value.
         """
-        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._store)
+        return Encoded.of(self._codec, key, value, (float(self._clock()), ttl), self._put)
+
+    async def _put(self, encoded: Encoded) -> None:
+        """Put an encoded value into the cache; a large one into the value store, and a pointer into the cache."""
+        values = self._values
+        if values is None or not values.is_large(encoded.data):
+            await self._store(encoded, encoded.data)
+            return
+        digest = encoded.key.digest
+        pointer = await values.put(digest, encoded.data)
+        place = place_of(digest, encoded.stored_at, encoded.expires_at)
+        await self._store(encoded, pointer.sealed(place))
+        await values.forget_replaced(pointer)
+
+    async def _hit(self, digest: str, data: object, stored_at: object, expires_at: object) -> Hit | None:
+        """Return what the store has as a hit, with a large value from the value store; `None` if it is none."""
+        if self._values is not None and isinstance(data, bytes) and is_value_pointer(data):
+            pointer = pointer_of(digest, data, stored_at, expires_at)
+            data = None if pointer is None else await self._values.get(pointer)
+        return hit_of(self._codec, self._clock(), digest, data, stored_at, expires_at)
 
     @abstractmethod
-    async def _store(self, encoded: Encoded) -> None:
-        """Put an encoded value into the store."""
+    async def _store(self, encoded: Encoded, data: bytes) -> None:
+        """Put an encoded value into the store, where it is these bytes: its own, or a pointer to it."""
+
+    @abstractmethod
+    async def _folder(self, new: str) -> str:
+        """Return the name that the cache has for itself in value stores; if it has none yet, this new one."""
 
 
 def hit_of(  # noqa: PLR0913 - public; the last three are the columns of a row

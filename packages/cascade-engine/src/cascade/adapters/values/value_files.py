@@ -18,6 +18,9 @@ class FileValueStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
 
+    def __repr__(self) -> str:
+        return f"FileValueStore({str(self._folder)!r})"
+
     @classmethod
     def beside(cls, store: str | os.PathLike[str]) -> FileValueStore:
         """Return the value store that belongs to a store in a file, the same for each name of that file."""

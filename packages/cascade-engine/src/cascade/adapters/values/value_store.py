@@ -1,19 +1,16 @@
-"""The protocol of value stores, and the value store of a URL."""
+"""The protocol of value stores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
-
-from cascade.adapters.values.value_files import FileValueStore
-from cascade.spec.errors import SpecError
 
 
 class ValueStore(Protocol):
     """Keeps bytes under names such as `folder/1/digest`. Its methods may take time: they are called in threads.
 
-    A name is put whole or not at all, and put again only with the same bytes.
+    A name is put whole or not at all, and put again only with the same bytes. Several threads, processes and hosts may
+    call at once. A value store can be pickled if calls in other processes are to write to it.
     """
 
     def put(self, name: str, data: bytes, *, safe: bool) -> None:
@@ -32,20 +29,11 @@ class ValueStore(Protocol):
         """
 
     def delete(self, name: str) -> None:
-        """Delete a name, or all names below a folder; a missing one is no error."""
+        """Delete a name, or all names below a folder; a missing one is no error. What can't be deleted stays."""
 
     def names(self, folder: str) -> Iterator[tuple[str, float, int]]:
-        """Yield the names below a folder, when each was put, in seconds since the epoch, and its size in bytes."""
+        """Yield the names below a folder, when each was put, in seconds since the epoch, and its size in bytes.
 
-
-def value_store_from_url(url: str) -> ValueStore:
-    """Return the value store that a URL names: `file:///absolute/folder`.
-
-    Raises:
-        SpecError: If it names none.
-    """
-    found = urlsplit(url)
-    path = unquote(found.path)
-    if found.scheme != "file" or found.netloc or found.query or found.fragment or path in ("", "/"):
-        raise SpecError("a value store of no known form", "write file:///absolute/path/of/a/folder")
-    return FileValueStore(path)
+        Raises:
+            StoreError: If they can't be listed.
+        """

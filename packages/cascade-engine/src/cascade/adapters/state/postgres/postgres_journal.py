@@ -12,6 +12,7 @@ from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.servers.server_journal import ServerJournal, ServerStates
 from cascade.adapters.state.servers.sharing import RunsOfStore
 from cascade.adapters.state.timed_lease import LEASE_SECONDS
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.protocols import Codec
 
 
@@ -36,13 +37,14 @@ class PostgresStateBackend(RecordedState):
         durability: str = Durability.SYNC,
         keep_rounds: int = 1,
         codec: Codec | None = None,
+        values: KeptValues | None = None,
         lease_seconds: float = LEASE_SECONDS,
         prefix: str = PREFIX,
     ) -> None:
         journal = PostgresJournal(
             url, run_id, Durability.of(durability), lease_seconds=lease_seconds, prefix=prefix
         )
-        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
+        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds, values=values)
 
 
 class PostgresStates(ServerStates):
@@ -52,8 +54,16 @@ class PostgresStates(ServerStates):
     connection takes longer than a short run.
     """
 
-    def __init__(self, url: str, *, codec: Codec | None = None, keep_rounds: int = 1, **options: Any) -> None:
-        super().__init__(lambda: _runs(url, **options), codec=codec, keep_rounds=keep_rounds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        codec: Codec | None = None,
+        keep_rounds: int = 1,
+        values: KeptValues | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(lambda: _runs(url, **options), codec=codec, keep_rounds=keep_rounds, values=values)
 
 
 class PostgresJournal(ServerJournal):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.codec.data_codec import DataCodec
@@ -11,11 +13,13 @@ from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, L
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
+from cascade.adapters.state.recorded.run_values import Fetched, FetchedValue, LargeFact, RunValues
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
 from cascade.adapters.state.recorded.write_buffer import WriteBuffer
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
-from cascade.spec.errors import PolicyError, RunRulesError
+from cascade.spec.errors import PolicyError, RunDamagedError, RunRulesError, RunValuesError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
@@ -37,7 +41,13 @@ class RecordedState:
     """
 
     def __init__(
-        self, journal: Journal, run_id: str, *, codec: Codec | None = None, keep_rounds: int = 1
+        self,
+        journal: Journal,
+        run_id: str,
+        *,
+        codec: Codec | None = None,
+        keep_rounds: int = 1,
+        values: KeptValues | None = None,
     ) -> None:
         if isinstance(keep_rounds, bool) or not isinstance(keep_rounds, int) or keep_rounds < 1:
             raise PolicyError(f"keep_rounds={keep_rounds!r}", "give a whole number, 1 or more")
@@ -50,6 +60,8 @@ class RecordedState:
             self._codec.codec.encode,
             self._codec.bound,
         )  # looked up once, not per call
+        self._values = None if values is None else RunValues(values, self._codec)
+        self._large_tasks: set[str] = set()  # whose values were large: they are encoded as such at once
         is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
         self.knows_scalars = is_own and type(self._codec.codec) is DataCodec
         """Whether values that are scalars of Python's own may be given to `keep_results`."""
@@ -114,14 +126,20 @@ class RecordedState:
     def begin(self, record: RunRecord) -> None:
         """Forget all facts, stored ones too, and begin with this record."""
         self.clear()
-        sealed = self._codec.seal(record, OF_RUN)
+        if self._values is not None:
+            self._values.begin()
+        sealed = self._sealed_record(record)
         self._buffer.change(Head(RunStatus.RUNNING, record.target, sealed, round=0, rules=record.rules))
 
     def put_record(self, record: RunRecord) -> None:
         """Replace the record; the run goes on."""
-        sealed = self._codec.seal(record, OF_RUN)
+        sealed = self._sealed_record(record)
         head = Head(RunStatus.RUNNING, record.target, sealed, error="", rules=record.rules, waits_for="")
         self._buffer.change(head)
+
+    def _sealed_record(self, record: RunRecord) -> bytes:
+        folder = "" if self._values is None else self._values.folder
+        return self._codec.seal(replace(record, values=folder), OF_RUN)
 
     def keep_result(self, key: NodeKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept as it is now.
@@ -131,9 +149,25 @@ class RecordedState:
         """
         # Once per recorded call: watched by observatory/benchmarks/bench_durability.py.
         node = node_digest(key)
-        data = self._encode(value, key=self._bound(node, Kind.RESULT))
+        fact = self._fact(node, value, call)
         self._table.put(node, key.frame, Kind.RESULT, value)
-        self._buffer.put(Fact(node, Kind.RESULT, data, call), key.frame, provisional)
+        self._buffer.put(fact, key.frame, provisional)
+
+    def _fact(self, node: NodeDigest, value: object, call: FactLabel) -> Fact:
+        """Return the fact that a node has a value; a large one is encoded under the key of such values."""
+        values = self._values
+        if values is None:
+            return Fact(node, Kind.RESULT, self._encode(value, key=self._bound(node, Kind.RESULT)), call)
+        if call.task in self._large_tasks:  # most likely again: this spares encoding it twice
+            data = self._encode(value, key=values.key)
+            if values.is_large(data):
+                return LargeFact(node, Kind.RESULT, data, call)
+            self._large_tasks.discard(call.task)
+        data = self._encode(value, key=self._bound(node, Kind.RESULT))
+        if not values.is_large(data):
+            return Fact(node, Kind.RESULT, data, call)
+        self._large_tasks.add(call.task)
+        return LargeFact(node, Kind.RESULT, self._encode(value, key=values.key), call)
 
     def keep_results(
         self,
@@ -149,11 +183,14 @@ class RecordedState:
         # Once per node of every recorded fan-out: watched by observatory/benchmarks/bench_durability.py.
         of_frame, result = frame_digest(frame), Kind.RESULT
         places = [NodeDigest(of_frame, node) for node in nodes]
-        encode, bound = self._encode, self._bound
-        facts = [
-            Fact(place, result, encode(value, key=bound(place, result)), call)
-            for place, value, call in zip(places, values, calls, strict=True)
-        ]
+        if self._values is None:
+            encode, bound = self._encode, self._bound
+            facts = [
+                Fact(place, result, encode(value, key=bound(place, result)), call)
+                for place, value, call in zip(places, values, calls, strict=True)
+            ]
+        else:
+            facts = [*map(self._fact, places, values, calls)]
         self._table.put_results(of_frame, frame, nodes, values)
         self._buffer.put_all(facts, frame)
 
@@ -268,6 +305,8 @@ class RecordedState:
         fact = facts[kind]
         if isinstance(fact, Encoded):
             fact = facts[kind] = self._codec.decode(node, kind, fact.data)
+        elif isinstance(fact, FetchedValue) and self._values is not None:
+            fact = facts[kind] = self._values.decode(fact)
         return fact
 
     # The journal
@@ -280,16 +319,39 @@ class RecordedState:
             RunRulesError: If its digests are made by other rules.
             StoreError: If the store can't be read.
         """
+        if anew and self._values is not None:
+            await self._open_anew(self._values)
+            return None
         loaded = await self._journal.open(anew)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
         self.found_status = loaded.head.status
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
             raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
-        self._load(loaded)
-        return self._codec.decode_record(loaded.head.record)
+        record = self._codec.decode_record(loaded.head.record)
+        fetched: Fetched = {}
+        if self._values is not None:
+            self._values.go_on(record.values)
+        if record.values:
+            if self._values is None:
+                raise RunValuesError(self.run_id)
+            loaded, fetched = await self._values.fetch(loaded)
+        self._load(loaded, fetched)
+        return record
 
-    def _load(self, loaded: Loaded) -> None:
+    async def _open_anew(self, values: RunValues) -> None:
+        """Take the run, of which nothing is read but where its large values are: they are removed with its facts."""
+        try:
+            loaded = await self._journal.open(anew=False)
+        except RunDamagedError:
+            await self._journal.close()
+            await self._journal.open(anew=True)
+            return
+        if loaded is not None and loaded.head.record:
+            with suppress(RunDamagedError):  # then they stay: nobody knows where they are
+                values.go_on(self._codec.decode_record(loaded.head.record).values)
+
+    def _load(self, loaded: Loaded, fetched: Fetched) -> None:
         linked = []
         for node, kind, data in loaded.facts:
             if node.frame.round != loaded.head.round:  # earlier ones are kept to be looked at
@@ -298,7 +360,7 @@ class RecordedState:
             if kind is Kind.FRAME:
                 linked.append(node.frame.digest)
             else:
-                self._table.load(node, kind, data)
+                self._table.load(node, kind, fetched.get((node, kind)) or Encoded(data))
         self._buffer.note_loaded(loaded.head, self._table.loaded, linked)
 
     async def commit(self) -> None:
@@ -309,10 +371,19 @@ class RecordedState:
         """
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            await self._journal.write(waiting)
+            await self._write(waiting)
         changes = self._buffer.take()
         if changes is not None:
+            await self._write(changes)
+
+    async def _write(self, changes: Changes) -> None:
+        """Write a batch; what is large goes into the value store before."""
+        if self._values is None:
             await self._journal.write(changes)
+            return
+        changes = await self._values.write_large(changes)
+        await self._journal.write(changes)
+        await self._values.clean(changes)
 
     def commit_now(self) -> bool:
         """Do as `commit` does before this returns, if that takes hardly any time; return whether it is done.
@@ -325,7 +396,10 @@ class RecordedState:
         if write is None or self._waiting is not None:
             return False
         changes = self._buffer.take()
-        if changes is None or write(changes):
+        if changes is None:
+            return True
+        is_large = self._values is not None and self._values.concerns(changes)
+        if not is_large and write(changes):
             return True
         self._waiting = changes
         return False

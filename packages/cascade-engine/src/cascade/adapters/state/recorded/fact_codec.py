@@ -17,7 +17,7 @@ from cascade.adapters.state.digests import FrameDigest, NodeDigest, binding
 from cascade.adapters.state.journal import Kind
 from cascade.adapters.values.pointer import is_pointer
 from cascade.spec.durable import NextRound, RunRecord
-from cascade.spec.errors import DamagedDataError, SpecError
+from cascade.spec.errors import DamagedDataError, SpecError, StoreError
 from cascade.spec.protocols import Codec
 
 OF_RUN = NodeDigest(FrameDigest(-1, b"", b""), b"")
@@ -88,6 +88,20 @@ class FactCodec:
         except FAULTS as problem:  # once for each fact, for which a context manager takes too long
             fault = DamagedDataError(_NO_FILE) if is_pointer(data) else problem
             raise as_damage(fault, self._store, self._run_id) from problem
+
+    def decode_value(self, found: bytes | DamagedDataError | StoreError, key: bytes) -> object:
+        """Return the large value of these bytes, or raise the error of having fetched them.
+
+        Raises:
+            RunDamagedError: If they are damaged, or missing.
+            StoreError: If they could not be read.
+        """
+        if isinstance(found, StoreError):
+            raise found
+        with checking(self._store, self._run_id):
+            if isinstance(found, DamagedDataError):
+                raise found
+            return self.codec.decode(found, key=key)
 
     def decode_record(self, data: bytes) -> RunRecord:
         """Return what the run was begun with.

@@ -64,10 +64,10 @@ class FactTable:
             self.register(frame, key)
         return facts
 
-    def load(self, node: NodeDigest, kind: Kind, data: bytes) -> None:
-        """Note a fact that the store has; its frame is registered."""
+    def load(self, node: NodeDigest, kind: Kind, fact: object) -> None:
+        """Note a fact that the store has, in the form in which it was loaded; its frame is registered."""
         digest = node.frame.digest
-        self._facts.setdefault(digest, {}).setdefault(node.node, {})[kind] = Encoded(data)
+        self._facts.setdefault(digest, {}).setdefault(node.node, {})[kind] = fact
         self.loaded.add(digest)
 
     def register(self, frame: FrameDigest, key: FrameKey | None) -> None:

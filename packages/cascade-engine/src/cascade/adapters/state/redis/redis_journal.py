@@ -12,6 +12,7 @@ from cascade.adapters.state.redis.redis_runs import RedisRuns
 from cascade.adapters.state.servers.server_journal import ServerJournal, ServerStates
 from cascade.adapters.state.servers.sharing import RunsOfStore
 from cascade.adapters.state.timed_lease import LEASE_SECONDS
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.spec.protocols import Codec
 
 
@@ -36,13 +37,14 @@ class RedisStateBackend(RecordedState):
         durability: str = Durability.SYNC,
         keep_rounds: int = 1,
         codec: Codec | None = None,
+        values: KeptValues | None = None,
         lease_seconds: float = LEASE_SECONDS,
         prefix: str = PREFIX,
     ) -> None:
         journal = RedisJournal(
             url, run_id, Durability.of(durability), lease_seconds=lease_seconds, prefix=prefix
         )
-        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
+        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds, values=values)
 
 
 class RedisStates(ServerStates):
@@ -51,8 +53,16 @@ class RedisStates(ServerStates):
     After `keep_open` the runs share connections, a writer and a keeper of their leases, until `close`.
     """
 
-    def __init__(self, url: str, *, codec: Codec | None = None, keep_rounds: int = 1, **options: Any) -> None:
-        super().__init__(lambda: _runs(url, **options), codec=codec, keep_rounds=keep_rounds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        codec: Codec | None = None,
+        keep_rounds: int = 1,
+        values: KeptValues | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(lambda: _runs(url, **options), codec=codec, keep_rounds=keep_rounds, values=values)
 
 
 class RedisJournal(ServerJournal):

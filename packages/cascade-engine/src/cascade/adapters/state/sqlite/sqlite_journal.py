@@ -14,6 +14,7 @@ from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.adapters.state.sqlite.run_rows import RunRows
 from cascade.adapters.state.sqlite.store_writer import StoreWriter, WriterLease
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.errors import RunActiveError, StoreError
 from cascade.spec.protocols import Codec
@@ -83,7 +84,7 @@ class SqliteStateBackend(RecordedState):
         SpecError: If `run_id` can't be written as UTF-8.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public settings
         self,
         path: str | os.PathLike[str],
         *,
@@ -91,9 +92,10 @@ class SqliteStateBackend(RecordedState):
         durability: str = Durability.SYNC,
         keep_rounds: int = 1,
         codec: Codec | None = None,
+        values: KeptValues | None = None,
     ) -> None:
         journal = SqliteJournal(path, run_id, Durability.of(durability))
-        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds)
+        super().__init__(journal, run_id, codec=codec, keep_rounds=keep_rounds, values=values)
 
 
 class SqliteStates:

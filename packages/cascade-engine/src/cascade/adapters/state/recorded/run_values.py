@@ -1,0 +1,229 @@
+"""The large values of one run, in a value store: what goes there, what points to it, and what is removed.
+
+Each run has a folder of its own there, whose name is in its record: so no other run, of whatever store, points to what
+is in it. A value is there before the fact that points to it is written, and is removed after that fact is deleted. A
+process that is killed between the two leaves a value that nothing points to; it goes with the run.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from secrets import token_hex
+from typing import TypeAlias
+
+from cascade.adapters.state.digests import NodeDigest
+from cascade.adapters.state.journal import Changes, Fact, Kind, Loaded
+from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
+from cascade.adapters.values.kept_values import KeptValues
+from cascade.adapters.values.value_pointer import ValuePointer, is_value_pointer
+from cascade.spec.errors import DamagedDataError, StoreError
+
+RUNS = "runs"
+"""The folder of all runs in a value store."""
+
+
+class LargeFact(Fact):
+    """A fact whose value goes into the value store when it is written. It is encoded under the key of such values."""
+
+    __slots__ = ()
+
+
+class FetchedValue:
+    """A large value as it was fetched, to be decoded when it is first wanted; or the error of that."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: bytes | DamagedDataError | StoreError) -> None:
+        self.found = found
+
+
+Fetched: TypeAlias = dict[tuple[NodeDigest, Kind], FetchedValue]
+
+
+class RunValues:
+    """The large values of one run. `folder` is where they are; it is empty until the run is begun or opened."""
+
+    def __init__(self, values: KeptValues, codec: FactCodec) -> None:
+        self.over = values.over
+        self.folder = ""
+        self._values = values
+        self._codec = codec
+        self._names: dict[bytes, dict[tuple[bytes, Kind], tuple[int, str]]] = {}  # by the digest of the frame
+        self._unneeded: set[str] = set()
+
+    @property
+    def key(self) -> bytes:
+        """The store key of all values of the run: bytes of one run are none of another."""
+        return b"value " + self.folder.encode()
+
+    def begin(self) -> None:
+        """Begin with a new folder. What is in the old one is removed with the facts."""
+        if self.folder:
+            self._unneeded.add(self.folder)
+        self.folder = f"{RUNS}/{token_hex(16)}"
+
+    def go_on(self, folder: str) -> None:
+        """Go on with the folder of the run; one that was begun without a value store gets one now."""
+        self.folder = folder or f"{RUNS}/{token_hex(16)}"
+
+    def is_large(self, data: bytes) -> bool:
+        """Tell whether a value goes into the value store. So does a small one that looks like a pointer."""
+        return len(data) > self.over or is_value_pointer(data)
+
+    def concerns(self, changes: Changes) -> bool:
+        """Tell whether the value store is to be called when these changes are written."""
+        if self._names or self._unneeded:
+            return True
+        target = changes.head.target
+        return (target is not None and self.is_large(target)) or any(map(self._goes_there, changes.facts))
+
+    def _goes_there(self, fact: Fact) -> bool:
+        return isinstance(fact, LargeFact) or (fact.kind is Kind.TARGET and self.is_large(fact.value))
+
+    # Writing
+
+    async def write_large(self, changes: Changes) -> Changes:
+        """Put what is large into the store, and return the changes with pointers in their places.
+
+        Raises:
+            StoreError: If a value can't be written.
+        """
+        target = changes.head.target
+        large = [*filter(self._goes_there, changes.facts)]
+        has_target = target is not None and self.is_large(target)
+        if not large and not has_target:
+            return changes
+        datas = [fact.value for fact in large]
+        if has_target and target is not None:
+            datas.append(target)
+        pointers = await self._values.put_all(self.folder, datas)
+        if has_target:
+            sealed = self._sealed(pointers.pop(), OF_RUN, Kind.TARGET)
+            changes = replace(changes, head=replace(changes.head, target=sealed))
+        left = iter(pointers)
+        facts = [
+            Fact(*fact[:2], self._sealed(next(left), *fact[:2]), fact.call)
+            if self._goes_there(fact)
+            else fact
+            for fact in changes.facts
+        ]
+        return replace(changes, facts=facts)
+
+    def _sealed(self, pointer: ValuePointer, place: NodeDigest, kind: Kind) -> bytes:
+        return pointer.sealed(self._codec.bound(place, kind))
+
+    async def clean(self, written: Changes) -> None:
+        """Remove the values that no fact points to any more; call it after these changes were written."""
+        self._note_deleted(written)
+        self._note_written(written)
+        if self._unneeded:
+            pointed = {name for names in self._names.values() for _, name in names.values()}
+            unneeded, self._unneeded = self._unneeded - pointed, set()
+            await self._values.delete(unneeded)
+
+    def _note_deleted(self, written: Changes) -> None:
+        if not self._names:
+            return
+        gone = [*self._names] if written.anew else [frame.digest for frame in written.frames]
+        if written.rounds is not None:
+            last = written.rounds
+            gone += [
+                frame
+                for frame, names in self._names.items()
+                if all(number <= last for number, _ in names.values())
+            ]
+        for frame in gone:
+            self._unneeded.update(name for _, name in self._names.pop(frame, {}).values())
+        for place in written.nodes:
+            names = self._names.get(place.frame.digest, {})
+            for node, kind in [each for each in names if each[0] == place.node]:
+                self._unneeded.add(names.pop((node, kind))[1])
+
+    def _note_written(self, written: Changes) -> None:
+        for fact in written.facts:
+            names = self._names.get(fact.place.frame.digest)
+            if names is not None:
+                before = names.pop((fact.place.node, fact.kind), None)
+                if before is not None:
+                    self._unneeded.add(before[1])
+            if is_value_pointer(fact.value):
+                self._note(*fact[:3])
+        target = written.head.target
+        if target is not None:
+            self._note_target(target)
+
+    def _note_target(self, target: bytes) -> None:
+        names = self._names.pop(_OWN_LOOP, {})
+        self._unneeded.update(name for _, name in names.values())
+        if is_value_pointer(target):
+            self._note(OF_RUN, Kind.TARGET, target)
+
+    def note_pointer(self, place: NodeDigest, kind: Kind, pointer: ValuePointer) -> None:
+        """Note that a fact in the store points to a value."""
+        number, digest, _ = place.frame
+        number = _NEVER if place is OF_RUN else number
+        self._names.setdefault(digest, {})[place.node, kind] = (number, pointer.name)
+
+    # Reading
+
+    def pointer_of(self, place: NodeDigest, kind: Kind, data: bytes) -> ValuePointer:
+        """Return the pointer that a fact has.
+
+        Raises:
+            DamagedDataError: If it has none, or that of another fact.
+        """
+        return ValuePointer.read(data, self._codec.bound(place, kind))
+
+    async def fetch(self, loaded: Loaded) -> tuple[Loaded, Fetched]:
+        """Return what was loaded with all targets of loops in their places, and the large values by their facts."""
+        facts: list[tuple[NodeDigest, Kind, bytes]] = []
+        fetched: Fetched = {}
+        for place, kind, data in loaded.facts:
+            if not is_value_pointer(data):
+                facts.append((place, kind, data))
+                continue
+            if place.frame.round != loaded.head.round:  # kept to be looked at, without its value
+                with suppress(DamagedDataError):
+                    self._note(place, kind, data)
+                continue
+            found = await self._fetched(place, kind, data)
+            if kind is Kind.RESULT:
+                fetched[place, kind] = FetchedValue(found)
+                facts.append((place, kind, data))
+            else:
+                facts.append((place, kind, found if isinstance(found, bytes) else data))
+        target = loaded.head.target
+        if target and is_value_pointer(target):
+            found = await self._fetched(OF_RUN, Kind.TARGET, target)
+            if isinstance(found, bytes):
+                loaded.head.target = found
+        return Loaded(loaded.head, facts), fetched
+
+    async def _fetched(
+        self, place: NodeDigest, kind: Kind, data: bytes
+    ) -> bytes | DamagedDataError | StoreError:
+        """Return what a fact points to; an error only when the value is wanted: the run may do without it."""
+        try:
+            return await self._values.get(self._note(place, kind, data))
+        except (DamagedDataError, StoreError) as problem:
+            return problem
+
+    def _note(self, place: NodeDigest, kind: Kind, data: bytes) -> ValuePointer:
+        pointer = self.pointer_of(place, kind, data)
+        self.note_pointer(place, kind, pointer)
+        return pointer
+
+    def decode(self, value: FetchedValue) -> object:
+        """Return the value of what was fetched.
+
+        Raises:
+            RunDamagedError: If it is missing or damaged.
+            StoreError: If it could not be read.
+        """
+        return self._codec.decode_value(value.found, self.key)
+
+
+_OWN_LOOP = OF_RUN.frame.digest
+_NEVER = 1 << 62
+"""The round of what belongs to the run itself: it goes with no round."""
