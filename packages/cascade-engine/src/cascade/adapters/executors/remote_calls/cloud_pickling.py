@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from cascade.spec.task import Task
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values Python's own pickler writes as they are."""
+
+Buffer = pickle.PickleBuffer | memoryview | bytes | bytearray
 
 _locations = Locations()
 
@@ -44,8 +46,14 @@ class HandlePlaces:
 class _Pickler(pickle.Pickler):
     dispatch_table = cloudpickle.Pickler.dispatch_table
 
-    def __init__(self, file: Any, places: HandlePlaces | None, odd: frozenset[str]) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+    def __init__(
+        self,
+        file: Any,
+        places: HandlePlaces | None,
+        odd: frozenset[str],
+        take_buffer: Callable[[pickle.PickleBuffer], None] | None = None,
+    ) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=take_buffer)
         self._places = places
         self._odd = odd
         self._by_value = cloudpickle.Pickler(io.BytesIO())  # tells how functions and classes are pickled
@@ -89,6 +97,15 @@ def encode_to(file: Any, value: object, places: HandlePlaces | None = None) -> N
         _Pickler(file, places, odd).dump(value)
 
 
+def encode_with_buffers(value: object, take_buffer: Callable[[pickle.PickleBuffer], None]) -> bytes:
+    """Return an object as bytes, without its large buffers: of those no copy is made. See `encode`."""
+    file = io.BytesIO()
+    odd = _locations.odd()
+    with _by_value(odd):
+        _Pickler(file, None, odd, take_buffer).dump(value)
+    return file.getvalue()
+
+
 def encode_arguments(args: tuple[object, ...], kwargs: dict[str, object], places: HandlePlaces) -> bytes:
     """Return the arguments of a call as bytes; see `encode`."""
     # Once per call on a cluster: plain values need no pickler of their own.
@@ -109,6 +126,11 @@ def decode(payload: bytes | memoryview, values: Sequence[object] = ()) -> Any:
         BaseException: Whatever a user's class raises when its objects are made.
     """
     return _Unpickler(io.BytesIO(payload), values).load() if values else pickle.loads(payload)
+
+
+def decode_with_buffers(payload: Buffer, buffers: Sequence[Buffer]) -> Any:
+    """Return what `encode_with_buffers` was given; it has the very buffers. See `decode`."""
+    return pickle.loads(payload, buffers=buffers)
 
 
 @contextmanager

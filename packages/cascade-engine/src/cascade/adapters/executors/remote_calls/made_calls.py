@@ -38,21 +38,29 @@ class Made(NamedTuple):
     staying: object = None
 
 
-def make_calls(request: bytes, values: Sequence[object] = ()) -> Made:
+def as_it_is(value: object) -> object:
+    """Return a value: so it is kept by a cluster that keeps objects."""
+    return value
+
+
+def make_calls(
+    request: bytes, values: Sequence[object] = (), keep: Callable[[object], object] = as_it_is
+) -> Made:
     """Make the calls of a request; `values` are those of the handles in its arguments.
 
-    After a while no other call is begun. At most one value stays: a call whose value does is the last one.
+    After a while no other call is begun. At most one value stays: a call whose value does is the last one. `keep` makes
+    of it what the cluster keeps.
     """
     asked = request_from(request)
     ends: list[ToldEnd] = []
     staying = None
     limit = time.monotonic() + asked.seconds
-    for position, facts in enumerate(asked.facts):
+    for position in range(len(asked.facts)):
         began = time.monotonic()
         if position and began > limit:
             break
         # Each call has a context of its own: what one sets there, the next one does not see.
-        kind, body, staying = contextvars.copy_context().run(_make, asked, position, facts, values)
+        kind, body, staying = contextvars.copy_context().run(_make, asked, position, values, keep)
         ends.append(ToldEnd(position, kind, began, time.monotonic(), body))
         if body is None:
             break
@@ -69,7 +77,9 @@ _OWN_FRAMES = 4
 _End = tuple[ReplyKind, bytes | None, object]
 
 
-def _make(asked: CallRequest, position: int, facts: tuple[Any, ...], values: Sequence[object]) -> _End:
+def _make(
+    asked: CallRequest, position: int, values: Sequence[object], keep: Callable[[object], object]
+) -> _End:
     try:
         task = _loaded(asked.code)
     except BaseException as error:  # noqa: BLE001 - whatever its module or its code raises
@@ -79,11 +89,11 @@ def _make(asked: CallRequest, position: int, facts: tuple[Any, ...], values: Seq
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument"), None
     try:
-        value = _within(asked, CallFacts(*facts), lambda: _value(task, args, kwargs))
+        value = _within(asked, CallFacts(*asked.facts[position]), lambda: _value(task, args, kwargs))
     except BaseException as error:  # noqa: BLE001 - raised again where the run is
         return ReplyKind.RAISED, pack_failure(report_of(error, _OWN_FRAMES), exception=_encoded(error)), None
     try:
-        return _told(value, asked.staying_size)
+        return _told(value, asked.staying_size, keep)
     except BaseException as error:  # noqa: BLE001 - as for arguments
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result"), None
 
@@ -109,13 +119,13 @@ async def _wait_for(value: Any) -> Any:
     return await value
 
 
-def _told(value: Any, staying_size: int | None) -> _End:
+def _told(value: Any, staying_size: int | None, keep: Callable[[object], object]) -> _End:
     """Return a value as it goes home, or as it stays: what stands for another value never does."""
     if staying_size is None or _stands(value):
         return ReplyKind.DONE, encode_value(value), None
     small = encode_if_small(value, staying_size)
     if small is None:
-        return ReplyKind.DONE, None, value.value if type(value) is Quoted else value
+        return ReplyKind.DONE, None, keep(value.value if type(value) is Quoted else value)
     return ReplyKind.DONE, small, None
 
 
