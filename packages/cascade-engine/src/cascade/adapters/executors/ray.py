@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from concurrent.futures import Future
-from typing import Any, NoReturn
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cascade.adapters.executors.boundary_errors import WorkerDiedError
 from cascade.spec.calls.error_text import add_note
@@ -18,14 +18,15 @@ try:
         NodeDiedError,
         ObjectLostError,
         OutOfMemoryError,
-        RayError,
         RayTaskError,
         TaskCancelledError,
         WorkerCrashedError,
     )
 
     from cascade.adapters.executors.ray_cluster.connections import RayConnection, Target
+    from cascade.adapters.executors.ray_cluster.remains import remains_of
     from cascade.adapters.executors.ray_cluster.stayed_values import StayedValue
+    from cascade.adapters.executors.ray_cluster.worker_journal import NAME_SIZE
     from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
     from cascade.adapters.executors.remote_calls.remote_executor import (
         Answer,
@@ -34,6 +35,7 @@ try:
         RemoteCalls,
         SentRequest,
     )
+    from cascade.adapters.executors.remote_calls.sent_calls import DeadCall
 except ModuleNotFoundError as problem:
     if (problem.name or "").partition(".")[0] not in ("cloudpickle", "ray"):
         raise
@@ -72,14 +74,22 @@ class RayExecutor(RemoteCalls):
 
     async def send(self, request: SentRequest) -> Answer:
         await self._open()
+        name = os.urandom(NAME_SIZE)
         function = self._function(request.task.name, request.amounts)
-        report, kept = function.remote(request.request, *request.references)
-        try:
-            return Answer(await _ended(report), kept)
-        except RayError as error:
-            # Who never looks at the other result is told by Ray that an error was not handled.
-            await asyncio.wait([asyncio.wrap_future(kept.future())])
-            _raise_failure(request, error)
+        report, kept = function.remote(name, request.request, *request.references)
+        waiting = asyncio.wrap_future(report.future())
+        cancelled = await _until_done(waiting, lambda: ray.cancel(report, force=True))
+        problem = waiting.exception()
+        if problem is None:
+            return Answer(waiting.result(), kept, cancelled)
+        # Who never looks at the other result is told by Ray that an error was not handled.
+        await _until_done(asyncio.wrap_future(kept.future()))
+        if cancelled is not None:
+            return await _cancelled(name, cancelled)
+        failure = _failure(request, problem)
+        if request.calls > 1 and isinstance(failure, WorkerDiedError):
+            return await _died(name, failure)
+        raise failure
 
     async def bring(self, reference: Any) -> object:
         try:
@@ -120,38 +130,55 @@ def _in_ray_words(amounts: Mapping[str, float]) -> dict[str, Any]:
     return {**options, "resources": others} if others else options
 
 
-async def _ended(report: Any) -> bytes:
-    """Return the report of a request. When cancelled, have its worker killed, and return after that has ended."""
-    work: Future[bytes] = report.future()
-    waiting = asyncio.wrap_future(work)
+async def _until_done(
+    work: asyncio.Future[Any], stop: Callable[[], object] = lambda: None
+) -> asyncio.CancelledError | None:
+    """Wait until work has really ended; return the last cancellation that came meanwhile. `stop` is called at each."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
-            await asyncio.shield(waiting)
+            await asyncio.wait([work])
         except asyncio.CancelledError as request:
             cancelled = request
-            ray.cancel(report, force=True)
-        except RayError:
-            break
-    try:
-        if cancelled is None:
-            return work.result()
-        raise cancelled
-    finally:
-        del work, waiting, cancelled  # the traceback has this frame: they would be a cycle
+            stop()
+    return cancelled
 
 
-def _raise_failure(request: SentRequest, error: RayError) -> NoReturn:
-    """Raise what an error of Ray's means for a request."""
+async def _cancelled(name: bytes, cancelled: asyncio.CancelledError) -> Answer:
+    """Return what a request has come to whose worker is being killed, after that has ended."""
+    asking = asyncio.ensure_future(remains_of(name))
+    again = await _until_done(asking)
+    remains = asking.result()
+    if remains is None:
+        raise again or cancelled
+    return Answer(remains.report, None, again or cancelled)
+
+
+async def _died(name: bytes, error: WorkerDiedError) -> Answer:
+    """Return what the calls have come to whose worker has died: it is one of them that has failed.
+
+    Raises:
+        WorkerDiedError: If that can't be known, since the whole machine has gone.
+    """
+    asking = asyncio.ensure_future(remains_of(name))
+    cancelled = await _until_done(asking)
+    remains = asking.result()
+    if remains is None:
+        raise error
+    return Answer(remains.report, None, cancelled, DeadCall(remains.under_way, error))
+
+
+def _failure(request: SentRequest, error: BaseException) -> BaseException:
+    """Return what an error of Ray's means for a request."""
     found = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(found, ObjectLostError):
         lost = [each for each in request.references if _is_named(each, found)]
-        raise ReferenceLostError(lost, _first_line(found)) from None
+        return ReferenceLostError(lost, _first_line(found))
     if isinstance(error, _DEATHS):
         died = WorkerDiedError(request.task.name, None)
         add_note(died, f"Ray: {_first_line(error)}")
-        raise died from None
-    raise error
+        return died
+    return error
 
 
 def _is_named(reference: Any, lost: ObjectLostError) -> bool:

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+
 from cascade.adapters.executors.ray_cluster.stayed_values import SharedValues, StayedValue, stayed
-from cascade.adapters.executors.remote_calls.made_calls import make_calls
+from cascade.adapters.executors.ray_cluster.worker_journal import WorkerJournal
+from cascade.adapters.executors.remote_calls.call_reports import ToldEnd
+from cascade.adapters.executors.remote_calls.made_calls import Surveyor, make_calls
+
+_journal = functools.cache(WorkerJournal)
 
 
-def make_calls_on_ray(request: bytes, *kept: StayedValue) -> tuple[bytes, object]:
+class _RaySurveyor(Surveyor):
+    """Writes the journal, and makes of values what Ray keeps."""
+
+    def __init__(self, name: bytes) -> None:
+        self._journal = _journal()
+        self._journal.begin_request(name)
+
+    def may_go_on(self, end: ToldEnd) -> bool:
+        return self._journal.add(end)
+
+    def keep(self, value: object) -> object:
+        return stayed(value)
+
+
+def make_calls_on_ray(name: bytes, request: bytes, *kept: StayedValue) -> tuple[bytes, object]:
     """Make the calls of a request; return the report, and what Ray keeps of the value that stays."""
-    made = make_calls(request, SharedValues(kept), stayed)
+    made = make_calls(request, SharedValues(kept), _RaySurveyor(name))
     return made.report, made.staying

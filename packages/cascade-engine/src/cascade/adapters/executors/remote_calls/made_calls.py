@@ -38,19 +38,29 @@ class Made(NamedTuple):
     staying: object = None
 
 
-def as_it_is(value: object) -> object:
-    """Return a value: so it is kept by a cluster that keeps objects."""
-    return value
+class Surveyor:
+    """What a cluster adds to the calls of one request in its worker; here nothing."""
+
+    def may_go_on(self, end: ToldEnd) -> bool:
+        """Hear how a call has ended; tell whether another one may begin."""
+        return True
+
+    def keep(self, value: object) -> object:
+        """Return what the cluster keeps of a value that stays.
+
+        Raises:
+            BaseException: If the value can't be kept.
+        """
+        return value
 
 
-def make_calls(
-    request: bytes, values: Sequence[object] = (), keep: Callable[[object], object] = as_it_is
-) -> Made:
+def make_calls(request: bytes, values: Sequence[object] = (), surveyor: Surveyor | None = None) -> Made:
     """Make the calls of a request; `values` are those of the handles in its arguments.
 
-    After a while no other call is begun. At most one value stays: a call whose value does is the last one. `keep` makes
-    of it what the cluster keeps.
+    After a while no other call is begun, nor when the surveyor says no. At most one value stays: a call whose value
+    does is the last one.
     """
+    surveyor = surveyor or Surveyor()
     asked = request_from(request)
     ends: list[ToldEnd] = []
     staying = None
@@ -60,9 +70,9 @@ def make_calls(
         if position and began > limit:
             break
         # Each call has a context of its own: what one sets there, the next one does not see.
-        kind, body, staying = contextvars.copy_context().run(_make, asked, position, values, keep)
+        kind, body, staying = contextvars.copy_context().run(_make, asked, position, values, surveyor)
         ends.append(ToldEnd(position, kind, began, time.monotonic(), body))
-        if body is None:
+        if not surveyor.may_go_on(ends[-1]) or body is None:
             break
     return Made(CallReport(ends, _worker_name(), time.monotonic()).as_bytes(), staying)
 
@@ -77,9 +87,7 @@ _OWN_FRAMES = 4
 _End = tuple[ReplyKind, bytes | None, object]
 
 
-def _make(
-    asked: CallRequest, position: int, values: Sequence[object], keep: Callable[[object], object]
-) -> _End:
+def _make(asked: CallRequest, position: int, values: Sequence[object], surveyor: Surveyor) -> _End:
     try:
         task = _loaded(asked.code)
     except BaseException as error:  # noqa: BLE001 - whatever its module or its code raises
@@ -93,7 +101,7 @@ def _make(
     except BaseException as error:  # noqa: BLE001 - raised again where the run is
         return ReplyKind.RAISED, pack_failure(report_of(error, _OWN_FRAMES), exception=_encoded(error)), None
     try:
-        return _told(value, asked.staying_size, keep)
+        return _told(value, asked.staying_size, surveyor)
     except BaseException as error:  # noqa: BLE001 - as for arguments
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result"), None
 
@@ -119,13 +127,13 @@ async def _wait_for(value: Any) -> Any:
     return await value
 
 
-def _told(value: Any, staying_size: int | None, keep: Callable[[object], object]) -> _End:
+def _told(value: Any, staying_size: int | None, surveyor: Surveyor) -> _End:
     """Return a value as it goes home, or as it stays: what stands for another value never does."""
     if staying_size is None or _stands(value):
         return ReplyKind.DONE, encode_value(value), None
     small = encode_if_small(value, staying_size)
     if small is None:
-        return ReplyKind.DONE, None, keep(value.value if type(value) is Quoted else value)
+        return ReplyKind.DONE, None, surveyor.keep(value.value if type(value) is Quoted else value)
     return ReplyKind.DONE, small, None
 
 

@@ -20,10 +20,10 @@ from cascade.adapters.executors.remote_calls.call_reports import report_from
 from cascade.adapters.executors.remote_calls.call_requests import TaskCodes
 from cascade.adapters.executors.remote_calls.cloud_pickling import decode
 from cascade.adapters.executors.remote_calls.remote_handles import Recipe, RemoteHandle, place_of
-from cascade.adapters.executors.remote_calls.sent_calls import Sending, SentCalls
+from cascade.adapters.executors.remote_calls.sent_calls import DeadCall, Sending, SentCalls
 from cascade.adapters.executors.worker_processes.told_failures import failure_of
 from cascade.graph.nodes import Node
-from cascade.spec.errors import SpecError
+from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.task import AnyTask
 
@@ -51,13 +51,19 @@ class SentRequest(NamedTuple):
     request: bytes
     references: Sequence[object]
     amounts: Mapping[str, float]
+    calls: int = 1
 
 
 class Answer(NamedTuple):
-    """What comes back: a report as bytes, and the cluster's name of the value that has stayed, if one has."""
+    """What comes back: a report as bytes, and the cluster's name of the value that has stayed, if one has.
+
+    `cancelled` is the cancellation that came while calls were under way, `died` the call that its worker has died with.
+    """
 
     report: bytes
     reference: object = None
+    cancelled: asyncio.CancelledError | None = None
+    died: DeadCall | None = None
 
 
 class ReferenceLostError(Exception):
@@ -153,14 +159,15 @@ class RemoteCalls(ABC):
             return await value if task.is_async else value
         async with aclosing(self._execute_chunk(node, [call], Sending(0.0, staying_size))) as ended:
             async for progress in ended:
-                (end,) = progress.ends
-                if end.error is None:
-                    return end.value
-                try:
-                    raise end.error
-                finally:
-                    del progress, end  # the traceback has this frame: they would be a cycle
-        raise AssertionError("a request without an end")
+                for end in progress.ends:
+                    if end.error is None:
+                        return end.value  # also if it was cancelled meanwhile: a recorded run keeps the value
+                    failure = end.error
+                del progress, end
+        try:
+            raise failure
+        finally:
+            del failure  # the traceback has this frame: they would be a cycle
 
     async def _execute_chunk(
         self, node: Node, calls: Sequence[ChunkCall], sending: Sending
@@ -172,8 +179,13 @@ class RemoteCalls(ABC):
             yield Progress(sent.refused)
         if not sent.request:
             return
-        request = SentRequest(task, sent.request.as_bytes(), (), amounts_in_context.get())
-        answer = await self._send(request, sent.handles)
+        amounts, size = amounts_in_context.get(), len(sent.request.facts)
+        request = SentRequest(task, sent.request.as_bytes(), (), amounts, size)
+        try:
+            answer = await self._send(request, sent.handles)
+        except CascadeError as error:
+            yield sent.failure(error)
+            return
 
         def stay(position: int) -> RemoteHandle:
             recipe = None
@@ -182,7 +194,11 @@ class RemoteCalls(ABC):
                 recipe = Recipe(node, sent.only(position), request.amounts, sources)
             return RemoteHandle(self, node, answer.reference, recipe)
 
-        yield sent.progress(answer.report, stay)
+        progress = sent.progress(answer.report, stay, answer.died)
+        if progress.ends:
+            yield progress
+        if answer.cancelled is not None:
+            raise answer.cancelled
 
     async def _send(self, request: SentRequest, handles: Sequence[RemoteHandle]) -> Answer:
         while True:

@@ -25,6 +25,13 @@ class Sending(NamedTuple):
     staying_size: int | None
 
 
+class DeadCall(NamedTuple):
+    """The call at `position` of a request, with which its worker has died."""
+
+    position: int
+    error: BaseException
+
+
 class SentCalls:
     """Calls of one task, as one request. `refused` are the ends of those of which an argument can't be sent.
 
@@ -70,13 +77,23 @@ class SentCalls:
         facts, arguments = [request.facts[position]], [request.arguments[position]]
         return request._replace(facts=facts, arguments=arguments, staying_size=ALL_STAY).as_bytes()
 
-    def progress(self, report: bytes, stay: Callable[[int], RemoteHandle]) -> Progress:
+    def progress(
+        self, report: bytes, stay: Callable[[int], RemoteHandle], died: DeadCall | None = None
+    ) -> Progress:
         """Return what a report tells. `stay` makes the handle of the value that has stayed."""
         told = report_from(report)
         # Clocks of two machines have nothing in common, but nothing is sent before its time.
         shift = time.monotonic() - told.sent
         ends = [self._end(each, stay, shift, told.worker) for each in told.ends]
+        if died is not None:
+            now = time.monotonic()
+            ends.append(CallEnd(self._indices[died.position], None, died.error, now, now, told.worker))
         return Progress(ends, None, self._indices[len(ends) :])
+
+    def failure(self, error: BaseException) -> Progress:
+        """Return that all calls have failed: it is not known which of them have begun."""
+        now = time.monotonic()
+        return Progress([CallEnd(index, None, error, now, now, "") for index in self._indices])
 
     def _end(self, told: ToldEnd, stay: Callable[[int], RemoteHandle], shift: float, worker: str) -> CallEnd:
         value: object = None

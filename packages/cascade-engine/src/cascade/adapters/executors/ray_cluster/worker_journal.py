@@ -1,0 +1,143 @@
+"""What a worker of Ray has done of its request, in a file of its machine that outlives it.
+
+When the worker dies, or is killed since its request was cancelled, somebody on that machine finds here which call was
+under way, and how those before it have ended: see `find_remains`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import mmap
+import os
+import struct
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from cascade.adapters.executors.remote_calls.call_reports import CallReport, ToldEnd, report_from
+
+NAME_SIZE = 16
+"""The bytes that name a request."""
+
+_HEAD = struct.Struct(f"{NAME_SIZE}sq")  # the request, and how many bytes of ends follow
+_LENGTH = struct.Struct("q")
+_SIZE = 1 << 20
+_FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
+_PREFIX = "cascade-ray-"
+_GONE = ".gone"
+
+KEPT_SECONDS = 60.0
+"""How long the file of a worker that has gone stays, for those who ask for it."""
+
+_DEATH_SECONDS = 10.0
+"""How long to wait for the end of a process that is being killed."""
+
+
+class Remains(NamedTuple):
+    """What a worker that has gone has left: its report as bytes, and the position of the call that was under way.
+
+    If none was, that is the one that would have been next.
+    """
+
+    report: bytes
+    under_way: int
+
+
+class WorkerJournal:
+    """The journal of this process. It is written into memory: what is there when the process is killed stays."""
+
+    def __init__(self) -> None:
+        _sweep()
+        self._path = _FOLDER / f"{_PREFIX}{os.getpid()}"
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.ftruncate(file, _SIZE)
+            self._memory = mmap.mmap(file, _SIZE)
+        finally:
+            os.close(file)
+        atexit.register(self._path.unlink, missing_ok=True)
+        self._end = _HEAD.size
+
+    def begin_request(self, request: bytes) -> None:
+        """Note that a request has come; `request` names it."""
+        self._end = _HEAD.size
+        _HEAD.pack_into(self._memory, 0, request, 0)
+
+    def add(self, end: ToldEnd) -> bool:
+        """Note how a call has ended, unless its value stays; return whether it was noted."""
+        if end.body is None:
+            return False  # who dies now takes the value along: the call is as good as under way
+        entry = CallReport([end], "", 0.0).as_bytes()
+        start, stop = self._end + _LENGTH.size, self._end + _LENGTH.size + len(entry)
+        if stop > _SIZE:
+            return False
+        _LENGTH.pack_into(self._memory, self._end, len(entry))
+        self._memory[start:stop] = entry
+        self._end = stop
+        _LENGTH.pack_into(
+            self._memory, NAME_SIZE, stop - _HEAD.size
+        )  # last: what is half written does not count
+        return True
+
+
+def find_remains(request: bytes) -> Remains | None:
+    """Return what the worker on this machine has left that had a request, after it has ended; `None` if none had it."""
+    for path in _FOLDER.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            head = file.read(_HEAD.size)
+            if head[:NAME_SIZE] != request:
+                continue
+            process = _process_of(path)
+            _wait_for_end(process)
+            file.seek(0)  # it has gone on until now
+            found = file.read()
+            path.unlink()
+            return _remains(found, f"{os.uname().nodename}:{process}")
+    return None
+
+
+def _remains(found: bytes, worker: str) -> Remains:
+    _, size = _HEAD.unpack_from(found)
+    ends: list[ToldEnd] = []
+    start = _HEAD.size
+    while start < _HEAD.size + size:
+        (length,) = _LENGTH.unpack_from(found, start)
+        start += _LENGTH.size + length
+        ends += report_from(found[start - length : start]).ends
+    return Remains(CallReport(ends, worker, time.monotonic()).as_bytes(), len(ends))
+
+
+def _wait_for_end(process: int) -> None:
+    limit = time.monotonic() + _DEATH_SECONDS
+    while _lives(process) and time.monotonic() < limit:
+        time.sleep(0.001)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not state.startswith(("Z", "X"))
+
+
+def _sweep() -> None:
+    """Remove the files of workers that have gone long ago: those that were found without a worker a while before."""
+    oldest = time.time() - KEPT_SECONDS
+    for path in _FOLDER.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.suffix == _GONE:
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+            elif not _lives(_process_of(path)):
+                os.utime(path)
+                path.rename(path.with_suffix(_GONE))
+
+
+def _process_of(path: Path) -> int:
+    return int(path.stem.removeprefix(_PREFIX))
