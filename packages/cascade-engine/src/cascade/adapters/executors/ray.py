@@ -141,6 +141,7 @@ async def _until_done(
         except asyncio.CancelledError as request:
             cancelled = request
             stop()
+    work.exception()  # it has been looked at
     return cancelled
 
 
