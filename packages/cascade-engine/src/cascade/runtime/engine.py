@@ -15,6 +15,7 @@ from cascade.adapters.call_facts import facts_in_context
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
+from cascade.adapters.travelling.carried_variables import checked_variables
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.frames.reporting.tracing import Tracing, new_engines
@@ -38,6 +39,7 @@ from cascade.runtime.settings import (
 )
 from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
+from cascade.runtime.sharing.engine_resources import EngineResources
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.stores import cache_maker, checked_part, kept_open, state_of
@@ -80,6 +82,7 @@ class Engine:
         solver = NativeSolver() if solver is None else checked_part("solver", solver, "resolve")
         self._reuse = GraphReuse(self._placement, solver)
         self._registry = ResourceRegistry()
+        carried = checked_variables(settings.get("carry"))
         totals = _totals(settings.get("system_resources"), settings.get("max_concurrency"))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: dict[asyncio.Task[None], Run] = {}
@@ -103,6 +106,8 @@ class Engine:
             placement=self._placement,
             reuse=self._reuse,
             registry=self._registry,
+            resources=EngineResources(),
+            carried=carried,
             capacity=Capacity(totals),
             cache=SharedCache(cache),
             watch=BlockedLoopWatch(),
@@ -302,6 +307,7 @@ class Engine:
     async def _close(self) -> None:
         if self._drivers:
             await asyncio.wait([*self._drivers])
+        await self._parts.resources.close()
         await self._placement.close()
         if self._owns_cache:
             await self._parts.cache.backend.close()

@@ -6,12 +6,9 @@ says what to do next. What a task raises itself is never wrapped. All can be pic
 
 from __future__ import annotations
 
-from cascade.spec.errors import CascadeError
+from cascade.adapters.travelling.providers import ResourceYieldError as ResourceYieldError
+from cascade.spec.errors import CascadeRuntimeError as CascadeRuntimeError
 from cascade.spec.late_dataclasses import dataclass
-
-
-class CascadeRuntimeError(CascadeError, RuntimeError):
-    """The root of the engine's errors. Also a `CascadeError`, which is the root of all of Cascade's."""
 
 
 @dataclass(eq=False)
@@ -215,14 +212,17 @@ class ResourceScopeError(CascadeRuntimeError, ValueError):
 
 
 @dataclass(eq=False)
-class ResourceYieldError(CascadeRuntimeError):
-    """A provider yields never, or more than once."""
+class DriverResourceError(CascadeRuntimeError, TypeError):
+    """A resource is opened in the process of the run, and `user` takes it in another one: it can't travel."""
 
+    user: str
     resource: str
-    problem: str
 
     def __str__(self) -> str:
-        return f"resource '{self.resource}' {self.problem}; a provider yields its value exactly once"
+        return (
+            f"{self.user} can't take resource '{self.resource}', which is opened in the process of the run and can't "
+            f'travel to another one; write @cs.resource(where="worker"), so that each worker opens its own'
+        )
 
 
 @dataclass(eq=False)

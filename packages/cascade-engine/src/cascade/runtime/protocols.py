@@ -11,11 +11,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.call_places import CallPlace, Interruption
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.adapters.executors.handles import Handle
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
 from cascade.graph.planning import Plan
+from cascade.spec.policies.mode import Mode
 from cascade.spec.protocols import CacheBackend, CachePolicy, StateBackend
 from cascade.spec.task import AnyTask
 
@@ -25,10 +27,13 @@ __all__ = [
     "CachePolicy",
     "CallEnd",
     "CallFacts",
+    "CallPlace",
     "ChunkCall",
     "ChunkExecutor",
     "Executor",
     "Handle",
+    "Interruption",
+    "PlacedExecutor",
     "Progress",
     "RemoteChunkExecutor",
     "RemoteExecutor",
@@ -60,6 +65,17 @@ class Executor(Protocol):
         """Call `node.callable_obj` and return its value, or raise what it raises.
 
         When it is cancelled, it returns only after the call has really ended: what the call holds is given back then.
+        """
+
+
+class PlacedExecutor(Executor, Protocol):
+    """An executor that says where it makes calls. Of another one it is assumed that this is in this process."""
+
+    def place_of(self, task: AnyTask, mode: Mode | None) -> CallPlace:
+        """Return where a call of the task with this mode is made, and what a timeout and a cancellation do to it.
+
+        A call that is made elsewhere may have a `WorkerResource` in its arguments, and context variables that travel
+        with it: see `cascade.adapters.travelling.luggage` for what packs and unpacks them.
         """
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
-from typing import Any, TypeAlias
 
 from cascade.adapters.spawning import spawn
-from cascade.runtime.exceptions import ResourceCancelledError, ResourceYieldError
+from cascade.adapters.travelling.providers import Generator, open_provider, release_provider
+from cascade.adapters.travelling.worker_resources import WorkerResource
+from cascade.runtime.exceptions import DriverResourceError, ResourceCancelledError
+from cascade.runtime.sharing.engine_resources import EngineResources
 from cascade.runtime.sharing.resource_registry import ResourceRegistry
 from cascade.spec.calls.error_text import (
     add_note,
@@ -24,16 +26,12 @@ from cascade.spec.calls.error_text import (
     traceback_of,
 )
 from cascade.spec.common import GIVEN, INPUTS
-from cascade.spec.resource import Resource, Scope
+from cascade.spec.resource import Resource, Scope, Where
 
 __all__ = ["ResourceRegistry", "ResourceStack", "RunResources", "note_others"]
 
 Announce = Callable[[Resource, BaseException | None, bool], None]
 """Called with each resource that was opened (`True`), or released (`False`, with what the release raised)."""
-
-
-_Generator: TypeAlias = Any
-"""A provider that has begun: a generator, or an asynchronous one if its resource `is_async`."""
 
 
 class ResourceStack:
@@ -46,7 +44,7 @@ class ResourceStack:
     def __init__(self, values: dict[str, object], announce: Announce) -> None:
         self.values = values
         self._announce = announce
-        self._open: list[tuple[Resource, _Generator]] = []
+        self._open: list[tuple[Resource, Generator]] = []
         self.unsettled = 0
 
     async def open(self, resource: Resource) -> object:
@@ -58,11 +56,7 @@ class ResourceStack:
         injected = {parameter: self.values[name] for parameter, name in resource.requires.items()}
         for parameter, contract in resource.inputs.items():
             injected[parameter] = contract.read(self.values[INPUTS])
-        generator: _Generator = resource.func(**injected)
-        try:
-            value = await anext(generator) if resource.is_async else next(generator)
-        except (StopIteration, StopAsyncIteration):
-            raise ResourceYieldError(resource.name, "yields nothing") from None
+        generator, value = await open_provider(resource, injected)
         self._open.append((resource, generator))
         self.values[resource.name] = value
         self.unsettled += resource.atomic
@@ -78,7 +72,7 @@ class ResourceStack:
         while self._open:
             resource, generator = self._open.pop()
             trace = None if failure is None else traceback_of(failure)
-            error = await _release(resource, generator, failure)
+            error = await release_provider(resource, generator, failure)
             if failure is not None:
                 put_traceback(failure, trace)  # its way through the provider is no part of it
             self.values.pop(resource.name, None)
@@ -90,32 +84,6 @@ class ResourceStack:
                 errors.append(error)
                 failure = error if failure is None else failure
         return errors
-
-
-async def _release(
-    resource: Resource, generator: _Generator, failure: BaseException | None
-) -> BaseException | None:
-    """Let a provider finish; return what it raised itself, or that it yields again."""
-    try:
-        if resource.is_async:
-            await (anext(generator) if failure is None else generator.athrow(failure))
-        else:
-            next(generator) if failure is None else generator.throw(failure)
-    except (StopIteration, StopAsyncIteration):
-        return None
-    except BaseException as error:  # noqa: BLE001 - one failing release must not keep the others open
-        return None if error is failure or _is_wrapped(failure, error) else error
-    try:
-        await generator.aclose() if resource.is_async else generator.close()
-    except BaseException as error:  # noqa: BLE001 - as above
-        return error
-    return ResourceYieldError(resource.name, "yields more than once")
-
-
-def _is_wrapped(failure: BaseException | None, error: BaseException) -> bool:
-    """Tell whether `error` is the `RuntimeError` that Python makes of a `StopIteration` which leaves a generator."""
-    stops = failure is not None and is_error(failure, (StopIteration, StopAsyncIteration))
-    return stops and type(error) is RuntimeError and error.__cause__ is failure
 
 
 def note_others(error: BaseException, others: Iterable[BaseException]) -> None:
@@ -133,6 +101,8 @@ def _is_cancelled() -> bool:
 class RunResources:
     """The resources of one run: the values of its inputs, and the open resources of scope `run` by name.
 
+    Those of workers, if calls of this process take them, are the engine's.
+
     `keeper` is the asyncio task that opens and releases them; `lost` is what it was cancelled with while it held them,
     by the task group of a resource say. `fail` is called then, to end the run.
     """
@@ -140,10 +110,13 @@ class RunResources:
     def __init__(
         self,
         registry: ResourceRegistry,
+        engine: EngineResources,
         inputs: Mapping[str, object],
         announce: Announce,
         fail: Callable[[BaseException], None],
     ) -> None:
+        self._engine = engine
+        self._of_workers: dict[str, WorkerResource] = {}
         self._fail = fail
         self.lost: BaseException | None = None
         self._held: tuple[str, ...] = ()  # the names of what was open when it was lost
@@ -177,10 +150,57 @@ class RunResources:
             if name in GIVEN:
                 continue
             for resource in self._registry.opening_order(name, "a task"):
-                if resource.scope is Scope.RUN:
+                if resource.where is Where.WORKER:
+                    if resource.name not in self.values:
+                        of_worker = self.of_worker(resource.name, "a task")
+                        self.values[resource.name] = await self._engine.value_of(of_worker)
+                    stack.values[resource.name] = self.values[resource.name]
+                elif resource.scope is Scope.RUN:
                     stack.values[resource.name] = await self._shared(resource, context)
                 elif resource.name not in stack.values:
                     await stack.open(resource)
+
+    def take_along(self, names: Iterable[str], values: dict[str, object]) -> tuple[str, ...]:
+        """Put what a call in another process takes under these names into `values`: what stands for it there.
+
+        Returns the modules in which these resources are found.
+
+        Raises:
+            CascadeError: As `of_worker`.
+        """
+        modules: dict[str, None] = {}
+        for name in names:
+            if name not in GIVEN:
+                values[name] = self.of_worker(name, "a task")
+                needed = self._registry.opening_order(name, "a task")
+                modules.update((resource.reference[0], None) for resource in needed)
+        return tuple(modules)
+
+    def of_worker(self, name: str, wanted_by: str) -> WorkerResource:
+        """Return what stands for a resource in a call that another process makes.
+
+        Raises:
+            DriverResourceError: If it can't travel, or something that it needs can't.
+            ResourceInputError: If the value of an input that it takes can't be encoded.
+            CascadeError: If it is not known, or an input is missing or of another type.
+        """
+        made = self._of_workers
+        if name not in made:
+            from cascade.adapters.travelling.resource_keys import (  # noqa: PLC0415 - brings hashing
+                worker_resource,
+            )
+
+            for resource in self._registry.opening_order(name, wanted_by):
+                if resource.where is not Where.WORKER:
+                    raise DriverResourceError(
+                        wanted_by if resource.name == name else f"resource '{name}'", resource.name
+                    )
+                inputs = {
+                    parameter: each.read(self.values[INPUTS]) for parameter, each in resource.inputs.items()
+                }
+                needs = {parameter: made[each] for parameter, each in resource.requires.items()}
+                made[resource.name] = worker_resource(resource, needs, inputs)
+        return made[name]
 
     async def close(self, failure: BaseException | None) -> list[BaseException]:
         """Release all, at the end of the run; return what the releases raised. A cancellation meanwhile comes last."""

@@ -9,6 +9,7 @@ what it means. An unknown keyword is refused, with the nearest known one.
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar, get_args
 
@@ -115,6 +116,10 @@ class EngineSettings(StoreSettings, total=False):
     executors: Annotated[
         Mapping[str, Executor | str] | None,
         'More executors by name: calls of tasks with @cs.task(on="name") are made there.',
+    ]
+    carry: Annotated[
+        Mapping[str, ContextVar[Any]] | None,
+        'Context variables that travel with each call to another process, by name: {"tenant": tenant}.',
     ]
     max_concurrency: Annotated[
         int | None,

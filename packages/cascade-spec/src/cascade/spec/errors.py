@@ -37,6 +37,10 @@ _HEAP_TYPE = 1 << 9
 """The flag of classes that were made by a `class` statement."""
 
 
+class CascadeRuntimeError(CascadeError, RuntimeError):
+    """The root of the engine's errors. Also a `CascadeError`, which is the root of all of Cascade's."""
+
+
 @dataclass(eq=False)
 class MissingWheelError(CascadeError, ImportError):
     """A name of `cascade` was used whose wheel is not installed."""
@@ -193,6 +197,20 @@ class TaskReferenceError(CascadeError, TypeError):
 
     def __str__(self) -> str:
         return f"task '{self.task}' can't be found by another process as {self.reference}: {self.problem}"
+
+
+@dataclass(eq=False)
+class ResourceReferenceError(CascadeError, TypeError):
+    """A resource can't be found by its module and name, as another process would look for it."""
+
+    resource: str
+    reference: str
+
+    def __str__(self) -> str:
+        return (
+            f"resource '{self.resource}' can't be found by another process as {self.reference}: it is not that "
+            f"resource; define it at the top of a module"
+        )
 
 
 @dataclass(eq=False)

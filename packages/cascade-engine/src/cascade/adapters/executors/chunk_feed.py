@@ -28,6 +28,13 @@ class ChunkFeed:
         self._came.append(progress)
         self._wake_from_thread()
 
+    def take(self, progress: Progress, is_last: bool) -> None:
+        """Put in some progress. With the last one nobody is woken: whoever cancels then would end an idle worker."""
+        if is_last:
+            self.put_last(progress)
+        else:
+            self.put(progress)
+
     def _wake_from_thread(self) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
             self._loop.call_soon_threadsafe(self._wake)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cascade.adapters.executors.local import LocalExecutor
+from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.spec.errors import SpecError
 from cascade.spec.policies.mode import Mode
 
 COUNTED: dict[str, Callable[[int | None], LocalExecutor]] = {
     "threads": lambda count: LocalExecutor(Mode.THREAD, threads=count),
-    "processes": lambda count: LocalExecutor(Mode.PROCESS, processes=count),
+    "processes": ProcessExecutor,
 }
 """The executors that have workers, by word; a number after a colon says how many."""
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.executors.call_places import CallPlace, place_of_mode
 from cascade.adapters.executors.chunks import ChunkCall, Progress, execute_each
 from cascade.adapters.executors.threads import ThreadCalls
 from cascade.graph.nodes import Node
@@ -14,7 +15,7 @@ from cascade.spec.policies.mode import Mode, parse_mode
 from cascade.spec.task import AnyTask
 
 if TYPE_CHECKING:
-    from cascade.adapters.executors.processes import ProcessCalls
+    from cascade.adapters.executors.process_calls import ProcessCalls
 
 
 class LocalExecutor:
@@ -38,6 +39,10 @@ class LocalExecutor:
         if task.is_async:
             return None
         return mode or (Mode.INLINE if task in INTERNAL_TASKS else self.default_mode)
+
+    def place_of(self, task: AnyTask, mode: Mode | None) -> CallPlace:
+        """Return where a call of the task is made, and what a timeout and a cancellation do to it."""
+        return place_of_mode(self.mode_of(task, mode))
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs: a thread, or a process that has started and imported the task.
@@ -106,7 +111,7 @@ class LocalExecutor:
 
     def _process_calls(self) -> ProcessCalls:
         if self._processes is None:
-            from cascade.adapters.executors.processes import ProcessCalls  # noqa: PLC0415 - brings multiprocessing
+            from cascade.adapters.executors.process_calls import ProcessCalls  # noqa: PLC0415 - brings multiprocessing
 
             self._processes = ProcessCalls(self._process_count)
         return self._processes

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.executors.call_places import Home
 from cascade.adapters.executors.worker_processes.locations import check_reference
+from cascade.adapters.travelling.carried_variables import check_importable, encoded
 from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.runtime.events import RunStarted
 from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
@@ -21,6 +23,7 @@ from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
 from cascade.spec.policies.mode import Mode
+from cascade.spec.resource import Where
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
@@ -32,22 +35,26 @@ class Admission:
     __slots__ = (
         "_bus",
         "_capacity",
+        "_carried",
         "_options",
         "_placement",
         "_recording",
         "_registry",
         "_reports",
+        "_resources",
         "announced",
     )
 
     def __init__(self, services: Services) -> None:
         self._bus = services.reports.bus
         self._capacity = services.capacity
+        self._carried = services.carried
         self._options = services.options
         self._placement = services.placement
         self._recording = services.recording
         self._registry = services.registry
         self._reports = services.reports
+        self._resources = services.resources
         self.announced = False
 
     def may_announce_later(self, program: Program) -> bool:
@@ -106,7 +113,9 @@ class Admission:
             CascadeError: The one that names the first thing that can't work.
         """
         declared, inputs = WorkflowSpec(), self._options.params
-        for position in range(len(program)) if self._placement.needs_references else program.needs_check:
+        carried_to: set[Home] = set()
+        every = self._placement.needs_references or self._carried
+        for position in range(len(program)) if every else program.needs_check:
             lazy, call = lazies[position], program.structure.call(position)
             if call.slots or call.defaults:
                 self._check_resources(lazy, call)
@@ -116,8 +125,12 @@ class Admission:
             if isinstance(lazy, ParamLazyResult):
                 declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
                 lazy.contract.read(inputs)
+            place = self._placement.place_of(lazy)
+            if self._carried and place.is_elsewhere and place.home not in carried_to:
+                self._check_carried(place.home)
+                carried_to.add(place.home)
             mode = self._placement.mode_of(lazy)
-            if mode is Mode.PROCESS:
+            if place.home is Home.WORKER:
                 check_reference(lazy.task)
             if lazy.policies is not NO_POLICIES:
                 if lazy.policies.timeout is not None and mode is Mode.INLINE:
@@ -125,6 +138,14 @@ class Admission:
                 resolve_needs(lazy, call, None, self._capacity.totals)
         if program.takers:
             self._check_amounts([lazies[position] for position in program.takers])
+
+    def _check_carried(self, home: Home) -> None:
+        """Check that workers find the context variables that travel, and that their values can be encoded."""
+        from pickle import dumps  # noqa: PLC0415 - only calls of other processes need it
+
+        for each in self._carried if home is Home.CLUSTER else ():
+            check_importable(each)
+        encoded(self._carried, dumps)
 
     def _check_amounts(self, lazies: Lazies) -> None:
         """Check the amounts of calls, each sort of them once: most calls take the same."""
@@ -137,9 +158,14 @@ class Admission:
 
     def _check_resources(self, lazy: LazyResult[Any], call: Call) -> None:
         wanted_by = f"task '{lazy.task.name}'"
+        place = self._placement.place_of(lazy)
         for name in call.resources():
             if name not in GIVEN:
-                self._registry.opening_order(name, wanted_by)
+                for resource in self._registry.opening_order(name, wanted_by):
+                    if place.home is Home.WORKER and resource.where is Where.WORKER:
+                        resource.check_reference()
+                if place.is_elsewhere:
+                    self._resources.of_worker(name, wanted_by)
         if isinstance(lazy, MappedLazyResult):
             for slot, source in zip(call.slots, call.sources, strict=True):
                 if isinstance(source, Injected) and slot.argument in lazy.mapped:

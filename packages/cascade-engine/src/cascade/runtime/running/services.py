@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
+from cascade.adapters.travelling.carried_variables import CarriedVariable
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.events import TaskExecutionFinished, TaskExecutionStarted, TaskSkipped
 from cascade.runtime.frames.ending import Ending
@@ -22,6 +23,7 @@ from cascade.runtime.resource_manager import ResourceRegistry, RunResources
 from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
 from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity
+from cascade.runtime.sharing.engine_resources import EngineResources
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
 from cascade.runtime.sharing.time_slice import TimeSlice
@@ -49,6 +51,8 @@ class EngineParts:
     placement: Placement
     reuse: GraphReuse
     registry: ResourceRegistry
+    resources: EngineResources
+    carried: tuple[CarriedVariable, ...]
     capacity: Capacity
     cache: SharedCache[Job]
     watch: BlockedLoopWatch
@@ -87,6 +91,7 @@ class Services:
         "_salt",
         "cache",
         "capacity",
+        "carried",
         "context",
         "ending",
         "handles",
@@ -116,6 +121,7 @@ class Services:
         self.reuse = parts.reuse
         self.registry = parts.registry
         self.capacity = parts.capacity
+        self.carried = parts.carried
         self.cache = parts.cache
         self.time_slice = time_slice
         self.inbox = Inbox()
@@ -130,7 +136,9 @@ class Services:
             timeline = Timeline(max_calls=0)  # what it has goes into the store
         self.reports = Reports(parts.bus, timeline, self.run_id, parts.preview, self.ending.interrupt)
         self.reports.is_recorded, self.reports.is_unseen = is_recorded, is_unseen
-        self.resources = RunResources(parts.registry, options.params, self.reports.resource, self.ending.lose)
+        self.resources = RunResources(
+            parts.registry, parts.resources, options.params, self.reports.resource, self.ending.lose
+        )
         self.recording: Recorder | None = None
         self.handles: HandleCalls | None = None  # where an executor may give some
         self.tracing: RunTracing | None = None

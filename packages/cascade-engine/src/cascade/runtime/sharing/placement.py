@@ -10,12 +10,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, IntEnum
 from typing import NamedTuple, TypeGuard
 
+from cascade.adapters.executors.call_places import UNKNOWN, CallPlace
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
+from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
-from cascade.runtime.protocols import ChunkExecutor, Executor, RemoteExecutor
+from cascade.runtime.protocols import ChunkExecutor, Executor, PlacedExecutor, RemoteExecutor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy, MappedLazyResult
 from cascade.spec.policies.declared import POLICIES
@@ -25,6 +27,10 @@ from cascade.spec.task import AnyTask
 
 LOOP_WORKER = "loop"
 """The worker of calls that are made in the thread of the event loop."""
+
+
+_BUILT_IN = (LocalExecutor, ProcessExecutor)
+"""The executors of this machine: what they do is known here."""
 
 
 class Way(Enum):
@@ -92,7 +98,7 @@ class Placement:
         self.default = self._executor("executor", "inline" if default is None else default)
         executors = {name: self._executor("executors", each) for name, each in _checked(named).items()}
         # Only the built-in executor may be bypassed: one that builds on it sees every call.
-        self.is_local = type(self.default) is LocalExecutor
+        self.is_local = type(self.default) in _BUILT_IN
         self._local = _built_in(self.default)
         self._default = Target.of(self.default)
         self._named = {name: Target.of(each) for name, each in executors.items()}
@@ -153,6 +159,11 @@ class Placement:
         is_usual = self._local is not None and lazy.task.on is None
         local = self._local if is_usual else _built_in(self.executor_of(lazy))
         return None if local is None else local.mode_of(lazy.task, lazy.policies.mode)
+
+    def place_of(self, lazy: Lazy) -> CallPlace:
+        """Return where a call is made, and what a timeout and a cancellation do to it, as its executor says."""
+        executor = self.executor_of(lazy)
+        return executor.place_of(lazy.task, lazy.policies.mode) if _tells_places(executor) else UNKNOWN
 
     def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
@@ -246,7 +257,7 @@ class Placement:
 
 def _built_in(executor: Executor) -> LocalExecutor | None:
     """Return an executor that is the built-in one: one that builds on it may do otherwise."""
-    return executor if isinstance(executor, LocalExecutor) and type(executor) is LocalExecutor else None
+    return executor if isinstance(executor, LocalExecutor) and type(executor) in _BUILT_IN else None
 
 
 def _is_remote(executor: Executor) -> TypeGuard[RemoteExecutor]:
@@ -261,6 +272,10 @@ def _takes_chunks(executor: Executor) -> TypeGuard[ChunkExecutor]:
     names = ("execute_chunk", "execute", "admission")
     first = next((name for cls in type(executor).__mro__ for name in names if name in vars(cls)), None)
     return first == "execute_chunk"
+
+
+def _tells_places(executor: Executor) -> TypeGuard[PlacedExecutor]:
+    return hasattr(executor, "place_of")
 
 
 def _checked(named: Mapping[str, Executor | str] | None) -> Mapping[str, Executor | str]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from cascade.runtime.exceptions import ResourceCycleError, ResourceNotFoundError, ResourceScopeError
+from cascade.runtime.exceptions import (
+    DriverResourceError,
+    ResourceCycleError,
+    ResourceNotFoundError,
+    ResourceScopeError,
+)
 from cascade.spec.common import GIVEN, INPUTS, Contract
 from cascade.spec.errors import CascadeError
-from cascade.spec.resource import Resource, Scope
+from cascade.spec.resource import Resource, Scope, Where
 
 
 class ResourceRegistry:
@@ -67,6 +72,7 @@ class ResourceRegistry:
             ResourceNotFoundError: If one is not registered.
             ResourceCycleError: If resources need each other.
             ResourceScopeError: If one of scope `run` needs one of scope `task`.
+            DriverResourceError: If one of workers needs one of the driver.
         """
         known = self._checked.get(name)
         if known is None:
@@ -108,6 +114,8 @@ class ResourceRegistry:
                 if need not in done and need != INPUTS:
                     enter(need, f"resource '{current}'")
                     needed = way[-1][1]
+                    if provider.where is Where.WORKER and needed.where is not Where.WORKER:
+                        raise DriverResourceError(f"resource '{current}' of workers", need)
                     if provider.scope is Scope.RUN and needed.scope is Scope.TASK:
                         raise ResourceScopeError(
                             f"resource '{current}' of scope 'run'", need, "give both one scope"

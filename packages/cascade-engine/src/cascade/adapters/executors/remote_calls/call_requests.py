@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cascade.adapters.call_facts import CallFacts
 from cascade.adapters.executors.remote_calls.cloud_pickling import encode
+from cascade.adapters.travelling.luggage import Luggage
 from cascade.spec.task import AnyTask
 
 ALL_STAY = -1
@@ -23,20 +24,12 @@ class TaskCode(NamedTuple):
     body: bytes
 
 
-class Surroundings(NamedTuple):
-    """What the calls of a request have around them in the worker, beside the facts of each.
-
-    Context variables that users let travel, and the resources that a worker opens, are to stand here: as bytes, since
-    all of a request is read before any object of the user's is made.
-    """
-
-
 class CallRequest(NamedTuple):
     """Calls of one task, to be made one after the other.
 
     `facts` and `arguments` have an entry for each call: the fields of its `CallFacts`, and its arguments as bytes.
     After `seconds` a worker begins no other call of them. A value with more than `staying_size` bytes stays on the
-    worker; with `None` all come home, with `ALL_STAY` none does.
+    worker; with `None` all come home, with `ALL_STAY` none does. `luggage` is that of all the calls.
     """
 
     code: TaskCode
@@ -44,20 +37,17 @@ class CallRequest(NamedTuple):
     arguments: Sequence[bytes]
     seconds: float
     staying_size: int | None = None
-    surroundings: Surroundings = Surroundings()
+    luggage: Luggage | None = None
 
     def as_bytes(self) -> bytes:
         """Return the request as bytes: plain data, with the user's objects in it as bytes by themselves."""
-        code, facts, arguments, seconds, size, surroundings = self
-        return pickle.dumps(
-            (tuple(code), facts, arguments, seconds, size, tuple(surroundings)), pickle.HIGHEST_PROTOCOL
-        )
+        return pickle.dumps((tuple(self.code), *self[1:]), pickle.HIGHEST_PROTOCOL)
 
 
 def request_from(payload: bytes) -> CallRequest:
     """Return what `CallRequest.as_bytes` was made of."""
-    code, facts, arguments, seconds, size, surroundings = pickle.loads(payload)
-    return CallRequest(TaskCode(*code), facts, arguments, seconds, size, Surroundings(*surroundings))
+    code, *rest = pickle.loads(payload)
+    return CallRequest(TaskCode(*code), *rest)
 
 
 class TaskCodes:

@@ -15,8 +15,9 @@ from typing import Any
 import cloudpickle
 
 from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
-from cascade.adapters.executors.remote_calls.travelling_tasks import Locations, reduce_task
+from cascade.adapters.executors.remote_calls.travelling_tasks import Locations, reduce_resource, reduce_task
 from cascade.adapters.executors.worker_processes.exception_pickling import reduce_exception
+from cascade.spec.resource import Resource
 from cascade.spec.task import Task
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
@@ -66,6 +67,8 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Task):
             return reduce_task(value, self._odd)
+        if isinstance(value, Resource):
+            return reduce_resource(value, self._odd)
         reduced = reduce_exception(value)
         return self._by_value.reducer_override(value) if reduced is NotImplemented else reduced
 

@@ -5,8 +5,8 @@ Objects of the user's are unpickled, called and pickled inside a `try`: whatever
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import importlib
 import inspect
 import os
 import socket
@@ -25,6 +25,9 @@ from cascade.adapters.executors.remote_calls.cloud_pickling import (
     encode_value,
 )
 from cascade.adapters.executors.worker_processes.messages import ReplyKind, pack_failure, report_of
+from cascade.adapters.travelling.carried_variables import set_here
+from cascade.adapters.travelling.luggage import Luggage, with_resources
+from cascade.adapters.travelling.open_resources import OPEN_HERE
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
@@ -97,7 +100,8 @@ def _make(asked: CallRequest, position: int, values: Sequence[object], surveyor:
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument"), None
     try:
-        value = _within(asked, CallFacts(*asked.facts[position]), lambda: _value(task, args, kwargs))
+        luggage, known = asked.luggage, CallFacts(*asked.facts[position])
+        value = _within(luggage, known, lambda: _value(task, args, kwargs, luggage))
     except BaseException as error:  # noqa: BLE001 - raised again where the run is
         return ReplyKind.RAISED, pack_failure(report_of(error, _OWN_FRAMES), exception=_encoded(error)), None
     try:
@@ -106,9 +110,11 @@ def _make(asked: CallRequest, position: int, values: Sequence[object], surveyor:
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result"), None
 
 
-def _within(asked: CallRequest, facts: CallFacts, call: Callable[[], Any]) -> Any:
-    """Make a call with all that it has around it: its facts, its span, and what `asked.surroundings` holds."""
+def _within(luggage: Luggage | None, facts: CallFacts, call: Callable[[], Any]) -> Any:
+    """Make a call with all that it has around it: its facts, its span, and what travels with it."""
     facts_in_context.set(facts)
+    if luggage is not None:
+        set_here(luggage.values, importlib.import_module, decode)
     if facts.trace:
         from cascade.adapters.trace_context import call_within  # noqa: PLC0415 - brings OpenTelemetry
 
@@ -116,15 +122,13 @@ def _within(asked: CallRequest, facts: CallFacts, call: Callable[[], Any]) -> An
     return call()
 
 
-def _value(task: AnyTask, args: Any, kwargs: Any) -> Any:
+def _value(task: AnyTask, args: Any, kwargs: Any, luggage: Luggage | None) -> Any:
+    if luggage is not None:
+        args, kwargs = with_resources(luggage, args, kwargs)
     value = task.func(*args, **kwargs)
     if inspect.isawaitable(value) and not isinstance(value, StandsForValue):
-        return asyncio.run(_wait_for(value))
+        return OPEN_HERE.awaited(value)
     return value
-
-
-async def _wait_for(value: Any) -> Any:
-    return await value
 
 
 def _told(value: Any, staying_size: int | None, surveyor: Surveyor) -> _End:

@@ -14,17 +14,26 @@ from typing import NamedTuple
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.adapters.executors.call_amounts import amounts_in_context
+from cascade.adapters.executors.call_places import (
+    ON_LOOP,
+    CallPlace,
+    Home,
+    Interruption,
+    place_of_mode,
+)
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.handles import Handle, HandleLostError
 from cascade.adapters.executors.remote_calls.call_reports import report_from
 from cascade.adapters.executors.remote_calls.call_requests import TaskCodes
-from cascade.adapters.executors.remote_calls.cloud_pickling import decode
+from cascade.adapters.executors.remote_calls.cloud_pickling import decode, encode
 from cascade.adapters.executors.remote_calls.remote_handles import Recipe, RemoteHandle, place_of
 from cascade.adapters.executors.remote_calls.sent_calls import DeadCall, Sending, SentCalls
 from cascade.adapters.executors.worker_processes.told_failures import failure_of
+from cascade.adapters.travelling.luggage import pack
 from cascade.graph.nodes import Node
 from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.internal_tasks import INTERNAL_TASKS
+from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
 STAYING_SIZE = 1 << 14
@@ -78,6 +87,9 @@ class ReferenceLostError(Exception):
 class RemoteCalls(ABC):
     """Makes calls on a cluster. `async def` without `on=` and Cascade's own tasks are made here, on the event loop."""
 
+    place_there = CallPlace(Home.CLUSTER, Interruption.WAITS, Interruption.WAITS)
+    """What a timeout and a cancellation do to a call that the cluster makes."""
+
     def __init__(self, on_lost: str | OnLost = OnLost.RAISE) -> None:
         if on_lost not in [*OnLost]:
             raise SpecError(f"on_lost={on_lost!r}", 'write "raise" or "rerun"')
@@ -116,6 +128,12 @@ class RemoteCalls(ABC):
         if task in INTERNAL_TASKS:
             return False
         return not task.is_async or task.on is not None
+
+    def place_of(self, task: AnyTask, mode: Mode | None) -> CallPlace:
+        """Return where a call of the task is made, and what a timeout and a cancellation do to it."""
+        if self.takes_handles(task):
+            return self.place_there
+        return ON_LOOP if task.is_async else place_of_mode(Mode.INLINE)
 
     async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Make a call; its value comes here."""
@@ -174,7 +192,7 @@ class RemoteCalls(ABC):
     ) -> AsyncGenerator[Progress, None]:
         task = node.task
         assert task is not None
-        sent = SentCalls(task, calls, self._codes, sending)
+        sent = SentCalls(task, calls, self._codes, sending, pack(encode))
         if sent.refused:
             yield Progress(sent.refused)
         if not sent.request:

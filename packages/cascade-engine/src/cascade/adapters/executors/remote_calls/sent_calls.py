@@ -15,6 +15,7 @@ from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
 from cascade.adapters.executors.worker_processes.locations import reference_here
 from cascade.adapters.executors.worker_processes.messages import ReplyKind, report_of, unpack_failure
 from cascade.adapters.executors.worker_processes.told_failures import failure_of, refusal
+from cascade.adapters.travelling.luggage import Luggage
 from cascade.spec.task import AnyTask
 
 
@@ -39,7 +40,14 @@ class SentCalls:
     can be sent.
     """
 
-    def __init__(self, task: AnyTask, calls: Sequence[ChunkCall], codes: TaskCodes, sending: Sending) -> None:
+    def __init__(
+        self,
+        task: AnyTask,
+        calls: Sequence[ChunkCall],
+        codes: TaskCodes,
+        sending: Sending,
+        luggage: Luggage | None = None,
+    ) -> None:
         self.task = task
         self.refused: list[CallEnd] = []
         self.request: CallRequest | None = None
@@ -64,7 +72,7 @@ class SentCalls:
             for index in self._indices:
                 self._refuse(index, "the code", error)
         else:
-            self.request = CallRequest(code, facts, arguments, *sending)
+            self.request = CallRequest(code, facts, arguments, *sending, luggage)
 
     def _refuse(self, index: int, what: str, error: BaseException) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Tasks on their way to a cluster: by reference where workers can import them, else by value.
+"""Tasks and resources on their way to a cluster: by reference where workers can import them, else by value.
 
 By value go tasks of `__main__`, of a notebook, of a file that is no importable module, and tasks inside functions. Each
 has a name that both sides know, so that a lazy result which comes home holds the very task that was sent.
@@ -13,6 +13,7 @@ from typing import Any
 
 from cascade.adapters.executors.worker_processes.locations import MAIN, odd_locations, reference_here
 from cascade.spec.errors import TaskReferenceError
+from cascade.spec.resource import Resource
 from cascade.spec.task import AnyTask, Task
 
 TaskName = tuple[str, int]
@@ -65,6 +66,14 @@ def reduce_task(task: AnyTask, odd: frozenset[str]) -> tuple[Any, ...]:
         _sent[name] = task
     state = {key: value for key, value in vars(task).items() if key not in _NOT_SENT}
     return _blank, (type(task), name), state, None, None, _fill
+
+
+def reduce_resource(resource: Resource, odd: frozenset[str]) -> tuple[Any, ...]:
+    """Return how a resource of workers is pickled, in the same way; what it needs goes beside it."""
+    module = resource.reference[0]
+    if module in (MAIN, "__mp_main__") or module in odd or not resource.is_found:
+        return Resource, (resource.func, resource.name, resource.scope, {}, False, {}, resource.where)
+    return resource.__reduce__()
 
 
 def find_sent(name: TaskName, task: str) -> AnyTask:

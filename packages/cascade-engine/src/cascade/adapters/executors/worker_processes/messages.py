@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from cascade.adapters.executors.worker_processes.locations import Location
+from cascade.adapters.travelling.luggage import Luggage
 from cascade.spec.calls.error_text import message_of
 
 
@@ -29,13 +30,14 @@ class Setup(NamedTuple):
 class Request(NamedTuple):
     """Load a task; with `sizes`, call it with each of the arguments in the bytes that follow.
 
-    `facts` are those of each call, as the fields of a `CallFacts`.
+    `facts` are those of each call, as the fields of a `CallFacts`; `luggage` is that of all of them.
     """
 
     module: str
     qualname: str
     sizes: Sequence[int] = ()
     facts: Sequence[tuple[Any, ...]] = ()
+    luggage: Luggage | None = None
 
 
 class ReplyKind(Enum):

@@ -20,6 +20,7 @@ from cascade.adapters.executors.worker_processes.messages import (
     report_of,
 )
 from cascade.adapters.executors.worker_processes.told_failures import failure_of, refusal
+from cascade.adapters.travelling.luggage import Luggage
 from cascade.spec.task import AnyTask
 
 
@@ -31,8 +32,9 @@ class SentChunk:
     Each call is pickled by itself: so it gets objects of its own, and one that can't be unpickled fails alone.
     """
 
-    def __init__(self, task: AnyTask, calls: Sequence[ChunkCall]) -> None:
+    def __init__(self, task: AnyTask, calls: Sequence[ChunkCall], luggage: Luggage | None) -> None:
         self.task = task
+        self.luggage = luggage
         self.refused: list[CallEnd] = []
         self._payloads: list[bytes] = []
         self.facts: list[tuple[Any, ...]] = []

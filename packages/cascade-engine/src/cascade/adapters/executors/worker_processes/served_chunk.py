@@ -5,7 +5,6 @@ Objects of the user's are pickled, called and unpickled inside a `try`: whatever
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import pickle
@@ -14,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextvars import copy_context
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,6 +30,9 @@ from cascade.adapters.executors.worker_processes.messages import (
     report_of,
 )
 from cascade.adapters.executors.worker_processes.worker_loading import Loader
+from cascade.adapters.travelling.carried_variables import set_here
+from cascade.adapters.travelling.luggage import with_resources
+from cascade.adapters.travelling.open_resources import OPEN_HERE
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.task import AnyTask
 
@@ -48,6 +51,7 @@ class ServedChunk:
     def __init__(self, channel: Connection, record: CrashRecord, request: Request, payload: bytes) -> None:
         self._channel = channel
         self._record = record
+        self._luggage = request.luggage
         self._left = deque(enumerate(zip(_cut(payload, request.sizes), request.facts, strict=True)))
         self._has_begun = False
         self._under_way: int | None = None
@@ -66,9 +70,9 @@ class ServedChunk:
                 break
             self._under_way, self._has_begun = position, True
             record.begin(position)
-            facts_in_context.set(facts)
             began = time.monotonic()
-            kind, body = _call(task, loader, arguments, CallFacts(*facts).trace)
+            # As in threads, what a call sets in its context is its own.
+            kind, body = copy_context().run(self._call, task, loader, arguments, facts)
             head = END.pack(position, _KIND_PLACES[kind], began, time.monotonic(), len(body))
             with self._lock:
                 self._ended.append((head, body))
@@ -100,6 +104,39 @@ class ServedChunk:
             self._left.clear()
             self._is_over = True
 
+    def _call(
+        self, task: AnyTask, loader: Loader, arguments: memoryview, facts: tuple[Any, ...]
+    ) -> tuple[ReplyKind, bytes]:
+        facts_in_context.set(facts)
+        luggage = self._luggage
+        try:
+            if luggage is not None:
+                for module in luggage.resource_modules:
+                    loader.load_module(module)
+                set_here(luggage.values, loader.load_module, loader.decode)
+        except BaseException as error:  # noqa: BLE001 - whatever a module or a value does
+            return _raised(error)
+        try:
+            args, kwargs = loader.decode(arguments)
+        except BaseException as error:  # noqa: BLE001 - a user's object may do anything
+            return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument")
+        try:
+            if luggage is not None:
+                args, kwargs = with_resources(luggage, args, kwargs)
+            trace = CallFacts(*facts).trace
+            if trace:
+                from cascade.adapters.trace_context import call_within  # noqa: PLC0415 - brings OpenTelemetry
+
+                value = call_within(trace, lambda: _value(task, args, kwargs))
+            else:
+                value = _value(task, args, kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised again in the parent
+            return _raised(error)
+        try:
+            return ReplyKind.DONE, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except BaseException as error:  # noqa: BLE001 - as for arguments
+            return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result")
+
     def _send(self, given_back: Sequence[int] = ()) -> None:
         for stream in (sys.stdout, sys.stderr):
             _flush(stream)
@@ -121,37 +158,15 @@ def _cut(payload: bytes, sizes: Sequence[int]) -> list[memoryview]:
     return cut
 
 
-def _call(
-    task: AnyTask, loader: Loader, arguments: memoryview, trace: Sequence[tuple[str, str]]
-) -> tuple[ReplyKind, bytes]:
-    try:
-        args, kwargs = loader.decode(arguments)
-    except BaseException as error:  # noqa: BLE001 - a user's object may do anything
-        return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument")
-    try:
-        if trace:
-            from cascade.adapters.trace_context import call_within  # noqa: PLC0415 - brings OpenTelemetry
-
-            value = call_within(trace, lambda: _value(task, args, kwargs))
-        else:
-            value = _value(task, args, kwargs)
-    except BaseException as error:  # noqa: BLE001 - raised again in the parent
-        return ReplyKind.RAISED, pack_failure(report_of(error, 1), exception=_encoded(error))
-    try:
-        return ReplyKind.DONE, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    except BaseException as error:  # noqa: BLE001 - as for arguments
-        return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result")
+def _raised(error: BaseException) -> tuple[ReplyKind, bytes]:
+    return ReplyKind.RAISED, pack_failure(report_of(error, 1), exception=_encoded(error))
 
 
 def _value(task: AnyTask, args: Any, kwargs: Any) -> Any:
     value = task.func(*args, **kwargs)
     if type(value) not in _PLAIN and inspect.isawaitable(value) and not isinstance(value, StandsForValue):
-        return asyncio.run(_wait_for(value))
+        return OPEN_HERE.awaited(value)
     return value
-
-
-async def _wait_for(value: Any) -> Any:
-    return await value
 
 
 def _encoded(error: BaseException) -> bytes:

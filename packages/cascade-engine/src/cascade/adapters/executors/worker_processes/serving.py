@@ -20,13 +20,14 @@ from cascade.adapters.executors.worker_processes.crash_record import CrashRecord
 from cascade.adapters.executors.worker_processes.messages import Reply, ReplyKind, Request, Setup, report_of
 from cascade.adapters.executors.worker_processes.served_chunk import ServedChunk
 from cascade.adapters.executors.worker_processes.worker_loading import Loader
+from cascade.adapters.travelling.open_resources import OPEN_HERE, RELEASE_SECONDS
 from cascade.spec.task import AnyTask
 
 _LOOK_SECONDS = 2.0
 """How often to look whether the parent lives: a copy of its end of the channel may outlive it in a forked process."""
 
 _PATIENCE_SECONDS = 5.0
-"""What the end of an idle process may take whose parent is gone: threads that a task left behind, exit handlers."""
+"""What the end of an idle process may take: threads that a task left behind, exit handlers."""
 
 
 def serve(channel: Connection, memory: str) -> None:
@@ -42,6 +43,7 @@ def serve(channel: Connection, memory: str) -> None:
         worker.answer_all()
     except BrokenPipeError:  # the parent is gone, and nobody waits for the answer
         _end_now()
+    OPEN_HERE.close()
 
 
 class _Server:
@@ -64,7 +66,7 @@ class _Server:
         except (EOFError, OSError):
             if not self._is_busy:
                 self._requests.put(None)
-                time.sleep(_PATIENCE_SECONDS)
+                time.sleep(RELEASE_SECONDS if OPEN_HERE.is_in_use else _PATIENCE_SECONDS)
             _end_now()
 
     def _receive(self) -> None:

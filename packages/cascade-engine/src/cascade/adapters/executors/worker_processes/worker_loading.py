@@ -63,6 +63,14 @@ class Loader:
         if module in self._odd or module in (MAIN, LOADED_MAIN):
             self._import(module)
 
+    def load_module(self, module: str) -> None:
+        """Import a module, from its file if it can't be found by its name.
+
+        Raises:
+            BaseException: Whatever the module's code raises.
+        """
+        self._import(module)
+
     def _import(self, module: str) -> None:
         if module in (MAIN, LOADED_MAIN):
             self._load_main()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.spawn import get_executable
 from pathlib import Path
+from typing import TypeAlias
 
 from cascade.adapters.executors.boundary_errors import UnguardedMainError, WorkerDiedError
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
@@ -26,6 +27,8 @@ from cascade.adapters.executors.worker_processes.locations import main_location,
 from cascade.adapters.executors.worker_processes.messages import ChunkReply, Reply, ReplyKind, Request, Setup
 from cascade.adapters.executors.worker_processes.sent_chunk import SentChunk, load_failure
 from cascade.adapters.executors.worker_slots import WorkerSlot
+from cascade.adapters.travelling.luggage import Luggage
+from cascade.adapters.travelling.open_resources import RELEASE_SECONDS
 from cascade.spec.task import AnyTask, TaskReference
 
 _BOOT = (
@@ -41,6 +44,9 @@ _LOOK_SECONDS = 0.5
 _END_SECONDS = 5.0
 """What the end of an idle worker may take before it is killed."""
 
+Report: TypeAlias = Callable[[Progress, bool], None]
+"""Called with what has happened to a chunk, and whether that is all: the worker is free then."""
+
 
 class Worker:
     """One process, started by the first request. `slot` is the slot that it is used in."""
@@ -53,6 +59,7 @@ class Worker:
         self._is_killed = False
         self._record: CrashRecord | None = None
         self._loaded: set[TaskReference] = set()
+        self._end_seconds = _END_SECONDS
 
     @property
     def lives(self) -> bool:
@@ -81,22 +88,28 @@ class Worker:
         return False, load_failure(task, reply)
 
     def call_chunk(
-        self, task: AnyTask, calls: Sequence[ChunkCall], report: Callable[[Progress], None]
+        self,
+        task: AnyTask,
+        calls: Sequence[ChunkCall],
+        luggage: Luggage | None,
+        report: Report,
     ) -> None:
         """Make calls one after the other and wait for their end; report what happens to them.
 
         If the process dies, the call under way fails, and those that have not begun have no end.
         """
-        sent = SentChunk(task, calls)
+        sent = SentChunk(task, calls, luggage)
+        if luggage is not None and luggage.resource_modules:
+            self._end_seconds = RELEASE_SECONDS
         if sent.refused:
-            report(Progress(sent.refused))
+            report(Progress(sent.refused), not sent.sizes)
         if sent.sizes:
             self._call_chunk(sent, report)
 
-    def call(self, task: AnyTask, call: ChunkCall) -> Outcome:
+    def call(self, task: AnyTask, call: ChunkCall, luggage: Luggage | None) -> Outcome:
         """Make a call and wait for its end; return its value or its exception."""
         ends: list[CallEnd] = []
-        self.call_chunk(task, [call], lambda progress: ends.extend(progress.ends))
+        self.call_chunk(task, [call], luggage, lambda progress, is_last: ends.extend(progress.ends))
         if not ends:
             return False, WorkerDiedError(task.name, self._reap())  # it was killed
         end = ends.pop()
@@ -119,12 +132,12 @@ class Worker:
         if process is None:
             return
         try:
-            process.wait(_END_SECONDS)
+            process.wait(self._end_seconds)
         except subprocess.TimeoutExpired:
             _kill(process)
             process.wait()
 
-    def _call_chunk(self, sent: SentChunk, report: Callable[[Progress], None]) -> None:
+    def _call_chunk(self, sent: SentChunk, report: Report) -> None:
         name = "" if self._process is None else sent.task.name
         try:
             channel = self._started()
@@ -132,24 +145,25 @@ class Worker:
             # A worker that dies before it has got this chunk must not leave ends of the one before.
             if self._record is not None:
                 self._record.begin_chunk()
-            channel.send_bytes(pickle.dumps(Request(*reference_here(sent.task), sent.sizes, sent.facts)))
+            request = Request(*reference_here(sent.task), sent.sizes, sent.facts, sent.luggage)
+            channel.send_bytes(pickle.dumps(request))
             channel.send_bytes(sent.take_payload())
             while True:
                 answer = pickle.loads(self._receive(channel))
                 if isinstance(answer, Reply):
-                    report(sent.not_loaded(answer))
+                    report(sent.not_loaded(answer), True)
                     return
                 reply = ChunkReply(*answer)
-                report(sent.progress(reply, self._receive(channel), self._worker))
+                report(sent.progress(reply, self._receive(channel), self._worker), reply.is_last)
                 if reply.is_last:
                     return
         except UnguardedMainError as error:
-            report(sent.not_loaded(Reply(ReplyKind.UNGUARDED, what=error.file)))
+            report(sent.not_loaded(Reply(ReplyKind.UNGUARDED, what=error.file)), True)
         except Exception:  # noqa: BLE001 - it is gone, or what it sends is no answer
             was_killed = self._is_killed
             died = WorkerDiedError(name, self._reap())
             begun, ends = (-1, b"") if self._record is None else self._record.read()
-            report(sent.remains(begun, ends, None if was_killed else died, self._worker))
+            report(sent.remains(begun, ends, None if was_killed else died, self._worker), True)
 
     @property
     def _worker(self) -> str:

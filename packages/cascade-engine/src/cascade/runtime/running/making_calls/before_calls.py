@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING
 
+from cascade.adapters.travelling.what_travels import Travelling, travelling_in_context
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, waits_for
+from cascade.spec.lazy_types import Lazy
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
@@ -46,6 +49,19 @@ async def confirm_call(services: Services, recording: Recorder) -> None:
         services.ending.stop(error)
         services.inbox.wake_up()
         await asyncio.get_running_loop().create_future()  # until the end of the run cancels it
+
+
+def pack_for(services: Services, lazy: Lazy, names: Sequence[str], values: dict[str, object]) -> bool:
+    """Prepare a call of another process: put what stands for its resources into `values`; say what travels with it.
+
+    Returns whether the call is made in another process.
+    """
+    if not services.placement.place_of(lazy).is_elsewhere:
+        return False
+    modules = services.resources.take_along(names, values)
+    if modules or services.carried:
+        travelling_in_context.set(Travelling(services.carried, modules))
+    return True
 
 
 def adopt_context(known: Context, now: Context) -> None:

@@ -24,6 +24,7 @@ from cascade.runtime.running.making_calls.before_calls import (
     adopt_context,
     confirm_call,
     key_of,
+    pack_for,
     take_lease,
 )
 from cascade.runtime.running.making_calls.call_ends import CallEnds
@@ -196,7 +197,7 @@ class ChunkStep:
         """Open what the calls take, for the whole run, and return all values that may go in their arguments."""
         services, job = self._services, self.job
         stack = ResourceStack({INPUTS: services.resources.values[INPUTS]}, services.reports.resource)
-        if job.resources:
+        if not pack_for(services, job.lazy, job.resources, stack.values) and job.resources:
             await services.resources.provide(job.resources, stack, services.context)
             if self._stopped:  # a provider has swallowed the cancellation
                 raise asyncio.CancelledError

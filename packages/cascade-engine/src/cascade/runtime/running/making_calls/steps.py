@@ -25,6 +25,7 @@ from cascade.runtime.running.making_calls.before_calls import (
     adopt_context,
     confirm_call,
     key_of,
+    pack_for,
     take_lease,
 )
 from cascade.runtime.running.making_calls.call_ends import CallEnds
@@ -324,9 +325,10 @@ class Step:
 
     async def _call(self, node: Node, stack: ResourceStack) -> Any:
         job, services = self.job, self._services
-        await services.resources.provide(job.resources, stack, services.context)
-        if self._stopped:  # a provider has swallowed the cancellation
-            raise asyncio.CancelledError
+        if self._inline or not pack_for(services, job.lazy, job.resources, stack.values):
+            await services.resources.provide(job.resources, stack, services.context)
+            if self._stopped:  # a provider has swallowed the cancellation
+                raise asyncio.CancelledError
         if self._known is not None:
             known, self._known = self._known, services.context.copy()
             adopt_context(known, self._known)

@@ -1,0 +1,1 @@
+"""What travels with a call to another process besides its arguments, and what it finds there."""
