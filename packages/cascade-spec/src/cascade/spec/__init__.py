@@ -28,6 +28,7 @@ from cascade.spec.errors import (
     MissingWheelError,
     NotLazyError,
     PolicyError,
+    ResourceReferenceError,
     RunActiveError,
     RunDamagedError,
     RunLostError,
@@ -64,7 +65,7 @@ from cascade.spec.protocols import (
     PartKind,
     StateBackend,
 )
-from cascade.spec.resource import Inject, Resource, Scope, inject, resource
+from cascade.spec.resource import Inject, Resource, Scope, Where, inject, resource
 from cascade.spec.routing import Router
 from cascade.spec.task import PartialTask, Task, task
 
@@ -116,6 +117,7 @@ __all__ = [
     "Policies",
     "PolicyError",
     "Resource",
+    "ResourceReferenceError",
     "RetryPolicy",
     "Router",
     "RunActiveError",
@@ -141,6 +143,7 @@ __all__ = [
     "UncacheableError",
     "UnknownSettingError",
     "UnpackError",
+    "Where",
     "WorkflowSpec",
     "gather",
     "inject",

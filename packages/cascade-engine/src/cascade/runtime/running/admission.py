@@ -160,12 +160,14 @@ class Admission:
         wanted_by = f"task '{lazy.task.name}'"
         place = self._placement.place_of(lazy)
         for name in call.resources():
-            if name not in GIVEN:
-                for resource in self._registry.opening_order(name, wanted_by):
-                    if place.home is Home.WORKER and resource.where is Where.WORKER:
-                        resource.check_reference()
-                if place.is_elsewhere:
-                    self._resources.of_worker(name, wanted_by)
+            if name in GIVEN:
+                continue
+            needed = self._registry.opening_order(name, wanted_by)
+            if place.is_elsewhere or needed[-1].where is Where.WORKER:
+                self._resources.of_worker(name, wanted_by)
+            if place.home is Home.WORKER:
+                for resource in needed:
+                    resource.check_reference()
         if isinstance(lazy, MappedLazyResult):
             for slot, source in zip(call.slots, call.sources, strict=True):
                 if isinstance(source, Injected) and slot.argument in lazy.mapped:

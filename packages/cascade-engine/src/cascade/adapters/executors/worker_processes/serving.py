@@ -29,6 +29,9 @@ _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 5.0
 """What the end of an idle process may take: threads that a task left behind, exit handlers."""
 
+_ROUND_SECONDS = 0.5
+"""How long to wait for the end of a call whose parent is gone, before it is ended with the process."""
+
 
 def serve(channel: Connection, memory: str) -> None:
     """Answer requests until the parent closes the channel, or is gone; `memory` is that of the crash record."""
@@ -53,7 +56,8 @@ class _Server:
         self._record = record
         self._loader = Loader(setup)
         self._requests: queue.SimpleQueue[tuple[Request, ServedChunk | None] | None] = queue.SimpleQueue()
-        self._is_busy = False
+        self._is_idle = threading.Event()
+        self._is_idle.set()
 
     def read(self) -> None:
         """Receive what the parent sends. A thread does that: so it notices during a call that the parent has ended."""
@@ -64,7 +68,8 @@ class _Server:
                         raise EOFError
                 self._receive()
         except (EOFError, OSError):
-            if not self._is_busy:
+            # Its last answer may be out while it has not come round to wait for another request yet.
+            if self._is_idle.wait(_ROUND_SECONDS):
                 self._requests.put(None)
                 time.sleep(RELEASE_SECONDS if OPEN_HERE.is_in_use else _PATIENCE_SECONDS)
             _end_now()
@@ -83,10 +88,10 @@ class _Server:
     def answer_all(self) -> None:
         """Answer one request after the other."""
         while (asked := self._requests.get()) is not None:
-            self._is_busy = True
+            self._is_idle.clear()
             self._answer(*asked)
             del asked  # nothing of a call is kept until the next one
-            self._is_busy = False
+            self._is_idle.set()
 
     def _answer(self, request: Request, chunk: ServedChunk | None) -> None:
         loaded = self._load(request)
