@@ -12,6 +12,8 @@ from typing import Any
 import cascade as cs
 
 tenant: ContextVar[Any] = ContextVar("tenant")
+_LOG: Any = cs.Param("log", type=str)
+_FACTOR: Any = cs.Param("factor", 2, type=int)
 _TOKEN: Any = cs.Secret("token")
 region: ContextVar[str] = ContextVar("region", default="nowhere")
 
@@ -42,9 +44,7 @@ def notes(log: Path) -> list[str]:
 
 
 @cs.resource(where="worker")
-def model(
-    log: str = cs.Param("log", type=str), factor: int = cs.Param("factor", 2, type=int)
-) -> Iterator[Model]:
+def model(log: str = _LOG, factor: int = _FACTOR) -> Iterator[Model]:
     made = Model(log, factor)
     made.note("+model")
     yield made
@@ -62,7 +62,7 @@ async def client(model: Model = cs.inject("model")) -> AsyncIterator[tuple[Model
 
 
 @cs.resource(where="worker")
-def broken(log: str = cs.Param("log", type=str)) -> Iterator[None]:
+def broken(log: str = _LOG) -> Iterator[None]:
     note(log, "broken")
     raise LookupError("no such model")
     yield
@@ -74,7 +74,7 @@ def empty() -> Iterator[None]:
 
 
 @cs.resource(where="worker")
-def clumsy(log: str = cs.Param("log", type=str)) -> Iterator[str]:
+def clumsy(log: str = _LOG) -> Iterator[str]:
     yield "value"
     note(log, "-clumsy")
     raise OSError("can't close")
@@ -176,7 +176,7 @@ def seen() -> tuple[Any, str]:
 @cs.task
 def change() -> tuple[Any, str]:
     """Set the variables, and return what was seen before."""
-    before = seen.func()
+    before = tenant.get(None), region.get()
     tenant.set("changed")
     region.set("changed")
     return before

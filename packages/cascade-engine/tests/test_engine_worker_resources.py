@@ -128,7 +128,12 @@ def test_it_takes_secrets(executor: str) -> None:
     told: list[Event] = []
     bus = MessageBus()
     bus.subscribe(Event, told.append)
-    settings = {"resources": [shared.keyed], "params": {"token": "hush"}, "executor": executor, "bus": bus}
+    settings: dict[str, Any] = {
+        "resources": [shared.keyed],
+        "params": {"token": "hush"},
+        "executor": executor,
+        "bus": bus,
+    }
     assert cs.run(shared.use_keyed(), **settings) == "hsuh"
     assert "hush" not in repr(told)
 

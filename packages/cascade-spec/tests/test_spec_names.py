@@ -13,7 +13,6 @@ import cascade as cs
 from cascade import spec
 
 SPEC_NAMES = [
-    "MISSING",
     "ByInputs",
     "CacheBackend",
     "CacheEntry",
@@ -44,6 +43,7 @@ SPEC_NAMES = [
     "LazyAttributeError",
     "LazyResult",
     "LazyUseError",
+    "MISSING",
     "MapError",
     "MapLengthError",
     "MappedLazyResult",
