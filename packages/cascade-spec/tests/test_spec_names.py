@@ -13,6 +13,7 @@ import cascade as cs
 from cascade import spec
 
 SPEC_NAMES = [
+    "MISSING",
     "ByInputs",
     "CacheBackend",
     "CacheEntry",
@@ -43,7 +44,6 @@ SPEC_NAMES = [
     "LazyAttributeError",
     "LazyResult",
     "LazyUseError",
-    "MISSING",
     "MapError",
     "MapLengthError",
     "MappedLazyResult",
