@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
 from reference import Failed, Reason, Report, Skipped, Value, interpret
 from support.examples import examples
-from support.far_executor import FarChunks, FarExecutor
+from support.far_executor import FarChains, FarExecutor
 from support.stores import SHARED, recorded, url_in
 from timeline_checks import check_run, counts_of, told_by
 from workflows import workflows
@@ -127,8 +127,8 @@ def far_away(bus: MessageBus) -> Engine:
 
 
 def far_away_in_chunks(bus: MessageBus) -> Engine:
-    """Make the same, where items of maps go out in chunks."""
-    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=FarChunks())
+    """Make the same, where items of maps go out in chunks, and calls in chains."""
+    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=FarChains(most=3))
 
 
 def traced(bus: MessageBus) -> Engine:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from cascade.adapters.executors.chunks import ChunkCall, Progress, execute_each
+from cascade.adapters.call_facts import facts_in_context
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, EarlierResult, Progress, execute_each
 from cascade.adapters.executors.handles import Handle, HandleLostError
 from cascade.graph import Node
 from cascade.spec.calls.arguments import holds_inside
@@ -71,9 +73,7 @@ class FarExecutor:
         value = await self._made_of(node, args, kwargs)
         if isinstance(value, Quoted):
             value = value.value
-        elif isinstance(value, StandsForValue) or (
-            type(value) in (list, tuple, dict) and holds_inside(value)
-        ):
+        elif isinstance(value, StandsForValue) or _holds(value):
             return value
         self._made += 1
         self.store[self._made] = value
@@ -106,3 +106,54 @@ class FarChunks(FarExecutor):
 
     def execute_chunk_to_handles(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         return execute_each(lambda call: self.execute_to_handle(node, call.args, call.kwargs), calls)
+
+
+class FarChains(FarChunks):
+    """The same, for chains too, of each of which `most` calls are made. `chains` has how many came."""
+
+    def __init__(self, most: int = 1000) -> None:
+        super().__init__()
+        self.chains: list[int] = []
+        self._most = most
+
+    async def execute_chain(
+        self, nodes: Sequence[Node], calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        self.chains.append(len(calls))
+        given: list[Any] = []
+        ends: list[CallEnd] = []
+        for position, (node, call) in enumerate(zip(nodes, calls, strict=True)):
+            is_last = position + 1 == len(calls)  # values in between are small, and come along
+            make = self._made_of if not is_last else self.execute_to_handle if to_handles else self.execute
+            args, kwargs = (_with_earlier(each, given) for each in (call.args, call.kwargs))
+            facts_in_context.set(call.facts)
+            began = time.monotonic()
+            value, error = None, None
+            try:
+                value = await make(node, args, kwargs)
+            except Exception as raised:  # noqa: BLE001 - the call's own
+                error = raised
+            ends.append(CallEnd(position, value, error, began, time.monotonic(), "far"))
+            given.append(value)
+            if (
+                len(ends) == self._most
+                or error is not None
+                or isinstance(value, StandsForValue)
+                or _holds(value)
+            ):
+                break
+        yield Progress(ends)
+
+
+def _holds(value: Any) -> bool:
+    return type(value) in (list, tuple, dict) and holds_inside(value)
+
+
+def _with_earlier(given: Any, values: list[Any]) -> Any:
+    if isinstance(given, EarlierResult):
+        return values[given.position]
+    if type(given) is dict:
+        return {key: _with_earlier(each, values) for key, each in given.items()}
+    if type(given) in (list, tuple):
+        return type(given)(_with_earlier(each, values) for each in given)
+    return given

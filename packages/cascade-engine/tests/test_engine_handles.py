@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.far_executor import FarChunks, FarExecutor, FarHandle
+from support.far_executor import FarChains, FarChunks, FarExecutor, FarHandle
 
 import cascade as cs
 from cascade.adapters.executors import HandleLostError, HandleUsedError
@@ -40,7 +40,7 @@ def elsewhere(value: Any) -> Any:
     return value
 
 
-@pytest.fixture(params=[FarExecutor, FarChunks], ids=["single calls", "chunks"])
+@pytest.fixture(params=[FarExecutor, FarChunks, FarChains], ids=["single calls", "chunks", "chains"])
 def far(request: pytest.FixtureRequest) -> FarExecutor:
     made: FarExecutor = request.param()
     return made

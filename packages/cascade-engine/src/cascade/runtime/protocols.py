@@ -12,7 +12,7 @@ from typing import Protocol
 
 from cascade.adapters.call_facts import CallFacts
 from cascade.adapters.executors.call_places import CallPlace, Interruption
-from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
+from cascade.adapters.executors.chunks import CallEnd, ChunkCall, EarlierResult, Progress
 from cascade.adapters.executors.handles import Handle
 from cascade.graph.model import Graph
 from cascade.graph.nodes import Node
@@ -28,8 +28,10 @@ __all__ = [
     "CallEnd",
     "CallFacts",
     "CallPlace",
+    "ChainExecutor",
     "ChunkCall",
     "ChunkExecutor",
+    "EarlierResult",
     "Executor",
     "Handle",
     "Interruption",
@@ -134,6 +136,19 @@ class RemoteChunkExecutor(RemoteExecutor, ChunkExecutor, Protocol):
 
     def execute_chunk_to_handles(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make the calls as `execute_chunk` does. The value of an end may be a handle, as in `execute_to_handle`."""
+
+
+class ChainExecutor(RemoteChunkExecutor, Protocol):
+    """An executor to which a chain of calls may go together: each takes what the one before has given."""
+
+    def execute_chain(
+        self, nodes: Sequence[Node], calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        """Make calls of one task or of several, one after the other in one worker, as `execute_chunk` does.
+
+        An `EarlierResult` in the arguments of a call stands for what an earlier one gives. Calls after one that has
+        failed, that stands for another value, or whose value stays, have no end: they have not begun.
+        """
 
 
 StateBackendFactory = Callable[..., StateBackend]

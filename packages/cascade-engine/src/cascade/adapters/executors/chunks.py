@@ -1,6 +1,7 @@
-"""Chunks: several calls of one task that go to a worker together, and what comes back of them.
+"""Chunks: several calls that go to a worker together, and what comes back of them.
 
-The calls of a chunk are made one after the other. Each has an end of its own.
+The calls of a chunk are made one after the other. Each has an end of its own. They are calls of one task, or a chain:
+then each takes what the one before has given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ class ChunkCall(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     facts: CallFacts
+
+
+class EarlierResult:
+    """Stands, in the arguments of a call of a chain, for what the call at `position` of that chain gives."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def __repr__(self) -> str:
+        return f"<the result of call {self.position}>"
 
 
 class CallEnd(NamedTuple):

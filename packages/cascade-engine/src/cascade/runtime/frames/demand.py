@@ -159,6 +159,10 @@ class Demand:
                 if not left:
                     self.ready.append(node)
 
+    def is_ready(self, node: int) -> bool:
+        """Tell whether a node may start, and has not."""
+        return self._stages[node] == Stage.READY
+
     def note_started(self, node: int) -> None:
         """Note that a node's call has begun."""
         self._stages[node] = Stage.STARTED
@@ -320,8 +324,9 @@ class Demand:
         """All that a node demanded has settled: it is ready, or skipped and settled itself."""
         reason = None if node in self._broken else self.flow.verdict(node)
         if reason is None:
-            self._stages[node] = Stage.READY
-            self.ready.append(node)
+            if self._stages[node] != Stage.STARTED:  # one that was sent ahead may have been made already
+                self._stages[node] = Stage.READY
+                self.ready.append(node)
             return
         self.flow.skip(node, reason)
         if reason is SkipReason.CONDITION_FALSE:

@@ -79,7 +79,8 @@ class Frame(Demand):
     """One tree in progress: the current round of its loop. `serial` is its number in the run.
 
     `made_here` has a `MadeHere` for each node; it is empty where the run makes no call of the frame by itself.
-    `whereabouts` tell where values have to be; `None` where no executor gives handles.
+    `whereabouts` tell where values have to be; `None` where no executor gives handles. `sent_ahead` are calls that were
+    sent to a worker together with the one whose value they take.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Frame(Demand):
         "loop",
         "made_here",
         "ready_calls",
+        "sent_ahead",
         "serial",
         "spans",
         "whereabouts",
@@ -104,6 +106,7 @@ class Frame(Demand):
         self.ready_calls = ReadyCalls()
         self.spans: dict[int, Any] = {}  # the spans of its calls by position, if they have some
         self.whereabouts: Whereabouts | None = None
+        self.sent_ahead: set[int] = set()
         self._handles: dict[int, Handle] = {}  # of values that are here too
 
     def hands_on(self, node: int) -> bool:

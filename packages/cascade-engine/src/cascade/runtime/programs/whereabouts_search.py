@@ -14,7 +14,7 @@ from typing import Any
 from cascade.graph.tree import Choice
 from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.whereabouts import Whereabouts
-from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.placement import Placement, is_just_called
 from cascade.spec.calls.arguments import Slot
 from cascade.spec.internal_tasks import CHOOSE, COLLECT, UNPACK
 from cascade.spec.lazy_types import ITEM, LazyResult, MappedLazyResult
@@ -53,7 +53,10 @@ class _Search:
         for node in self._program.order:
             self._visit(node)
         self._look_at_what_is_handed_on()
-        return Whereabouts(*map(frozenset, (self._looked_at, self._used_there, self._handed_on)))
+        looked_at, used_there, handed_on = map(
+            frozenset, (self._looked_at, self._used_there, self._handed_on)
+        )
+        return Whereabouts(looked_at, used_there, handed_on, self._followers())
 
     def _visit(self, node: int) -> None:
         lazy, call = self._lazies[node], self._program.call(node)
@@ -125,3 +128,42 @@ class _Search:
             is_both = node in self._handed_on and node in self._looked_at
             if is_both and self._lazies[node].task in _HAND_ON:
                 self._looked_at.update(chain.from_iterable(sources for _, sources in self._inputs(node)))
+
+    def _followers(self) -> dict[int, int]:
+        """Return, for each call that may begin or go on a chain, the next one."""
+        program, followers = self._program, {}
+        takers: dict[int, set[int]] = {}
+        for node in program.order:
+            for source in _all_sources(program, node):
+                takers.setdefault(source, set()).add(node)
+        for node in program.order:
+            sources = {*_all_sources(program, node)}
+            if len(sources) != 1 or node in self._looked_at:
+                continue
+            (source,) = sources
+            if len(takers[source]) > 1:
+                continue
+            if self._is_chained(node) and self._is_chained(source) and self._are_together(source, node):
+                followers[source] = node
+        return followers
+
+    def _is_chained(self, node: int) -> bool:
+        """Tell whether a call needs nothing but its arguments, and a worker that takes chains."""
+        lazy, call = self._lazies[node], self._program.call(node)
+        is_plain = not (call.conditions or call.choices() or self._program.resources[node])
+        is_call = not isinstance(lazy, MappedLazyResult) and is_just_called(lazy.policies)
+        return is_plain and is_call and self._placement.takes_chains(lazy)
+
+    def _are_together(self, one: int, other: int) -> bool:
+        placement, lazies = self._placement, self._lazies
+        return placement.executor_of(lazies[one]) is placement.executor_of(lazies[other])
+
+
+def _all_sources(program: Program, node: int) -> Iterator[int]:
+    """Give the nodes that one waits for, in whatever way."""
+    call = program.call(node)
+    yield from program.prerequisites[node]
+    yield from call.conditions
+    for choice in call.choices():
+        yield choice.selector
+        yield from choice.routes

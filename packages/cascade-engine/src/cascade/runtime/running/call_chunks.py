@@ -5,9 +5,10 @@ A tree that fans out has many of them. What is said of the chunks of a map holds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
+from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.runtime.frames.ending import Ending
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import Pace
@@ -17,7 +18,7 @@ from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY
-from cascade.runtime.sharing.placement import is_just_called
+from cascade.runtime.sharing.placement import Placement, is_just_called
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
 
@@ -129,6 +130,11 @@ class _CallChunk:
 
     def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
         self._group.call_alone(item, failed, awaited)
+
+    def execute(
+        self, placement: Placement, calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        return placement.execute_chunk(self._jobs[0].node, calls, to_handles)
 
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         group = self._group

@@ -10,6 +10,7 @@ from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.call_sites import makes_calls
 from cascade.runtime.programs.plain_values import AWAITABLE
+from cascade.runtime.running.call_chains import CallChains
 from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
@@ -32,6 +33,7 @@ class Dispatcher:
 
     __slots__ = (
         "_cache",
+        "_call_chains",
         "_call_chunks",
         "_calling",
         "_capacity",
@@ -58,6 +60,7 @@ class Dispatcher:
         items: ItemWays,
     ) -> None:
         self._cache = services.cache
+        self._call_chains = CallChains(services, calling, loops.frames)
         self._call_chunks = CallChunks(services, calling)
         self._calling = calling
         self._capacity = services.capacity
@@ -161,7 +164,7 @@ class Dispatcher:
         has_span = self._has_span(job)
         if calling.is_awaited_plainly(job) and not has_span:
             calling.begin_coroutine(job)
-        elif has_span or not self._call_chunks.take(job):
+        elif has_span or not (self._call_chains.take(job) or self._call_chunks.take(job)):
             calling.begin(job)
         return None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.item_chunks import ItemChunks
 from cascade.runtime.frames.map_runs import ItemJob, MapRun
@@ -13,6 +14,7 @@ from cascade.runtime.running.making_calls.calling import Calling, takes_slot_fir
 from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.map_items import MapItems
 from cascade.runtime.running.services import Services
+from cascade.runtime.sharing.placement import Placement
 
 GoesAlone = Callable[[ItemJob], bool]
 
@@ -116,6 +118,11 @@ class _Chunk:
 
     def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
         self._owner.call_alone(self._mapping, item, failed, awaited)
+
+    def execute(
+        self, placement: Placement, calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        return placement.execute_chunk(self._mapping.job.node, calls, to_handles)
 
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         self._chunks.end(made, seconds, is_admitted)

@@ -192,6 +192,8 @@ class OpenFrames:
 
     def _queue_ready(self, frame: Frame) -> None:
         """Let ready nodes have their turn: calls that the run makes by itself together, each other one alone."""
+        if frame.sent_ahead:
+            frame.ready = [node for node in frame.ready if node not in frame.sent_ahead]
         rank, made_here = frame.program.rank, frame.made_here
         if made_here and not frame.has_broken:
             here = [rank[node] for node in frame.ready if made_here[node]]
@@ -212,6 +214,12 @@ class OpenFrames:
         job = Job(frame, node)
         job.queued = now
         self._ready.push(frame.serial, frame.program.rank[node], job)
+
+    def take_back(self, frame: Frame, node: int) -> None:
+        """Let a call that was sent ahead, and has not begun, have its turn as any other."""
+        frame.sent_ahead.discard(node)
+        if frame.is_ready(node):
+            self.queue_job(frame, node, time.monotonic() if self._reports.keeps_times else 0.0)
 
     def requeue_calls(self, frame: Frame) -> None:
         """Let those that are left have their turn again, now that none of them is made any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, IntEnum
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard, cast
 
 from cascade.adapters.executors.call_places import UNKNOWN, CallPlace
 from cascade.adapters.executors.chunks import ChunkCall, Progress
@@ -17,7 +17,7 @@ from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
-from cascade.runtime.protocols import ChunkExecutor, Executor, PlacedExecutor, RemoteExecutor
+from cascade.runtime.protocols import ChainExecutor, ChunkExecutor, Executor, PlacedExecutor, RemoteExecutor
 from cascade.spec.errors import SpecError
 from cascade.spec.lazy_types import Lazy, MappedLazyResult
 from cascade.spec.policies.declared import POLICIES
@@ -213,6 +213,18 @@ class Placement:
         target = self._target_of(lazy)
         is_known = _built_in(target.executor) is not None or target.remote is not None
         return is_known and self.takes_chunks(lazy)
+
+    def takes_chains(self, lazy: Lazy) -> bool:
+        """Tell whether a call may go to a worker together with the one whose value it takes."""
+        return self.remote_of(lazy) is not None and hasattr(self.executor_of(lazy), "execute_chain")
+
+    def execute_chain(
+        self, nodes: Sequence[Node], calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        """Make the calls of a chain on their executor, which takes chains."""
+        assert nodes[0].task is not None
+        executor = self._target(nodes[0].task, nodes[0].mode).executor
+        return cast("ChainExecutor", executor).execute_chain(nodes, calls, to_handles)
 
     def execute_chunk(
         self, node: Node, calls: Sequence[ChunkCall], to_handles: bool

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from cascade.adapters.call_facts import CallFacts
@@ -30,8 +29,11 @@ from cascade.runtime.running.making_calls.before_calls import (
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import Lease, held
+from cascade.runtime.sharing.placement import Placement
 from cascade.spec.calls.error_text import is_error
 from cascade.spec.common import IDEMPOTENCY_KEY, INPUTS
+
+Progressing = AsyncIterator[Progress]
 
 
 class OpenChunk(Protocol):
@@ -68,12 +70,15 @@ class OpenChunk(Protocol):
     def call_alone(self, item: Job, failed: Exception | None = None, awaited: Any = None) -> None:
         """A call goes on by itself; its first attempt has raised `failed`, or given what is to be awaited."""
 
+    def execute(self, placement: Placement, calls: Sequence[ChunkCall], to_handles: bool) -> Progressing:
+        """Send the calls to their executor."""
+
     def end(self, made: int, seconds: float, is_admitted: bool) -> None:
         """The chunk is over: so many calls were made, and took so long with all that belongs to them."""
 
 
 class ChunkWork(NamedTuple):
-    """What a chunk consists of: calls of one task, by their indices. `job` stands for all of them."""
+    """What a chunk consists of: calls, by their indices. `job` stands for all of them."""
 
     chunk: OpenChunk
     job: Job
@@ -185,7 +190,7 @@ class ChunkStep:
                     if handles is not None:
                         calls = await handles.own_calls(job, calls)
                         to_handles = not handles.looks_at(job)
-                    async for progress in services.placement.execute_chunk(node, calls, to_handles):
+                    async for progress in self._chunk.execute(services.placement, calls, to_handles):
                         self._take_in(progress)
         finally:
             if lease is not None:
@@ -211,13 +216,17 @@ class ChunkStep:
         return () if tracing is None else tracing.carrier()
 
     def _calls(self, values: dict[str, object]) -> Sequence[ChunkCall]:
-        run_id, name, indices = self._services.run_id, self.job.name, [*self._open.values()]
-        trace = self._trace
-        items = repeat(None) if self._chunk.mapping is None else indices
+        run_id, indices, trace = self._services.run_id, [*self._open.values()], self._trace
         arguments = self._chunk.arguments(indices, values)
+        if self._chunk.mapping is None:
+            return [
+                ChunkCall(args, kwargs, CallFacts(run_id, self._chunk.job(index).name, trace=trace))
+                for index, (args, kwargs) in zip(indices, arguments, strict=True)
+            ]
+        name = self.job.name
         return [
             ChunkCall(args, kwargs, CallFacts(run_id, name, item, trace=trace))
-            for item, (args, kwargs) in zip(items, arguments)  # noqa: B905 - endless
+            for item, (args, kwargs) in zip(indices, arguments, strict=True)
         ]
 
     def _calls_with_keys(self, values: dict[str, object]) -> Sequence[ChunkCall]:
