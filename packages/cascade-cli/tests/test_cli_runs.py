@@ -454,3 +454,53 @@ def test_the_items_of_a_map_have_their_indices(cascade: Call, write: Write) -> N
         for each in json.loads(cascade("runs", "show", "i", *STATE, "--format", "json").out)["recorded"]
     ]
     assert {"root, item 0", "root, item 1"} <= set(places)
+
+
+LARGE = """
+@cs.task
+def load(number):
+    return "x" * 5_000
+
+@cs.task(cache=cs.ByInputs())
+def keep(text):
+    return text * 2
+
+def workflow():
+    return keep(load(3))
+"""
+
+VALUES = ("--values", "file://{folder}/values", "--values-over", "1000")
+
+
+def test_values_go_with_their_run_and_their_entries(write: Write, cascade: Call) -> None:
+    """`--values` keeps large values there; `runs delete` and `cache prune` remove them, and say what they need."""
+    folder = write("large.py", LARGE).parent
+    values = [each.format(folder=folder) for each in VALUES]
+    cache = ("--cache", "sqlite:///cache.db")
+    cascade("run", "large.py", *STATE, "--run-id", "r", *cache, *values)
+    there = folder / "values"
+    assert len([*there.glob("runs/*/*")]) == 2
+    assert len([*there.glob("caches/*/*/*")]) == 1
+    refused = cascade("runs", "delete", "r", *STATE, "--yes")
+    assert "run 'r' keeps large values in a value store" in refused.told
+    assert "--values" in refused.told
+    refused = cascade("runs", "delete", "--older-than", "0s", *STATE, "--yes")
+    assert "run 'r' keeps large values" in refused.told
+    cascade("runs", "delete", "r", *STATE, "--yes", *values[:2])
+    assert not [*there.glob("runs/*/*")]
+    prune = ("cache", "prune", "sqlite:///cache.db")
+    assert "--values" in cascade(*prune).told
+    told = cascade(*prune, *values[:2], "--older-than", "7d", "--larger-than", "1KB").out
+    assert told == "removed 0 entries and 0 values without an entry, 0 B\n"
+    told = cascade(*prune, *values[:2], "--larger-than", "1KB", "--dry-run").out
+    assert told.startswith("would remove 1 entry and 0 values without an entry, ")
+    assert len([*there.glob("caches/*/*/*")]) == 1
+    assert cascade(*prune, *values[:2], "--larger-than", "1KB").out == told.replace("would remove", "removed")
+    assert not [*there.glob("caches/*/*/*")]
+
+
+@pytest.mark.parametrize("size", ["", "10 parsecs", "-1", "1e9", "MB"])
+def test_a_size_that_is_none_is_refused(cascade: Call, size: str) -> None:
+    """Sizes are numbers of bytes, with or without a unit."""
+    refused = cascade("cache", "prune", "sqlite:///cache.db", f"--larger-than={size}")
+    assert "is no size, as 500, 64KB, 10MB or 1GiB" in refused.told

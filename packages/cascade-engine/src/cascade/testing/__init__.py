@@ -12,6 +12,7 @@ from cascade.testing.conformance.cache_conformance import CacheBackendConformanc
 from cascade.testing.conformance.durable_conformance import DurableStateBackendConformance
 from cascade.testing.conformance.executor_conformance import ExecutorConformance
 from cascade.testing.conformance.state_conformance import StateBackendConformance
+from cascade.testing.conformance.value_store_conformance import ValueStoreConformance
 from cascade.testing.failing import FailingCache, Failure, failing_state
 from cascade.testing.virtual_time import VirtualTimeError, VirtualTimeLoop, run_in_virtual_time
 
@@ -22,6 +23,7 @@ __all__ = [
     "FailingCache",
     "Failure",
     "StateBackendConformance",
+    "ValueStoreConformance",
     "VirtualTimeError",
     "VirtualTimeLoop",
     "failing_state",

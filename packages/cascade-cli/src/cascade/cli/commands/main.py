@@ -13,6 +13,7 @@ import typer
 
 from cascade.cli.app import cli, declared_inputs
 from cascade.cli.commands.cache_why import WHY_OPTIONS, why_app
+from cascade.cli.commands.cached_values import cache_app
 from cascade.cli.commands.doctor import diagnose
 from cascade.cli.commands.page import ui
 from cascade.cli.commands.stored_runs import runs_app
@@ -35,6 +36,7 @@ _app = App(
 )
 _app.add_typer(runs_app, name="runs")
 _app.add_typer(timeline_app, name="timeline")
+_app.add_typer(cache_app, name="cache")
 _app.command(context_settings=HELP_FLAGS)(ui)
 
 

@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 
-from cascade.adapters.addresses import STATE_URLS, address_of
+from cascade.adapters.addresses import STATE_URLS, VALUE_EXAMPLES, address_of
 from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.state.damage import checking
+from cascade.adapters.state.recorded.deletion import check_has_no_values, delete_run
 from cascade.adapters.store_urls import catalog_from_url
+from cascade.adapters.values import ValueStore, value_store_from_url
 from cascade.cli.app import make_app
 from cascade.cli.commands.ages import moment
 from cascade.cli.commands.watched_run import WatchedRun
@@ -168,41 +170,55 @@ def delete(
             show_default=False,
         ),
     ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help=f"The value store of the runs, if they have one: {VALUE_EXAMPLES}.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run, or all old ones, and all that is recorded of them."""
     with _catalog(state) as catalog:
+        store = None if values is None else value_store_from_url(values)
         if (run_id is None) == (older_than is None):
             raise SpecError(
                 "nothing to delete is named, or two things", "give an ID or --older-than, one of them"
             )
         if run_id is not None:
-            _delete_one(catalog, run_id, state, yes)
+            _delete_one(catalog, run_id, store, state, yes)
         elif older_than is not None:
-            _delete_old(catalog, older_than, yes)
+            _delete_old(catalog, older_than, store, yes)
 
 
-def _delete_one(catalog: Catalog, run_id: str, state: str, yes: bool) -> None:
+def _delete_one(catalog: Catalog, run_id: str, values: ValueStore | None, state: str, yes: bool) -> None:
     """Delete a run, unless somebody drives it or does not confirm; `yes` asks nobody."""
     run = _find(catalog, run_id, state)
     if run.driver:
         raise RunActiveError(run_id, address_of(state), run.driver)
+    if values is None:
+        check_has_no_values(catalog, run_id)
     if not yes:
         what = f"run '{shown(run_id)}' with {run.facts} facts ({size_text(run.size)})"
         typer.confirm(f"Delete {what}?", abort=True, err=True)
-    catalog.delete(run_id)
+    delete_run(catalog, run_id, values)
 
 
-def _delete_old(catalog: Catalog, before: float, yes: bool) -> None:
+def _delete_old(catalog: Catalog, before: float, values: ValueStore | None, yes: bool) -> None:
     """Delete all runs that were last updated before a time, in seconds since the epoch, and that nobody drives."""
     old = [run for run in catalog.runs() if run.updated < before and not run.driver]
+    if values is None:
+        for run in old:
+            check_has_no_values(catalog, run.run_id)
     if old and not yes:
         size = size_text(sum(run.size for run in old))
         typer.confirm(f"Delete {len(old)} runs ({size})?", abort=True, err=True)
     deleted = 0
     for run in old:
         try:
-            catalog.delete(run.run_id)
+            delete_run(catalog, run.run_id, values)
         except (RunActiveError, RunNotFoundError):
             continue  # somebody has begun to drive it, or deleted it, since the list was made
         deleted += 1

@@ -23,6 +23,7 @@ DIGEST, VALUE = 0, 6
 
 _POINTERS = "SELECT digest, value FROM entry WHERE length(value) = ?"
 _OF_KEY = f"{_POINTERS} AND digest = ?"
+_OF_ENTRY = f"{_OF_KEY} AND stored_at = ?"
 _BEYOND = f"{_POINTERS} AND number <= ?"
 _LEFT_SECONDS = 3600.0
 """The age from which a file that no entry points to is removed: no process is about to commit its entry."""
@@ -65,6 +66,10 @@ class CacheFiles:
             self._obsolete |= _pointed(connection.select(_OF_KEY, (SIZE, row[DIGEST])))
             kept |= _pointed([(row[DIGEST], row[VALUE])])
         self._obsolete -= kept
+
+    def note_dropped(self, connection: Connection, digest: str, stored_at: float) -> None:
+        """Note the file of an entry that was put then; call it before it is deleted, in the same transaction."""
+        self._obsolete |= _pointed(connection.select(_OF_ENTRY, (SIZE, digest, stored_at)))
 
     def note_evicted(self, connection: Connection, beyond: Row) -> None:
         """Note the files of the entries up to a number; call it before they are deleted, in their transaction."""

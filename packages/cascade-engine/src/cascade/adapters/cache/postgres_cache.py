@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.cache.pruning import HeldEntry
 from cascade.adapters.cache.stored import (
     FOLDER_DIGEST,
+    SHORT,
     SHOWN_AFTER,
     Encoded,
     StoredCache,
     entry_of,
     parts_as_text,
+    pointer_of,
 )
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.state.postgres.postgres_layout import (
@@ -42,6 +45,9 @@ _PUT = """INSERT INTO {p}cache (digest, task, parts, stored_at, expires_at, rule
     value = excluded.value"""
 _NAME_FOLDER = """INSERT INTO {p}cache (digest, task, parts, stored_at, expires_at, rules, value)
     VALUES (%(digest)b, '', '', 0, NULL, %(rules)s, %(value)b) ON CONFLICT (digest) DO NOTHING"""
+_HELD = """SELECT digest, stored_at, expires_at, octet_length(value),
+    CASE WHEN octet_length(value) < %(short)s THEN value END FROM {p}cache WHERE digest <> %(digest)b"""
+_DROP = "DELETE FROM {p}cache WHERE digest = %(digest)b AND stored_at = %(stored_at)s"
 _SWEEP = "DELETE FROM {p}cache WHERE expires_at < %(before)s"
 _ENTRIES = """SELECT digest, parts, stored_at, expires_at, rules FROM {p}cache WHERE task = %(task)b
     ORDER BY stored_at DESC LIMIT %(limit)s"""
@@ -131,6 +137,39 @@ class PostgresCacheBackend(StoredCache):
             for digest, parts, stored, expires, rules in rows
             if (found := entry_of(as_text(digest), task, as_text(parts), stored, expires, rules)) is not None
         ]
+
+    async def held(self) -> list[HeldEntry]:
+        """Return all entries.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        found = []
+        for digest, stored, expires, size, data in await self._rows(
+            _HELD, {"digest": as_bytes(FOLDER_DIGEST), "short": SHORT}
+        ):
+            name = as_text(digest)
+            pointer = pointer_of(name, data, stored, expires)
+            found.append(HeldEntry(name, stored, expires, size if pointer is None else pointer.size, pointer))
+        return found
+
+    async def drop(self, entries: Sequence[HeldEntry]) -> list[HeldEntry]:
+        """Remove entries; return those that were removed. One that was put again meanwhile stays.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+
+        async def write(connection: Connection) -> list[HeldEntry]:
+            dropped = []
+            for entry in entries:
+                row = {"digest": as_bytes(entry.digest), "stored_at": entry.stored_at}
+                if (await connection.execute(self._sql(_DROP), row)).rowcount:
+                    dropped.append(entry)
+            return dropped
+
+        await self._tables.make()
+        return await self._server.do(write)
 
     async def close(self) -> None:
         """Close the connections that were made in the running event loop."""

@@ -5,10 +5,20 @@ A value is a hash with its bytes and its times. Of each task, a sorted set holds
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from cascade.adapters.cache.stored import SHOWN_AFTER, Encoded, StoredCache, entry_of, parts_as_text
+from cascade.adapters.cache.pruning import HeldEntry
+from cascade.adapters.cache.stored import (
+    SHORT,
+    SHOWN_AFTER,
+    Encoded,
+    StoredCache,
+    entry_of,
+    parts_as_text,
+    pointer_of,
+)
 from cascade.adapters.redis_server import RedisServer
 from cascade.adapters.text_bytes import as_bytes
 from cascade.adapters.values.kept_values import KeptValues
@@ -107,6 +117,37 @@ class RedisCacheBackend(StoredCache):
             if None not in row and (found := _entry(digest, task, *row, rules or b"1")) is not None
         ]
 
+    async def held(self) -> list[HeldEntry]:
+        """Return all entries.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        before = as_bytes(f"{self._prefix}value:")
+        found = []
+        async with self._server.client() as client:
+            async for place in client.scan_iter(match=_escaped(before) + b"*", count=1000):
+                size = await client.hstrlen(place, "value")
+                fields = ("stored_at", "expires_at", *(("value",) if size < SHORT else ()))
+                stored, expires, *data = await client.hmget(place, *fields)
+                entry = _held(place.removeprefix(before), size, stored, expires, data[0] if data else None)
+                if entry is not None:
+                    found.append(entry)
+        return found
+
+    async def drop(self, entries: Sequence[HeldEntry]) -> list[HeldEntry]:
+        """Remove entries; return those that were removed. One that was put again meanwhile stays.
+
+        Raises:
+            StoreError: If the server does not answer.
+        """
+        async with self._server.client() as client:
+            return [
+                entry
+                for entry in entries
+                if await client.eval(_DROP, 1, self._value_at(entry.digest), repr(entry.stored_at))
+            ]
+
     async def close(self) -> None:
         """Close the connections that were made in the running event loop."""
         await self._server.close()
@@ -116,6 +157,25 @@ class RedisCacheBackend(StoredCache):
 
     def _list_at(self, task: str) -> bytes:
         return as_bytes(f"{self._prefix}task:{task}")
+
+
+_DROP = "return redis.call('HGET', KEYS[1], 'stored_at') == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+
+
+def _escaped(text: bytes) -> bytes:
+    """Return a pattern of Redis that means this text."""
+    return re.sub(rb"([\\\[\]*?^-])", rb"\\\1", text)
+
+
+def _held(digest: bytes, size: int, stored: bytes, expires: bytes, data: bytes | None) -> HeldEntry | None:
+    """Return the entry of a stored value; `None` if it is damaged."""
+    try:
+        name = digest.decode("utf-8", "surrogatepass")
+        times = float(stored), float(expires) if expires else None
+    except (UnicodeDecodeError, TypeError, ValueError):
+        return None
+    pointer = pointer_of(name, data, *times)
+    return HeldEntry(name, *times, size if pointer is None else pointer.size, pointer)
 
 
 def _entry(digest: bytes, task: str, *metadata: bytes) -> CacheEntry | None:

@@ -10,14 +10,16 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
 from cascade.adapters.cache.large_values import CacheFiles
+from cascade.adapters.cache.pruning import HeldEntry
 from cascade.adapters.cache.stored import (
     FOLDER_DIGEST,
+    SHORT,
     Encoded,
     StoredCache,
     entry_of,
@@ -79,6 +81,11 @@ _BEYOND = (
 _TOTALS = "SELECT count(*), total(size) FROM entry"
 _EVICT = "DELETE FROM entry WHERE number <= ? AND number > 0"
 _EVICTED = "SELECT digest, value, stored_at, expires_at FROM entry WHERE number <= ? AND length(value) < 512"
+_HELD = (
+    "SELECT digest, stored_at, expires_at, size, CASE WHEN length(value) < ? THEN value END"
+    " FROM entry WHERE number > 0"
+)
+_DROP = "DELETE FROM entry WHERE digest = ? AND stored_at = ?"
 _NAME_FOLDER = (
     "INSERT OR IGNORE INTO entry (digest, task, parts, stored_at, expires_at, size, value, rules, number)"
     " VALUES (?, '', '', 0.0, NULL, 0, ?, ?, 0)"
@@ -217,6 +224,42 @@ class SqliteCacheBackend(StoredCache):
         found = (entry_of(digest, task, *rest) for digest, _, *rest in rows)
         return [each for each in found if each is not None]
 
+    async def held(self) -> list[HeldEntry]:
+        """Return all entries.
+
+        Raises:
+            StoreError: If the file can't be read.
+        """
+        rows = await self._read(_fetch_all, _HELD, (SHORT,))
+        return [
+            HeldEntry(digest, stored, expires, size, pointer_of(digest, data, stored, expires))
+            for digest, stored, expires, size, data in rows
+        ]
+
+    async def drop(self, entries: Sequence[HeldEntry]) -> list[HeldEntry]:
+        """Remove entries; return those that were removed. One that was put again meanwhile stays.
+
+        Raises:
+            StoreError: If the file can't be written.
+        """
+        dropped: list[HeldEntry] = await asyncio.wrap_future(self._submit(self._drop, entries))
+        return dropped
+
+    def _drop(self, entries: Sequence[HeldEntry]) -> list[HeldEntry]:
+        if self._is_looking:
+            self._stop_looking()
+        dropped = []
+        self._files.note_replaced(self._writer, ())  # what an earlier transaction has noted was not committed
+        with store_errors(self._path), Transaction(self._writer):
+            for entry in entries:
+                self._files.note_dropped(self._writer, entry.digest, entry.stored_at)
+                self._writer.execute(_DROP, (entry.digest, entry.stored_at))
+                if self._writer.changes():
+                    dropped.append(entry)
+            self._files.sweep(self._writer)
+        self._files.clean()
+        return dropped
+
     async def close(self) -> None:
         """Write what is pending and close the file."""
         thread, self._thread = self._thread, None
@@ -314,6 +357,10 @@ class SqliteCacheBackend(StoredCache):
 
 def _fetch_one(connection: Connection, query: str, values: Row) -> Any:
     return connection.first(query, values)
+
+
+def _fetch_all(connection: Connection, query: str, values: Row) -> list[Any]:
+    return connection.select(query, values)
 
 
 def _fetch_entries(connection: Connection, query: str, values: Row) -> list[Any]:

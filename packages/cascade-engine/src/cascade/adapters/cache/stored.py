@@ -25,6 +25,9 @@ SHOWN_AFTER = 3600.0
 FOLDER_DIGEST = "folder of values"
 """Stands for the digest of a key in a table: the name of the cache's folder in value stores."""
 
+SHORT = 512
+"""Bytes that a stored pointer has at most."""
+
 _RULES = b"cache %d " % DIGEST_RULES
 _WHEN = Struct("<d?d").pack  # takes a tenth of the time that the digits of two numbers take
 
@@ -138,6 +141,11 @@ class StoredCache(ABC):
             pointer = pointer_of(digest, data, stored_at, expires_at)
             data = None if pointer is None else await self._values.get(pointer)
         return hit_of(self._codec, self._clock(), digest, data, stored_at, expires_at)
+
+    @property
+    def large(self) -> CachedValues | None:
+        """Its large values in a value store, if it was given one."""
+        return self._values
 
     @abstractmethod
     async def _store(self, encoded: Encoded, data: bytes) -> None:

@@ -180,6 +180,9 @@ class Catalog(Protocol):
     def inputs(self, run_id: str) -> bytes | None:
         """Return what a run has kept of its inputs, encoded; `None` if it has kept nothing, or is not there."""
 
+    def record(self, run_id: str) -> bytes | None:
+        """Return the record of a run, encoded; `None` if it has none, or is not there."""
+
     def delete(self, run_id: str) -> None:
         """Forget a run.
 

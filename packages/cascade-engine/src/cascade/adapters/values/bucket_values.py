@@ -64,7 +64,7 @@ class BucketValueStore:
             raise MissingExtraError(f"the value store {self._url}", "values") from problem
         try:
             # Others write to the bucket too: nothing that was listed before is true for long.
-            self._files = fsspec.filesystem(self._scheme, use_listings_cache=False, skip_instance_cache=True)
+            self._files = fsspec.filesystem(self._scheme, use_listings_cache=False)
         except ImportError as problem:
             raise MissingDriverError(self._url, DRIVERS[self._scheme]) from problem
 

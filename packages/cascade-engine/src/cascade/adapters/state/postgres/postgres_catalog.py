@@ -66,6 +66,7 @@ _RECOVERABLE = """SELECT r.run_id, r.status, r.task, r.round, r.began, r.updated
     '', 0, 0 FROM {p}inputs JOIN {p}runs r ON r.id = run LEFT JOIN {p}leases l USING (run_id)
     WHERE r.status = ANY(%(open)s) AND coalesce(l.until <= clock_timestamp(), true) ORDER BY r.updated, r.id"""
 
+_RECORD = "SELECT record FROM {p}runs WHERE run_id = %(run_id)b"
 _INPUTS = "SELECT data FROM {p}inputs WHERE run = (SELECT id FROM {p}runs WHERE run_id = %(run_id)b)"
 
 _HEAD = """SELECT run_id, status, task, round, began, updated, error, rules, waits_for FROM {p}runs
@@ -217,6 +218,16 @@ class PostgresCatalog:
         with self._connection() as connection:
             rows = [] if connection is None else self._rows(connection, _INPUTS, run_id=as_bytes(run_id))
             return rows[0][0] if rows else None
+
+    def record(self, run_id: str) -> bytes | None:
+        """Return the record of a run, encoded; `None` if it has none, or is not there.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._connection() as connection:
+            rows = [] if connection is None else self._rows(connection, _RECORD, run_id=as_bytes(run_id))
+            return (rows[0][0] or None) if rows else None
 
     def delete(self, run_id: str) -> None:
         """Forget a run.

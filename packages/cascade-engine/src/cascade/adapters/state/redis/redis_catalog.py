@@ -203,6 +203,16 @@ class RedisCatalog:
             found: bytes | None = client.hget(self._keys("").inputs, as_bytes(run_id))
             return found
 
+    def record(self, run_id: str) -> bytes | None:
+        """Return the record of a run, encoded; `None` if it has none, or is not there.
+
+        Raises:
+            StoreError: If the server can't be read.
+        """
+        with self._client() as client:
+            found: bytes | None = client.hget(self._keys(run_id).head, "record")
+            return found or None
+
     def delete(self, run_id: str) -> None:
         """Forget a run.
 

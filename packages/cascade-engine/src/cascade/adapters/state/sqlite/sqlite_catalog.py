@@ -180,6 +180,16 @@ class SqliteCatalog:
         with checking(str(self._path), run_id):
             return blob(rows[0][0]) if rows else None
 
+    def record(self, run_id: str) -> bytes | None:
+        """Return the record of a run, encoded; `None` if it has none, or is not there.
+
+        Raises:
+            RunDamagedError: If something else stands in its place.
+        """
+        rows = self._select("SELECT record FROM runs WHERE run_id = ?", (run_id,))
+        with checking(str(self._path), run_id):
+            return (blob(rows[0][0]) or None) if rows else None
+
     def delete(self, run_id: str) -> None:
         """Delete a run, with its files; its data in the store's file is overwritten.
 
