@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from cascade.adapters.executors.boundary_errors import WorkerDiedError
+from cascade.adapters.executors.call_places import CallPlace, Home, Interruption
+from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 from cascade.spec.calls.error_text import add_note
-from cascade.spec.errors import MissingExtraError
+from cascade.spec.errors import MissingExtraError, SpecError
 
 try:
     import ray
@@ -49,6 +54,9 @@ _RAY_WORDS = {"cpu": "num_cpus", "gpu": "num_gpus"}
 
 _FUNCTIONS_KEPT = 1024
 
+_LOOK_SECONDS = 5.0
+"""How often to look what the cluster has."""
+
 
 class RayExecutor(RemoteCalls):
     """Has calls made by Ray.
@@ -57,20 +65,48 @@ class RayExecutor(RemoteCalls):
     cluster. Without it, it is the one in `RAY_ADDRESS`, or a Ray of its own on this machine. If the program has
     initialised Ray already, that one is used, and not shut down.
 
-    `runtime_env` tells Ray what its workers need: `{"working_dir": "."}` brings the modules of a folder to them.
-    `on_lost="rerun"` has lost values computed again.
+    `on_lost="rerun"` has lost values computed again. `runtime_env` tells Ray what its workers need:
+    `{"working_dir": "."}` brings the modules of a folder to them. `per_cpu` is how many calls Ray is given at a time
+    for each processor of the cluster. With more than one, a cluster that grows by itself sees that there is work; but
+    then the time of a call, and its timeout, begin before it has got its worker.
     """
+
+    place_there = CallPlace(Home.CLUSTER, Interruption.ENDS, Interruption.ENDS)
 
     def __init__(
         self,
         address: str | None = None,
         on_lost: str | OnLost = OnLost.RAISE,
         runtime_env: Mapping[str, Any] | None = None,
+        per_cpu: int = 1,
     ) -> None:
         super().__init__(on_lost)
+        if address is not None and not address:
+            raise SpecError("RayExecutor('')", "give an address such as 'ray://host:10001', or none")
+        if per_cpu < 1:
+            raise SpecError(f"per_cpu={per_cpu!r}", "give a number from 1 on")
         self._connection = RayConnection(Target(address, runtime_env))
+        self._per_cpu = per_cpu
+        self._slots = WorkerSlots(1)
+        self._looked = -math.inf
+        self._known: frozenset[str] = frozenset()
         self._remote = ray.remote(num_returns=2, max_retries=0)(make_calls_on_ray)
         self._functions: dict[tuple[Any, ...], Any] = {}
+
+    def room(self) -> AbstractAsyncContextManager[object]:
+        """Wait until a processor of the cluster is free, in the order of the runs."""
+        return _Room(self)
+
+    async def take_slot(self) -> WorkerSlot:
+        """Wait until the cluster has room for a call."""
+        await self._open()
+        if time.monotonic() > self._looked + _LOOK_SECONDS:
+            self._look()
+        return await self._slots.take()
+
+    def give_back(self, slot: WorkerSlot) -> None:
+        """Note that a call is over."""
+        self._slots.give_back(slot)
 
     async def send(self, request: SentRequest) -> Answer:
         await self._open()
@@ -114,19 +150,46 @@ class RayExecutor(RemoteCalls):
             self._connection.close()  # the next call tries again
             raise
 
+    def _look(self) -> None:
+        """Look what the cluster has."""
+        self._looked = time.monotonic()
+        found: Mapping[str, float] = ray.cluster_resources()
+        self._known = frozenset(found)
+        self._slots.resize(max(1, int(found.get("CPU", 1) * self._per_cpu)))
+
     def _function(self, name: str, amounts: Mapping[str, float]) -> Any:
         key = (name, *amounts.items())
         function = self._functions.get(key)
         if function is None:
             while len(self._functions) >= _FUNCTIONS_KEPT:
                 del self._functions[next(iter(self._functions))]
-            function = self._functions[key] = self._remote.options(name=name, **_in_ray_words(amounts))
+            options = _in_ray_words(amounts, self._known)
+            function = self._functions[key] = self._remote.options(name=name, **options)
         return function
 
 
-def _in_ray_words(amounts: Mapping[str, float]) -> dict[str, Any]:
+class _Room:
+    """Holds room for a call in a `with` block."""
+
+    # No generator with a decorator, which sets the traceback of what passes through: a frozen exception refuses that.
+
+    __slots__ = ("_executor", "_slot")
+
+    def __init__(self, executor: RayExecutor) -> None:
+        self._executor = executor
+
+    async def __aenter__(self) -> object:
+        self._slot = await self._executor.take_slot()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._executor.give_back(self._slot)
+
+
+def _in_ray_words(amounts: Mapping[str, float], known: frozenset[str]) -> dict[str, Any]:
+    """Return amounts as options of a Ray task. What no machine of the cluster has is for the engine alone to count."""
     options: dict[str, Any] = {_RAY_WORDS[name]: each for name, each in amounts.items() if name in _RAY_WORDS}
-    others = {name: each for name, each in amounts.items() if name not in _RAY_WORDS}
+    others = {name: each for name, each in amounts.items() if name in known}
     return {**options, "resources": others} if others else options
 
 

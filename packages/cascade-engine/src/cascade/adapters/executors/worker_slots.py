@@ -77,9 +77,22 @@ class WorkerSlots:
     """The slots of one pool."""
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = size
+        self._free = size  # below zero where there have become fewer than are in use
         self._waiting = WaitingLine()
         self._lock = threading.Lock()
+
+    def resize(self, size: int) -> None:
+        """Let there be another number of slots from now on."""
+        granted = []
+        with self._lock:
+            self._free += size - self._size
+            self._size = size
+            while self._free > 0 and (request := self._waiting.next()) is not None:
+                self._free -= 1
+                granted.append(request)
+        for request in granted:
+            request.set_result(WorkerSlot())
 
     async def take(self, lender: WorkerSlot | None = None) -> WorkerSlot:
         """Wait for a slot; `lender` is the slot of the call that the caller is a part of, in this pool."""
@@ -107,7 +120,7 @@ class WorkerSlots:
             request.set_result(granted)  # wakes an event loop, so not under the lock
 
     def _find(self, lender: WorkerSlot | None) -> WorkerSlot | None:
-        if self._free:
+        if self._free > 0:
             self._free -= 1
             return WorkerSlot()
         if lender is None or lender.borrower is not None or lender.is_over:
@@ -125,6 +138,9 @@ class WorkerSlots:
             if lender is not None:
                 lender.borrower = borrower
             return None, borrower
+        if lender is None and self._free < 0:
+            self._free += 1
+            return None, slot
         request = (self._waiting if lender is None else lender.waiting).next()
         granted = WorkerSlot(lender)
         if lender is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -121,6 +121,10 @@ class RemoteCalls(ABC):
     async def close(self) -> None:
         """Let go of the cluster."""
 
+    def room(self) -> AbstractAsyncContextManager[object]:
+        """Wait until the cluster has room for a request, and keep it: so those that wait do so here."""
+        return nullcontext()
+
     # What the engine asks for
 
     def takes_handles(self, task: AnyTask) -> bool:
@@ -134,6 +138,10 @@ class RemoteCalls(ABC):
         if self.takes_handles(task):
             return self.place_there
         return ON_LOOP if task.is_async else place_of_mode(Mode.INLINE)
+
+    def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
+        """Wait until there is room for a call that the cluster makes."""
+        return self.room() if node.task is not None and self.takes_handles(node.task) else nullcontext()
 
     async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Make a call; its value comes here."""
