@@ -87,3 +87,14 @@ class WorkerDiedError(CascadeError, RuntimeError):
         )
         during = f"during a call of task '{self.task}'" if self.task else "while it started"
         return f"a worker process ended {how} {during}; a retry gets another process"
+
+
+@dataclass(eq=False)
+class ClusterGoneError(CascadeError, ConnectionError):
+    """A cluster does not answer, or the connection to it is lost. `address` is that of its scheduler."""
+
+    address: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the cluster at {self.address} can't be used: {self.problem}"

@@ -1,33 +1,65 @@
-"""Executors by word: `inline`, `threads`, `threads:8`, `processes`, `processes:8`."""
+"""Executors by word: `inline`, `threads`, `threads:8`, `processes`, `processes:8`, `dask://host:8786`.
+
+Each kind is a row of a table. What a cluster needs is imported when a word names one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.executors.processes import ProcessExecutor
+from cascade.graph.nodes import Node
 from cascade.spec.errors import SpecError
 from cascade.spec.policies.mode import Mode
 
-COUNTED: dict[str, Callable[[int | None], LocalExecutor]] = {
+
+class MadeExecutor(Protocol):
+    """An executor that was made from a word."""
+
+    async def execute(self, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Make a call."""
+
+    async def close(self) -> None:
+        """Let go of what it uses."""
+
+
+def _dask(address: str) -> MadeExecutor:
+    from cascade.adapters.executors.dask import DaskExecutor  # noqa: PLC0415 - an extra, and slow to import
+
+    return DaskExecutor(address)
+
+
+COUNTED: dict[str, Callable[[int | None], MadeExecutor]] = {
     "threads": lambda count: LocalExecutor(Mode.THREAD, threads=count),
     "processes": ProcessExecutor,
 }
-"""The executors that have workers, by word; a number after a colon says how many."""
+"""The executors that have workers on this machine, by word; a number after a colon says how many."""
+
+CLUSTERS: dict[str, tuple[Callable[[str], MadeExecutor], str]] = {
+    "dask": (_dask, "dask://host:8786"),
+}
+"""What makes an executor of an address, by its scheme, and how such an address is written."""
 
 _COUNTED_FORMS = [form for word in COUNTED for form in (f"'{word}'", f"'{word}:8'")]
-EXECUTOR_FORMS = ", ".join(["'inline'", *_COUNTED_FORMS[:-1]]) + f" or {_COUNTED_FORMS[-1]}"
+_FORMS = ["'inline'", *_COUNTED_FORMS, *(f"'{form}'" for _, form in CLUSTERS.values())]
+EXECUTOR_FORMS = ", ".join(_FORMS[:-1]) + f" or {_FORMS[-1]}"
 
 
-def executor_from_word(word: str) -> LocalExecutor:
+def executor_from_word(word: str) -> MadeExecutor:
     """Return the executor that a word names; the caller closes it.
 
     Raises:
+        MissingExtraError: If what it needs is not installed.
         SpecError: If it names none; it lists those that there are.
     """
-    kind, colon, number = word.partition(":")
     if word == "inline":
         return LocalExecutor()
+    scheme, has_scheme, place = word.partition("://")
+    if has_scheme and place and scheme in CLUSTERS:
+        return CLUSTERS[scheme][0](word)
+    kind, colon, number = word.partition(":")
     count = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 0
     if kind in COUNTED and (count or not colon):
         return COUNTED[kind](count or None)

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeGuard, cast
 
 from cascade.adapters.executors.call_places import UNKNOWN, CallPlace
 from cascade.adapters.executors.chunks import ChunkCall, Progress
-from cascade.adapters.executors.executor_words import executor_from_word
+from cascade.adapters.executors.executor_words import MadeExecutor, executor_from_word
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.graph.nodes import Node
@@ -94,7 +94,7 @@ class Placement:
     """
 
     def __init__(self, default: Executor | str | None, named: Mapping[str, Executor | str] | None) -> None:
-        self._made: list[LocalExecutor] = []  # from words, and the one beside: closed with the engine
+        self._made: list[MadeExecutor] = []  # from words, and the one beside: closed with the engine
         self.default = self._executor("executor", "inline" if default is None else default)
         executors = {name: self._executor("executors", each) for name, each in _checked(named).items()}
         # Only the built-in executor may be bypassed: one that builds on it sees every call.
@@ -104,8 +104,9 @@ class Placement:
         self._named = {name: Target.of(each) for name, each in executors.items()}
         self._beside: Target | None = None
         if not isinstance(self.default, LocalExecutor):
-            self._made.append(LocalExecutor())
-            self._beside = Target.of(self._made[-1])
+            beside = LocalExecutor()
+            self._made.append(beside)
+            self._beside = Target.of(beside)
         self.may_give_handles = any(each.remote for each in (self._default, *self._named.values()))
 
     def _executor(self, setting: str, given: Executor | str) -> Executor:

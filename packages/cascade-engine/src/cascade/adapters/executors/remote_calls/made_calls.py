@@ -35,10 +35,11 @@ from cascade.spec.task import AnyTask
 
 
 class Made(NamedTuple):
-    """What the calls of a request have come to: a `CallReport` as bytes, and the one value that stays here."""
+    """What the calls of a request have come to: a `CallReport` as bytes, and the one value that stays, if one does."""
 
     report: bytes
-    staying: object = None
+    staying: object
+    stays: bool
 
 
 class Surveyor:
@@ -61,12 +62,12 @@ def make_calls(request: bytes, values: Sequence[object] = (), surveyor: Surveyor
     """Make the calls of a request; `values` are those of the handles in its arguments.
 
     After a while no other call is begun, nor when the surveyor says no. At most one value stays: a call whose value
-    does is the last one.
+    does is the last one. So is one that makes the report large where a value may stay.
     """
     surveyor = surveyor or Surveyor()
     asked = request_from(request)
     ends: list[ToldEnd] = []
-    staying = None
+    staying, size = None, 0
     limit = time.monotonic() + asked.seconds
     for position in range(len(asked.facts)):
         began = time.monotonic()
@@ -77,7 +78,15 @@ def make_calls(request: bytes, values: Sequence[object] = (), surveyor: Surveyor
         ends.append(ToldEnd(position, kind, began, time.monotonic(), body))
         if not surveyor.may_go_on(ends[-1]) or body is None:
             break
-    return Made(CallReport(ends, _worker_name(), time.monotonic()).as_bytes(), staying)
+        size += len(body)
+        if asked.staying_size is not None and size > _REPORT_SIZE:
+            break
+    stays = ends[-1].body is None
+    return Made(CallReport(ends, _worker_name(), time.monotonic()).as_bytes(), staying, stays)
+
+
+_REPORT_SIZE = 1 << 14
+"""Small values that come home together have about this many bytes."""
 
 
 def _worker_name() -> str:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.adapters.executors.call_amounts import amounts_in_context
@@ -39,7 +39,7 @@ from cascade.spec.task import AnyTask
 STAYING_SIZE = 1 << 14
 """Values with more bytes than this stay where they are, if they may: to pass them on costs more than to name them."""
 
-CHUNK_SECONDS = 0.05
+CHUNK_SECONDS = 0.1
 """After this time a worker begins no other call of a chunk: more than the way to a worker and back takes."""
 
 
@@ -96,6 +96,12 @@ class RemoteCalls(ABC):
         self._on_lost = OnLost(on_lost)
         self._codes = TaskCodes()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     # What a cluster does
 
     @abstractmethod
@@ -107,6 +113,7 @@ class RemoteCalls(ABC):
         Raises:
             WorkerDiedError: If the worker has gone with calls under way. The request is not sent again.
             ReferenceLostError: If a value that it needs is gone: no call has begun.
+            ClusterGoneError: If the whole cluster is.
         """
 
     @abstractmethod

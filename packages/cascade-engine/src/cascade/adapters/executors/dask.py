@@ -1,0 +1,122 @@
+"""Calls on a Dask cluster. Needs the extra `cascade-engine[dask]`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cascade.adapters.executors.worker_slots import WorkerSlots
+from cascade.spec.errors import MissingExtraError, SpecError
+
+try:
+    from distributed import Client
+
+    from cascade.adapters.executors.dask_cluster.dask_connection import Connection, connect
+    from cascade.adapters.executors.remote_calls.other_loops import run_in
+    from cascade.adapters.executors.remote_calls.remote_executor import (
+        Answer,
+        OnLost,
+        RemoteCalls,
+        SentRequest,
+    )
+except ModuleNotFoundError as problem:
+    if (problem.name or "").partition(".")[0] not in ("cloudpickle", "dask", "distributed"):
+        raise
+    raise MissingExtraError("DaskExecutor", "dask") from None
+
+
+class DaskExecutor(RemoteCalls):
+    """Has calls made by the workers of a Dask cluster.
+
+    `target` is the address of the scheduler (`tcp://host:8786`, or `dask://host:8786`), a `Client`, or a cluster object
+    such as `LocalCluster`. A client that is handed in stays open. Each call goes out once; what is retried, bounded and
+    cached is for the engine to say. Dask can't interrupt a call: one that is cancelled while it runs is waited for.
+
+    `on_lost="rerun"` has lost values computed again. `per_thread` is how many calls each thread of a worker is given at
+    a time. With more than one a worker has the next call at hand, and an adaptive cluster sees that it may grow; when a
+    worker dies, all that it was given fail.
+    """
+
+    def __init__(self, target: Any, *, on_lost: str | OnLost = OnLost.RAISE, per_thread: int = 1) -> None:
+        super().__init__(on_lost)
+        if isinstance(target, str) and not target:
+            raise SpecError("DaskExecutor('')", "give the address of a scheduler, such as 'tcp://host:8786'")
+        if per_thread < 1:
+            raise SpecError(f"per_thread={per_thread!r}", "give a number from 1 on")
+        self._target = (
+            f"tcp://{target[7:]}" if isinstance(target, str) and target.startswith(SCHEME) else target
+        )
+        self._per_thread = per_thread
+        self._slots = WorkerSlots(1)
+        # One for each event loop: a client belongs to the loop that it was made in.
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[_Lasting]] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def room(self) -> AsyncGenerator[None, None]:
+        """Wait until a thread of a worker is free, in the order of the runs."""
+        await self._connection()  # it knows how many calls there is room for
+        slot = await self._slots.take()
+        try:
+            yield
+        finally:
+            self._slots.give_back(slot)
+
+    async def send(self, request: SentRequest) -> Answer:
+        connection = await self._connection()
+        return await run_in(connection.loop, connection.send(request))
+
+    async def bring(self, reference: object) -> object:
+        connection = await self._connection()
+        return await run_in(connection.loop, connection.bring(reference))
+
+    async def close(self) -> None:
+        """Let go of the cluster, in this event loop. The executor can be used again: it connects anew."""
+        opened = self._open.pop(asyncio.get_running_loop(), None)
+        if opened is not None:
+            await (await opened).end()
+
+    async def _connection(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        opened = self._open.get(loop)
+        if opened is None or (opened.done() and (opened.cancelled() or opened.exception() is not None)):
+            opened = self._open[loop] = loop.create_task(self._connect())
+        return (await asyncio.shield(opened)).connection
+
+    async def _connect(self) -> _Lasting:
+        client_loop = asyncio.get_running_loop()
+        if isinstance(self._target, Client):
+            client_loop = getattr(self._target.loop, "asyncio_loop")  # noqa: B009 - not known to type checkers
+        connection = await run_in(client_loop, connect(self._target, self._have_threads))
+        return _Lasting(connection)
+
+    def _have_threads(self, threads: int) -> None:
+        self._slots.resize(max(1, threads * self._per_thread))
+
+
+class _Lasting:
+    """A connection that ends with the event loop in which it is used, if nobody closes it before.
+
+    A loop that ends, as that of `asyncio.run` does, cancels the tasks that are left and waits for them.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._life = asyncio.create_task(self._live())
+
+    async def end(self) -> None:
+        """Close the connection."""
+        self._life.cancel()
+        await asyncio.wait([self._life])
+
+    async def _live(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await run_in(self.connection.loop, self.connection.close())
+
+
+SCHEME = "dask://"
+"""What an address begins with where an executor is named by a word."""

@@ -1,0 +1,419 @@
+"""Calls on a Dask cluster: where they are made, what comes back, what stays, what happens when workers die."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.remote_tasks import (
+    Odd,
+    add,
+    blob,
+    both,
+    count_down,
+    die,
+    die_first,
+    facts,
+    fail,
+    fail_first,
+    fail_stubbornly,
+    give_lock,
+    give_trap,
+    hold_until,
+    length,
+    note,
+    square,
+    take,
+    wait_here,
+    wait_there,
+    where,
+)
+
+import cascade as cs
+from cascade.adapters.executors.boundary_errors import (
+    BoundaryError,
+    ClusterGoneError,
+    RemoteError,
+    WorkerDiedError,
+)
+from cascade.adapters.executors.dask import DaskExecutor
+from cascade.adapters.executors.handles import HandleLostError
+from cascade.adapters.executors.remote_calls.remote_executor import Answer, SentRequest
+from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
+from cascade.graph.nodes import Node
+from cascade.runtime.protocols import ChunkCall
+from cascade.spec.errors import SpecError
+from cascade.spec.task import AnyTask
+
+
+def _node(task: AnyTask) -> Node:
+    return Node("n0", task.name, callable_obj=task.func, task=task)
+
+
+async def _stayed(executor: DaskExecutor, task: AnyTask, *args: object) -> RemoteHandle:
+    handle = await executor.execute_to_handle(_node(task), args, {})
+    assert isinstance(handle, RemoteHandle)
+    return handle
+
+
+# What a call means does not depend on where it is made
+
+
+async def test_calls_are_made_in_processes_of_the_cluster(dask_address: str) -> None:
+    """A plain call is made by a worker, and its value comes here."""
+    async with DaskExecutor(dask_address) as executor:
+        process, _ = await cs.arun(where(), executor=executor)
+        assert process != os.getpid()
+        assert await cs.arun(add(square(3), y=square(2)), executor=executor) == 13
+
+
+def test_a_word_names_the_cluster(dask_address: str) -> None:
+    """`executor="dask://host:port"` is enough, also in one run after the other; the connection ends with the run."""
+    word = dask_address.replace("tcp://", "dask://")
+    assert cs.run(square(3), executor=word) == 9
+    assert cs.run(square(4), executor=word) == 16
+
+
+def test_an_executor_serves_one_loop_after_the_other(dask_address: str) -> None:
+    """An executor that nobody closes lets go of the cluster with each event loop, and connects again in the next."""
+    executor = DaskExecutor(dask_address)
+    assert cs.run(square(3), executor=executor) == 9
+    assert cs.run(square(4), executor=executor) == 16
+
+
+async def test_on_chooses_the_cluster(dask_address: str) -> None:
+    """A task with `on=` goes to that executor, also `async def`; `async def` without it stays in this process."""
+    async with DaskExecutor(dask_address) as executor:
+        values = await cs.arun([wait_there(1), wait_here(2)], executor=executor, executors={"far": executor})
+        assert values[0][0] == 1
+        assert values[0][1] != os.getpid()
+        assert values[1] == (2, os.getpid())
+
+
+async def test_code_without_a_module_goes_by_value(dask_address: str) -> None:
+    """A task that no worker can import goes there with its code, and what it returns holds the very same task."""
+    async with DaskExecutor(dask_address) as executor:
+        factor = 3
+
+        @cs.task
+        def times(x: int) -> int | cs.LazyResult[int]:
+            return factor * x if x > 1 else times(x + 1)
+
+        assert await cs.arun(times(0), executor=executor) == 6
+        lazy: Any = await executor.execute(_node(times), (1,), {})
+        assert lazy.task is times
+
+
+def test_code_of_a_script_goes_by_value(dask_address: str, tmp_path: Path) -> None:
+    """Functions, classes and exceptions of `__main__` travel, and their objects come back as what they were."""
+    script = tmp_path / "trip.py"
+    script.write_text(
+        """
+import sys
+import cascade as cs
+
+RATE = 2
+
+class Money:
+    def __init__(self, amount): self.amount = amount
+
+class Broke(Exception):
+    pass
+
+@cs.task
+def pay(money): return Money(money.amount * RATE)
+
+@cs.task
+def overdraw(): raise Broke("nothing left")
+
+if __name__ == "__main__":
+    value = cs.run(pay(Money(4)), executor=sys.argv[1])
+    print(type(value) is Money, value.amount)
+    RATE = 3
+    print(cs.run(pay(Money(4)), executor=sys.argv[1]).amount)
+    try:
+        cs.run(overdraw(), executor=sys.argv[1])
+    except Broke as error:
+        print(error)
+"""
+    )
+    word = dask_address.replace("tcp://", "dask://")
+    done = subprocess.run([sys.executable, str(script), word], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n") == ["True 8", "12", "nothing left", ""], done.stderr
+
+
+async def test_facts_travel_with_a_call(dask_address: str) -> None:
+    """`cs.current_call()` tells a worker the run, the task, the item and the attempt."""
+    async with DaskExecutor(dask_address) as executor:
+        values = await cs.arun(facts.map(x=[0, 0]), executor=executor)
+        run_id = values[0][0]
+        assert run_id
+        assert values == [(run_id, "facts", 0, 1), (run_id, "facts", 1, 1)]
+
+
+async def test_what_stands_for_another_value_comes_home(dask_address: str) -> None:
+    """Lazy results that a worker returns are run, in tail calls and inside of lists."""
+    async with DaskExecutor(dask_address) as executor:
+        assert await cs.arun([count_down(5), both(3)], executor=executor) == [0, [9, 3]]
+
+
+# Failures
+
+
+async def test_the_original_exception_arrives(dask_address: str) -> None:
+    """It is of its class, has its attributes, and the traceback in the worker as a note."""
+    async with DaskExecutor(dask_address) as executor:
+        with pytest.raises(Odd, match="wrong") as caught:
+            await cs.arun(fail("wrong"), executor=executor)
+        assert caught.value.code == 7
+        assert any("remote_tasks.py" in note and "in fail" in note for note in caught.value.__notes__)
+
+
+async def test_what_cannot_be_sent_is_named(dask_address: str) -> None:
+    """Arguments, results and exceptions that can't be pickled are errors of their call, and of no other."""
+    async with DaskExecutor(dask_address) as executor:
+        with pytest.raises(BoundaryError, match="argument 'value' of task 'take'"):
+            await cs.arun(take(asyncio.get_running_loop()), executor=executor)
+        with pytest.raises(BoundaryError, match="the result of task 'give_lock'"):
+            await cs.arun(give_lock(), executor=executor)
+        with pytest.raises(BoundaryError, match=r"the result of task 'give_trap'.*sprung"):
+            await cs.arun(give_trap(), executor=executor)
+        with pytest.raises(RemoteError, match="Stubborn: no"):
+            await cs.arun(fail_stubbornly("no"), executor=executor)
+        assert await cs.arun(square(3), executor=executor) == 9
+
+
+async def test_retries_are_the_engines(dask_address: str, tmp_path: Path) -> None:
+    """A call that fails is made as often as its policy says, and no more."""
+    async with DaskExecutor(dask_address) as executor:
+        assert await cs.arun(fail_first(str(tmp_path)).with_retry(3), executor=executor) == 5
+        assert (tmp_path / "called").read_text() == "xx"
+
+
+async def test_a_call_whose_worker_dies_is_made_once(dask_address: str, tmp_path: Path) -> None:
+    """The death of a worker is a typed error, and Dask does not make the call again."""
+    async with DaskExecutor(dask_address) as executor:
+        path = tmp_path / "calls"
+        with pytest.raises(WorkerDiedError, match="die"):
+            await cs.arun(die(str(path)), executor=executor)
+        assert path.read_text() == "x"
+
+
+async def test_a_retry_after_a_death_gets_another_worker(dask_address: str, tmp_path: Path) -> None:
+    """The retry policy of a call handles the death of its worker like any failure."""
+    async with DaskExecutor(dask_address) as executor:
+        path = tmp_path / "calls"
+        assert await cs.arun(die_first(str(path)).with_retry(2), executor=executor) == 5
+        assert path.read_text() == "xx"
+
+
+async def test_a_scheduler_that_does_not_answer_is_one_clear_error() -> None:
+    """Within seconds it is said which address can't be used."""
+    with pytest.raises(ClusterGoneError, match=r"127\.0\.0\.1:9 can't be used"):
+        await cs.arun(square(3), executor="dask://127.0.0.1:9")
+
+
+def test_wrong_words_are_refused_before_anything_runs() -> None:
+    """Each names what it can't be and what to write."""
+    with pytest.raises(SpecError, match=r"write \"raise\" or \"rerun\""):
+        DaskExecutor("tcp://127.0.0.1:1", on_lost="retry")
+    with pytest.raises(SpecError, match="number from 1 on"):
+        DaskExecutor("tcp://127.0.0.1:1", per_thread=0)
+    with pytest.raises(SpecError, match="address of a scheduler"):
+        DaskExecutor("")
+    with pytest.raises(SpecError, match="dask://host:8786"):
+        cs.run(square(3), executor="dask://")
+
+
+# Values that stay
+
+
+async def test_large_values_stay_and_small_ones_come(dask_address: str) -> None:
+    """A large value is a handle that other calls take; a small one comes with the message that its call has ended."""
+    async with DaskExecutor(dask_address) as executor:
+        large = await _stayed(executor, blob, 100_000)
+        assert await executor.execute_to_handle(_node(length), (large,), {}) == 100_000
+        assert await executor.execute_to_handle(_node(take), ([large, {"k": large}],), {}) == "list"
+        assert await large.fetch() == bytes(100_000)
+        assert await executor.execute_to_handle(_node(blob), (10,), {}) == bytes(10)
+
+
+async def test_lazy_results_never_stay(dask_address: str) -> None:
+    """What stands for another value comes home, however large what holds it is."""
+    async with DaskExecutor(dask_address) as executor:
+
+        @cs.task
+        def many() -> list[object]:
+            return [bytes(100_000), square(2)]
+
+        value: Any = await executor.execute_to_handle(_node(many), (), {})
+        assert value[1].task is square
+
+
+async def test_a_large_value_ends_a_chunk(dask_address: str) -> None:
+    """The calls of a chunk after one whose value stays are given back: they have not begun."""
+    async with DaskExecutor(dask_address) as executor:
+        calls = [ChunkCall((size,), {}, _facts(blob)) for size in (1, 100_000, 2)]
+        told = [each async for each in executor.execute_chunk_to_handles(_node(blob), calls)]
+        assert [end.position for each in told for end in each.ends] == [0, 1]
+        assert isinstance(told[0].ends[1].value, RemoteHandle)
+        assert [index for each in told for index in each.given_back] == [2]
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what happens in other processes
+        await asyncio.sleep(0.01)
+
+
+async def _kill_holder(executor: DaskExecutor) -> None:
+    """Let every worker die, so that nothing that stayed is left."""
+    connection = await executor._connection()  # noqa: SLF001 - workers are killed from outside of any call
+    pids = await connection.client.run(os.getpid)
+    for pid in pids.values():
+        os.kill(pid, 9)
+    await _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()))
+
+
+async def test_a_lost_value_is_a_typed_error(dask_address: str) -> None:
+    """It names the task and the place, whether the value is fetched or a call needs it; that call is not made."""
+    async with DaskExecutor(dask_address) as executor:
+        large = await _stayed(executor, blob, 100_000)
+        await _kill_holder(executor)
+        with pytest.raises(HandleLostError, match="task 'blob'") as caught:
+            await large.fetch()
+        assert (caught.value.task, caught.value.place) == ("blob", "n0")
+        with pytest.raises(HandleLostError, match="task 'blob'"):
+            await executor.execute(_node(length), (large,), {})
+
+
+async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address: str, tmp_path: Path) -> None:
+    """With `on_lost="rerun"` the calls that gave a value are made again, those that they built on too, each once."""
+    path = str(tmp_path / "calls")
+
+    @cs.task
+    def source(size: int) -> bytes:
+        note.func(path, "s")
+        return bytes(size)
+
+    @cs.task
+    def grow(value: bytes) -> bytes:
+        note.func(path, "g")
+        return value + value
+
+    executor = DaskExecutor(dask_address, on_lost="rerun")
+    try:
+        first = await _stayed(executor, source, 100_000)
+        second = await _stayed(executor, grow, first)
+        await _kill_holder(executor)
+        del first
+        lengths = [executor.execute(_node(length), (second,), {}) for _ in range(2)]
+        assert await asyncio.gather(*lengths) == [200_000, 200_000]
+        assert await second.fetch() == bytes(200_000)
+        assert Path(path).read_text() == "sgsg"
+    finally:
+        await executor.close()
+
+
+# Bounds, amounts, cancellations
+
+
+class _Counting(DaskExecutor):
+    """Counts what goes to the cluster, and how much of it is out at once."""
+
+    sent = 0
+    out = 0
+    most = 0
+
+    async def send(self, request: SentRequest) -> Answer:
+        self.sent += 1
+        self.out += 1
+        self.most = max(self.most, self.out)
+        try:
+            return await super().send(request)
+        finally:
+            self.out -= 1
+
+
+async def test_maps_go_out_in_chunks(dask_address: str) -> None:
+    """Many short items are few requests, and no more are out than the workers have threads."""
+    executor = _Counting(dask_address)
+    try:
+        assert await cs.arun(square.map(x=range(2000)), executor=executor) == [x * x for x in range(2000)]
+        assert executor.sent < 500
+        assert executor.most <= 2
+    finally:
+        await executor.close()
+
+
+async def test_a_call_that_runs_is_waited_for_when_it_is_cancelled(dask_address: str, tmp_path: Path) -> None:
+    """The cancelled call ends when it has really ended, and gives its value all the same."""
+    async with DaskExecutor(dask_address) as executor:
+        begun, go = tmp_path / "begun", tmp_path / "go"
+        call = asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
+        await _until(begun.exists)
+        call.cancel()
+        done, _ = await asyncio.wait([call], timeout=0.5)
+        assert not done
+        go.touch()
+        assert await call == "held"
+
+
+async def test_a_call_that_has_not_begun_ends_at_once_when_it_is_cancelled(
+    dask_address: str, tmp_path: Path
+) -> None:
+    """It is never made, although the cluster had it already."""
+    async with DaskExecutor(dask_address) as executor:
+        begun, go, never = tmp_path / "begun", tmp_path / "go", tmp_path / "never"
+        running = [
+            asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
+            for _ in range(2)
+        ]
+        await _until(lambda: begun.exists() and begun.read_text() == "bb")
+        queued = [asyncio.create_task(executor.execute(_node(note), (str(never), "x"), {})) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        for each in queued:
+            each.cancel()
+        assert all(
+            isinstance(each, asyncio.CancelledError)
+            for each in await asyncio.gather(*queued, return_exceptions=True)
+        )
+        go.touch()
+        assert await asyncio.gather(*running) == ["held", "held"]
+        assert await cs.arun(square(2), executor=executor) == 4
+        assert not never.exists()
+
+
+async def test_a_client_that_is_handed_in_stays_open(dask_address: str) -> None:
+    """An executor uses the client of a program, in this event loop, and does not close it."""
+    from distributed import Client
+
+    connect: Any = Client
+    async with connect(dask_address, asynchronous=True, set_as_default=False) as client:
+        executor = DaskExecutor(client)
+        assert await cs.arun(square(3), executor=executor) == 9
+        await executor.close()
+        assert client.status == "running"
+
+
+def test_a_client_with_a_thread_of_its_own_serves_too(dask_address: str) -> None:
+    """The usual, synchronous client can be handed in as well."""
+    from distributed import Client
+
+    connect: Any = Client
+    with connect(dask_address, set_as_default=False) as client:
+        executor = DaskExecutor(client)
+        assert cs.run(add(square(3), 1), executor=executor) == 10
+        assert cs.run(square.map(x=[1, 2, 3]), executor=executor) == [1, 4, 9]
+        assert client.status == "running"
+
+
+def _facts(task: AnyTask) -> Any:
+    from cascade.runtime.protocols import CallFacts
+
+    return CallFacts("run", task.name)

@@ -1,0 +1,84 @@
+"""A Dask cluster of the tests' own: a scheduler and two workers on loopback, in processes, gone when the tests end.
+
+As a plugin this gives the fixture `dask_address`, one cluster for all tests of a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+_PROGRAM = """
+import logging, sys
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "resources": {"gpu": 1}}
+    with LocalCluster(host="127.0.0.1", dashboard_address=None, memory_limit=None, **options) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+class DaskCluster:
+    """A running cluster. Its workers find the modules of the tests' support."""
+
+    def __init__(self, folder: Path) -> None:
+        program = folder / "dask_cluster.py"
+        program.write_text(_PROGRAM)
+        paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths},
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().strip()
+        if not self.address:
+            pytest.fail("the Dask cluster does not start")
+
+    def stop(self) -> None:
+        """End the scheduler and its workers."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a scheduler that has two workers with one thread each."""
+    pytest.importorskip("distributed")
+    cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
+    asyncio.run(_connect_once(cluster.address))
+    yield cluster.address
+    cluster.stop()
+
+
+async def _connect_once(address: str) -> None:
+    """Let Dask start the threads that it keeps for all connections of a process."""
+    from distributed import Client
+
+    connect: Any = Client
+    async with connect(address, asynchronous=True, set_as_default=False) as client:
+        await client.submit(sum, [1, 2], pure=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a cluster."""
+    for item in items:
+        if "dask_address" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
