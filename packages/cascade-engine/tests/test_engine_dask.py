@@ -351,6 +351,22 @@ async def test_maps_go_out_in_chunks(dask_address: str) -> None:
         await executor.close()
 
 
+async def test_amounts_are_the_clusters_resources(dask_address: str) -> None:
+    """`gpu=1` is taken from what the workers declare; what they do not declare is counted by the engine alone."""
+    async with DaskExecutor(dask_address) as executor:
+
+        @cs.task
+        def left() -> dict[str, float]:
+            from distributed import get_worker
+
+            return dict(get_worker().state.available_resources)
+
+        calls = left().with_constraints(gpu=1, seats=2)
+        system = {"gpu": 1, "seats": 2}
+        assert await cs.arun(calls, executor=executor, system_resources=system) == {"gpu": 0}
+        assert await cs.arun(left(), executor=executor) == {"gpu": 1}
+
+
 async def test_a_call_that_runs_is_waited_for_when_it_is_cancelled(dask_address: str, tmp_path: Path) -> None:
     """The cancelled call ends when it has really ended, and gives its value all the same."""
     async with DaskExecutor(dask_address) as executor:

@@ -12,7 +12,13 @@ Item = TypeVar("Item")
 AIM_SECONDS = 0.01
 """What the calls of a chunk should take together: much more than sending it, and little for others who wait."""
 
-LEAST_SECONDS = 0.002
+MOST_SECONDS = 0.1
+"""What they should take at most where the way to a worker is long."""
+
+AIM_OF_WAY = 4
+"""How much longer than the way to the worker and back the calls of a chunk should take."""
+
+LEAST_OF_AIM = 0.2
 """Near the end of a map chunks get smaller, so that all workers end together; below this, sending them costs more."""
 
 GROWTH = 8
@@ -20,17 +26,20 @@ GROWTH = 8
 
 
 class Pace:
-    """How long an item takes, sending included, as chunks have shown so far."""
+    """How long an item takes, and the way to a worker and back, as chunks have shown so far."""
 
-    __slots__ = ("_largest", "_seconds")
+    __slots__ = ("_largest", "_seconds", "_way")
 
     def __init__(self) -> None:
         self._seconds = 0.0
+        self._way = MOST_SECONDS
         self._largest = 0
 
-    def note(self, count: int, seconds: float) -> None:
-        """Note how long a chunk took of which `count` items have ended."""
-        measured = max(seconds / count, 1e-7)
+    def note(self, count: int, seconds: float, working: float) -> None:
+        """Note how long a chunk took of which `count` items have ended, and how long its worker was at work."""
+        # The shortest way: a longer one has waited for something, or has carried much.
+        self._way = min(self._way, max(seconds - working, 0.0))
+        measured = max((seconds - self._way) / count, 1e-7)
         self._seconds = (self._seconds + measured) / 2 if self._largest else measured
         self._largest = count
 
@@ -38,8 +47,9 @@ class Pace:
         """Return how many items the next chunk gets, if so many are left for it and as many as `chunks` beside it."""
         if not self._largest:
             return 1
-        share = max(left / (2 * chunks), LEAST_SECONDS / self._seconds)
-        return max(1, int(min(AIM_SECONDS / self._seconds, share, GROWTH * self._largest)))
+        aim = min(max(AIM_SECONDS, AIM_OF_WAY * self._way), MOST_SECONDS)
+        share = max(left / (2 * chunks), LEAST_OF_AIM * aim / self._seconds)
+        return max(1, int(min(aim / self._seconds, share, GROWTH * self._largest)))
 
 
 class ItemChunks(Generic[Item]):
@@ -67,13 +77,16 @@ class ItemChunks(Generic[Item]):
         self.inside += count
         self.is_waiting = True
 
-    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
-        """Note that a chunk is over of which so many calls were made; they took so long with all around them."""
+    def end(self, made: int, seconds: float, working: float, is_admitted: bool) -> None:
+        """Note that a chunk is over of which so many calls were made; they took so long with all around them.
+
+        `working` is how long the worker was at work for them.
+        """
         self.out -= 1
         if not is_admitted:
             self.is_waiting = False
         if made:
-            self.pace.note(made, seconds)
+            self.pace.note(made, seconds, working)
 
     def under_way(self, running: int) -> int:
         """Return how many items run at the same time, if `running` have begun and not ended: one in each chunk."""

@@ -136,11 +136,11 @@ class _CallChunk:
     ) -> AsyncIterator[Progress]:
         return placement.execute_chunk(self._jobs[0].node, calls, to_handles)
 
-    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
+    def end(self, made: int, seconds: float, working: float, is_admitted: bool) -> None:
         group = self._group
         group.out -= 1
         if not is_admitted:
             group.is_waiting = False
         if made:
-            group.pace.note(made, seconds)
+            group.pace.note(made, seconds, working)
         group.go_on()

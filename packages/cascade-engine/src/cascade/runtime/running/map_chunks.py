@@ -124,8 +124,8 @@ class _Chunk:
     ) -> AsyncIterator[Progress]:
         return placement.execute_chunk(self._mapping.job.node, calls, to_handles)
 
-    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
-        self._chunks.end(made, seconds, is_admitted)
+    def end(self, made: int, seconds: float, working: float, is_admitted: bool) -> None:
+        self._chunks.end(made, seconds, working, is_admitted)
         self._owner.wake(self._mapping)
 
 

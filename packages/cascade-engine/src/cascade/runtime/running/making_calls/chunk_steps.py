@@ -73,8 +73,11 @@ class OpenChunk(Protocol):
     def execute(self, placement: Placement, calls: Sequence[ChunkCall], to_handles: bool) -> Progressing:
         """Send the calls to their executor."""
 
-    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
-        """The chunk is over: so many calls were made, and took so long with all that belongs to them."""
+    def end(self, made: int, seconds: float, working: float, is_admitted: bool) -> None:
+        """The chunk is over: so many calls were made, and took so long with all that belongs to them.
+
+        `working` is how long the worker was at work for them.
+        """
 
 
 class ChunkWork(NamedTuple):
@@ -103,6 +106,7 @@ class ChunkStep:
         "_open",
         "_services",
         "_stopped",
+        "_working",
         "job",
         "settled",
     )
@@ -121,6 +125,7 @@ class ChunkStep:
         self._lean = mapping if is_lean else None
         self._began = 0.0
         self._made = 0
+        self._working = 0.0
         self._stopped = False
         self._known = services.context.copy()  # as the asyncio task has got it
         self.settled: Outcome | None = None
@@ -133,7 +138,7 @@ class ChunkStep:
             await self._make_calls()
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             self._interrupt(error)
-        self._chunk.end(self._made, time.monotonic() - self._began, self._is_admitted)
+        self._chunk.end(self._made, time.monotonic() - self._began, self._working, self._is_admitted)
         if self._services.ending.ended:
             self._drop()
         elif self._made:
@@ -265,6 +270,8 @@ class ChunkStep:
         if lean is not None and made:
             self._services.inbox.make(lean, made)
         self._made += len(progress.ends)
+        if progress.ends:
+            self._working += progress.ends[-1].ended - progress.ends[0].began
         self._chunk.leave(len(progress.ends))
         self._give_back(progress.given_back)
         under_way = (
