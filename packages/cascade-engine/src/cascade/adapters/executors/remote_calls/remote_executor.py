@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from enum import StrEnum
 from typing import NamedTuple, Self
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
+from cascade.adapters.executors.boundary_errors import WorkerDiedError
 from cascade.adapters.executors.call_amounts import amounts_in_context
 from cascade.adapters.executors.call_places import (
     ON_LOOP,
@@ -41,6 +42,10 @@ STAYING_SIZE = 1 << 14
 
 CHUNK_SECONDS = 0.1
 """After this time a worker begins no other call of a chunk: more than the way to a worker and back takes."""
+
+
+_REMAKE_RETRIES = 3
+"""How many more workers may die before a call that is made again for its value has failed."""
 
 
 class OnLost(StrEnum):
@@ -244,6 +249,13 @@ class RemoteCalls(ABC):
                 ]
                 await self._restore(lost or handles, error)
 
+    async def _send_again(self, request: SentRequest, handles: Sequence[RemoteHandle]) -> Answer:
+        """Send a request that was made before: where its value was lost, other workers may be going, too."""
+        for _ in range(_REMAKE_RETRIES):
+            with suppress(WorkerDiedError):
+                return await self._send(request, handles)
+        return await self._send(request, handles)
+
     async def _restore(self, handles: Sequence[RemoteHandle], error: ReferenceLostError) -> None:
         """Have lost values computed again, or say that they are lost."""
         for handle in handles:
@@ -266,7 +278,7 @@ class RemoteCalls(ABC):
         node = recipe.node
         assert node.task is not None
         request = SentRequest(node.task, recipe.request, (), recipe.amounts)
-        answer = await self._send(request, sources)
+        answer = await self._send_again(request, sources)
         (end,) = report_from(answer.report).ends
         if end.body is not None:
             problem = "its worker is gone, and its call failed when it was made again"
