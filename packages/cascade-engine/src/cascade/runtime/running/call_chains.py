@@ -114,7 +114,7 @@ class _Chain:
     ) -> AsyncIterator[Progress]:
         return placement.execute_chain([job.node for job in self._jobs], calls, to_handles)
 
-    def end(self, made: int, seconds: float, is_admitted: bool) -> None:
+    def end(self, made: int, seconds: float, working: float, is_admitted: bool) -> None:
         if made < len(self._jobs):
             self._owner.length = max(made + 1, 2)
         else:
