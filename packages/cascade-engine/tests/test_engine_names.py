@@ -57,6 +57,7 @@ RUNTIME_NAMES = [
     "TaskSkipped",
     "TaskTimeoutError",
     "Timeline",
+    "TimeoutRefusedError",
     "UnknownExecutorError",
     "UnknownParamError",
     "WorkflowNotFoundError",

@@ -159,6 +159,20 @@ class ResourceCancelledError(CascadeRuntimeError):
 
 
 @dataclass(eq=False)
+class TimeoutRefusedError(CascadeRuntimeError, ValueError):
+    """A call has a timeout, and its executor says that it can't have one there."""
+
+    task: str
+    executor: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' has a timeout, and {self.executor} takes no call with one; leave it out, or have the "
+            f"call made elsewhere"
+        )
+
+
+@dataclass(eq=False)
 class InlineTimeoutError(CascadeRuntimeError, ValueError):
     """A plain function that runs in the event loop's own thread has a timeout, which could never fire there."""
 

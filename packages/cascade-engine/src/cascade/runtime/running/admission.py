@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cascade.adapters.executors.call_places import Home
+from cascade.adapters.executors.call_places import Home, Interruption
 from cascade.adapters.executors.worker_processes.locations import check_reference
 from cascade.adapters.travelling.carried_variables import check_importable, encoded
 from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.runtime.events import RunStarted
-from cascade.runtime.exceptions import InlineTimeoutError, UnknownParamError
+from cascade.runtime.exceptions import InlineTimeoutError, TimeoutRefusedError, UnknownParamError
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_needs
@@ -129,15 +129,19 @@ class Admission:
             if self._carried and place.is_elsewhere and place.home not in carried_to:
                 self._check_carried(place.home)
                 carried_to.add(place.home)
-            mode = self._placement.mode_of(lazy)
             if place.home is Home.WORKER:
                 check_reference(lazy.task)
             if lazy.policies is not NO_POLICIES:
-                if lazy.policies.timeout is not None and mode is Mode.INLINE:
-                    raise InlineTimeoutError(lazy.task.name)
+                if lazy.policies.timeout is not None and place.timeout is Interruption.REFUSED:
+                    self._refuse_timeout(lazy)
                 resolve_needs(lazy, call, None, self._capacity.totals)
         if program.takers:
             self._check_amounts([lazies[position] for position in program.takers])
+
+    def _refuse_timeout(self, lazy: LazyResult[Any]) -> NoReturn:
+        if self._placement.mode_of(lazy) is Mode.INLINE:
+            raise InlineTimeoutError(lazy.task.name)
+        raise TimeoutRefusedError(lazy.task.name, type(self._placement.executor_of(lazy)).__name__)
 
     def _check_carried(self, home: Home) -> None:
         """Check that workers find the context variables that travel, and that their values can be encoded."""

@@ -164,7 +164,15 @@ class Placement:
     def place_of(self, lazy: Lazy) -> CallPlace:
         """Return where a call is made, and what a timeout and a cancellation do to it, as its executor says."""
         executor = self.executor_of(lazy)
-        return executor.place_of(lazy.task, lazy.policies.mode) if _tells_places(executor) else UNKNOWN
+        if not _tells_places(executor):
+            return UNKNOWN
+        place = executor.place_of(lazy.task, lazy.policies.mode)
+        # A class that makes calls in a way of its own still makes them there; what ends them, only it could say.
+        return (
+            place
+            if _first_of(executor, "place_of", "execute") == "place_of"
+            else CallPlace(place.home, *UNKNOWN[1:])
+        )
 
     def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
@@ -282,9 +290,12 @@ def _takes_chunks(executor: Executor) -> TypeGuard[ChunkExecutor]:
 
     If its class builds on one that does, and makes single calls in a way of its own, it sees all calls in that way.
     """
-    names = ("execute_chunk", "execute", "admission")
-    first = next((name for cls in type(executor).__mro__ for name in names if name in vars(cls)), None)
-    return first == "execute_chunk"
+    return _first_of(executor, "execute_chunk", "execute", "admission") == "execute_chunk"
+
+
+def _first_of(executor: Executor, *names: str) -> str | None:
+    """Return which of these methods the class of an executor has, or the next class that it builds on."""
+    return next((name for cls in type(executor).__mro__ for name in names if name in vars(cls)), None)
 
 
 def _tells_places(executor: Executor) -> TypeGuard[PlacedExecutor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
@@ -12,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from cascade.adapters.call_facts import CallFacts
+from cascade.adapters.executors.call_places import UNKNOWN, CallPlace, Interruption
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress, execute_each
 from cascade.graph.build import build_graph
 from cascade.runtime.protocols import Executor
 from cascade.spec.lazy_types import Lazy, LazyResult
+from cascade.spec.task import AnyTask
+from cascade.testing.conformance.interruptions import cancellation_effect, lives, timeout_effect
 from cascade.testing.conformance.sample_tasks import (
     PATIENCE,
     Part,
@@ -109,6 +111,33 @@ class ExecutorConformance:
         if self.runs_beside_the_loop:
             self._run(lambda executor: _cancel(executor, linger))
 
+    # The table of timeouts and cancellation
+
+    def test_a_timeout_does_what_the_executor_says(self) -> None:
+        """It ends the call, is refused before anything runs, or waits and says so: as `place_of` tells, if it is there.
+
+        An executor without `place_of` may end the call or wait for it.
+        """
+
+        async def check(executor: Executor) -> None:
+            for call in (linger, linger_later):
+                effect = await timeout_effect(executor, call)
+                place = _place(executor, call)
+                assert effect is place.timeout or (place is UNKNOWN and effect is Interruption.ENDS)
+
+        self._run(check)
+
+    def test_a_cancellation_does_what_the_executor_says(self) -> None:
+        """The same holds for a call whose run is cancelled."""
+
+        async def check(executor: Executor) -> None:
+            for call, is_beside in ((linger, self.runs_beside_the_loop), (linger_later, True)):
+                effect = await cancellation_effect(executor, call, not is_beside)
+                place = _place(executor, call)
+                assert effect is place.cancellation or (place is UNKNOWN and effect is Interruption.ENDS)
+
+        self._run(check)
+
     # Chunks: by the executor's own `execute_chunk`, or by `execute` for each call
 
     def test_each_call_of_a_chunk_has_its_own_end(self) -> None:
@@ -184,6 +213,11 @@ class ExecutorConformance:
         asyncio.run(main())
 
 
+def _place(executor: Executor, task: AnyTask) -> CallPlace:
+    tell: Callable[[AnyTask, None], CallPlace] | None = getattr(executor, "place_of", None)
+    return UNKNOWN if tell is None else tell(task, None)
+
+
 async def _execute(executor: Executor, call: Lazy) -> object:
     return await executor.execute(build_graph(call).nodes[0], call.args, call.kwargs)
 
@@ -203,7 +237,7 @@ async def _cancel_call(work: Coroutine[Any, Any, object], folder: Path) -> None:
     going = asyncio.get_running_loop().call_later(0.05, (folder / "go").touch)
     await asyncio.wait([executing])
     going.cancel()
-    is_over = (folder / "ended").exists() or not _lives(int((folder / "began").read_text()))
+    is_over = (folder / "ended").exists() or not lives(int((folder / "began").read_text()))
     assert is_over, "the executor has returned, and the call is still under way"
     assert executing.cancelled() or executing.exception() is None
 
@@ -229,12 +263,3 @@ async def _ends(executor: Executor, calls: Iterable[Lazy]) -> dict[int, CallEnd]
             assert end.position not in ends, "a call has two ends"
             ends[end.position] = end
     return ends
-
-
-def _lives(process: int) -> bool:
-    """Tell whether there is a process of that number; an executor may end a call with the process that makes it."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -182,6 +182,11 @@ class Reports(StretchReports):
         if self.bus.hears(TaskBlocked):
             self._publish(TaskBlocked(self._run_id, job.task_id, job.name, reason))
 
+    def not_interrupted(self, job: Job, reason: str) -> None:
+        """A call is to end and can't be interrupted: the run waits until it has ended by itself."""
+        if self.bus.hears(TaskBlocked):
+            self._publish(TaskBlocked(self._run_id, job.task_id, job.name, reason))
+
     def waits(self, owner: object, task: str, reason: str) -> None:
         """A call waits, or calls that follow each other do; of this only the timeline is told."""
         if self._timeline is not None:

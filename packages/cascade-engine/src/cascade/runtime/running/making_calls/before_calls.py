@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING
 
+from cascade.adapters.executors.call_places import Interruption
 from cascade.adapters.travelling.what_travels import Travelling, travelling_in_context
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.resolvers import resolve_needs
@@ -62,6 +63,23 @@ def pack_for(services: Services, lazy: Lazy, names: Sequence[str], values: dict[
     if modules or services.carried:
         travelling_in_context.set(Travelling(services.carried, modules))
     return True
+
+
+def tell_if_waited_for(services: Services, job: Job) -> None:
+    """Tell that the run waits for a call that was cancelled, if it can't be interrupted where it is made."""
+    if job.started and services.placement.place_of(job.lazy).cancellation is Interruption.WAITS:
+        services.reports.not_interrupted(
+            job, "cancelled, but it can't be interrupted: the run waits for its end"
+        )
+
+
+def tell_at_timeout(services: Services, job: Job, limit: asyncio.Timeout) -> asyncio.TimerHandle | None:
+    """Tell, when its time is over, that the run waits for a call that can't be interrupted where it is made."""
+    end = limit.when()
+    if end is None or services.placement.place_of(job.lazy).timeout is not Interruption.WAITS:
+        return None
+    reason = "its time is over, but it can't be interrupted: the run waits for its end"
+    return asyncio.get_running_loop().call_at(end, services.reports.not_interrupted, job, reason)
 
 
 def adopt_context(known: Context, now: Context) -> None:

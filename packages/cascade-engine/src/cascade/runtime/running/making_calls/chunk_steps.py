@@ -25,6 +25,7 @@ from cascade.runtime.running.making_calls.before_calls import (
     key_of,
     pack_for,
     take_lease,
+    tell_if_waited_for,
 )
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.services import Services
@@ -154,6 +155,8 @@ class ChunkStep:
         """End the chunk, which is made in `task`."""
         self._stopped = True
         task.cancel()
+        if self._began and self._open:
+            tell_if_waited_for(self._services, self.job)
 
     def give_back(self) -> None:
         """Release the slot that the chunk came with, and the keys of its items, if it never got to its first turn."""

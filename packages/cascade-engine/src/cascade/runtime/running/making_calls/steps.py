@@ -27,6 +27,8 @@ from cascade.runtime.running.making_calls.before_calls import (
     key_of,
     pack_for,
     take_lease,
+    tell_at_timeout,
+    tell_if_waited_for,
 )
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.services import Services
@@ -174,6 +176,8 @@ class Step:
         self._stopped = True
         if not self._releasing:
             task.cancel()
+            if self.job.ended == 0.0:
+                tell_if_waited_for(self._services, self.job)
 
     def give_back(self) -> None:
         """Release the slot that the call came with, and a coroutine that it gave, if they never got to be used."""
@@ -310,7 +314,12 @@ class Step:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                value = await self._call(node, stack)
+                telling = tell_at_timeout(self._services, self.job, limit)
+                try:
+                    value = await self._call(node, stack)
+                finally:
+                    if telling is not None:
+                        telling.cancel()
         except TimeoutError:
             if not limit.expired():
                 raise
