@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from cascade.runtime import Engine, RecoveredRun, RecoveryOutcome
 
 LEDGER = "TEST_LEDGER"
 """The environment variable that names the ledger."""
+STUCK = "TEST_STUCK"
+"""While this variable is set, the thread of a call does not end."""
 HELD = "TEST_HELD"
 """While this variable is set, the second step of a run waits."""
 
@@ -43,6 +46,14 @@ def charge(key: str, *after: Any) -> str:
 async def hold(key: str, *after: Any) -> str:
     while os.environ.get(HELD):  # noqa: ASYNC110 - also set from outside of the process
         await asyncio.sleep(0.005)
+    return key
+
+
+@cs.task(mode="thread")
+def stick(key: str) -> str:
+    while os.environ.get(STUCK):
+        charge.func("stuck")
+        time.sleep(0.05)
     return key
 
 
@@ -83,6 +94,11 @@ def pin_flow() -> Any:
 def failing_flow() -> Any:
     order = cs.Param("order", type=str)
     return fail(hold(order, charge(name_of(order, "one"))))
+
+
+def stuck_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return stick(hold(order, charge(name_of(order, "one"))))
 
 
 def env_flow() -> Any:

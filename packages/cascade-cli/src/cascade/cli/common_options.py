@@ -17,7 +17,14 @@ import typer
 from cascade.adapters.executors.executor_words import executor_from_word
 from cascade.cli.log_lines import LogFormat, LogLevel
 from cascade.cli.output import ResultFormat
-from cascade.runtime.settings import RUN_SETTINGS, Flag, RunSettings, row_of
+from cascade.runtime.settings import (
+    ENGINE_SETTINGS,
+    RECOVERY_SETTINGS,
+    RUN_SETTINGS,
+    Flag,
+    RunSettings,
+    row_of,
+)
 from cascade.runtime.stores import SHARED_OPTIONS, cache_maker, state_of
 from cascade.spec import SpecError
 from cascade.spec.late_dataclasses import dataclass
@@ -215,7 +222,7 @@ def _option_type(name: str, annotation: object) -> type:
         if get_origin(choice) is Literal:
             made: type = StrEnum(name.title(), [(word, word) for word in get_args(choice)])  # type: ignore[misc]  # mypy reads only literal members
             return made
-    return next((kind for kind in (int, bool) if kind in choices), str)
+    return next((kind for kind in (int, float, bool) if kind in choices), str)
 
 
 ENGINE_OPTIONS = tuple(
@@ -227,6 +234,19 @@ ENGINE_OPTIONS = tuple(
 
 COMMON_OPTIONS = (*RESULT_OPTIONS, *LOG_OPTIONS, *FILE_OPTIONS, *ENGINE_OPTIONS)
 """All options that the command of every workflow has."""
+
+_OF_RECOVERY = tuple(
+    _from_table(name, row.flag, row.type)
+    for row in map(row_of, RECOVERY_SETTINGS)
+    if (name := row.name) not in RUN_SETTINGS and row.flag is not None
+)
+
+WORKER_OPTIONS = (
+    *LOG_OPTIONS,
+    *_OF_RECOVERY,
+    *(each for each in ENGINE_OPTIONS if each.name in (*ENGINE_SETTINGS, *RECOVERY_SETTINGS)),
+)
+"""The options of a worker: those of the engine that it has, and of the runs that it goes on with."""
 
 RUN_ID = next(each for each in COMMON_OPTIONS if each.name == "run_id")
 RESTART = next(each for each in COMMON_OPTIONS if each.name == "restart")

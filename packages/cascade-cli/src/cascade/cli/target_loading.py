@@ -50,9 +50,26 @@ def load(target: str) -> Loaded:
         TargetNotFoundError: If there is no such file, module or name, or it is not clear which is meant.
     """
     where, name = _split(target)
-    module = _import_file(Path(where), target) if _is_file(where) else _import_module(where, target)
-    resources = {id(value): value for value in vars(module).values() if isinstance(value, Resource)}
-    return Loaded(_find(module, name, where), tuple(resources.values()))
+    module = _load(where, target)
+    return Loaded(_find(module, name, where), _resources(module))
+
+
+def load_resources(where: str) -> tuple[Resource, ...]:
+    """Import a file or module, so that what is in it can be found by its name; return the resources in it.
+
+    Raises:
+        TargetNotFoundError: If there is no such file or module.
+    """
+    return _resources(_load(where, where))
+
+
+def _load(where: str, target: str) -> ModuleType:
+    return _import_file(Path(where), target) if _is_file(where) else _import_module(where, target)
+
+
+def _resources(module: ModuleType) -> tuple[Resource, ...]:
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Resource)}
+    return tuple(found.values())
 
 
 def _split(target: str) -> tuple[str, str]:

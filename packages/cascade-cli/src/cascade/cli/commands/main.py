@@ -18,7 +18,14 @@ from cascade.cli.commands.doctor import diagnose
 from cascade.cli.commands.page import ui
 from cascade.cli.commands.stored_runs import runs_app
 from cascade.cli.commands.timelines import timeline_app
-from cascade.cli.common_options import COMMON_OPTIONS, VARIABLES, as_words, with_options
+from cascade.cli.commands.worker import worker
+from cascade.cli.common_options import (
+    COMMON_OPTIONS,
+    VARIABLES,
+    WORKER_OPTIONS,
+    as_words,
+    with_options,
+)
 from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.plan_table import plan_table
 from cascade.cli.tables.run_tables import ListFormat, findings_json, findings_table
@@ -38,6 +45,7 @@ _app.add_typer(runs_app, name="runs")
 _app.add_typer(timeline_app, name="timeline")
 _app.add_typer(cache_app, name="cache")
 _app.command(context_settings=HELP_FLAGS)(ui)
+_app.command(context_settings=HELP_FLAGS)(with_options(WORKER_OPTIONS)(worker))
 
 
 def main(args: Sequence[str] | None = None) -> None:
