@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 
 from cascade.spec.errors import DamagedDataError, StoreError
 
@@ -13,7 +13,8 @@ from cascade.spec.errors import DamagedDataError, StoreError
 class MemoryValues:
     """Values in memory, by name. From its call number `fails_at` on, counted from 1, every call fails.
 
-    With `after` what is put is there when the first of these calls fails. `names` is no such call.
+    With `after` what is put is there when the first of these calls fails. `names` is no such call. None of these may be
+    made in the thread of the tests' event loops.
     """
 
     def __init__(self, fails_at: int = 0, *, after: bool = False) -> None:
@@ -25,6 +26,7 @@ class MemoryValues:
 
     def _count(self, call: str) -> bool:
         """Count a call; return whether it is to fail when it has done what it was asked for."""
+        assert current_thread() is not main_thread(), "a value store holds the event loop"
         with self._lock:
             self.calls.append(call)
             number = len(self.calls)

@@ -231,14 +231,84 @@ def test_damage_is_a_typed_error_that_names_the_value(url: str, tmp_path: Path, 
     assert CALLS == ["load 7", "first"]
 
 
+@cs.task
+def marked(data: bytes) -> bytes:
+    CALLS.append("marked")
+    return data + b"!"
+
+
+@cs.task
+def long(data: bytes) -> bool:
+    return len(data) > OVER
+
+
+@cs.task
+def key_of(data: bytes) -> str:
+    return "large" * 1_000 if data[0] == 7 else "other"
+
+
+@cs.task
+def parts(data: bytes) -> list[bytes]:
+    return [data[:MANY], data]
+
+
+def test_only_what_is_looked_at_is_read(every_url: str) -> None:
+    """A resumed run reads the values that it has to look at, and no others."""
+    store = MemoryValues()
+    target = first(marked(load(7)), 1)
+    with pytest.raises(OSError, match="down"):
+        run(every_url, target, store)
+    assert len(store.kept) == 2
+    store.calls.clear()
+    assert run(every_url, target, store) == 7
+    (read,) = [call for call in store.calls if call.startswith("get")]
+    store.calls.clear()
+    assert run(every_url, target, store) == 7
+    assert not store.calls
+    assert CALLS == ["load 7", "marked", "first", "first"]
+    assert read
+
+
+def looked_at() -> dict[str, tuple[Any, Any]]:
+    """Targets that look at a large value in each of the ways, and what they give."""
+    data = bytes([7]) * MANY
+    return {
+        "an argument": (first(load(7), 1), 7),
+        "a condition": (first(load(1, 5), 1).run_if(long(load(7))), 1),
+        "a value as condition": (first(load(1, 5), 1).run_if(load(7)), 1),
+        "a selector": (
+            first(
+                cs.Router(selector=key_of(load(7)), routes={"large" * 1_000: load(2, 5), "other": load(3)}), 1
+            ),
+            2,
+        ),
+        "a part": (first(parts(load(7))[0], 1), 7),
+        "what a map goes over": (
+            cs.gather(first.partial(fails=0).map(data=parts(load(7))), first(load(1, 5), 1)),
+            [[7, 7], 1],
+        ),
+        "a gathered list": (cs.gather(load(7), load(8), first(load(1, 5), 1)), [data, bytes([8]) * MANY, 1]),
+        "the value of the run": (load(7).after(first(load(1, 5), 1)), data),
+    }
+
+
+@pytest.mark.parametrize("way", sorted(looked_at()))
+def test_a_value_is_there_where_it_is_looked_at(url: str, way: str) -> None:
+    """A resumed run has the value for arguments, conditions, selectors, parts, maps, lists and its own value."""
+    store = MemoryValues()
+    target, value = looked_at()[way]
+    with pytest.raises(OSError, match="down"):
+        run(url, target, store)
+    assert run(url, target, store) == value
+    assert run(url, target, store) == value
+
+
 def test_a_value_that_nobody_looks_at_may_be_gone(url: str, tmp_path: Path) -> None:
     """A run that does not need a damaged value again does without it."""
-    with pytest.raises(OSError, match="down"):
-        run(url, first(load(7), 1), folder_url(tmp_path))
-    assert run(url, first(load(7), 1), folder_url(tmp_path)) == 7
-    for path in files(tmp_path):
-        path.unlink()
-    assert run(url, first(load(7), 1), folder_url(tmp_path)) == 7
+    for _ in range(2):
+        assert run(url, first(load(7)), folder_url(tmp_path)) == 7
+        for path in files(tmp_path):
+            path.unlink()
 
 
 # Failures and kills
@@ -380,13 +450,13 @@ def test_the_event_loop_goes_on(file_url: str) -> None:
 
     async def main() -> object:
         async with Engine(state=file_url, values=store, values_over=OVER) as engine:
-            running = asyncio.ensure_future(engine.run(first(load(7)), run_id="r"))
+            running = asyncio.ensure_future(engine.run(load(7), run_id="r"))
             assert await asyncio.to_thread(begun.wait, 30)
             loops.set()  # a loop that is held never comes to this
             return await running
 
     for _ in range(2):
-        assert asyncio.run(main()) == 7
+        assert asyncio.run(main()) == bytes([7]) * MANY
         begun.clear()
         loops.clear()
 

@@ -7,7 +7,7 @@ depend on such ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -36,6 +36,7 @@ from cascade.spec.durable import OPEN, DurableStateBackend, NextRound, RunRecord
 from cascade.spec.errors import KeptInputError, RunRulesError
 from cascade.spec.lazy_types import ParamLazyResult
 
+Fetch: TypeAlias = Callable[[Iterable[NodeKey]], Awaitable[None]]
 Seal: TypeAlias = Callable[[KeptInputs], bytes]
 
 
@@ -210,6 +211,27 @@ class Resumption:
                 if reason == SkipReason.CONDITION_FALSE and otherwise is not MISSING:
                     self._state.put_result(node, otherwise)
         return settled
+
+    async def fetch_values(self, key: FrameKey, prepared: BoundPlan) -> None:
+        """Fetch the large values that a frame which is about to open will look at, from the value store.
+
+        These are what nodes without a fact take, as far as it is recorded, and the target. All others stay where they
+        are: what has taken them is done.
+        """
+        fetch: Fetch | None = getattr(self._state, "fetch", None)
+        if fetch is None:
+            return
+        program = prepared.program
+        changed = self._changed_nodes(key, prepared) if self._changed.texts else frozenset()
+        wanted = {program.target}
+        for position in program.order:
+            node = NodeKey(key, program.paths[position])
+            is_there = self._state.has_result(node) or self._state.get_skip_reason(node) is not None
+            if position in changed or not is_there:
+                call = program.calls[position]
+                routes = (route for choice in call.choices() for route in choice.routes)
+                wanted.update(program.inputs[position], call.conditions, routes)
+        await fetch(NodeKey(key, program.paths[position]) for position in sorted(wanted - changed))
 
     def _changed_nodes(self, key: FrameKey, prepared: BoundPlan) -> frozenset[int]:
         """Return the nodes that have changed, or depend on such ones, and all that were skipped.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -223,6 +224,10 @@ class Run:
             loops.resume_at(loop, pending)
         elif recording.resumption.is_resumed:
             loop.recovered = True
+        if loop.recovered:
+            with suppress(CascadeError):  # a tree that makes no sense: raised when the loop goes on
+                prepared = await in_slices(loops.preparation.ahead(loop))
+                await recording.resumption.fetch_values(loop.frame_key, prepared)
 
     # What others may do with it
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,13 @@ from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, L
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
-from cascade.adapters.state.recorded.run_values import Fetched, FetchedValue, LargeFact, RunValues
+from cascade.adapters.state.recorded.run_values import (
+    FetchedValue,
+    LargeFact,
+    LargeValues,
+    RunValues,
+    StoredValue,
+)
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
 from cascade.adapters.state.recorded.write_buffer import WriteBuffer
 from cascade.adapters.values.kept_values import KeptValues
@@ -305,9 +312,26 @@ class RecordedState:
         fact = facts[kind]
         if isinstance(fact, Encoded):
             fact = facts[kind] = self._codec.decode(node, kind, fact.data)
-        elif isinstance(fact, FetchedValue) and self._values is not None:
+        elif isinstance(fact, StoredValue | FetchedValue) and self._values is not None:
+            if isinstance(fact, StoredValue):  # somebody looks at what the engine has not asked for
+                fact = self._values.fetched_now(node, fact.data)
             fact = facts[kind] = self._values.decode(fact)
         return fact
+
+    async def fetch(self, keys: Iterable[NodeKey]) -> None:
+        """Fetch the large values of nodes that are about to be looked at, all at the same time.
+
+        A value that is missing or can't be read is an error when it is looked at.
+        """
+        values = self._values
+        if values is None:
+            return
+        nodes = [*map(node_digest, keys)]
+        found = [(node, self._table.of_node(node).get(Kind.RESULT)) for node in nodes]
+        stored = [(node, fact.data) for node, fact in found if isinstance(fact, StoredValue)]
+        fetched = await asyncio.gather(*(values.fetched(node, data) for node, data in stored))
+        for (node, _), fact in zip(stored, fetched, strict=True):
+            self._table.of_node(node)[Kind.RESULT] = fact
 
     # The journal
 
@@ -329,14 +353,14 @@ class RecordedState:
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
             raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
         record = self._codec.decode_record(loaded.head.record)
-        fetched: Fetched = {}
+        large: LargeValues = {}
         if self._values is not None:
             self._values.go_on(record.values)
         if record.values:
             if self._values is None:
                 raise RunValuesError(self.run_id)
-            loaded, fetched = await self._values.fetch(loaded)
-        self._load(loaded, fetched)
+            loaded, large = await self._values.take_in(loaded)
+        self._load(loaded, large)
         return record
 
     async def _open_anew(self, values: RunValues) -> None:
@@ -351,7 +375,7 @@ class RecordedState:
             with suppress(RunDamagedError):  # then they stay: nobody knows where they are
                 values.go_on(self._codec.decode_record(loaded.head.record).values)
 
-    def _load(self, loaded: Loaded, fetched: Fetched) -> None:
+    def _load(self, loaded: Loaded, large: LargeValues) -> None:
         linked = []
         for node, kind, data in loaded.facts:
             if node.frame.round != loaded.head.round:  # earlier ones are kept to be looked at
@@ -360,7 +384,8 @@ class RecordedState:
             if kind is Kind.FRAME:
                 linked.append(node.frame.digest)
             else:
-                self._table.load(node, kind, fetched.get((node, kind)) or Encoded(data))
+                is_large = kind is Kind.RESULT and node in large
+                self._table.load(node, kind, large[node] if is_large else Encoded(data))
         self._buffer.note_loaded(loaded.head, self._table.loaded, linked)
 
     async def commit(self) -> None:

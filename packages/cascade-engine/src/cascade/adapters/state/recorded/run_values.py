@@ -16,7 +16,7 @@ from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Fact, Kind, Loaded
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.values.kept_values import KeptValues
-from cascade.adapters.values.value_pointer import ValuePointer, is_value_pointer
+from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer
 from cascade.spec.errors import DamagedDataError, StoreError
 
 RUNS = "runs"
@@ -29,6 +29,15 @@ class LargeFact(Fact):
     __slots__ = ()
 
 
+class StoredValue:
+    """A large value that was not fetched yet, of which the fact has these bytes."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
 class FetchedValue:
     """A large value as it was fetched, to be decoded when it is first wanted; or the error of that."""
 
@@ -38,7 +47,7 @@ class FetchedValue:
         self.found = found
 
 
-Fetched: TypeAlias = dict[tuple[NodeDigest, Kind], FetchedValue]
+LargeValues: TypeAlias = dict[NodeDigest, StoredValue | FetchedValue]
 
 
 class RunValues:
@@ -175,32 +184,54 @@ class RunValues:
         """
         return ValuePointer.read(data, self._codec.bound(place, kind))
 
-    async def fetch(self, loaded: Loaded) -> tuple[Loaded, Fetched]:
-        """Return what was loaded with all targets of loops in their places, and the large values by their facts."""
+    async def take_in(self, loaded: Loaded) -> tuple[Loaded, LargeValues]:
+        """Return what was loaded with all targets of loops in their places, and the large values by their facts.
+
+        Values of nodes in a round of the run's own loop are not fetched yet. Those of frames inside are: a run goes on
+        in the midst of them.
+        """
         facts: list[tuple[NodeDigest, Kind, bytes]] = []
-        fetched: Fetched = {}
+        large: LargeValues = {}
         for place, kind, data in loaded.facts:
             if not is_value_pointer(data):
                 facts.append((place, kind, data))
-                continue
-            if place.frame.round != loaded.head.round:  # kept to be looked at, without its value
+            elif place.frame.round != loaded.head.round:  # kept to be looked at, without its value
                 with suppress(DamagedDataError):
                     self._note(place, kind, data)
-                continue
-            found = await self._fetched(place, kind, data)
-            if kind is Kind.RESULT:
-                fetched[place, kind] = FetchedValue(found)
-                facts.append((place, kind, data))
-            else:
+            elif kind is not Kind.RESULT:
+                found = await self._found(place, kind, data)
                 facts.append((place, kind, found if isinstance(found, bytes) else data))
+            else:
+                is_inside = bool(place.frame.above)
+                large[place] = await self.fetched(place, data) if is_inside else self._stored(place, data)
+                facts.append((place, kind, data))
         target = loaded.head.target
         if target and is_value_pointer(target):
-            found = await self._fetched(OF_RUN, Kind.TARGET, target)
+            found = await self._found(OF_RUN, Kind.TARGET, target)
             if isinstance(found, bytes):
                 loaded.head.target = found
-        return Loaded(loaded.head, facts), fetched
+        return Loaded(loaded.head, facts), large
 
-    async def _fetched(
+    def _stored(self, place: NodeDigest, data: bytes) -> StoredValue | FetchedValue:
+        try:
+            self._note(place, Kind.RESULT, data)
+        except DamagedDataError as problem:
+            return FetchedValue(problem)
+        return StoredValue(data)
+
+    async def fetched(self, place: NodeDigest, data: bytes) -> FetchedValue:
+        """Fetch a value that a fact with these bytes points to."""
+        return FetchedValue(await self._found(place, Kind.RESULT, data))
+
+    def fetched_now(self, place: NodeDigest, data: bytes) -> FetchedValue:
+        """Fetch a value in the caller's thread."""
+        try:
+            pointer = self.pointer_of(place, Kind.RESULT, data)
+            return FetchedValue(get_value(self._values.store, pointer))
+        except (DamagedDataError, StoreError) as problem:
+            return FetchedValue(problem)
+
+    async def _found(
         self, place: NodeDigest, kind: Kind, data: bytes
     ) -> bytes | DamagedDataError | StoreError:
         """Return what a fact points to; an error only when the value is wanted: the run may do without it."""
