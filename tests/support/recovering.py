@@ -86,6 +86,16 @@ def secret_flow() -> Any:
     return reveal(cs.Secret("token"), hold(order, first))
 
 
+def secret_env_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return reveal(cs.Env("TEST_KEY", secret=True), hold(order, charge(name_of(order, "one"))))
+
+
+def default_secret_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return reveal(cs.Secret("token", "none"), hold(order, charge(name_of(order, "one"))))
+
+
 def pin_flow() -> Any:
     order = cs.Param("order", type=str)
     return reveal(cs.Secret("pin", type=int), hold(order, charge(name_of(order, "one"))))

@@ -208,13 +208,13 @@ async def test_a_store_of_another_version_is_refused(url: str) -> None:
     one = journal(url)
     await one.open()
     await one.close()
-    asked(url, "UPDATE cascade_stores SET version = 2")
+    asked(url, "UPDATE cascade_stores SET version = 3")
     late = journal(url)
-    with pytest.raises(StoreFormatError, match=r"is a store of version 2.*use a newer cascade-engine"):
+    with pytest.raises(StoreFormatError, match=r"is a store of version 3.*use a newer cascade-engine"):
         await late.open()
     await late.close()
     for look in (PostgresCatalog(url).runs, lambda: PostgresCatalog(url).delete("run")):
-        with pytest.raises(StoreFormatError, match="version 2"):
+        with pytest.raises(StoreFormatError, match="version 3"):
             await asyncio.to_thread(look)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from support import recovering
 from support.recovering import (
     HELD,
     charge,
+    default_secret_flow,
     env_flow,
     failing_flow,
     hold,
@@ -24,16 +28,28 @@ from support.recovering import (
     outcomes,
     pin_flow,
     recovered,
+    secret_env_flow,
     secret_flow,
     until,
 )
+from support.stores import asked, is_postgres, is_redis, path_of
 
 import cascade as cs
 from cascade.adapters.state import RunSummary
+from cascade.adapters.state.recorded.fact_codec import FactCodec
+from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
 from cascade.adapters.store_urls import catalog_from_url
-from cascade.runtime import Engine, RecoveredRun, RecoveryOutcome, RunChangedError, WorkflowNotFoundError
-from cascade.spec import KeptInputError, MissingSecretError, SpecError, StoreError
+from cascade.runtime import (
+    Engine,
+    EngineClosedError,
+    RecoveredRun,
+    RecoveryOutcome,
+    RunChangedError,
+    WorkflowNotFoundError,
+)
+from cascade.spec import KeptInputError, MissingSecretError, SpecError, StoreError, StoreFormatError
 from cascade.spec.durable import RunStatus
+from cascade.spec.errors import RunDamagedError
 
 pytestmark = pytest.mark.usefixtures("ledger_file")
 
@@ -372,6 +388,129 @@ async def test_a_secret_of_a_later_round_is_no_identity(file_url: str) -> None:
     assert value == "5 characters"
 
 
+PASSWORD = cs.Secret("password")
+
+
+@cs.resource
+def vault(password: Any = PASSWORD) -> Iterator[str]:
+    yield password.reveal()
+
+
+@cs.task
+def look_into(number: int, vault: str = cs.inject("vault")) -> str:
+    if vault == "wrong":
+        raise ValueError("the secret is wrong")
+    return vault
+
+
+@cs.task
+def then_look(number: int) -> Any:
+    return look_into(number)
+
+
+async def test_a_secret_of_a_resource_is_no_identity(file_url: str) -> None:
+    """Nor is a secret of a resource that only a later round takes."""
+    async with Engine(state=file_url) as engine:
+        engine.register(vault)
+        with pytest.raises(ValueError, match="secret is wrong"):
+            await engine.run(then_look(1), params={"password": "wrong"}, run_id="r")
+        assert await engine.run(then_look(1), params={"password": "right"}, run_id="r") == "right"
+
+
+async def test_a_secret_of_the_environment_is_waited_for(
+    file_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that is read from the environment is waited for like any other, and one with a default is not."""
+    monkeypatch.setenv("TEST_KEY", "marmalade")
+    await interrupted(file_url, secret_env_flow, "a")
+    monkeypatch.delenv("TEST_KEY")
+    assert outcomes(await recovered(file_url)) == {"a": RecoveryOutcome.WAITING}
+    assert summary(file_url, "a").waits_for == "secret 'TEST_KEY'"
+    monkeypatch.setenv("TEST_KEY", "tangerine")
+    assert outcomes(await recovered(file_url)) == {"a": RecoveryOutcome.SUCCEEDED}
+    await interrupted(file_url, default_secret_flow, "b")
+    assert outcomes(await recovered(file_url)) == {"b": RecoveryOutcome.SUCCEEDED}
+    await interrupted(file_url, default_secret_flow, "c", params={"token": "marmalade"})
+    assert outcomes(await recovered(file_url)) == {"c": RecoveryOutcome.WAITING}  # it was given one
+
+
+# Stores of the version before
+
+
+def as_before(url: str) -> None:
+    """Make a store one of the version before kept inputs."""
+    if is_redis(url):
+        with closing(redis.Redis.from_url(url)) as client:
+            client.set("cascade:state:format", 3)
+            client.delete("cascade:state:inputs")
+    elif is_postgres(url):
+        for statement in (
+            "DROP TABLE cascade_inputs",
+            "ALTER TABLE cascade_runs DROP COLUMN waits_for",
+            "DROP FUNCTION cascade_write",
+            "UPDATE cascade_stores SET version = 1 WHERE kind = 'state'",
+        ):
+            asked(url, statement)
+    else:
+        with closing(sqlite3.connect(path_of(url))) as connection, connection:
+            connection.execute("DROP TABLE inputs")
+            connection.execute("ALTER TABLE runs DROP COLUMN waits_for")
+            connection.execute("PRAGMA user_version = 3")
+
+
+async def test_a_store_of_the_version_before_is_brought_up(every_url: str) -> None:
+    """A store without kept inputs is read as it is or refused with what to do; the next run brings it up."""
+    await interrupted(every_url, order_flow, "old", keep_inputs=False)
+    before = None if is_postgres(every_url) else summary(every_url, "old")
+    as_before(every_url)
+    if is_postgres(every_url):
+        with pytest.raises(StoreFormatError, match="record a run in it"):
+            summary(every_url, "old")
+    else:
+        assert summary(every_url, "old") == before
+        assert await recovered(every_url) == {}
+    await interrupted(every_url, order_flow, "new")
+    assert outcomes(await recovered(every_url)) == {"new": RecoveryOutcome.SUCCEEDED}
+    async with Engine(state=every_url) as engine:
+        assert await engine.run(order_flow, params={"order": "old"}, run_id="old") == "old/two"
+    assert Counter(ledger()) == Counter(
+        f"{name}/{step}" for name in ("old", "new") for step in ("one", "two")
+    )
+
+
+# What a store may not do
+
+
+@pytest.mark.parametrize(
+    ("module", "qualname"),
+    [("os", "getcwd"), ("pdb", "set_trace"), ("support.recovering", "ledger.__call__"), ("antigravity", "x")],
+)
+async def test_a_store_can_call_nothing_but_workflows(file_url: str, module: str, qualname: str) -> None:
+    """A name from the store imports nothing, and no function of Python's own is called, nor one of elsewhere."""
+    await interrupted(file_url, order_flow, "a")
+    codec = FactCodec(None, "a", "store")
+    forged = encode_inputs(KeptInputs(module, qualname, {}), codec)
+    with closing(sqlite3.connect(path_of(file_url))) as connection, connection:
+        connection.execute("UPDATE inputs SET data = ?", (forged,))
+    found = await recovered(file_url)
+    assert outcomes(found) == {"a": RecoveryOutcome.REFUSED}
+    assert isinstance(found["a"].error, WorkflowNotFoundError)
+    assert "antigravity" not in sys.modules
+
+
+async def test_inputs_that_were_changed_are_refused(file_url: str) -> None:
+    """Kept inputs that are damaged, or belong to another run, refuse the run as damaged."""
+    await interrupted(file_url, order_flow, "a")
+    await interrupted(file_url, order_flow, "b")
+    with closing(sqlite3.connect(path_of(file_url))) as connection, connection:
+        (data,) = connection.execute("SELECT data FROM inputs WHERE run = 1").fetchone()
+        connection.execute("UPDATE inputs SET data = ? WHERE run = 2", (data,))
+        connection.execute("UPDATE inputs SET data = ? WHERE run = 1", (data[:-1],))
+    found = await recovered(file_url)
+    assert outcomes(found) == dict.fromkeys("ab", RecoveryOutcome.REFUSED)
+    assert all(isinstance(run.error, RunDamagedError) for run in found.values())
+
+
 # Looking again and again
 
 
@@ -441,6 +580,37 @@ async def test_wrong_settings_are_named(file_url: str, settings: dict[str, Any],
     async with Engine(state=file_url) as engine:
         with pytest.raises(cs.CascadeError, match=named):
             await engine.recover(**settings)
+
+
+async def test_a_closed_engine_recovers_nothing(file_url: str) -> None:
+    """An engine that is closed takes over no run, and one that looks again and again ends."""
+    async with Engine(state=file_url) as engine:
+        worker = asyncio.ensure_future(engine.recover(poll=0.01))
+        await asyncio.sleep(0)
+    with pytest.raises(EngineClosedError):
+        await worker
+    with pytest.raises(EngineClosedError):
+        await engine.recover()
+
+
+async def test_a_look_that_fails_is_told(file_url: str) -> None:
+    """With `poll` a store that can't be looked at is told, and looked at again; without `told` the error is raised."""
+    path = Path(file_url.removeprefix("sqlite:///"))
+    path.write_text("no database " * 100)
+    told: list[Any] = []
+    async with Engine(state=file_url) as engine:
+        for settings in ({}, {"poll": 0.01}):
+            with pytest.raises((StoreError, StoreFormatError)):
+                await engine.recover(**settings)
+        worker = asyncio.ensure_future(engine.recover(poll=0.01, told=told.append))
+        await until(lambda: len(told) >= 2)
+        path.unlink()
+        await interrupted(file_url, order_flow, "a")
+        await until(lambda: isinstance(told[-1], RecoveredRun))
+        worker.cancel()
+        await asyncio.wait([worker])
+    assert told[-1] == RecoveredRun("a", RecoveryOutcome.SUCCEEDED)
+    assert {type(each) for each in told[:-1]} <= {StoreError, StoreFormatError}
 
 
 def test_what_becomes_of_a_run_is_plain_data() -> None:

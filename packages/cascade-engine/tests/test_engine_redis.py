@@ -267,15 +267,15 @@ async def test_facts_that_a_server_dropped_are_missed(url: str, lost: str) -> No
 async def test_a_store_of_another_version_is_refused(url: str) -> None:
     """A store that a newer version has written is a `StoreFormatError`, and is left as it is."""
     with closing(redis.Redis.from_url(url)) as client:
-        client.set("cascade:state:format", 4)
+        client.set("cascade:state:format", 5)
         one = journal(url)
         with pytest.raises(
-            StoreFormatError, match=r"is a store of runs of version 4.*use a newer cascade-engine"
+            StoreFormatError, match=r"is a store of runs of version 5.*use a newer cascade-engine"
         ):
             await one.open()
         await one.close()
         for look in (RedisCatalog(url).runs, lambda: RedisCatalog(url).delete("run")):
-            with pytest.raises(StoreFormatError, match="version 4"):
+            with pytest.raises(StoreFormatError, match="version 5"):
                 await asyncio.to_thread(look)
         assert client.keys() == [b"cascade:state:format"]
 

@@ -13,7 +13,7 @@ from cascade.cli.tracebacks import render, trim
 from cascade.runtime import UnknownParamError
 from cascade.spec import CascadeError, InputError, SpecError
 from cascade.spec.calls.error_text import is_error, message_of, notes_of
-from cascade.spec.errors import RunActiveError, StoreError, StoreNotFoundError
+from cascade.spec.errors import KeptInputError, RunActiveError, StoreError, StoreNotFoundError
 from cascade.spec.terminal_text import shown_lines
 
 
@@ -61,7 +61,7 @@ def is_wrong_input(error: BaseException) -> bool:
     """
     if isinstance(error, SpecError):
         return is_plain(error) and not notes_of(error)
-    return isinstance(error, (InputError, UnknownParamError)) and is_plain(error)
+    return isinstance(error, (InputError, KeptInputError, UnknownParamError)) and is_plain(error)
 
 
 def report(error: BaseException, form: LogFormat = LogFormat.HUMAN) -> None:

@@ -238,10 +238,8 @@ class Engine:
         from cascade.runtime.recovery.recoverer import recoverer  # noqa: PLC0415
 
         check_known("engine.recover(...)", settings, RECOVERY_SETTINGS)
-        if self._closed:
-            raise EngineClosedError
         poll = checked_seconds("poll", settings.get("poll"))
-        found = recoverer(self._stores, self._parts, settings, self._go_on)
+        found = recoverer(self._stores, self._parts, settings, self._go_on, self._check_open)
         return await (found.once() if poll is None else found.for_ever(poll))
 
     async def _go_on(self, target: object, options: RunOptions) -> Driven:
@@ -250,8 +248,7 @@ class Engine:
         Raises:
             EngineClosedError: If the engine is closed.
         """
-        if self._closed:
-            raise EngineClosedError
+        self._check_open()
         run = self._made(replace(options, caller=asyncio.current_task()))
         recorder, error = run.recorder, None
         assert recorder is not None  # the state is that of a URL
@@ -267,6 +264,10 @@ class Engine:
             return Driven(recorder.resumption.record is not None, recorder.ended, error)
         finally:
             del run, cancelled, error  # as above
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError
 
     async def _complete(self, run: Run, target: object) -> asyncio.CancelledError | None:
         """Let a run come to its end; return what the caller was cancelled with meanwhile."""

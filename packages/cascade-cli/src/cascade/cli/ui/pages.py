@@ -11,6 +11,7 @@ from cascade.cli.tables.run_tables import local_time, size_text
 from cascade.cli.ui.store_reading import RUNS, ShownRun, ShownRuns
 from cascade.graph.drawing.labels import cut, escape_xml, one_line, short_time
 from cascade.runtime.progress.run_progress import RunProgress, TaskProgress
+from cascade.runtime.recorded_runs.recorded_run import status_text
 from cascade.spec import RunStatus
 
 MOST_TASKS = 200
@@ -21,6 +22,7 @@ _SYMBOLS = {
     RunStatus.SUCCEEDED.value: "✓",
     RunStatus.FAILED.value: "✗",
     RunStatus.RUNNING.value: "▸",
+    RunStatus.WAITING.value: "◷",
     RunStatus.CANCELLED.value: "■",
     RunStatus.DAMAGED.value: "!",
 }
@@ -58,7 +60,7 @@ def runs_table(runs: ShownRuns) -> str:
 def _run_cells(run: ShownRun, now: float) -> Iterator[str]:
     summary = run.summary
     yield f'<a href="{_text_of_link(link_to("/run", summary.run_id))}">{_text(summary.run_id) or "(no name)"}</a>'
-    yield _status(run.status)
+    yield _status(run)
     yield _bar(run.progress)
     yield _time(summary.updated, _ago(now - summary.updated))
     yield _text(summary.task)
@@ -70,8 +72,10 @@ def _text_of_link(link: str) -> str:
     return escape_xml(link)
 
 
-def _status(status: str) -> str:
-    return f'<span class="status {status}"><span aria-hidden="true">{_SYMBOLS.get(status, "▫")}</span> {status}</span>'
+def _status(run: ShownRun) -> str:
+    word, symbol = run.status, _SYMBOLS.get(run.status, "▫")
+    told = _text(status_text(run.summary))
+    return f'<span class="status {word}"><span aria-hidden="true">{symbol}</span> {told}</span>'
 
 
 def _bar(progress: RunProgress | None) -> str:
@@ -131,7 +135,7 @@ def run_part(run: ShownRun) -> str:
     """Return the part of the page about a run that changes."""
     summary, progress = run.summary, run.progress
     facts = [
-        ("Status", _status(run.status)),
+        ("Status", _status(run)),
         ("Progress", _bar(progress)),
         ("Task", _text(summary.task)),
         ("Round", f"{summary.round:,}" if summary.round else ""),

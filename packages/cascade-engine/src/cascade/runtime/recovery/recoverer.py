@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from cascade.adapters.addresses import address_of
 from cascade.adapters.spawning import seen_through, spawn
@@ -61,6 +61,7 @@ CONCURRENCY = 10
 class RecoveryParts:
     """What recovery needs of its engine: the store, by its name, its catalog and its backends, and what runs.
 
+    `check_open` raises when the engine is closed.
     `declared` gives the inputs of all resources. `options` are those of each run, but for its own.
     """
 
@@ -72,12 +73,19 @@ class RecoveryParts:
     secrets: WorkerSecrets
     options: RunOptions
     go_on: GoOn
+    check_open: Callable[[], None]
 
 
 def recoverer(
-    stores: Mapping[str, object], parts: EngineParts, settings: RecoverySettings, go_on: GoOn
+    stores: Mapping[str, object],
+    parts: EngineParts,
+    settings: RecoverySettings,
+    go_on: GoOn,
+    check_open: Callable[[], None],
 ) -> Recoverer:
     """Return what goes on with the runs of an engine whose `stores` are given by these settings.
+
+    `check_open` raises when the engine is closed.
 
     Raises:
         SpecError: If a setting can't be meant, or the engine has no `state` by its URL.
@@ -97,12 +105,21 @@ def recoverer(
         secrets=WorkerSecrets(settings.get("secrets"), settings.get("secrets_dir")),
         options=recovery_options(settings),
         go_on=go_on,
+        check_open=check_open,
     )
     concurrency = checked_count("concurrency", settings.get("concurrency"))
     told = settings.get("told")
     if told is not None and not callable(told):
         raise SpecError(f"told= got {type(told).__name__}", "give a function of a RecoveredRun: told=print")
     return Recoverer(needed, concurrency or CONCURRENCY, told)
+
+
+class _Known(NamedTuple):
+    """What was told last of a run that is still open, and when the run was written last."""
+
+    outcome: RecoveryOutcome
+    error: str
+    updated: float
 
 
 class Recoverer:
@@ -114,8 +131,7 @@ class Recoverer:
         self._told = told
         self._outcomes: list[RecoveredRun] = []
         self._under_way: dict[asyncio.Task[RecoveredRun], RunSummary] = {}
-        # What was told last of runs that are still open, and when these were written last.
-        self._known: dict[str, tuple[RecoveredRun, float]] = {}
+        self._known: dict[str, _Known] = {}
 
     async def once(self) -> list[RecoveredRun]:
         """Go on with each run that is interrupted now; return what has become of them, as they ended.
@@ -171,8 +187,8 @@ class Recoverer:
     def _take(self, run: RunSummary, outcome: RecoveredRun) -> None:
         before = self._known.pop(run.run_id, None)
         if outcome.outcome in _STAY:
-            self._known[run.run_id] = outcome, run.updated
-            if before is not None and _is_same(before[0], outcome):
+            known = self._known[run.run_id] = _Known(outcome.outcome, str(outcome.error), run.updated)
+            if before is not None and before[:2] == known[:2]:
                 return  # as at the last look
         self._outcomes.append(outcome)
         if self._told is not None:
@@ -192,6 +208,7 @@ class Recoverer:
     # Looking
 
     async def _look(self) -> list[RunSummary]:
+        self._parts.check_open()
         try:
             return await asyncio.to_thread(self._found)
         except StoreNotFoundError:
@@ -217,7 +234,8 @@ class Recoverer:
 
     def _is_refused(self, run: RunSummary) -> bool:
         known = self._known.get(run.run_id)
-        return known is not None and known[0].outcome is RecoveryOutcome.REFUSED and known[1] == run.updated
+        is_refused = known is not None and known.outcome is RecoveryOutcome.REFUSED
+        return is_refused and known is not None and known.updated == run.updated
 
     # One run
 
@@ -310,10 +328,6 @@ class Recoverer:
 
 _STAY = (RecoveryOutcome.WAITING, RecoveryOutcome.REFUSED)
 """Outcomes that are the same at each look until something changes."""
-
-
-def _is_same(one: RecoveredRun, other: RecoveredRun) -> bool:
-    return one.outcome is other.outcome and str(one.error) == str(other.error)
 
 
 async def _all_ended(tasks: list[asyncio.Task[RecoveredRun]]) -> None:
