@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from descriptions import CAPACITY, CODEC, StoppedError, Workflow, World
@@ -19,8 +20,7 @@ from hypothesis import strategies as st
 from observation import Observed, params_for, run_in_time
 from support.examples import examples
 from support.journals import FailingJournal, WatchedJournal
-from support.redis_server import RedisProcess
-from support.stores import SHARED, beside, recorded, url_in
+from support.stores import SHARED, recorded, url_in
 from support.value_stores import MemoryValues
 from workflows import workflows
 
@@ -40,6 +40,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
+NUMBERS = count()
 OWN = {*INTERNAL, "p", "q"} - {"map"}
 """Calls whose values are never stored: they gather values, or read inputs."""
 
@@ -71,6 +72,13 @@ def stops(*ways: How) -> st.SearchStrategy[list[Stop]]:
 STOPS = stops(How.CALL, How.EVENT, How.LOST, How.UNTOLD)
 
 
+class Home(NamedTuple):
+    """Where a run is recorded: the URL of a store, and the id of the run."""
+
+    url: str
+    run_id: str = "r"
+
+
 @dataclass
 class Attempt(Observed):
     """One run of a recorded workflow. `kept` has the names of the calls that the store knows to be made."""
@@ -98,7 +106,7 @@ class Attempt(Observed):
 
 
 def attempt(
-    url: str, target: Any, on_failure: Any, stop: Stop | None = None, values: MemoryValues | None = None
+    home: Home, target: Any, on_failure: Any, stop: Stop | None = None, values: MemoryValues | None = None
 ) -> Attempt:
     """Run a target that is recorded in a store, up to a stop; with `values` each value is in that value store."""
     at = {} if stop is None else {stop.how: stop.at}
@@ -129,13 +137,15 @@ def attempt(
         engine = Engine(
             bus=bus,
             system_resources={"gpu": CAPACITY},
-            state_backend_cls=recorded(url, wrap, codec=CODEC, values=kept),
+            state_backend_cls=recorded(home.url, wrap, codec=CODEC, values=kept),
         )
         before = asyncio.all_tasks()
         with seen.world.at_hand():
             try:
                 params = params_for(target)
-                seen.value = await engine.run(target, params=params, run_id="r", on_failure=on_failure)
+                seen.value = await engine.run(
+                    target, params=params, run_id=home.run_id, on_failure=on_failure
+                )
             except (Exception, StoppedError, asyncio.CancelledError) as error:  # noqa: BLE001 - is looked at
                 seen.error = error
         assert asyncio.all_tasks() == before
@@ -149,37 +159,37 @@ def was_stopped(seen: Attempt) -> bool:
 
 
 @contextmanager
-def empty_stores(server: RedisProcess | None) -> Iterator[tuple[str, str]]:
-    """Give the URLs of two stores that have nothing, in files or in a server."""
+def two_homes(server: str | None) -> Iterator[tuple[Home, Home]]:
+    """Give homes of two runs of which nothing is recorded, in files or in a server."""
     if server is not None:
-        server.ask(b"FLUSHALL")
-        yield server.url, beside(server.url)
+        number = next(NUMBERS)
+        yield Home(server, f"alone {number}"), Home(server, f"stopped {number}")
         return
     with tempfile.TemporaryDirectory(dir=SHARED if SHARED.is_dir() else None) as folder:
-        yield url_in(Path(folder, "alone")), url_in(Path(folder, "stopped"))
+        yield Home(url_in(Path(folder, "alone"))), Home(url_in(Path(folder, "stopped")))
 
 
 def resumes(
     workflow: Workflow,
     given_stops: list[Stop],
     on_failure: str,
-    server: RedisProcess | None = None,
+    server: str | None = None,
     values: MemoryValues | None = None,
 ) -> None:
     """Check one workflow: stopped and resumed, it gives what it gives alone, and makes no recorded call again."""
     target = workflow.build()
-    with empty_stores(server) as (first_url, url):
-        alone = attempt(first_url, target, on_failure)
+    with two_homes(server) as (first_home, home):
+        alone = attempt(first_home, target, on_failure)
         assume(not isinstance(alone.error, CycleError))
         recorded_calls: Counter[str] = Counter()
         for stop in given_stops:
-            seen = attempt(url, target, on_failure, stop, values)
+            seen = attempt(home, target, on_failure, stop, values)
             seen.check_order()
             recorded_calls += seen.kept
             if not was_stopped(seen):
                 break
             event(stop.how.name)
-        last = attempt(url, target, on_failure, values=values)
+        last = attempt(home, target, on_failure, values=values)
         last.check_order()
         assert (type(last.value), last.value) == (type(alone.value), alone.value)
         if on_failure == "finish":
@@ -190,7 +200,7 @@ def resumes(
             assert last.made + recorded_calls == alone.made
             check_first(target, alone, last)
         if alone.error is None:
-            again = attempt(url, target, on_failure, values=values)
+            again = attempt(home, target, on_failure, values=values)
             assert again.value == alone.value
             assert not again.made
             assert not again.world.calls
@@ -235,18 +245,27 @@ def test_a_run_with_all_values_in_a_value_store_ends_as_if_it_had_not_been_stopp
     check()
 
 
-@pytest.mark.parametrize("number", [40, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("redis", 40),
+        ("postgres", 8),
+        pytest.param("redis", 1_000, marks=pytest.mark.soak),
+        pytest.param("postgres", 1_000, marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
-def test_a_run_in_redis_ends_as_if_it_had_not_been_stopped(
-    on_failure: str, number: int, redis_server: RedisProcess
+def test_a_run_in_a_server_ends_as_if_it_had_not_been_stopped(
+    on_failure: str, kind: str, number: int, request: pytest.FixtureRequest
 ) -> None:
     """In a server as in files: on any workflow, stopped anywhere, all is as in one run."""
+    url = request.getfixturevalue(f"{kind}_url")
 
     @seed(2027)
     @settings(SOAK, max_examples=number)
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
-        resumes(workflow, given_stops, on_failure, redis_server)
+        resumes(workflow, given_stops, on_failure, url)
 
     check()
 
