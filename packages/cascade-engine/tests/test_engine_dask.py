@@ -351,6 +351,50 @@ async def test_maps_go_out_in_chunks(dask_address: str) -> None:
         await executor.close()
 
 
+async def test_chains_go_out_together(dask_address: str) -> None:
+    """Calls that take each other's values are few requests, whatever they give on the way."""
+
+    @cs.task
+    def more(x: int) -> int:
+        return x + 1
+
+    @cs.task
+    def later(x: int) -> int | cs.LazyResult[int]:
+        return square(x)
+
+    @cs.task
+    def padded(x: int) -> bytes:
+        return bytes(100_000 + x)
+
+    executor = _Counting(dask_address)
+    try:
+        lazy = more(0)
+        for _ in range(299):
+            lazy = more(lazy)
+        assert await cs.arun(lazy, executor=executor) == 300
+        assert executor.sent < 40
+        middle = more(more(later(more(more(1)))))
+        assert await cs.arun(middle, executor=executor) == 11
+        large = more(length(padded(more(more(1)))))
+        assert await cs.arun(large, executor=executor) == 100_004
+    finally:
+        await executor.close()
+
+
+async def test_a_failure_in_a_chain_is_that_of_its_call(dask_address: str) -> None:
+    """The calls before it have ended, and those after it are never made."""
+    async with DaskExecutor(dask_address) as executor:
+        first = add(1, 1)
+        failing = fail(add(first, 1))
+        last = add(add(failing, 1), 1)
+        with pytest.raises(ExceptionGroup) as caught:
+            await cs.arun(last, executor=executor, on_failure="finish")
+        (failure,) = caught.value.exceptions
+        assert isinstance(failure, Odd)
+        with pytest.raises(BoundaryError, match="argument 'y' of task 'add'"):
+            await cs.arun(add(add(add(1, 1), asyncio.get_running_loop()), 1), executor=executor)
+
+
 async def test_amounts_are_the_clusters_resources(dask_address: str) -> None:
     """`gpu=1` is taken from what the workers declare; what they do not declare is counted by the engine alone."""
     async with DaskExecutor(dask_address) as executor:

@@ -1,4 +1,4 @@
-"""Requests: calls of one task as they are sent to a worker of a cluster, and the plain data that they consist of."""
+"""Requests: calls as they are sent to a worker of a cluster, and the plain data that they consist of."""
 
 from __future__ import annotations
 
@@ -25,29 +25,55 @@ class TaskCode(NamedTuple):
 
 
 class CallRequest(NamedTuple):
-    """Calls of one task, to be made one after the other.
+    """Calls to be made one after the other: of one task, or a chain.
 
-    `facts` and `arguments` have an entry for each call: the fields of its `CallFacts`, and its arguments as bytes.
-    After `seconds` a worker begins no other call of them. A value with more than `staying_size` bytes stays on the
-    worker; with `None` all come home, with `ALL_STAY` none does. `luggage` is that of all the calls.
+    `codes` are the tasks, and `facts` and `arguments` have an entry for each call: the fields of its `CallFacts`, and
+    its arguments as bytes. After `seconds` a worker begins no other call of them. A value with more than `staying_size`
+    bytes stays on the worker; with `None` all come home, with `ALL_STAY` none does. `luggage` is that of all the calls.
+    A request for a chain has a `Chain`.
     """
 
-    code: TaskCode
+    codes: Sequence[TaskCode]
     facts: Sequence[tuple[Any, ...]]
     arguments: Sequence[bytes]
     seconds: float
     staying_size: int | None = None
     luggage: Luggage | None = None
+    chain: Chain | None = None
+
+    def code_at(self, position: int) -> TaskCode:
+        """Return the code of a call."""
+        return self.codes[0 if self.chain is None else self.chain.tasks[position]]
+
+    def only(self, position: int, earlier: Sequence[bytes]) -> CallRequest:
+        """Return a request for one of the calls alone, whose value stays in any case.
+
+        `earlier` are the results of those before it, if it is one of a chain.
+        """
+        facts, arguments = [self.facts[position]], [self.arguments[position]]
+        chain = None if self.chain is None else Chain([self.chain.tasks[position]], earlier)
+        return self._replace(facts=facts, arguments=arguments, staying_size=ALL_STAY, chain=chain)
 
     def as_bytes(self) -> bytes:
         """Return the request as bytes: plain data, with the user's objects in it as bytes by themselves."""
-        return pickle.dumps((tuple(self.code), *self[1:]), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(([tuple(each) for each in self.codes], *self[1:]), pickle.HIGHEST_PROTOCOL)
+
+
+class Chain(NamedTuple):
+    """What makes calls a chain: each may take the results of those before it, and is made if these have been values.
+
+    `tasks` tells for each call which of the codes is its task. `earlier` are results of calls that were made before, as
+    bytes.
+    """
+
+    tasks: Sequence[int]
+    earlier: Sequence[bytes] = ()
 
 
 def request_from(payload: bytes) -> CallRequest:
     """Return what `CallRequest.as_bytes` was made of."""
-    code, *rest = pickle.loads(payload)
-    return CallRequest(TaskCode(*code), *rest)
+    codes, *rest = pickle.loads(payload)
+    return CallRequest([TaskCode(*each) for each in codes], *rest)
 
 
 class TaskCodes:

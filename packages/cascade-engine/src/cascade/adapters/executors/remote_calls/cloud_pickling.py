@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 
+from cascade.adapters.executors.chunks import EarlierResult
 from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
 from cascade.adapters.executors.remote_calls.travelling_tasks import Locations, reduce_resource, reduce_task
 from cascade.adapters.executors.worker_processes.exception_pickling import reduce_exception
@@ -60,8 +61,11 @@ class _Pickler(pickle.Pickler):
         self._by_value = cloudpickle.Pickler(io.BytesIO())  # tells how functions and classes are pickled
 
     def persistent_id(self, value: object) -> int | None:
-        if self._places is not None and isinstance(value, RemoteHandle):
-            return self._places.number_of(value)
+        if self._places is not None:
+            if isinstance(value, RemoteHandle):
+                return self._places.number_of(value)
+            if isinstance(value, EarlierResult):
+                return -1 - value.position
         return None
 
     def reducer_override(self, value: Any) -> Any:
@@ -74,12 +78,13 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: Any, values: Sequence[object]) -> None:
+    def __init__(self, file: Any, values: Sequence[object], earlier: Sequence[object]) -> None:
         super().__init__(file)
         self._values = values
+        self._earlier = earlier
 
     def persistent_load(self, number: int) -> object:
-        return self._values[number]
+        return self._values[number] if number >= 0 else self._earlier[-1 - number]
 
 
 def encode(value: object, places: HandlePlaces | None = None) -> bytes:
@@ -122,13 +127,15 @@ def encode_value(value: object) -> bytes:
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if type(value) in _PLAIN else encode(value)
 
 
-def decode(payload: bytes | memoryview, values: Sequence[object] = ()) -> Any:
-    """Return what was encoded, with `values` in the numbered places.
+def decode(payload: bytes | memoryview, values: Sequence[object] = (), earlier: Sequence[object] = ()) -> Any:
+    """Return what was encoded, with `values` in the numbered places, and `earlier` results in theirs.
 
     Raises:
         BaseException: Whatever a user's class raises when its objects are made.
     """
-    return _Unpickler(io.BytesIO(payload), values).load() if values else pickle.loads(payload)
+    if values or earlier:
+        return _Unpickler(io.BytesIO(payload), values, earlier).load()
+    return pickle.loads(payload)
 
 
 def decode_with_buffers(payload: Buffer, buffers: Sequence[Buffer]) -> Any:

@@ -66,6 +66,7 @@ def make_calls(request: bytes, values: Sequence[object] = (), surveyor: Surveyor
     """
     surveyor = surveyor or Surveyor()
     asked = request_from(request)
+    places = _Places(values, [])
     ends: list[ToldEnd] = []
     staying, size = None, 0
     limit = time.monotonic() + asked.seconds
@@ -74,9 +75,11 @@ def make_calls(request: bytes, values: Sequence[object] = (), surveyor: Surveyor
         if position and began > limit:
             break
         # Each call has a context of its own: what one sets there, the next one does not see.
-        kind, body, staying = contextvars.copy_context().run(_make, asked, position, values, surveyor)
+        kind, body, staying = contextvars.copy_context().run(_make, asked, position, places, surveyor)
         ends.append(ToldEnd(position, kind, began, time.monotonic(), body))
         if not surveyor.may_go_on(ends[-1]) or body is None:
+            break
+        if asked.chain is not None and not places.has_result_of(position):
             break
         size += len(body)
         if asked.staying_size is not None and size > _REPORT_SIZE:
@@ -99,13 +102,26 @@ _OWN_FRAMES = 4
 _End = tuple[ReplyKind, bytes | None, object]
 
 
-def _make(asked: CallRequest, position: int, values: Sequence[object], surveyor: Surveyor) -> _End:
+class _Places(NamedTuple):
+    """What stands in the places of arguments: the values of handles, and the results of a chain so far."""
+
+    values: Sequence[object]
+    results: list[object]
+
+    def has_result_of(self, position: int) -> bool:
+        """Tell whether a call has given a value, so that those that take it may go on."""
+        return len(self.results) > position
+
+
+def _make(asked: CallRequest, position: int, places: _Places, surveyor: Surveyor) -> _End:
     try:
-        task = _loaded(asked.code)
+        task = _loaded(asked.code_at(position))
     except BaseException as error:  # noqa: BLE001 - whatever its module or its code raises
         return ReplyKind.NOT_LOADED, pack_failure(report_of(error, 1)), None
     try:
-        args, kwargs = decode(asked.arguments[position], values)
+        if asked.chain is not None and not position:
+            places.results.extend(map(decode, asked.chain.earlier))
+        args, kwargs = decode(asked.arguments[position], *places)
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument"), None
     try:
@@ -113,6 +129,8 @@ def _make(asked: CallRequest, position: int, values: Sequence[object], surveyor:
         value = _within(luggage, known, lambda: _value(task, args, kwargs, luggage))
     except BaseException as error:  # noqa: BLE001 - raised again where the run is
         return ReplyKind.RAISED, pack_failure(report_of(error, _OWN_FRAMES), exception=_encoded(error)), None
+    if asked.chain is not None and not _stands(value):
+        places.results.append(value.value if type(value) is Quoted else value)
     try:
         return _told(value, asked.staying_size, surveyor)
     except BaseException as error:  # noqa: BLE001 - as for arguments

@@ -167,11 +167,17 @@ class RemoteCalls(ABC):
 
     def execute_chunk(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make calls in one worker, one after the other; their values come here."""
-        return self._execute_chunk(node, calls, Sending(CHUNK_SECONDS, None))
+        return self._execute_calls([node], calls, Sending(CHUNK_SECONDS, None))
 
     def execute_chunk_to_handles(self, node: Node, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make calls in one worker, one after the other. The first large value stays there and ends the chunk."""
-        return self._execute_chunk(node, calls, Sending(CHUNK_SECONDS, STAYING_SIZE))
+        return self._execute_calls([node], calls, Sending(CHUNK_SECONDS, STAYING_SIZE))
+
+    def execute_chain(
+        self, nodes: Sequence[Node], calls: Sequence[ChunkCall], to_handles: bool
+    ) -> AsyncIterator[Progress]:
+        """Make calls in one worker, each of which takes what those before it have given."""
+        return self._execute_calls(nodes, calls, Sending(CHUNK_SECONDS, STAYING_SIZE if to_handles else None))
 
     async def fetch(self, handle: RemoteHandle) -> object:
         """Bring the value of a handle here.
@@ -195,7 +201,7 @@ class RemoteCalls(ABC):
         if not (has_handles or self.takes_handles(task)):
             value = func(*call.args, **call.kwargs)
             return await value if task.is_async else value
-        async with aclosing(self._execute_chunk(node, [call], Sending(0.0, staying_size))) as ended:
+        async with aclosing(self._execute_calls([node], [call], Sending(0.0, staying_size))) as ended:
             async for progress in ended:
                 for end in progress.ends:
                     if end.error is None:
@@ -207,18 +213,18 @@ class RemoteCalls(ABC):
         finally:
             del failure  # the traceback has this frame: they would be a cycle
 
-    async def _execute_chunk(
-        self, node: Node, calls: Sequence[ChunkCall], sending: Sending
+    async def _execute_calls(
+        self, nodes: Sequence[Node], calls: Sequence[ChunkCall], sending: Sending
     ) -> AsyncGenerator[Progress, None]:
-        task = node.task
-        assert task is not None
-        sent = SentCalls(task, calls, self._codes, sending, pack(encode))
+        """Make calls of one node, or those of a chain of nodes."""
+        tasks = [node.task for node in nodes if node.task is not None]
+        sent = SentCalls(tasks, calls, self._codes, sending, pack(encode))
         if sent.refused:
             yield Progress(sent.refused)
         if not sent.request:
             return
         amounts, size = amounts_in_context.get(), len(sent.request.facts)
-        request = SentRequest(task, sent.request.as_bytes(), (), amounts, size)
+        request = SentRequest(tasks[0], sent.request.as_bytes(), (), amounts, size)
         try:
             answer = await self._send(request, sent.handles)
         except CascadeError as error:
@@ -226,10 +232,10 @@ class RemoteCalls(ABC):
             return
 
         def stay(position: int) -> RemoteHandle:
-            recipe = None
+            node, recipe = nodes[position if len(nodes) > 1 else 0], None
             if self._on_lost is OnLost.RERUN:
                 sources = [each.recipe for each in sent.handles if each.recipe is not None]
-                recipe = Recipe(node, sent.only(position), request.amounts, sources)
+                recipe = Recipe(node, sent.only(position, answer.report), request.amounts, sources)
             return RemoteHandle(self, node, answer.reference, recipe)
 
         progress = sent.progress(answer.report, stay, answer.died)
