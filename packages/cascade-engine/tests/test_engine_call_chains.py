@@ -75,7 +75,8 @@ def test_calls_that_are_given_back_are_made_in_their_turn(most: int) -> None:
 
 def test_each_call_of_a_chain_has_its_own_events_and_facts() -> None:
     """Each starts after the one before it has finished, and knows what call it is."""
-    bus, told = MessageBus(), []
+    bus = MessageBus()
+    told: list[Any] = []
     bus.subscribe(TaskEvent, told.append)
     timeline = cs.Timeline()
     run, task = cs.run(
@@ -94,9 +95,10 @@ def test_each_call_of_a_chain_has_its_own_events_and_facts() -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 3, 1000])
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
-def test_a_call_that_fails_ends_its_chain(on_failure: str, most: int) -> None:
+def test_a_call_that_fails_ends_its_chain(on_failure: Any, most: int) -> None:
     """Those after it are not made; they are skipped for the failure, or because the run has stopped."""
-    bus, told = MessageBus(), []
+    bus = MessageBus()
+    told: list[Any] = []
     bus.subscribe(TaskSkipped, told.append)
     target = step(step(fail(step(step(0)))))
     with pytest.raises((ValueError, ExceptionGroup)):
@@ -132,7 +134,8 @@ def test_limits_and_records_keep_their_meaning() -> None:
 
 def test_a_stopped_run_leaves_no_call_behind() -> None:
     """A failure beside a chain ends the run; every call that was made is told as made, once."""
-    bus, told = MessageBus(), []
+    bus = MessageBus()
+    told: list[Any] = []
     bus.subscribe(TaskEvent, told.append)
     with pytest.raises(ValueError, match="7"):
         cs.run([chain(50), fail(7)], executors={"far": FarChains()}, bus=bus)
