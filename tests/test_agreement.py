@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from descriptions import CAPACITY, CODEC, LEDGER, SharedWorld, Workflow, World, make_tasks
+from descriptions import CAPACITY, CODEC, Workflow, World
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from observation import MakeEngine, Observed, observe, observe_unheard, params_for, plain_engine
@@ -25,7 +25,6 @@ from support.stores import SHARED, recorded, url_in
 from timeline_checks import check_run, counts_of, told_by
 from workflows import workflows
 
-from cascade.adapters.executors.local import LocalExecutor
 from cascade.graph import CycleError, Node, build_graph
 from cascade.runtime import DependencyMissingError, Engine, MessageBus, SkipReason, Timeline
 from cascade.runtime.events import TaskSkipped
@@ -116,11 +115,6 @@ def recorded_run(bus: MessageBus) -> Engine:
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, state_backend_cls=state)
 
 
-def in_threads(bus: MessageBus) -> Engine:
-    """Make an engine whose plain functions run in threads, and maps of them in chunks."""
-    return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor="threads:2")
-
-
 def far_away(bus: MessageBus) -> Engine:
     """Make an engine whose results stay where they are made."""
     return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=FarExecutor())
@@ -153,7 +147,6 @@ ENGINES = pytest.mark.parametrize(
         with_executor,
         one_at_a_time,
         recorded_run,
-        in_threads,
         far_away,
         far_away_in_chunks,
         traced,
@@ -359,7 +352,7 @@ def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
         QUICK
         if make_engine is plain_engine
         else FEW
-        if make_engine in (in_threads, far_away, far_away_in_chunks, traced, traced_in_part)
+        if make_engine in (far_away, far_away_in_chunks, traced, traced_in_part)
         else BRIEF
     )
     @given(workflows())
@@ -367,29 +360,6 @@ def test_engine_agrees_with_the_reference(make_engine: MakeEngine) -> None:
         agree(workflow, make_engine)
 
     check()
-
-
-@pytest.mark.parametrize("number", [examples(25), pytest.param(1_500, marks=pytest.mark.soak)])
-def test_what_runs_in_processes_agrees_with_the_reference(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On any workflow whose functions run in worker processes: values, skips, errors, events, calls and their facts."""
-    monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
-    make_tasks(14, 2)
-    executor = LocalExecutor("process", processes=2)
-
-    def in_processes(bus: MessageBus) -> Engine:
-        return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=executor)
-
-    @settings(QUICK, max_examples=number)
-    @given(workflows())
-    def check(workflow: Workflow) -> None:
-        agree(workflow, in_processes, make_world=SharedWorld)
-
-    try:
-        check()
-    finally:
-        asyncio.run(executor.close())
 
 
 @QUICK

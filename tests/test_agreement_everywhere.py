@@ -19,31 +19,32 @@ from test_agreement import QUICK, agree
 from workflows import workflows
 
 from cascade.adapters.executors.executor_words import executor_from_word
-from cascade.adapters.executors.ray import RayExecutor
 from cascade.runtime import Engine, MessageBus
 from cascade.runtime.protocols import Executor
 
-FEW = {"inline": 40, "threads:2": 25, "processes:2": 25, "ray": 12}
-MANY = {"inline": 5_000, "threads:2": 3_000, "processes:2": 1_500, "ray": 500}
-CLUSTERS = {"ray": "ray_cluster"}
-"""The fixtures that start them."""
+FEW = {"inline": 40, "threads:2": 25, "processes:2": 25, "dask": 12, "ray": 12}
+MANY = {"inline": 5_000, "threads:2": 3_000, "processes:2": 1_500, "dask": 500, "ray": 500}
+CLUSTERS = {"dask": "dask_address", "ray": "ray_cluster"}
+"""The fixtures that start the clusters."""
 
 
 @pytest.fixture(scope="session")
 def word(request: pytest.FixtureRequest) -> str:
-    """Return the word of an executor, of which the cluster runs."""
+    """Return the word of an executor; its cluster runs."""
     found: str = request.param
-    if found in CLUSTERS:
-        request.getfixturevalue(CLUSTERS[found])
-    return found
+    address = request.getfixturevalue(CLUSTERS[found]) if found in CLUSTERS else ""
+    return str(address).replace("tcp://", "dask://") if found == "dask" else found
 
 
 @pytest.fixture
 def executor(word: str, shared_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give the executor of a word."""
+    """Give the executor of a word; for a cluster the word, of which each engine makes one for its loop."""
     monkeypatch.setenv(LEDGER, str(shared_ledger))
     make_tasks(14, 2)
-    made = RayExecutor() if word == "ray" else executor_from_word(word)
+    if kind_of(word) in CLUSTERS:
+        yield word
+        return
+    made = executor_from_word(word)
     yield made
     asyncio.run(made.close())
 
@@ -55,7 +56,11 @@ EVERYWHERE = pytest.mark.parametrize(
 )
 
 
-def check_examples(executor: Executor, number: int) -> None:
+def kind_of(word: str) -> str:
+    return word.partition("://")[0]
+
+
+def check_examples(executor: Executor | str, number: int) -> None:
     def engine_of(bus: MessageBus) -> Engine:
         return Engine(bus=bus, system_resources={"gpu": CAPACITY}, executor=executor)
 
@@ -68,13 +73,13 @@ def check_examples(executor: Executor, number: int) -> None:
 
 
 @EVERYWHERE
-def test_a_workflow_means_the_same_wherever_it_runs(executor: Executor, word: str) -> None:
+def test_a_workflow_means_the_same_wherever_it_runs(executor: Executor | str, word: str) -> None:
     """On any workflow, on any executor: the values, skips, errors, events, calls and facts of the reference."""
-    check_examples(executor, examples(FEW[word]))
+    check_examples(executor, examples(FEW[kind_of(word)]))
 
 
 @pytest.mark.soak
 @EVERYWHERE
-def test_a_workflow_means_the_same_wherever_it_runs_for_long(executor: Executor, word: str) -> None:
+def test_a_workflow_means_the_same_wherever_it_runs_for_long(executor: Executor | str, word: str) -> None:
     """The same on very many workflows."""
-    check_examples(executor, MANY[word])
+    check_examples(executor, MANY[kind_of(word)])

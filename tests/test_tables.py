@@ -16,7 +16,13 @@ import pytest
 import cascade as cs
 from cascade import runtime
 from cascade.adapters import state as states
-from cascade.adapters.executors.executor_words import COUNTED, EXECUTOR_FORMS, executor_from_word
+from cascade.adapters.executors.executor_words import (
+    CLUSTERS,
+    COUNTED,
+    EXECUTOR_FORMS,
+    PLAIN,
+    executor_from_word,
+)
 from cascade.adapters.store_urls import (
     CACHE_FORMS,
     STATE_FORMS,
@@ -131,12 +137,14 @@ def test_a_setting_with_a_flag_is_an_option(name: str, capsys: pytest.CaptureFix
     assert (option in shown) is (option in reference) is (flag is not None)
 
 
-@pytest.mark.parametrize("word", ["inline", *COUNTED])
+@pytest.mark.parametrize("word", [*PLAIN, *COUNTED, *CLUSTERS])
 def test_a_word_for_an_executor_is_told_everywhere(word: str) -> None:
     """Each word makes an executor, and errors, help and the reference name it."""
-    assert executor_from_word(word) is not executor_from_word(word)
+    forms = [word, f"{word}:8"] if word in COUNTED else [CLUSTERS[word][1]] if word in CLUSTERS else [word]
+    for form in forms:
+        assert executor_from_word(form) is not executor_from_word(form)
     (row,) = re.findall(r"^\| `executor` \|.*$", (REFERENCE / "runtime.md").read_text(), re.MULTILINE)
-    for form in [word, f"{word}:8"] if word in COUNTED else [word]:
+    for form in forms:
         assert f"'{form}'" in EXECUTOR_FORMS
         assert f'"{form}"' in row_of("executor").meaning
         assert f'"{form}"' in row

@@ -33,7 +33,7 @@ if __name__ == "__main__":
 class DaskCluster:
     """A running cluster. Its workers find the modules of the tests' support."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ledger: Path) -> None:
         program = folder / "dask_cluster.py"
         program.write_text(_PROGRAM)
         paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -41,7 +41,7 @@ class DaskCluster:
             [sys.executable, str(program)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths},
+            env={**os.environ, "PYTHONPATH": paths, "CASCADE_TEST_LEDGER": str(ledger)},
             text=True,
         )
         assert self._process.stdout is not None
@@ -59,10 +59,10 @@ class DaskCluster:
 
 
 @pytest.fixture(scope="session")
-def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def dask_address(tmp_path_factory: pytest.TempPathFactory, shared_ledger: Path) -> Iterator[str]:
     """Return the address of a scheduler that has two workers with one thread each."""
     pytest.importorskip("distributed")
-    cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
+    cluster = DaskCluster(tmp_path_factory.mktemp("dask"), shared_ledger)
     asyncio.run(_connect_once(cluster.address))
     yield cluster.address
     cluster.stop()

@@ -196,7 +196,7 @@ def test_a_cache_is_kept_between_commands(call: Call, store: Path) -> None:
         (("--state", "sqlite://runs.db"), "sqlite:///"),
         (("--state", "ftp://here/runs.db"), "sqlite:///runs.db"),
         (("--run-id", "one"), "--run-id without a store"),
-        (("--executor", "dask"), "'inline', 'threads', 'threads:8', 'processes', 'processes:8'"),
+        (("--executor", "dask"), "'inline', 'ray', 'threads', 'threads:8', 'processes', 'processes:8'"),
         (("--max-concurrency", "0"), "--max-concurrency"),
         (("--on-failure", "ignore"), "--on-failure"),
         (("--restart",), "--restart without a store"),

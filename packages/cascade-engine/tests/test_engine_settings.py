@@ -213,7 +213,9 @@ async def test_executors_have_words(word: str) -> None:
 def test_an_unknown_word_for_an_executor_is_refused(word: str) -> None:
     """A word that names no executor is an error that lists those that do, before anything runs."""
     for settings in ({"executor": word}, {"executors": {"there": word}}):
-        with pytest.raises(SpecError, match="'inline', 'threads', 'threads:8', 'processes', 'processes:8'"):
+        with pytest.raises(
+            SpecError, match="'inline', 'ray', 'threads', 'threads:8', 'processes', 'processes:8'"
+        ):
             cs.run(note(), **settings)
     assert not made
 

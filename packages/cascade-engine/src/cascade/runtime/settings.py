@@ -109,7 +109,8 @@ class EngineSettings(StoreSettings, total=False):
     ]
     executor: Annotated[
         Executor | str | None,
-        'Where calls are made: "inline" (the default), "threads", "threads:8", "processes", "processes:8", or an '
+        'Where calls are made: "inline" (the default), "threads", "threads:8", "processes", "processes:8", "ray", '
+        '"ray://host:10001", "dask://host:8786", or an '
         "executor.",
         Flag("Where calls are made: inline, threads, threads:8, processes.", "WHERE"),
     ]

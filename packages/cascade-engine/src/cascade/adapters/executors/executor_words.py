@@ -1,4 +1,4 @@
-"""Executors by word: `inline`, `threads`, `threads:8`, `processes`, `processes:8`, `dask://host:8786`.
+"""Executors by word: `inline`, `threads`, `threads:8`, `processes`, `ray`, `dask://host:8786`, `ray://host:10001`.
 
 Each kind is a row of a table. What a cluster needs is imported when a word names one.
 """
@@ -31,6 +31,12 @@ def _dask(address: str) -> MadeExecutor:
     return DaskExecutor(address)
 
 
+def _ray(address: str | None) -> MadeExecutor:
+    from cascade.adapters.executors.ray import RayExecutor  # noqa: PLC0415 - an extra, and slow to import
+
+    return RayExecutor(address)
+
+
 COUNTED: dict[str, Callable[[int | None], MadeExecutor]] = {
     "threads": lambda count: LocalExecutor(Mode.THREAD, threads=count),
     "processes": ProcessExecutor,
@@ -39,11 +45,18 @@ COUNTED: dict[str, Callable[[int | None], MadeExecutor]] = {
 
 CLUSTERS: dict[str, tuple[Callable[[str], MadeExecutor], str]] = {
     "dask": (_dask, "dask://host:8786"),
+    "ray": (_ray, "ray://host:10001"),
 }
 """What makes an executor of an address, by its scheme, and how such an address is written."""
 
+PLAIN: dict[str, Callable[[], MadeExecutor]] = {
+    "inline": LocalExecutor,
+    "ray": lambda: _ray(None),
+}
+"""The executors that a word alone names."""
+
 _COUNTED_FORMS = [form for word in COUNTED for form in (f"'{word}'", f"'{word}:8'")]
-_FORMS = ["'inline'", *_COUNTED_FORMS, *(f"'{form}'" for _, form in CLUSTERS.values())]
+_FORMS = [*map(repr, PLAIN), *_COUNTED_FORMS, *(f"'{form}'" for _, form in CLUSTERS.values())]
 EXECUTOR_FORMS = ", ".join(_FORMS[:-1]) + f" or {_FORMS[-1]}"
 
 
@@ -54,8 +67,8 @@ def executor_from_word(word: str) -> MadeExecutor:
         MissingExtraError: If what it needs is not installed.
         SpecError: If it names none; it lists those that there are.
     """
-    if word == "inline":
-        return LocalExecutor()
+    if word in PLAIN:
+        return PLAIN[word]()
     scheme, has_scheme, place = word.partition("://")
     if has_scheme and place and scheme in CLUSTERS:
         return CLUSTERS[scheme][0](word)
