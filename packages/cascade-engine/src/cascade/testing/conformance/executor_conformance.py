@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ class ExecutorConformance:
                     given_back.update(progress.given_back)
                     ended.update(end.position for end in progress.ends)
                 assert not ended & given_back
-                assert {0, 1, 2} <= ended
+                assert 0 in ended  # a slow machine may make the executor give back the others
                 for position, file in ((3, slow), (4, late)):
                     assert (position in ended) == file.exists()
 
@@ -242,8 +242,7 @@ async def _cancel_call(work: Coroutine[Any, Any, object], folder: Path) -> None:
     assert executing.cancelled() or executing.exception() is None
 
 
-def _chunk(executor: Executor, calls: Iterable[Lazy]) -> AsyncIterator[Progress]:
-    lazies = [*calls]
+def _chunk(executor: Executor, lazies: Sequence[Lazy]) -> AsyncIterator[Progress]:
     node = build_graph(lazies[0]).nodes[0]
     chunk = [
         ChunkCall(lazy.args, dict(lazy.kwargs), CallFacts("run", lazy.task.name, item))
@@ -257,9 +256,13 @@ def _chunk(executor: Executor, calls: Iterable[Lazy]) -> AsyncIterator[Progress]
 
 
 async def _ends(executor: Executor, calls: Iterable[Lazy]) -> dict[int, CallEnd]:
-    ends = {}
-    async for progress in _chunk(executor, calls):
-        for end in progress.ends:
-            assert end.position not in ends, "a call has two ends"
-            ends[end.position] = end
+    """Have calls made; those that are given back, as a slow machine makes an executor do, go out again."""
+    lazies, ends = [*calls], dict[int, CallEnd]()
+    while left := [position for position in range(len(lazies)) if position not in ends]:
+        async for progress in _chunk(executor, [lazies[position] for position in left]):
+            for end in progress.ends:
+                position = left[end.position]
+                assert position not in ends, "a call has two ends"
+                ends[position] = end._replace(position=position)
+        assert left[0] in ends, "no call of a chunk has been made"
     return ends
