@@ -16,6 +16,7 @@ from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.adapters.travelling.carried_variables import checked_variables
+from cascade.adapters.values.large_results import results_in_context
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.frames.reporting.tracing import Tracing, new_engines
@@ -213,6 +214,8 @@ class Engine:
             facts_in_context.get() is not None
         ):  # a run inside of a call: what it does besides its calls is none
             context.run(facts_in_context.set, None)
+        if results_in_context.get() is not None:  # its values are none of the outer run's
+            context.run(results_in_context.set, None)
         if self.tracing is not None and not self.tracing.is_on:
             self.tracing = None
         return Run(self._parts, options, context, self.tracing)

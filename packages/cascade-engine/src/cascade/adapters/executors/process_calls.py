@@ -12,12 +12,14 @@ from contextvars import ContextVar
 from typing import Any, Self
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
+from cascade.adapters.executors.arrivals import arrived, arrived_chunk
 from cascade.adapters.executors.chunk_feed import ChunkFeed
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.waiting import wait_until_done
 from cascade.adapters.executors.worker_processes.workers import Worker
 from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.adapters.travelling.luggage import pack
+from cascade.adapters.values.large_results import results_in_context
 from cascade.spec.task import AnyTask
 
 
@@ -103,7 +105,7 @@ class ProcessCalls:
         known = facts_in_context.get()
         facts = CallFacts("", task.name) if known is None else CallFacts(*known)
         work = self._threads.submit(worker.call, task, ChunkCall(args, kwargs, facts), pack(pickle.dumps))
-        return await wait_until_done(work, worker.kill, late=True)
+        return await arrived(await wait_until_done(work, worker.kill, late=True))
 
     async def call_chunk(self, task: AnyTask, calls: Sequence[ChunkCall]) -> AsyncIterator[Progress]:
         """Make calls in one worker, one after the other; when cancelled, kill the worker."""
@@ -123,7 +125,8 @@ class ProcessCalls:
         worker = admitted.worker
         feed = ChunkFeed()
         work = self._threads.submit(worker.call_chunk, task, calls, pack(pickle.dumps), feed.take)
-        return feed.until_done(work, worker.kill)
+        chunk = feed.until_done(work, worker.kill)
+        return chunk if results_in_context.get() is None else arrived_chunk(chunk)
 
     async def close(self) -> None:
         """End the workers, all calls of which have ended."""

@@ -13,13 +13,15 @@ from cascade.adapters.travelling.carried_variables import CarriedValue, encoded
 from cascade.adapters.travelling.open_resources import OPEN_HERE
 from cascade.adapters.travelling.what_travels import NOTHING, travelling_in_context
 from cascade.adapters.travelling.worker_resources import filled
+from cascade.adapters.values.large_results import results_in_context
 
 
 class Luggage(NamedTuple):
-    """The same as plain data and bytes."""
+    """The same as plain data and bytes. `results` says where large results go, if the run has a value store."""
 
     values: tuple[CarriedValue, ...] = ()
     resource_modules: tuple[str, ...] = ()
+    results: bytes | None = None
 
 
 def pack(dumps: Callable[[Any], bytes]) -> Luggage | None:
@@ -28,10 +30,11 @@ def pack(dumps: Callable[[Any], bytes]) -> Luggage | None:
     Raises:
         CarriedVariableError: If a variable or its value can't travel.
     """
-    travelling = travelling_in_context.get()
-    if travelling is NOTHING:
+    travelling, results = travelling_in_context.get(), results_in_context.get()
+    if travelling is NOTHING and results is None:
         return None
-    return Luggage(encoded(travelling.variables, dumps), travelling.resource_modules)
+    variables = encoded(travelling.variables, dumps)
+    return Luggage(variables, travelling.resource_modules, None if results is None else results.packed)
 
 
 def with_resources(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 
 from cascade.adapters.state.damage import as_damage
 from cascade.adapters.state.keys import FrameKey
+from cascade.adapters.values.large_results import Results
 from cascade.graph.tree import Choice
 from cascade.runtime.events import Status
 from cascade.runtime.exceptions import AtomicLoopError, RunChangedError
@@ -101,6 +102,11 @@ class Recorder:
             timeline.finish(ending)
         await self.state.commit()
         self.ended = status
+
+    def results(self) -> Results | None:
+        """Return where workers put large results; `None` if the run has no value store. Call it when it is open."""
+        found: Callable[[], Results | None] | None = getattr(self.state, "results", None)
+        return None if found is None else found()
 
     @property
     def identity(self) -> str:

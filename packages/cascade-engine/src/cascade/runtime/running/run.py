@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.state.memory_state import InMemoryStateBackend
+from cascade.adapters.values.large_results import results_in_context
 from cascade.graph.tree import Tree
 from cascade.runtime.fast.loop_source import MISS, PartialRound
 from cascade.runtime.frames.frame import Loop
@@ -203,6 +204,7 @@ class Run:
         try:
             first = self._first = Loop(None, as_target(target))
             await self._resume(recording, first)
+            results_in_context.set(recording.results())
             self._slice.begin()
             self._scheduled().completion.advance(first)
         except BaseException as error:  # noqa: BLE001 - as in `drive`

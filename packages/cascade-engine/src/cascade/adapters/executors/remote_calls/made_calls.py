@@ -132,6 +132,10 @@ def _make(asked: CallRequest, position: int, places: _Places, surveyor: Surveyor
     if asked.chain is not None and not _stands(value):
         places.results.append(value.value if type(value) is Quoted else value)
     try:
+        if luggage is not None and luggage.results is not None and not _stands(value):
+            from cascade.adapters.values.made_values import told_result  # noqa: PLC0415 - brings codecs
+
+            return ReplyKind.DONE, told_result(luggage.results, value, encode_value), None
         return _told(value, asked.staying_size, surveyor)
     except BaseException as error:  # noqa: BLE001 - as for arguments
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result"), None

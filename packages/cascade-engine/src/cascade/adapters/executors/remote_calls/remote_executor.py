@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
+from cascade.adapters.executors.arrivals import arrived_ends
 from cascade.adapters.executors.boundary_errors import WorkerDiedError
 from cascade.adapters.executors.call_amounts import amounts_in_context
 from cascade.adapters.executors.call_places import (
@@ -238,7 +239,7 @@ class RemoteCalls(ABC):
                 recipe = Recipe(node, sent.only(position, answer.report), request.amounts, sources)
             return RemoteHandle(self, node, answer.reference, recipe)
 
-        progress = sent.progress(answer.report, stay, answer.died)
+        progress = await arrived_ends(sent.progress(answer.report, stay, answer.died))
         if progress.ends:
             yield progress
         if answer.cancelled is not None:

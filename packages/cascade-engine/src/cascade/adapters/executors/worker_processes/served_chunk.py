@@ -133,7 +133,11 @@ class ServedChunk:
         except BaseException as error:  # noqa: BLE001 - raised again in the parent
             return _raised(error)
         try:
-            return ReplyKind.DONE, pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            if luggage is not None and luggage.results is not None:
+                from cascade.adapters.values.made_values import told_result  # noqa: PLC0415 - brings codecs
+
+                return ReplyKind.DONE, told_result(luggage.results, value, _dumped)
+            return ReplyKind.DONE, _dumped(value)
         except BaseException as error:  # noqa: BLE001 - as for arguments
             return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "the result")
 
@@ -147,6 +151,10 @@ class ServedChunk:
         self._channel.send_bytes(pickle.dumps(tuple(reply)))
         self._channel.send_bytes(bodies)
         self._record.clear()
+
+
+def _dumped(value: object) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def _cut(payload: bytes, sizes: Sequence[int]) -> list[memoryview]:

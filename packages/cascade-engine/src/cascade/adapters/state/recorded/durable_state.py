@@ -24,6 +24,7 @@ from cascade.adapters.state.recorded.run_values import (
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
 from cascade.adapters.state.recorded.write_buffer import WriteBuffer
 from cascade.adapters.values.kept_values import KeptValues
+from cascade.adapters.values.large_results import Results
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
 from cascade.spec.errors import PolicyError, RunDamagedError, RunRulesError, RunValuesError
@@ -119,6 +120,8 @@ class RecordedState:
             return
         is_round_of_run = frame.parent is None
         gone = self._table.forget([frame_digest(frame).digest])
+        if self._values is not None and not provisional:
+            self._values.forget_unwritten(gone)
         if provisional and is_round_of_run:
             self._buffer.forget_round_later(frame.number)
         elif provisional:
@@ -165,6 +168,9 @@ class RecordedState:
         values = self._values
         if values is None:
             return Fact(node, Kind.RESULT, self._encode(value, key=self._bound(node, Kind.RESULT)), call)
+        pointer = values.take_arrived(node, value)
+        if pointer is not None:
+            return Fact(node, Kind.RESULT, pointer, call)
         if call.task in self._large_tasks:  # most likely again: this spares encoding it twice
             data = self._encode(value, key=values.key)
             if values.is_large(data):
@@ -259,9 +265,12 @@ class RecordedState:
     def discard(self, key: NodeKey) -> None:
         """Forget all facts of a node, stored ones too, and those of the frames that stand in for it."""
         node = node_digest(key)
-        below = self._table.discard(node)
+        gone = self._table.forget(self._table.discard(node))
         self._buffer.discard(node)
-        self._buffer.forget(self._table.forget(below))
+        self._buffer.forget(gone)
+        if self._values is not None:
+            self._values.forget_unwritten(gone)
+            self._values.forget_unwritten_of(node)
 
     def holds(self, frame: FrameKey) -> bool:
         """Tell whether facts of a frame were loaded."""
@@ -317,6 +326,13 @@ class RecordedState:
                 fact = self._values.fetched_now(node, fact.data)
             fact = facts[kind] = self._values.decode(fact)
         return fact
+
+    def results(self) -> Results | None:
+        """Return where workers put large results of the run; `None` if it has no value store, or it can't travel.
+
+        Call it when the run is open.
+        """
+        return None if self._values is None else self._values.results()
 
     async def fetch(self, keys: Iterable[NodeKey]) -> None:
         """Fetch the large values of nodes that are about to be looked at, all at the same time.

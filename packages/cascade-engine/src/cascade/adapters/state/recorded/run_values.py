@@ -7,6 +7,7 @@ process that is killed between the two leaves a value that nothing points to; it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
@@ -16,6 +17,8 @@ from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Fact, Kind, Loaded
 from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
 from cascade.adapters.values.kept_values import KeptValues
+from cascade.adapters.values.large_results import MadeValue
+from cascade.adapters.values.made_values import ResultPlace
 from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer
 from cascade.spec.errors import DamagedDataError, StoreError
 
@@ -50,6 +53,23 @@ class FetchedValue:
 LargeValues: TypeAlias = dict[NodeDigest, StoredValue | FetchedValue]
 
 
+class RunResults:
+    """The large results of one run that workers put into its folder: see `Results`."""
+
+    def __init__(self, values: RunValues, packed: bytes) -> None:
+        self.packed = packed
+        self._values = values
+
+    async def arrived(self, made: MadeValue) -> object:
+        """Return a value that was made; a fact that has this very object points to what is there already.
+
+        Raises:
+            RunDamagedError: If it is not there, or is not what was put there.
+            StoreError: If it can't be read.
+        """
+        return await self._values.arrived(made.pointer)
+
+
 class RunValues:
     """The large values of one run. `folder` is where they are; it is empty until the run is begun or opened."""
 
@@ -60,6 +80,9 @@ class RunValues:
         self._codec = codec
         self._names: dict[bytes, dict[tuple[bytes, Kind], tuple[int, str]]] = {}  # by the digest of the frame
         self._unneeded: set[str] = set()
+        self._arrived: dict[int, tuple[object, ValuePointer, int]] = {}  # by the identity of the value
+        self._unwritten: dict[bytes, dict[bytes, str]] = {}  # of facts that no commit has, by frame and node
+        self._commits = 0
 
     @property
     def key(self) -> bytes:
@@ -70,6 +93,7 @@ class RunValues:
         """Begin with a new folder. What is in the old one is removed with the facts."""
         if self.folder:
             self._unneeded.add(self.folder)
+        self._unwritten.clear()
         self.folder = f"{RUNS}/{token_hex(16)}"
 
     def go_on(self, folder: str) -> None:
@@ -82,13 +106,69 @@ class RunValues:
 
     def concerns(self, changes: Changes) -> bool:
         """Tell whether the value store is to be called when these changes are written."""
-        if self._names or self._unneeded:
+        if self._names or self._unneeded or self._arrived or self._unwritten:
             return True
         target = changes.head.target
         return (target is not None and self.is_large(target)) or any(map(self._goes_there, changes.facts))
 
     def _goes_there(self, fact: Fact) -> bool:
         return isinstance(fact, LargeFact) or (fact.kind is Kind.TARGET and self.is_large(fact.value))
+
+    # What workers have put there
+
+    def results(self) -> RunResults | None:
+        """Return where workers put large results; `None` if the store or the codec can't travel to them."""
+        place = ResultPlace(self._values.store, self.folder, self.over, self._codec.codec, self.key)
+        packed = place.packed()
+        return None if packed is None else RunResults(self, packed)
+
+    async def arrived(self, pointer: ValuePointer) -> object:
+        """Return a value that a worker has put into the folder, and remember where it is.
+
+        Raises:
+            RunDamagedError: If it is not there, or is not what was put there.
+            StoreError: If it can't be read.
+        """
+        value = self.decode(FetchedValue(await self._at(pointer)))
+        self._arrived[id(value)] = (value, pointer, self._commits)
+        return value
+
+    def take_arrived(self, place: NodeDigest, value: object) -> bytes | None:
+        """Return the bytes of a fact whose value a worker has put there; `None` if it was not."""
+        found = self._arrived.get(id(value))
+        if found is None or found[0] is not value:
+            return None
+        del self._arrived[id(value)]
+        self.forget_unwritten_of(place)  # of a value that this one replaces
+        self._unwritten.setdefault(place.frame.digest, {})[place.node] = found[1].name
+        return self._sealed(found[1], place, Kind.RESULT)
+
+    def forget_unwritten(self, frames: Iterable[bytes]) -> None:
+        """Take in that facts of frames are forgotten. What was written of them is removed with them, later."""
+        for frame in frames:
+            self._unneeded.update(self._unwritten.pop(frame, {}).values())
+
+    def forget_unwritten_of(self, place: NodeDigest) -> None:
+        """Take in that the facts of a node are forgotten."""
+        name = self._unwritten.get(place.frame.digest, {}).pop(place.node, None)
+        if name is not None:
+            self._unneeded.add(name)
+
+    def _note_written_soon(self, changes: Changes) -> None:
+        """Take in that facts are about to be written: from now on they are forgotten by a later batch."""
+        if self._unwritten:
+            for fact in changes.facts:
+                if is_value_pointer(fact.value) and fact.kind is Kind.RESULT:
+                    self._unwritten.get(fact.place.frame.digest, {}).pop(fact.place.node, None)
+                    self._note(*fact[:3])
+
+    def _forget_arrived(self) -> None:
+        """Let go of values that no fact has taken, those of calls that are made again for one."""
+        self._commits += 1
+        for each, (_, pointer, commits) in [*self._arrived.items()]:
+            if commits < self._commits - _ARRIVED_COMMITS:
+                del self._arrived[each]
+                self._unneeded.add(pointer.name)
 
     # Writing
 
@@ -98,6 +178,7 @@ class RunValues:
         Raises:
             StoreError: If a value can't be written.
         """
+        self._note_written_soon(changes)
         target = changes.head.target
         large = [*filter(self._goes_there, changes.facts)]
         has_target = target is not None and self.is_large(target)
@@ -126,6 +207,7 @@ class RunValues:
         """Remove the values that no fact points to any more; call it after these changes were written."""
         self._note_deleted(written)
         self._note_written(written)
+        self._forget_arrived()
         if self._unneeded:
             pointed = {name for names in self._names.values() for _, name in names.values()}
             unneeded, self._unneeded = self._unneeded - pointed, set()
@@ -236,7 +318,14 @@ class RunValues:
     ) -> bytes | DamagedDataError | StoreError:
         """Return what a fact points to; an error only when the value is wanted: the run may do without it."""
         try:
-            return await self._values.get(self._note(place, kind, data))
+            pointer = self._note(place, kind, data)
+        except DamagedDataError as problem:
+            return problem
+        return await self._at(pointer)
+
+    async def _at(self, pointer: ValuePointer) -> bytes | DamagedDataError | StoreError:
+        try:
+            return await self._values.get(pointer)
         except (DamagedDataError, StoreError) as problem:
             return problem
 
@@ -255,6 +344,8 @@ class RunValues:
         return self._codec.decode_value(value.found, self.key)
 
 
+_ARRIVED_COMMITS = 8
+"""A value that no fact has taken after so many commits belongs to no call that is still under way."""
 _OWN_LOOP = OF_RUN.frame.digest
 _NEVER = 1 << 62
 """The round of what belongs to the run itself: it goes with no round."""
