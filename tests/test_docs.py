@@ -217,9 +217,14 @@ def postgres_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
+def dask_address(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("dask_address"))
+
+
 SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "redis://localhost:6379/0": redis_url,
     "postgresql://me@localhost:5432/work": postgres_url,
+    "tcp://scheduler:8786": dask_address,
 }
 """The servers that pages use, and what starts the tests' own in their place."""
 

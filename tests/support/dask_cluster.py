@@ -9,7 +9,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +58,19 @@ class DaskCluster:
 
 
 @pytest.fixture(scope="session")
-def dask_address(tmp_path_factory: pytest.TempPathFactory, shared_ledger: Path) -> Iterator[str]:
+def dask_address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared_ledger: Path
+) -> str:
     """Return the address of a scheduler that has two workers with one thread each."""
     pytest.importorskip("distributed")
-    cluster = DaskCluster(tmp_path_factory.mktemp("dask"), shared_ledger)
+    return _started(request, tmp_path_factory.mktemp("dask"), shared_ledger).address
+
+
+def _started(request: pytest.FixtureRequest, folder: Path, ledger: Path) -> DaskCluster:
+    cluster = DaskCluster(folder, ledger)
+    request.addfinalizer(cluster.stop)  # a generator would look like one that a test has left behind
     asyncio.run(_connect_once(cluster.address))
-    yield cluster.address
-    cluster.stop()
+    return cluster
 
 
 async def _connect_once(address: str) -> None:
