@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
@@ -174,12 +175,89 @@ def seen() -> tuple[Any, str]:
 
 
 @cs.task
+def seen_by(number: int) -> tuple[Any, str]:
+    """Return what an item sees of them."""
+    return tenant.get(None), region.get()
+
+
+@cs.task(mode="process")
+def seen_in_process() -> tuple[Any, str]:
+    """Return what a call in another process sees of them."""
+    return tenant.get(None), region.get()
+
+
+@cs.task
+def seen_length() -> int:
+    """Return the length of the tenant's name."""
+    return len(tenant.get())
+
+
+@cs.task(mode="inline")
+def set_here(value: str) -> None:
+    """Set the variable in the context of the run."""
+    tenant.set(value)
+
+
+class OnlyHere:
+    """What can be pickled and not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+@cs.task
 def change() -> tuple[Any, str]:
     """Set the variables, and return what was seen before."""
     before = tenant.get(None), region.get()
     tenant.set("changed")
     region.set("changed")
     return before
+
+
+@cs.task
+def facts(
+    number: int, key: str = cs.inject("idempotency_key")
+) -> tuple[str, str, int | None, int, bool, int]:
+    """Return what the call knows of itself, and whether it has its key, and its process."""
+    call = cs.current_call()
+    has_key = bool(key) and call.idempotency_key == key
+    return call.run_id, call.task, call.item, call.attempt, has_key, os.getpid()
+
+
+@cs.task
+def second_attempt(log: str, key: str = cs.inject("idempotency_key")) -> tuple[int, bool]:
+    """Fail at the first attempt; return the attempt, and whether the key is still the same."""
+    call = cs.current_call()
+    note(log, key)
+    if call.attempt == 1:
+        raise OSError("not yet")
+    return call.attempt, notes(Path(log)) == [key, key]
+
+
+@cs.task
+def logged(text: str) -> str:
+    """Return the fields of a record that the call has logged."""
+    seen: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = vars(record)
+            seen.append(" ".join(str(fields[name]) for name in ("run_id", "task_name", "item", "attempt")))
+
+    handler, logger = Keeping(), logging.getLogger("worker")
+    handler.addFilter(cs.CallLogFilter())
+    logger.addHandler(handler)
+    logger.warning(text)
+    logger.removeHandler(handler)
+    return seen[0]
+
+
+@cs.task
+def span_here() -> str:
+    """Return the trace that is current here."""
+    from opentelemetry import trace
+
+    return f"{trace.get_current_span().get_span_context().trace_id:x}"
 
 
 RESOURCES = (model, client, broken, empty, clumsy, keyed, of_driver, confused)
