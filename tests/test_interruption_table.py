@@ -91,6 +91,13 @@ def test_the_line_of_ray_is_true() -> None:
     check("Ray", Row(on_ray))
 
 
+def test_the_line_of_dask_is_true(dask_address: str) -> None:
+    """The same on a real cluster of Dask."""
+    from cascade.adapters.executors.dask import DaskExecutor
+
+    check("Dask", Row(lambda: DaskExecutor(dask_address)))
+
+
 def test_the_table_has_all_executors_in_the_words_of_the_code() -> None:
     """Each line is tried here, and each cell is a word of `Interruption`."""
     table = lines_of_the_table()

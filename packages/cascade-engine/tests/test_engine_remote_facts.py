@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,6 @@ from support import worker_resources as shared
 import cascade as cs
 from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.runtime import DriverResourceError
-from cascade.runtime.protocols import Executor
 
 
 def on_ray() -> Any:
@@ -28,32 +29,48 @@ def on_ray() -> Any:
     return RayExecutor()
 
 
-MAKERS = {"processes": lambda: ProcessExecutor(1), "ray": on_ray}
+def on_dask() -> Any:
+    from cascade.adapters.executors.dask import DaskExecutor
 
-CLUSTERS = {"ray": "ray_cluster"}
+    return DaskExecutor(_addresses["dask"])
+
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "processes": lambda: ProcessExecutor(1),
+    "ray": on_ray,
+    "dask": on_dask,
+}
+
+CLUSTERS = {"ray": "ray_cluster", "dask": "dask_address"}
 """The fixture that each needs."""
 
 
-@pytest.fixture(params=["processes", *(pytest.param(each, marks=pytest.mark.server) for each in CLUSTERS)])
+@pytest.fixture(
+    scope="session",
+    params=["processes", *(pytest.param(each, marks=pytest.mark.server) for each in CLUSTERS)],
+)
 def where(request: pytest.FixtureRequest) -> str:
     """Give the executors one after another."""
     name: str = request.param
     if name in CLUSTERS:
-        request.getfixturevalue(CLUSTERS[name])
+        _addresses[name] = request.getfixturevalue(CLUSTERS[name])
     return name
+
+
+_addresses: dict[str, str] = {}
 
 
 @asynccontextmanager
 async def engine_on(where: str, **settings: Any) -> AsyncIterator[cs.Engine]:
     """Give an engine whose calls are made there, with the resources of `support.worker_resources`."""
-    executor: Executor = MAKERS[where]()
+    executor = MAKERS[where]()
     try:
         async with cs.Engine(executor=executor, **settings) as engine:
             for each in shared.RESOURCES:
                 engine.register(each)
             yield engine
     finally:
-        await executor.close()  # type: ignore[attr-defined] # all of these have one
+        await executor.close()
 
 
 def test_a_call_has_its_facts(where: str) -> None:
@@ -154,3 +171,56 @@ def test_progress_knows_the_calls(where: str) -> None:
         assert timeline.tasks()["facts"].calls == 3
 
     asyncio.run(main())
+
+
+RELEASING = """
+import asyncio, sys
+from pathlib import Path
+from distributed import LocalCluster
+from cascade.adapters.executors.dask import DaskExecutor
+import cascade as cs
+from support import worker_resources as shared
+
+async def main(address):
+    executor = DaskExecutor(address)
+    target = [shared.scale.map(range(8)), shared.ask()]
+    settings = {"resources": shared.RESOURCES[:2], "params": {"log": sys.argv[1]}}
+    await cs.arun(target, executor=executor, **settings)
+    await executor.close()
+
+if __name__ == "__main__":
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    with LocalCluster(host="127.0.0.1", **options) as cluster:
+        asyncio.run(main(cluster.scheduler_address))
+"""
+
+
+@pytest.mark.server
+def test_a_worker_of_dask_releases_at_its_end(tmp_path: Path) -> None:
+    """All threads of a worker share one resource. A cluster that is closed ends its workers, and these release it."""
+    log, program = tmp_path / "log", tmp_path / "releasing.py"
+    program.write_text(RELEASING)
+    tests = Path(shared.__file__).parents[1]
+    subprocess.run(
+        [sys.executable, str(program), str(log)], check=True, env={**os.environ, "PYTHONPATH": str(tests)}
+    )
+    assert shared.notes(log) == ["+model", "+client", "-client", "-model"]
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_of_ray_release_when_the_last_executor_is_closed(tmp_path: Path) -> None:
+    """Ray ends workers without a word, so the last executor of the program that is closed has them end in order."""
+    log = tmp_path / "log"
+
+    async def main() -> None:
+        async with engine_on("ray") as other:
+            await other.run(shared.facts(1))
+            async with engine_on("ray") as engine:
+                await engine.run([shared.scale.map(range(4)), shared.ask()], params={"log": str(log)})
+            assert "-model" not in shared.notes(log)  # the other one may need the workers
+
+    asyncio.run(main())
+    noted = shared.notes(log)
+    assert noted.count("-model") == noted.count("+model") > 0
+    assert noted.count("-client") == noted.count("+client") == 1

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from weakref import WeakSet
 
 from cascade.adapters.executors.boundary_errors import WorkerDiedError
 from cascade.adapters.executors.call_places import CallPlace, Home, Interruption
 from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
+from cascade.adapters.travelling.what_travels import travelling_in_context
 from cascade.spec.calls.error_text import add_note
 from cascade.spec.errors import MissingExtraError, SpecError
 
@@ -30,6 +32,7 @@ try:
 
     from cascade.adapters.executors.ray_cluster.connections import RayConnection, Target
     from cascade.adapters.executors.ray_cluster.remains import remains_of
+    from cascade.adapters.executors.ray_cluster.resource_release import release_resources
     from cascade.adapters.executors.ray_cluster.stayed_values import StayedValue
     from cascade.adapters.executors.ray_cluster.worker_journal import NAME_SIZE
     from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
@@ -56,6 +59,20 @@ _FUNCTIONS_KEPT = 1024
 
 _LOOK_SECONDS = 5.0
 """How often to look what the cluster has."""
+
+
+class _Users:
+    """The executors of this program that have calls made and are not closed: their workers may be the same.
+
+    `have_opened` says that workers have opened resources for them.
+    """
+
+    def __init__(self) -> None:
+        self.open: WeakSet[RayExecutor] = WeakSet()
+        self.have_opened = False
+
+
+_users = _Users()
 
 
 class RayExecutor(RemoteCalls):
@@ -110,6 +127,8 @@ class RayExecutor(RemoteCalls):
 
     async def send(self, request: SentRequest) -> Answer:
         await self._open()
+        _users.open.add(self)
+        _users.have_opened |= bool(travelling_in_context.get().resource_modules)
         name = os.urandom(NAME_SIZE)
         function = self._function(request.task.name, request.amounts)
         report, kept = function.remote(name, request.request, *request.references)
@@ -135,7 +154,14 @@ class RayExecutor(RemoteCalls):
         return value.copied()
 
     async def close(self) -> None:
-        """Let go of Ray, and shut it down if this executor has started it. It can be used again."""
+        """Let go of Ray, and shut it down if this executor has started it. It can be used again.
+
+        The last executor of the program has its workers release what they have opened.
+        """
+        _users.open.discard(self)
+        if _users.have_opened and not _users.open:
+            _users.have_opened = False
+            await release_resources()
         closed = self._connection.close()
         if closed is not None:
             await asyncio.shield(asyncio.wrap_future(closed))

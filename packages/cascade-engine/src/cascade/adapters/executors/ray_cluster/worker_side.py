@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from cascade.adapters.executors.ray_cluster.resource_release import mark_open
 from cascade.adapters.executors.ray_cluster.stayed_values import SharedValues, StayedValue, stayed
 from cascade.adapters.executors.ray_cluster.worker_journal import WorkerJournal
 from cascade.adapters.executors.remote_calls.call_reports import ToldEnd
@@ -29,4 +30,5 @@ class _RaySurveyor(Surveyor):
 def make_calls_on_ray(name: bytes, request: bytes, *kept: StayedValue) -> tuple[bytes, object]:
     """Make the calls of a request; return the report, and what Ray keeps of the value that stays."""
     made = make_calls(request, SharedValues(kept), _RaySurveyor(name))
+    mark_open()
     return made.report, made.staying
