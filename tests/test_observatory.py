@@ -105,7 +105,15 @@ COUNTED = {row.name for row in ROWS if row.unit.startswith("instr")}
 """Rows that take minutes under callgrind, at any size."""
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.name not in COUNTED], ids=lambda row: row.name)
+def in_ci(row: Row) -> object:
+    """Return a row as a parameter: a cluster takes seconds to start, and one shape of it shows that its rows work."""
+    marks = [pytest.mark.server] if row.group == "clusters" else []
+    if row.group == "clusters" and "chain" not in row.name:
+        marks.append(pytest.mark.soak)
+    return pytest.param(row, marks=marks, id=row.name)
+
+
+@pytest.mark.parametrize("row", [in_ci(row) for row in ROWS if row.name not in COUNTED])
 async def test_each_row_measures_both_sides(row: Row, settings: Settings) -> None:
     """Each row runs in small, checks its answers, and tells what both sides take."""
     reading = await row.measure(row.small, settings)

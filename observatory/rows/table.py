@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from observatory.rows import calls, durable, mixed, objects, pools, processes, progress, reports
+from observatory.rows import calls, clusters, durable, mixed, objects, pools, processes, progress, reports
 from observatory.rows.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -10,6 +10,7 @@ ROWS: tuple[Row, ...] = (
     *mixed.ROWS,
     *pools.ROWS,
     *processes.ROWS,
+    *clusters.ROWS,
     *durable.ROWS,
     *objects.ROWS,
     *progress.ROWS,
