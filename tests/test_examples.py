@@ -267,9 +267,17 @@ def test_primes_are_counted(example: Callable[[str], Any], up_to: int, parts: in
     assert counted == expected
 
 
-def test_parts_are_counted_in_worker_processes(example: Callable[[str], Any], tmp_path: Path) -> None:
-    """The parts are calls of worker processes, and the program gives the number."""
-    modes = {node.name: node.mode for node in cs.build_graph(example("primes").workflow()).nodes}
-    assert modes["count"] == "process"
-    done = start(tmp_path, "primes", "--up-to", "10000", "--parts", "5")
+def count_primes(folder: Path, executor: str) -> None:
+    done = start(folder, "primes", "--up-to", "10000", "--parts", "5", "--executor", executor)
     assert (done.returncode, done.stdout) == (0, "1229\n"), done.stderr
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes:2"])
+def test_one_option_says_where_parts_are_counted(executor: str, tmp_path: Path) -> None:
+    """The same program counts on one core, in threads and in processes."""
+    count_primes(tmp_path, executor)
+
+
+def test_the_same_option_names_a_cluster(dask_address: str, tmp_path: Path) -> None:
+    """The same program counts on a cluster."""
+    count_primes(tmp_path, dask_address.replace("tcp://", "dask://"))

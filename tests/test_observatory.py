@@ -107,7 +107,9 @@ COUNTED = {row.name for row in ROWS if row.unit.startswith("instr")}
 
 def in_ci(row: Row) -> object:
     """Return a row as a parameter: a cluster takes seconds to start, and one shape of it shows that its rows work."""
-    marks = [pytest.mark.server] if row.group == "clusters" else []
+    marks: list[pytest.MarkDecorator] = [pytest.mark.server] if row.group == "clusters" else []
+    if row.name.startswith("Ray"):
+        marks.append(pytest.mark.usefixtures("ray_cluster"))
     if row.group == "clusters" and "chain" not in row.name:
         marks.append(pytest.mark.soak)
     return pytest.param(row, marks=marks, id=row.name)

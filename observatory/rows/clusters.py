@@ -112,7 +112,7 @@ from distributed import LocalCluster
 
 if __name__ == "__main__":
     options = {"n_workers": int(sys.argv[1]), "threads_per_worker": 1, "processes": True}
-    with LocalCluster(host="127.0.0.1", dashboard_address=None, **options) as cluster:
+    with LocalCluster(host="127.0.0.1", dashboard_address=":0", **options) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
@@ -132,7 +132,7 @@ async def ray() -> AsyncIterator[tuple[str, Submit, Gather]]:
             remote[function] = bare.remote(num_cpus=1)(function)
         return remote[function].remote(*args)
 
-    yield "ray://", submit, bare.get
+    yield "ray", submit, bare.get
 
 
 Opened = Callable[[], AbstractAsyncContextManager[tuple[str, Submit, Gather]]]
