@@ -105,19 +105,13 @@ COUNTED = {row.name for row in ROWS if row.unit.startswith("instr")}
 """Rows that take minutes under callgrind, at any size."""
 
 
-def in_ci(row: Row) -> object:
-    """Return a row as a parameter: a cluster takes seconds to start, and one shape of it shows that its rows work."""
-    marks: list[pytest.MarkDecorator] = [pytest.mark.server] if row.group == "clusters" else []
-    if row.name.startswith("Ray"):
-        marks.append(pytest.mark.usefixtures("ray_cluster"))
-    if row.group == "clusters" and "chain" not in row.name:
-        marks.append(pytest.mark.soak)
-    return pytest.param(row, marks=marks, id=row.name)
+CLUSTERS = [row for row in ROWS if row.group == "clusters"]
+"""A cluster takes seconds to start, and one shape of it shows that its rows work: the others are for `soak`."""
+
+HERE = [row for row in ROWS if row.name not in COUNTED and row not in CLUSTERS]
 
 
-@pytest.mark.parametrize("row", [in_ci(row) for row in ROWS if row.name not in COUNTED])
-async def test_each_row_measures_both_sides(row: Row, settings: Settings) -> None:
-    """Each row runs in small, checks its answers, and tells what both sides take."""
+async def check_row(row: Row, settings: Settings) -> None:
     reading = await row.measure(row.small, settings)
     if reading.absent:
         pytest.skip(reading.absent)
@@ -125,6 +119,26 @@ async def test_each_row_measures_both_sides(row: Row, settings: Settings) -> Non
     assert len(reading.ours) == len(reading.limit)
     assert all(math.isfinite(each) for each in (*reading.ours, *reading.limit))
     assert Figure(row, reading).mark in (MISSED, REACHED)
+
+
+@pytest.mark.parametrize("row", HERE, ids=lambda row: row.name)
+async def test_each_row_measures_both_sides(row: Row, settings: Settings) -> None:
+    """Each row runs in small, checks its answers, and tells what both sides take."""
+    await check_row(row, settings)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=[] if "chain" in row.name else [pytest.mark.soak]) for row in CLUSTERS],
+    ids=lambda row: row.name,
+)
+async def test_each_row_of_a_cluster_measures_both_sides(
+    row: Row, settings: Settings, ray_cluster: str
+) -> None:
+    """The rows of clusters do so too."""
+    assert ray_cluster
+    await check_row(row, settings)
 
 
 async def test_instructions_are_counted_for_a_duel_that_another_row_measures(settings: Settings) -> None:
