@@ -1,0 +1,137 @@
+"""Programs that start a Ray of another kind, each to be run in a process of its own; they print what they see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+import cascade as cs
+from cascade.adapters.executors.boundary_errors import WorkerDiedError
+from cascade.adapters.executors.handles import HandleLostError
+from cascade.adapters.executors.ray import RayExecutor
+from cascade.graph.nodes import Node
+from cascade.runtime.exceptions import TaskTimeoutError
+from support.remote_tasks import square
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+@cs.task
+def make(size: int) -> bytes:
+    return bytes(size)
+
+
+@cs.task
+def measure(value: bytes) -> int:
+    return len(value)
+
+
+@cs.task
+def fail() -> None:
+    raise ValueError("no")
+
+
+@cs.task
+def die() -> None:
+    os._exit(3)
+
+
+@cs.task
+def sleep() -> None:
+    time.sleep(600)
+
+
+def _node(task: Any) -> Node:
+    return Node("n0", task.name, callable_obj=task.func, task=task)
+
+
+def lost_values() -> None:
+    """Let values stay on a second machine, which goes."""
+    from ray.cluster_utils import Cluster
+
+    options = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=options)
+    second = cluster.add_node(num_cpus=1, resources={"second": 1})
+    ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+
+    async def main() -> None:
+        from cascade.adapters.executors.call_amounts import amounts_in_context
+
+        amounts_in_context.set({"second": 1})
+        careless, careful = RayExecutor(), RayExecutor(on_lost="rerun")
+        async with careless.room(), careful.room():  # each knows what the cluster has
+            found: list[Any] = [
+                await each.execute_to_handle(_node(make), (30_000_000,), {}) for each in (careless, careful)
+            ]
+        amounts_in_context.set({})
+        cluster.remove_node(second, allow_graceful=False)
+        cluster.add_node(num_cpus=1, resources={"second": 1})
+        for look in (found[0].fetch(), careless.execute(_node(measure), (found[0],), {})):
+            try:
+                await look
+            except HandleLostError as error:
+                say(type(error).__name__, error.task)
+        say(await careful.execute(_node(measure), (found[1],), {}))
+
+    asyncio.run(main())
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def ray_client() -> None:
+    """Start a cluster with a server for clients, and use it through that."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    head = """
+import logging, ray, subprocess, sys
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+address = ray.get_runtime_context().gcs_address
+subprocess.run([sys.executable, "-m", "ray.util.client.server", "--mode", "legacy", "--host", "127.0.0.1",
+                "--port", sys.argv[1], "--address", address])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with Path(os.devnull).open("w") as nowhere:
+        server = subprocess.Popen(
+            [sys.executable, "-c", head, str(port)],
+            env=environment,
+            stdout=nowhere,
+            stderr=nowhere,
+            start_new_session=True,
+        )
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        asyncio.run(_as_client(f"ray://127.0.0.1:{port}"))
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+
+
+async def _as_client(word: str) -> None:
+    async with cs.Engine(executor=word) as engine:
+        say(await engine.run(square(3)))
+        for call in (fail(), die(), sleep().with_timeout(1.0)):
+            try:
+                await engine.run(call)
+            except ValueError as error:
+                say(type(error).__name__, error)
+            except (WorkerDiedError, TaskTimeoutError) as error:
+                say(type(error).__name__)
+        say(await engine.run(measure(make(1_000_000))))
+        say(await engine.run(square.map(x=range(3))))
