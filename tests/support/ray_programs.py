@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from support.remote_tasks import square
 
 
 def say(*words: object) -> None:
-    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    """Print a line that differs from those that Ray prints."""
+    sys.stdout.write(f"> {' '.join(map(str, words))}\n")
     sys.stdout.flush()
 
 
@@ -87,7 +89,8 @@ def lost_values() -> None:
 
     asyncio.run(main())
     ray.shutdown()
-    cluster.shutdown()
+    end: Callable[[], None] = cluster.shutdown
+    end()
 
 
 def ray_client() -> None:

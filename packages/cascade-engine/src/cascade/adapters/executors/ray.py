@@ -179,7 +179,8 @@ class RayExecutor(RemoteCalls):
     def _look(self) -> None:
         """Look what the cluster has."""
         self._looked = time.monotonic()
-        found: Mapping[str, float] = ray.cluster_resources()
+        resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
+        found = resources()
         self._known = frozenset(found)
         self._slots.resize(max(1, int(found.get("CPU", 1) * self._per_cpu)))
 
