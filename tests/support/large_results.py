@@ -7,7 +7,10 @@ from pathlib import Path
 
 import cascade as cs
 from cascade.adapters.codec import DataCodec
+from cascade.adapters.executors.boundary_errors import WorkerDiedError
+from cascade.adapters.values import FileValueStore
 from cascade.runtime import Engine
+from cascade.spec import RetryPolicy
 
 MANY = 200_000
 OVER = 10_000
@@ -63,3 +66,19 @@ class NotedCodec(DataCodec):
             with Path(self.notes).open("a") as file:
                 file.write(f"{os.getpid()}\n")
         return data
+
+
+class DyingStore(FileValueStore):
+    """Ends the worker process that puts the first value, when the value is there and nobody was told."""
+
+    def put(self, name: str, data: bytes, *, safe: bool) -> None:
+        super().put(name, data, safe=safe)
+        marker = self._folder.with_name("died")
+        if not marker.exists():
+            marker.touch()
+            os._exit(9)
+
+
+@cs.task(retry=RetryPolicy(1, on=WorkerDiedError))
+def tried(number: int) -> bytes:
+    return bytes([number]) * MANY

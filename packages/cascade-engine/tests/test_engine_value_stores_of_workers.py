@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,18 +14,23 @@ from support.far_executor import FarExecutor
 from support.large_results import (
     MANY,
     OVER,
+    DyingStore,
     NotedCodec,
     checked,
     inner,
     load,
     pid_of,
     total,
+    tried,
     with_a_secret,
 )
 from support.stores import values_of
 from support.value_stores import MemoryValues
 
 import cascade as cs
+from cascade.adapters.executors.ray import RayExecutor
+from cascade.adapters.state.recorded.deletion import delete_run
+from cascade.adapters.store_urls import catalog_from_url
 from cascade.spec.errors import CodecError
 
 SETTINGS: dict[str, Any] = {"values_over": OVER, "executor": "processes:1"}
@@ -146,19 +152,37 @@ def test_keys_of_a_cluster_are_never_recorded(file_url: str, tmp_path: Path) -> 
     assert not far.store
 
 
-def test_workers_of_dask_put_their_results(file_url: str, tmp_path: Path, dask_address: str) -> None:
-    """A Dask worker puts a large result itself; a run that goes on has it without Dask."""
+def check_cluster(url: str, tmp_path: Path, executor: Any) -> None:
+    """Check that a worker puts a large result itself, and that a run goes on without the cluster."""
     settings: dict[str, Any] = {"values": f"file://{tmp_path}/values", "values_over": OVER}
     target = checked(load(7), str(tmp_path / "m"))
     with pytest.raises(OSError, match="down"):
-        cs.run(
-            target,
-            state=file_url,
-            run_id="r",
-            executor=f"dask://{dask_address.removeprefix('tcp://')}",
-            **settings,
-        )
+        cs.run(target, state=url, run_id="r", executor=executor, **settings)
     (path,) = files(tmp_path)
     assert path.name.startswith(sha256(path.read_bytes()).hexdigest())
     assert "-" in path.name  # the tag of a worker
+    assert cs.run(target, state=url, run_id="r", **settings) == 7 + MANY
+
+
+def test_workers_of_dask_put_their_results(file_url: str, tmp_path: Path, dask_address: str) -> None:
+    """A Dask worker puts a large result itself; a run that goes on has it without Dask."""
+    check_cluster(file_url, tmp_path, dask_address.replace("tcp://", "dask://"))
+
+
+def test_workers_of_ray_put_their_results(file_url: str, tmp_path: Path, ray_cluster: str) -> None:
+    """A Ray worker does so too."""
+    check_cluster(file_url, tmp_path, RayExecutor(ray_cluster))
+
+
+def test_a_worker_that_dies_between_value_and_report(file_url: str, tmp_path: Path) -> None:
+    """The call is made again; what the dead worker has left is pointed to by nothing, and goes with the run."""
+    store = DyingStore(tmp_path / "values")
+    settings = {**SETTINGS, "values": store}
+    target = checked(tried(7), str(tmp_path / "m"))
+    with pytest.raises(OSError, match="down"):
+        cs.run(target, state=file_url, run_id="r", **settings)
+    assert len(files(tmp_path)) == 2
     assert cs.run(target, state=file_url, run_id="r", **settings) == 7 + MANY
+    with closing(catalog_from_url(file_url)) as catalog:
+        delete_run(catalog, "r", store)
+    assert not files(tmp_path)

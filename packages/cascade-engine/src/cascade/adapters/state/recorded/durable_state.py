@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.codec.data_codec import DataCodec
@@ -159,15 +160,15 @@ class RecordedState:
         """
         # Once per recorded call: watched by observatory/benchmarks/bench_durability.py.
         node = node_digest(key)
-        fact = self._fact(node, value, call)
+        if self._values is None:
+            fact = Fact(node, Kind.RESULT, self._encode(value, key=self._bound(node, Kind.RESULT)), call)
+        else:
+            fact = self._fact(self._values, node, value, call)
         self._table.put(node, key.frame, Kind.RESULT, value)
         self._buffer.put(fact, key.frame, provisional)
 
-    def _fact(self, node: NodeDigest, value: object, call: FactLabel) -> Fact:
+    def _fact(self, values: RunValues, node: NodeDigest, value: object, call: FactLabel) -> Fact:
         """Return the fact that a node has a value; a large one is encoded under the key of such values."""
-        values = self._values
-        if values is None:
-            return Fact(node, Kind.RESULT, self._encode(value, key=self._bound(node, Kind.RESULT)), call)
         pointer = values.take_arrived(node, value)
         if pointer is not None:
             return Fact(node, Kind.RESULT, pointer, call)
@@ -203,7 +204,7 @@ class RecordedState:
                 for place, value, call in zip(places, values, calls, strict=True)
             ]
         else:
-            facts = [*map(self._fact, places, values, calls)]
+            facts = [*map(self._fact, repeat(self._values), places, values, calls)]
         self._table.put_results(of_frame, frame, nodes, values)
         self._buffer.put_all(facts, frame)
 
