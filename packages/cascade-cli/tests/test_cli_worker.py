@@ -148,6 +148,15 @@ def test_a_run_of_a_command_goes_on(write: Write, cascade: Call) -> None:
     assert "the run went on and succeeded" in outcome.err
 
 
+def test_a_ready_lazy_result_keeps_no_inputs(write: Write, cascade: Call) -> None:
+    """A file whose workflow is a ready lazy result can't be begun with `--keep-inputs`: the command was asked wrong."""
+    file = write("ready.py", FLOW.replace("def workflow():\n    return", "workflow ="))
+    words = ("--name", "Ann", "--state", f"sqlite:///{file.parent}/runs.db", "--keep-inputs")
+    outcome = cascade("run", str(file), *words)
+    assert outcome.code == 2
+    assert "keep_inputs=True can't keep a target of type LazyResult" in outcome.told
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

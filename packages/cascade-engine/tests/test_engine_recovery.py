@@ -599,9 +599,9 @@ async def test_a_look_that_fails_is_told(file_url: str) -> None:
     path.write_text("no database " * 100)
     told: list[Any] = []
     async with Engine(state=file_url) as engine:
-        for settings in ({}, {"poll": 0.01}):
+        for poll in (None, 0.01):
             with pytest.raises((StoreError, StoreFormatError)):
-                await engine.recover(**settings)
+                await engine.recover(poll=poll)
         worker = asyncio.ensure_future(engine.recover(poll=0.01, told=told.append))
         await until(lambda: len(told) >= 2)
         path.unlink()

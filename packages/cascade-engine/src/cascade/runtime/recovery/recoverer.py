@@ -1,79 +1,33 @@
-"""The recoverer: takes over runs that were interrupted and have kept their inputs, several side by side.
-
-A store holds what somebody has put there. So a workflow is found by its reference among modules that are imported
-already, and nothing is imported by a name from the store.
-"""
+"""The recoverer: looks for runs that were interrupted and kept their inputs, and has several go on side by side."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
-from types import FunctionType
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from random import randrange
+from typing import NamedTuple, NoReturn
 
 from cascade.adapters.addresses import address_of
 from cascade.adapters.spawning import seen_through, spawn
-from cascade.adapters.state.catalog import Catalog, RunSummary
-from cascade.adapters.state.recorded.fact_codec import FactCodec
-from cascade.adapters.state.recorded.kept_inputs import KeptInputs, decode_inputs
+from cascade.adapters.state.catalog import RunSummary
 from cascade.adapters.store_urls import catalog_from_url
-from cascade.graph.build import tree_steps
-from cascade.runtime.exceptions import EngineClosedError, RunEndedError, WorkflowNotFoundError
-from cascade.runtime.options import RunOptions, checked_count, recovery_options
-from cascade.runtime.recorded_runs.recovered_run import Driven, RecoveredRun, RecoveryOutcome, Told
+from cascade.runtime.options import checked_count, recovery_options
+from cascade.runtime.recorded_runs.recovered_run import RecoveredRun, RecoveryOutcome, Told
+from cascade.runtime.recovery.run_recovery import GoOn, RecoveryParts, RunRecovery
 from cascade.runtime.recovery.worker_secrets import WorkerSecrets
 from cascade.runtime.running.services import EngineParts
 from cascade.runtime.settings import RecoverySettings
-from cascade.runtime.sharing.time_slice import in_slices
 from cascade.runtime.stores import codec_of
-from cascade.spec.calls.missing import MISSING
-from cascade.spec.common import Contract, ParamContract
-from cascade.spec.durable import OPEN
 from cascade.spec.errors import (
-    CascadeError,
-    MissingSecretError,
-    RunActiveError,
-    RunDamagedError,
-    RunLostError,
     SpecError,
     StoreError,
     StoreNotFoundError,
 )
-from cascade.spec.late_dataclasses import dataclass
-from cascade.spec.lazy_types import ParamLazyResult
-from cascade.spec.protocols import Codec
-from cascade.spec.source.references import module_of
-from cascade.spec.targets import made_by
-from cascade.spec.tasks.definition import TaskReference
-
-GoOn: TypeAlias = Callable[[object, RunOptions], Awaitable[Driven]]
-"""Goes on with the run of a target."""
 
 CONCURRENCY = 10
 """How many runs go on at one time by default."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryParts:
-    """What recovery needs of its engine: the store, by its name, its catalog and its backends, and what runs.
-
-    `check_open` raises when the engine is closed.
-    `declared` gives the inputs of all resources. `options` are those of each run, but for its own.
-    """
-
-    store: str
-    look: Callable[[], Catalog]
-    make_state: Callable[..., Any]
-    codec: Codec | None
-    declared: Callable[[], list[Contract]]
-    secrets: WorkerSecrets
-    options: RunOptions
-    go_on: GoOn
-    check_open: Callable[[], None]
 
 
 def recoverer(
@@ -127,6 +81,7 @@ class Recoverer:
 
     def __init__(self, parts: RecoveryParts, concurrency: int, told: Told | None) -> None:
         self._parts = parts
+        self._recovery = RunRecovery(parts)
         self._concurrency = concurrency
         self._told = told
         self._outcomes: list[RecoveredRun] = []
@@ -171,7 +126,7 @@ class Recoverer:
     # The runs under way
 
     def _begin(self, run: RunSummary) -> None:
-        self._under_way[spawn(self._recover(run))] = run
+        self._under_way[spawn(self._recovery.recover(run))] = run
 
     async def _wait_for_slot(self) -> None:
         while len(self._under_way) >= self._concurrency:
@@ -230,100 +185,15 @@ class Recoverer:
         here = {run.run_id for run in self._under_way.values()}
         open_runs = {run.run_id for run in found} | here
         self._known = {name: known for name, known in self._known.items() if name in open_runs}
-        return [run for run in found if run.run_id not in here and not self._is_refused(run)]
+        free = [run for run in found if run.run_id not in here and not self._is_refused(run)]
+        # Not all workers begin with the same run: who loses the race for one has tried in vain.
+        first = randrange(len(free)) if free else 0
+        return free[first:] + free[:first]
 
     def _is_refused(self, run: RunSummary) -> bool:
         known = self._known.get(run.run_id)
         is_refused = known is not None and known.outcome is RecoveryOutcome.REFUSED
         return is_refused and known is not None and known.updated == run.updated
-
-    # One run
-
-    async def _recover(self, run: RunSummary) -> RecoveredRun:
-        """Go on with a run; whatever goes wrong with it is its outcome, so that others go on."""
-        run_id = run.run_id
-        try:
-            return await self._go_on(run)
-        except EngineClosedError:
-            raise
-        except MissingSecretError as missing:
-            return await self._wait_for(run, missing)
-        except (RunActiveError, RunLostError, RunEndedError) as lost:
-            return RecoveredRun(run_id, RecoveryOutcome.TAKEN, lost)
-        except StoreError as problem:
-            is_damage = isinstance(problem, RunDamagedError)
-            return RecoveredRun(
-                run_id, RecoveryOutcome.REFUSED if is_damage else RecoveryOutcome.LEFT, problem
-            )
-        except Exception as problem:  # noqa: BLE001 - the workflow function is the user's own
-            return RecoveredRun(run_id, RecoveryOutcome.REFUSED, problem)
-
-    async def _go_on(self, run: RunSummary) -> RecoveredRun:
-        parts = self._parts
-        kept = await asyncio.to_thread(self._inputs, run.run_id)
-        if kept is None:
-            raise RunEndedError(run.run_id, "")
-        workflow = TaskReference(kept.module, kept.qualname)
-        target, spec = made_by(_function(run.run_id, workflow))
-        tree = await in_slices(tree_steps(target))
-        read = [each.contract for each in tree.lazies if isinstance(each, ParamLazyResult)]
-        secrets = self._secrets([*spec.contracts, *read, *parts.declared()], kept.secrets)
-        params = {**kept.params, **secrets}
-        options = replace(parts.options, params=params, run_id=run.run_id, spec=spec, workflow=workflow)
-        driven = await parts.go_on(target, options)
-        if driven.ended is not None:
-            return RecoveredRun(run.run_id, RecoveryOutcome(driven.ended), driven.error)
-        if driven.error is not None and (not driven.opened or isinstance(driven.error, StoreError)):
-            raise driven.error
-        return RecoveredRun(run.run_id, RecoveryOutcome.LEFT, driven.error)
-
-    def _inputs(self, run_id: str) -> KeptInputs | None:
-        with closing(self._parts.look()) as catalog:
-            data = catalog.inputs(run_id)
-        if data is None:
-            return None
-        store = self._parts.store
-        return decode_inputs(data, FactCodec(self._parts.codec, run_id, store), store, run_id)
-
-    def _secrets(self, contracts: Iterable[Contract], given: Iterable[str]) -> dict[str, object]:
-        """Return the secrets that there are here; one that the run was `given` has no other value than that.
-
-        Raises:
-            MissingSecretError: If one of those is missing.
-        """
-        found: dict[str, object] = {}
-        for contract in contracts:
-            if not (isinstance(contract, ParamContract) and contract.secret):
-                continue
-            value = self._parts.secrets.find(contract)
-            if value is not MISSING:
-                found[contract.name] = value
-            elif contract.name in given:
-                raise MissingSecretError(str(contract), "no value is there", contract.name)
-        return found
-
-    async def _wait_for(self, run: RunSummary, missing: MissingSecretError) -> RecoveredRun:
-        """Note in the store what a run waits for."""
-        what, run_id = f"secret '{missing.name}'", run.run_id
-        outcome = RecoveredRun(run_id, RecoveryOutcome.WAITING, missing)
-        if run.waits_for == what:
-            return outcome
-        state = self._parts.make_state(run_id=run_id)
-        try:
-            await state.open()
-            if state.found_status not in OPEN:
-                return RecoveredRun(
-                    run_id, RecoveryOutcome.TAKEN, RunEndedError(run_id, state.found_status or "")
-                )
-            state.wait_for(what)
-            await state.commit()
-        except (RunActiveError, RunLostError) as lost:
-            return RecoveredRun(run_id, RecoveryOutcome.TAKEN, lost)
-        except CascadeError as problem:
-            return RecoveredRun(run_id, RecoveryOutcome.LEFT, problem)
-        finally:
-            await state.close()
-        return outcome
 
 
 _STAY = (RecoveryOutcome.WAITING, RecoveryOutcome.REFUSED)
@@ -332,19 +202,3 @@ _STAY = (RecoveryOutcome.WAITING, RecoveryOutcome.REFUSED)
 
 async def _all_ended(tasks: list[asyncio.Task[RecoveredRun]]) -> None:
     await asyncio.wait(tasks)
-
-
-def _function(run_id: str, workflow: TaskReference) -> FunctionType:
-    """Return a workflow function.
-
-    Only a function that stands in the module that defines it is one, and none of Python's own: who can write to the
-    store can't have other code called.
-
-    Raises:
-        WorkflowNotFoundError: If there is none of that name in a module that is imported.
-    """
-    found = workflow.find()
-    is_own = workflow.module.partition(".")[0] not in sys.stdlib_module_names
-    if not isinstance(found, FunctionType) or module_of(found) != workflow.module or not is_own:
-        raise WorkflowNotFoundError(run_id, *workflow)
-    return found
