@@ -221,10 +221,16 @@ def dask_address(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("dask_address"))
 
 
+def dask_word(request: pytest.FixtureRequest) -> str:
+    """Return the word for the cluster of the tests."""
+    return str(request.getfixturevalue("dask_address")).replace("tcp://", "dask://")
+
+
 SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "redis://localhost:6379/0": redis_url,
     "postgresql://me@localhost:5432/work": postgres_url,
     "tcp://scheduler:8786": dask_address,
+    "dask://localhost:8786": dask_word,
 }
 """The servers that pages use, and what starts the tests' own in their place."""
 

@@ -42,6 +42,7 @@ from cascade.adapters.executors.boundary_errors import (
     RemoteError,
     WorkerDiedError,
 )
+from cascade.adapters.executors.call_amounts import amounts_in_context
 from cascade.adapters.executors.dask import DaskExecutor
 from cascade.adapters.executors.handles import HandleLostError
 from cascade.adapters.executors.remote_calls.remote_executor import Answer, SentRequest
@@ -428,24 +429,22 @@ async def test_a_call_that_has_not_begun_ends_at_once_when_it_is_cancelled(
     dask_address: str, tmp_path: Path
 ) -> None:
     """It is never made, although the cluster had it already."""
+    begun, go, never = tmp_path / "begun", tmp_path / "go", tmp_path / "never"
     async with DaskExecutor(dask_address) as executor:
-        begun, go, never = tmp_path / "begun", tmp_path / "go", tmp_path / "never"
-        running = [
-            asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
-            for _ in range(2)
-        ]
+        assert await cs.arun(square(2), executor=executor) == 4
+        amounts_in_context.set({"gpu": 1})  # of which the cluster has two
+        paths = (str(begun), str(go))
+        held = [asyncio.create_task(executor.execute(_node(hold_until), paths, {})) for _ in range(2)]
         await _until(lambda: begun.exists() and begun.read_text() == "bb")
         queued = [asyncio.create_task(executor.execute(_node(note), (str(never), "x"), {})) for _ in range(3)]
         await asyncio.sleep(0.05)
         for each in queued:
             each.cancel()
-        assert all(
-            isinstance(each, asyncio.CancelledError)
-            for each in await asyncio.gather(*queued, return_exceptions=True)
-        )
+        ends = await asyncio.gather(*queued, return_exceptions=True)
+        assert {type(each) for each in ends} == {asyncio.CancelledError}
         go.touch()
-        assert await asyncio.gather(*running) == ["held", "held"]
-        assert await cs.arun(square(2), executor=executor) == 4
+        assert await asyncio.gather(*held) == ["held", "held"]
+        assert await executor.execute(_node(square), (2,), {}) == 4
         assert not never.exists()
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import uuid
 import weakref
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from cascade.adapters.executors.worker_processes.locations import MAIN, odd_locations, reference_here
@@ -41,9 +43,18 @@ class Locations:
     def odd(self) -> frozenset[str]:
         """Return the modules whose code goes by value, beside `__main__`."""
         if len(sys.modules) != self._looked_at:
-            self._odd = frozenset(odd_locations())
+            self._odd = frozenset({*odd_locations(), *_without_file()})
             self._looked_at = len(sys.modules)
         return self._odd
+
+
+def _without_file() -> Iterator[str]:
+    """Give the modules that were made in memory, and so are in no file that could be imported."""
+    for name, module in [*sys.modules.items()]:
+        if type(module) is ModuleType and name not in (MAIN, "__mp_main__"):
+            known = vars(module)
+            if known.get("__spec__") is None and known.get("__file__") is None:
+                yield name
 
 
 def goes_by_value(task: AnyTask, odd: frozenset[str]) -> bool:
