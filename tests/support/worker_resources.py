@@ -206,6 +206,18 @@ class OnlyHere:
 
 
 @cs.task
+def collect(before: list[Any], model: Model = cs.inject("model")) -> list[Any]:
+    """Add to a list what a call sees of the tenant, and the factor of the model."""
+    return [*before, (tenant.get(None), model.factor)]
+
+
+@cs.task
+def collect_tenant(before: list[Any]) -> list[Any]:
+    """Add to a list what a call sees of the tenant."""
+    return [*before, tenant.get(None)]
+
+
+@cs.task
 def change() -> tuple[Any, str]:
     """Set the variables, and return what was seen before."""
     before = tenant.get(None), region.get()

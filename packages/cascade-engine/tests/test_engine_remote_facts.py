@@ -161,6 +161,24 @@ def test_variables_that_are_named(where: str) -> None:
     asyncio.run(main())
 
 
+def test_each_call_of_a_chain_has_what_travels(where: str, tmp_path: Path) -> None:
+    """Calls that take each other's values may go out together; each has its variables and its resources."""
+
+    async def main() -> None:
+        async with engine_on(where, carry={"tenant": shared.tenant}) as engine:
+            shared.tenant.set("ada")
+            plain: Any = shared.collect_tenant([])
+            mixed: Any = shared.collect_tenant([])
+            for _ in range(3):
+                plain = shared.collect_tenant(plain)
+                mixed = shared.collect_tenant(shared.collect(mixed))
+            assert await engine.run(plain) == ["ada"] * 4
+            found = await engine.run(mixed, params={"log": str(tmp_path / "log")})
+            assert found == ["ada", *[("ada", 2), "ada"] * 3]
+
+    asyncio.run(main())
+
+
 def test_progress_knows_the_calls(where: str) -> None:
     """A timeline has each call that was made there, with its task and worker."""
 

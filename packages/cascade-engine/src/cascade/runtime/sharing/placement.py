@@ -72,12 +72,19 @@ class Target(NamedTuple):
     executor: Executor
     chunked: ChunkExecutor | None
     remote: RemoteExecutor | None
+    placed: PlacedExecutor | None
+    tells_what_ends: bool
 
     @classmethod
     def of(cls, executor: Executor) -> Target:
         """Look at an executor."""
         chunked = executor if _takes_chunks(executor) else None
-        return cls(executor, chunked, executor if _is_remote(executor) else None)
+        remote = executor if _is_remote(executor) else None
+        placed = executor if _tells_places(executor) else None
+        # A class that makes calls in a way of its own still makes them there; what ends them, only it could say.
+        return cls(
+            executor, chunked, remote, placed, _first_of(executor, "place_of", "execute") == "place_of"
+        )
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs, where the executor says so apart from the call."""
@@ -163,16 +170,11 @@ class Placement:
 
     def place_of(self, lazy: Lazy) -> CallPlace:
         """Return where a call is made, and what a timeout and a cancellation do to it, as its executor says."""
-        executor = self.executor_of(lazy)
-        if not _tells_places(executor):
+        target = self._target_of(lazy)
+        if target.placed is None:
             return UNKNOWN
-        place = executor.place_of(lazy.task, lazy.policies.mode)
-        # A class that makes calls in a way of its own still makes them there; what ends them, only it could say.
-        return (
-            place
-            if _first_of(executor, "place_of", "execute") == "place_of"
-            else CallPlace(place.home, *UNKNOWN[1:])
-        )
+        place = target.placed.place_of(lazy.task, lazy.policies.mode)
+        return place if target.tells_what_ends else CallPlace(place.home, *UNKNOWN[1:])
 
     def is_inline(self, lazy: Lazy) -> bool:
         """Tell whether a call is a plain function in the event loop's thread, and may be made without its executor."""
