@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from support import worker_resources as shared
 
 import cascade as cs
-from cascade.adapters.executors import CarriedVariableError
+from cascade.adapters.executors import CallPlace, CarriedVariableError, Interruption
+from cascade.adapters.executors.call_places import Home
 from cascade.runtime import Event, MessageBus, TaskExecutionStarted
 from cascade.spec import SpecError
 
@@ -25,6 +27,16 @@ def _region() -> Iterator[None]:
     token = shared.region.set("here")
     yield
     shared.region.reset(token)
+
+
+class Afar:
+    """Says that it makes calls on a cluster, and must not be asked for any."""
+
+    def place_of(self, task: object, mode: object) -> CallPlace:
+        return CallPlace(Home.CLUSTER, Interruption.WAITS, Interruption.WAITS)
+
+    async def execute(self, node: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        raise AssertionError("a call was made")
 
 
 def run_with(value: Any, target: Any, **settings: Any) -> Any:
@@ -107,6 +119,15 @@ def test_a_value_that_can_not_be_decoded_fails_the_call() -> None:
     """If the worker can't make it again, the call says which variable it was."""
     with pytest.raises(CarriedVariableError, match=r"'tenant'.*a worker can't take it"):
         run_with(shared.OnlyHere(), shared.seen_in_process(), carry=CARRY)
+
+
+def test_a_cluster_does_not_import_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the program itself is found by processes on this machine alone: for a cluster it is refused."""
+    variable: ContextVar[str] = ContextVar("of_program")
+    monkeypatch.setattr(sys.modules["__main__"], "of_program", variable, raising=False)
+    variable.set("value")
+    with pytest.raises(CarriedVariableError, match=r"'mine'.*which a cluster does not import.*workers have"):
+        cs.run(shared.seen(), executor=Afar(), carry={"mine": variable})
 
 
 @pytest.mark.parametrize("wrong", [["tenant"], {"tenant": "ada"}, {1: shared.tenant}, "tenant"])

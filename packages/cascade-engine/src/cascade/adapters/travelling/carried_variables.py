@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -64,17 +64,19 @@ def place_of(carried: CarriedVariable) -> tuple[str, str]:
     return known
 
 
-def check_importable(carried: CarriedVariable) -> None:
+def check_importable(carried: CarriedVariable, odd: Collection[str]) -> None:
     """Check that a process on another machine finds a variable, by the name of a module that it can import.
+
+    The modules that are `odd` were loaded from a file and have a name of their own.
 
     Raises:
         CarriedVariableError: If not.
     """
     module, attribute = place_of(carried)
-    if module in _MAINS:
+    if module in _MAINS or module in odd:
         raise CarriedVariableError(
             carried.name,
-            f"it stands in the program itself, as {attribute}, which a cluster does not import",
+            f"it stands as {attribute} in {module}, which a cluster does not import",
             "define it in a module that its workers have",
         )
 

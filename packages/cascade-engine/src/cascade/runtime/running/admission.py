@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from cascade.adapters.executors.call_places import Home, Interruption
-from cascade.adapters.executors.worker_processes.locations import check_reference
-from cascade.adapters.travelling.carried_variables import check_importable, encoded
+from cascade.adapters.executors.call_places import Home
 from cascade.graph.tree import NO_CALL, Call, Injected
 from cascade.runtime.events import RunStarted
-from cascade.runtime.exceptions import InlineTimeoutError, TimeoutRefusedError, UnknownParamError
+from cascade.runtime.exceptions import UnknownParamError
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.place_checks import PlaceChecks
 from cascade.runtime.running.services import Services
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.common import GIVEN, ParamContract
@@ -22,8 +21,6 @@ from cascade.spec.errors import SpecError
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.lazy_types import LazyResult, MappedLazyResult, ParamLazyResult
 from cascade.spec.policies.declared import NO_POLICIES
-from cascade.spec.policies.mode import Mode
-from cascade.spec.resource import Where
 
 if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
@@ -38,10 +35,10 @@ class Admission:
         "_carried",
         "_options",
         "_placement",
+        "_places",
         "_recording",
         "_registry",
         "_reports",
-        "_resources",
         "announced",
     )
 
@@ -51,10 +48,10 @@ class Admission:
         self._carried = services.carried
         self._options = services.options
         self._placement = services.placement
+        self._places = PlaceChecks(services)
         self._recording = services.recording
         self._registry = services.registry
         self._reports = services.reports
-        self._resources = services.resources
         self.announced = False
 
     def may_announce_later(self, program: Program) -> bool:
@@ -125,31 +122,11 @@ class Admission:
             if isinstance(lazy, ParamLazyResult):
                 declared.add(lazy.contract)  # a tree of a known structure was not built, where two would meet
                 lazy.contract.read(inputs)
-            place = self._placement.place_of(lazy)
-            if self._carried and place.is_elsewhere and place.home not in carried_to:
-                self._check_carried(place.home)
-                carried_to.add(place.home)
-            if place.home is Home.WORKER:
-                check_reference(lazy.task)
+            self._places.check(lazy, carried_to)
             if lazy.policies is not NO_POLICIES:
-                if lazy.policies.timeout is not None and place.timeout is Interruption.REFUSED:
-                    self._refuse_timeout(lazy)
                 resolve_needs(lazy, call, None, self._capacity.totals)
         if program.takers:
             self._check_amounts([lazies[position] for position in program.takers])
-
-    def _refuse_timeout(self, lazy: LazyResult[Any]) -> NoReturn:
-        if self._placement.mode_of(lazy) is Mode.INLINE:
-            raise InlineTimeoutError(lazy.task.name)
-        raise TimeoutRefusedError(lazy.task.name, type(self._placement.executor_of(lazy)).__name__)
-
-    def _check_carried(self, home: Home) -> None:
-        """Check that workers find the context variables that travel, and that their values can be encoded."""
-        from pickle import dumps  # noqa: PLC0415 - only calls of other processes need it
-
-        for each in self._carried if home is Home.CLUSTER else ():
-            check_importable(each)
-        encoded(self._carried, dumps)
 
     def _check_amounts(self, lazies: Lazies) -> None:
         """Check the amounts of calls, each sort of them once: most calls take the same."""
@@ -162,16 +139,9 @@ class Admission:
 
     def _check_resources(self, lazy: LazyResult[Any], call: Call) -> None:
         wanted_by = f"task '{lazy.task.name}'"
-        place = self._placement.place_of(lazy)
         for name in call.resources():
-            if name in GIVEN:
-                continue
-            needed = self._registry.opening_order(name, wanted_by)
-            if place.is_elsewhere or needed[-1].where is Where.WORKER:
-                self._resources.of_worker(name, wanted_by)
-            if place.home is Home.WORKER:
-                for resource in needed:
-                    resource.check_reference()
+            if name not in GIVEN:
+                self._places.check_resource(lazy, self._registry.opening_order(name, wanted_by))
         if isinstance(lazy, MappedLazyResult):
             for slot, source in zip(call.slots, call.sources, strict=True):
                 if isinstance(source, Injected) and slot.argument in lazy.mapped:
