@@ -17,6 +17,7 @@ from cascade.adapters.cache import SqliteCacheBackend
 from cascade.adapters.cache.pruning import Prunable, Pruned, PruneRule, prune
 from cascade.adapters.store_urls import cache_factory, cache_from_url
 from cascade.adapters.values import FileValueStore, KeptValues
+from cascade.runtime.why import Verdict, explain
 from cascade.spec import CacheKey, SpecError
 from cascade.spec.errors import StoreError
 
@@ -277,3 +278,17 @@ def test_an_older_cache_can_be_pruned(url: str) -> None:
     asyncio.run(cache.close())
     ask(url, None, put("a"), put("b"))
     assert ask(url, None, prune_with(PruneRule(before=time.time() + HOUR)))[0].entries == 2
+
+
+@cs.task(cache=cs.ByInputs())
+def size_of(data: bytes) -> int:
+    return len(data)
+
+
+def test_an_explanation_sees_large_values(url: str) -> None:
+    """`explain` finds them with `values=`: also what takes them is known to be in the cache."""
+    store = MemoryValues()
+    cs.run(size_of(load(3)), cache=url, values=store, values_over=OVER)
+    for values, verdicts in ((store, {Verdict.HIT}), (None, {Verdict.MISS, Verdict.UNKNOWN})):
+        judgements = asyncio.run(explain(size_of(load(3)), url, values=values))
+        assert {each.answer.verdict for each in judgements} <= verdicts, values

@@ -89,7 +89,7 @@ class StoreSettings(TypedDict, total=False):
     values_over: Annotated[
         int | None,
         "Values of more bytes than this are large; 1 MiB by default.",
-        Flag("How many bytes a value has at least that goes there.", "BYTES", needs_state=True),
+        Flag("Values of more bytes are large; 1 MiB unless told.", "BYTES", needs_state=True),
     ]
 
 

@@ -34,7 +34,7 @@ def state_of(settings: Mapping[str, object]) -> StateBackendFactory | None:
     """
     state = _either(settings, "state", "state_backend_cls")
     options = {name: value for name, value in part_of(settings, STATE_OPTIONS).items() if value is not None}
-    shared = _shared_options(settings)
+    shared = shared_options(settings)
     if isinstance(state, str):
         return urls.state_from_url(state, **options, **shared)
     if not isinstance(settings.get("cache"), str):
@@ -83,7 +83,7 @@ def cache_maker(settings: Mapping[str, object]) -> Callable[[], tuple[CacheBacke
     if cache is None:
         return partial(_cache_in_memory, settings)
     if isinstance(cache, str):
-        opened = urls.cache_factory(cache, **_shared_options(settings))
+        opened = urls.cache_factory(cache, **shared_options(settings))
         return lambda: (opened(), True)
     if not (hasattr(cache, "get") and hasattr(cache, "put")):
         raise SpecError(f"a cache of type {type(cache).__name__}", f"give {_FORMS}")
@@ -131,7 +131,7 @@ def values_of(settings: Mapping[str, object]) -> KeptValues | None:
     return KeptValues(store) if over is None else KeptValues(store, over)
 
 
-def _shared_options(settings: Mapping[str, object]) -> dict[str, Any]:
+def shared_options(settings: Mapping[str, object]) -> dict[str, Any]:
     """Return the settings that the stores of a run and of a cache both take, as far as they are given."""
     found = {CODEC: codec_of(settings), VALUES: values_of(settings)}
     return {name: option for name, option in found.items() if option is not None}

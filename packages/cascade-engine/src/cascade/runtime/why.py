@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from cascade.adapters import store_urls as urls
 from cascade.adapters.solvers.native import NativeSolver
+from cascade.adapters.values.value_store import ValueStore
 from cascade.graph.build import build_graph
 from cascade.runtime.explaining.cache_inspector import CacheInspector
 from cascade.runtime.explaining.explanation import Explanation
 from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict
 from cascade.runtime.programs.program import compile_program
 from cascade.runtime.running.admission import check_inputs
-from cascade.runtime.stores import codec_of
+from cascade.runtime.stores import shared_options
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.inputs.workflow import WorkflowSpec
 from cascade.spec.protocols import CacheBackend, Codec
@@ -35,13 +35,14 @@ async def explain(  # noqa: PLR0913 - what a user may say by keyword
     params: Mapping[str, object] | None = None,
     spec: WorkflowSpec | None = None,
     codec: Codec | str | None = None,
+    values: ValueStore | str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Judgement]:
     """Return for each node of a target what a run would find in `cache`, and why not, in the plan's order; run nothing.
 
     `target`, `params` and `spec` are as for `Engine.run`. A cache given by its URL is opened, not made if it is not
-    there, and closed; `codec` is that with which its values were put. `clock` is that of the cache. Cached values are
-    decoded to make the keys of what takes them.
+    there, and closed; `codec` is that with which its values were put, and `values` where the large ones are. `clock` is
+    that of the cache. Cached values are decoded to make the keys of what takes them.
 
     Raises:
         CascadeError: If the target can't be run, or an input is missing or wrong; as `Engine.run` would.
@@ -57,9 +58,7 @@ async def explain(  # noqa: PLR0913 - what a user may say by keyword
     check_inputs(graph.tree.lazies, spec, inputs)
     if not isinstance(cache, str):
         return await Explanation(graph, program, inputs, CacheInspector(cache, clock)).judgements()
-    given = codec_of({"codec": codec})
-    more: dict[str, Any] = {} if given is None else {"codec": given}
-    backend = urls.cache_factory(cache, create=False, **more)()
+    backend = urls.cache_factory(cache, create=False, **shared_options({"codec": codec, "values": values}))()
     try:
         return await Explanation(graph, program, inputs, CacheInspector(backend, clock)).judgements()
     finally:

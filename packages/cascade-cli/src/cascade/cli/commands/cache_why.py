@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import typer
 
-from cascade.adapters.addresses import CACHE_URLS
+from cascade.adapters.addresses import CACHE_URLS, VALUE_EXAMPLES
 from cascade.cli.app import declared_inputs
 from cascade.cli.common_options import VARIABLES, CommonOption
 from cascade.cli.failures import reported
@@ -40,6 +40,13 @@ WHY_OPTIONS = (
         _PANEL,
         metavar="CODEC",
     ),
+    CommonOption(
+        "values",
+        str,
+        f"Where its large values are: {VALUE_EXAMPLES}.",
+        _PANEL,
+        metavar="URL",
+    ),
     CommonOption("format", ListFormat, "A table, or JSON; a table unless told.", _PANEL),
 )
 """The options of `why` itself, which may stand before the target or behind it."""
@@ -65,7 +72,9 @@ def why_app(target: object, before: Mapping[str, object]) -> typer.Typer:
             if not isinstance(cache, str):
                 raise SpecError("nothing to look into", "give the URL of a cache, --cache sqlite:///cache.db")
             word = codec if isinstance(codec, str) else None
-            judgements = asyncio.run(explain(lazy, cache, params=params, spec=spec, codec=word))
+            values = options.get("values")
+            large = values if isinstance(values, str) else None
+            judgements = asyncio.run(explain(lazy, cache, params=params, spec=spec, codec=word, values=large))
         is_json = options.get("format") is ListFormat.JSON
         typer.echo(why_json(judgements) if is_json else why_table(judgements))
 
