@@ -219,6 +219,31 @@ def values_of(url: str) -> list[bytes]:
     return [value for frame in frames for field, value in frame.items() if field[:1] == b"v"]
 
 
+def all_of(url: str) -> bytes:
+    """Return all that a store has, as bytes: also what is about runs, and not only their values."""
+    if is_postgres(url):
+        tables = ("runs", "leases", "facts", "timelines", "inputs")
+        rows = [row for table in tables for row in asked(url, f"SELECT * FROM cascade_{table}")]
+        return b"\n".join(
+            each if isinstance(each, bytes) else str(each).encode() for row in rows for each in row
+        )
+    if not is_redis(url):
+        folder = Path(path_of(url)).parent
+        return b"\n".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
+    parts: list[bytes] = []
+    with _client(url) as client:
+        for key in client.scan_iter():
+            parts.append(key)
+            kind = client.type(key)
+            if kind == b"string":
+                parts.append(client.get(key))
+            elif kind == b"hash":
+                parts += [each for pair in client.hgetall(key).items() for each in pair]
+            else:
+                parts += client.zrange(key, 0, -1)
+    return b"\n".join(parts)
+
+
 def round_of(url: str) -> int:
     """Return the round that the one run of a store is in."""
     if is_postgres(url):

@@ -101,6 +101,11 @@ class DurableStateBackend(StateBackend, Protocol):
     A backend may have an attribute `knows_scalars` and a method `keep_results(frame, nodes, values, calls)`. If the
     former is true, the latter notes many values of one frame as `keep_result` does: scalars of Python's own, of nodes
     that are given by the digests of their paths.
+
+    A backend whose runs may keep their inputs has the methods `seal_inputs(inputs)`, which returns bytes or raises a
+    `KeptInputError`, and `keep_inputs(sealed)`, which notes them. For runs to be taken over it also has
+    `wait_for(what)`, which notes that the run waits for something, and `found_status`, how the run was when this
+    process opened it.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:
