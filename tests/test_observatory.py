@@ -193,6 +193,8 @@ def test_each_row_has_a_limit_and_a_target() -> None:
         ("durable chain of 300, sync", Target(times=1.5, most=500)),
         ("durable chain of 300, async", Target(times=1.5, most=100)),
         ("durable round, async", Target(times=1.8)),
+        ("durable chain of 300 in PostgreSQL", Target(times=2)),
+        ("durable fan-out in PostgreSQL", Target(times=2)),
         ("hit in an SQLite cache", Target(times=3)),
         ("import of cascade.spec", Target(times=2.5)),
         ("import of cascade.runtime", Target(times=1.7)),

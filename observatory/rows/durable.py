@@ -12,8 +12,9 @@ from observatory.durability import (
     against_bare_rounds,
     against_bare_select,
 )
+from observatory.postgres_durability import against_bare_psycopg, missing
 from observatory.rows.row import Measure, Reading, Row, Settings, Target, reading_of
-from observatory.workloads import Start
+from observatory.workloads import BY_NAME, Start
 
 
 def folder(settings: Settings) -> Path:
@@ -46,6 +47,15 @@ def rounds(kept: Durability) -> Measure:
 def hits(name: str) -> Measure:
     async def measure(size: int, settings: Settings) -> Reading:
         return reading_of((await against_bare_select(folder(settings), settings.seconds, size))[name])
+
+    return measure
+
+
+def in_postgres(workload: str) -> Measure:
+    async def measure(size: int, settings: Settings) -> Reading:
+        if told := missing():
+            return Reading(size, absent=told)
+        return reading_of(await against_bare_psycopg(BY_NAME[workload], size, settings.seconds))
 
     return measure
 
@@ -102,6 +112,22 @@ ROWS = (
             GROUP,
         )
         for kept in Durability
+    ),
+    *(
+        Row(
+            f"durable {name} in PostgreSQL",
+            "psycopg committing the same rows in the same batches",
+            unit,
+            size,
+            10,
+            Target(times=2),
+            in_postgres(workload),
+            GROUP,
+        )
+        for name, workload, unit, size in (
+            ("chain of 300", "chain", "us/step", 300),
+            ("fan-out", "fan_out", "us/call", 1_000),
+        )
     ),
     *(
         Row(name, "a bare select", "us/hit", 500, 5, Target(times=3), hits(timing), GROUP)

@@ -7,12 +7,14 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_postgres, split
+from cascade.adapters.patience import Patience
 from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
 from cascade.adapters.server_lanes import Lane, Lanes
 from cascade.adapters.spawning import ended, spawn
@@ -93,14 +95,14 @@ class PostgresServer:
         pool = self._pools.get(loop)
         if pool is None:
             pool = self._pools[loop] = _Pool(self._client, self._url)
-        async with pool.lanes.place(lane) as ends:
+        async with pool.lanes.place(lane) as patience:
             while True:
-                connection, is_fresh = await pool.take(ends)
+                connection, is_fresh = await pool.take(patience)
                 try:
-                    with _hung_up(connection, ends):
+                    with _hung_up(connection, patience):
                         return await deed(connection)
                 except self._client.OperationalError:
-                    if loop.time() >= ends:
+                    if patience.is_over:
                         raise TimeoutError from None
                     if is_fresh or not connection.closed:
                         raise
@@ -158,13 +160,13 @@ class _Pool:
         self._idle: list[Any] = []
         self.lanes = Lanes(_CONNECTIONS, (TimeoutError,))
 
-    async def take(self, ends: float) -> tuple[Any, bool]:
+    async def take(self, patience: Patience) -> tuple[Any, bool]:
         """Return a connection, and whether it is a new one: an idle one may be dead."""
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection, False
-        async with asyncio.timeout_at(ends):
+        async with patience.limit():
             return await self._client.AsyncConnection.connect(self._url, autocommit=True), True
 
     async def give_back(self, connection: Any) -> None:
@@ -181,14 +183,13 @@ class _Pool:
 
 
 @contextmanager
-def _hung_up(connection: Any, ends: float) -> Iterator[None]:
-    """Hang up on a server that has not answered by then: who waits for the connection gets an error at once."""
-    loop = asyncio.get_running_loop()
-    timer = loop.call_at(ends, _hang_up, connection)
+def _hung_up(connection: Any, patience: Patience) -> Iterator[None]:
+    """Hang up on a server that has not answered in time: who waits for the connection gets an error at once."""
+    patience.then = partial(_hang_up, connection)
     try:
         yield
     finally:
-        timer.cancel()
+        patience.then = None
 
 
 def _hang_up(connection: Any) -> None:

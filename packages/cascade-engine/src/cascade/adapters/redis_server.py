@@ -14,6 +14,9 @@ from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
 from cascade.adapters.server_lanes import Lane, Lanes
 from cascade.spec.errors import MissingExtraError, StoreError
 
+_BACKSTOP = 60.0
+"""Seconds after which an asynchronous client gives up by itself: patience with the server ends before."""
+
 _CONNECTIONS = 8
 """Connections of one event loop, beside one for each lane."""
 
@@ -77,10 +80,10 @@ class RedisServer:
         found = self._clients.get(loop)
         if found is None:
             lanes = Lanes(_CONNECTIONS, self._timeouts)
-            found = self._clients[loop] = self._connect(self._redis.asyncio), lanes
+            found = self._clients[loop] = self._connect(self._redis.asyncio, _BACKSTOP), lanes
         client, lanes = found
         with self._store_errors():
-            async with lanes.place(lane) as ends, asyncio.timeout_at(ends):
+            async with lanes.place(lane) as patience, patience.limit():
                 yield client
 
     @contextmanager
@@ -98,16 +101,19 @@ class RedisServer:
         failures = (kinds.RedisError, OSError, UnicodeError)  # a host may be no name
         return server_errors(self.address, self._timeouts, failures)
 
-    def _connect(self, package: ModuleType) -> Any:
-        """Return a client of `redis` or `redis.asyncio`. Their retries are classes of their own, with one signature."""
+    def _connect(self, package: ModuleType, seconds: float = ANSWER_SECONDS) -> Any:
+        """Return a client of `redis` or `redis.asyncio` that waits so long for the server.
+
+        Their retries are classes of their own, with one signature.
+        """
         # Once more where a connection of the pool turns out to be dead; a server that is slow is not asked again.
         retry = package.client.Retry(
             self._redis.backoff.NoBackoff(), 1, supported_errors=(self._redis.ConnectionError,)
         )
         return package.Redis.from_url(
             self._url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             retry=retry,
             decode_responses=False,
         )

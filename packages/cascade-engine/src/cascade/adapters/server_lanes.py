@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 
+from cascade.adapters.patience import Patience
 from cascade.adapters.server_errors import ANSWER_SECONDS, Errors
 
 
@@ -34,8 +35,8 @@ class Lanes:
         self._silent_at = float("-inf")
 
     @asynccontextmanager
-    async def place(self, lane: Lane) -> AsyncIterator[float]:
-        """Lend a place, and tell by which time of the event loop the server has to answer.
+    async def place(self, lane: Lane) -> AsyncIterator[Patience]:
+        """Lend a place, and the patience with which to wait for the server.
 
         Raises:
             TimeoutError: If another one finds, meanwhile, that the server does not answer.
@@ -45,8 +46,12 @@ class Lanes:
         async with self._places[lane]:
             if asked < self._silent_at:  # it would wait just as long, and for nothing
                 raise TimeoutError
+            patience = Patience(ANSWER_SECONDS)
+            patience.begin()
             try:
-                yield clock() + ANSWER_SECONDS
+                yield patience
             except self._timeouts:
                 self._silent_at = clock()
                 raise
+            finally:
+                patience.end()

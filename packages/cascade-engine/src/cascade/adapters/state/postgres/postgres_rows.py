@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cascade.adapters.state.checked import fact_of, head_of
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import NodeDigest
-from cascade.adapters.state.journal import KEPT_DRIVES, Changes, Head, Kind
+from cascade.adapters.state.journal import Changes, Head, Kind
+from cascade.adapters.state.postgres.postgres_batches import BatchStatements
 from cascade.adapters.state.servers.run_table import ServerRun, Write
 from cascade.adapters.text_bytes import as_bytes, as_text
-from cascade.spec.durable import RunStatus
 
 if TYPE_CHECKING:
     import psycopg
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
+Statement: TypeAlias = tuple[bytes, dict[str, Any]]
 Stored: TypeAlias = tuple[NodeDigest, Kind, bytes]
 
 ROWS_AT_ONCE = 10_000
@@ -41,7 +42,14 @@ class RunRows:
     def __init__(self, prefix: str, store: str, seconds: float, safe: bool) -> None:
         self._store = store
         self._given = {"seconds": seconds, "safe": safe}
-        self._sql = _Statements(prefix)
+        self._batches = BatchStatements(prefix)
+        self._head = (
+            f"SELECT status, task, record, round, target, error, rules FROM {prefix}runs WHERE run_id = %(run_id)b"
+        ).encode()
+        self._facts = f"""SELECT f.round, f.frame, f.above, f.node, f.kind, f.value FROM {prefix}facts f
+            JOIN {prefix}runs r ON r.id = f.run WHERE r.run_id = %(run_id)b AND f.round = %(round)s
+            AND (f.frame, f.node, f.kind) > (%(frame)b, %(node)b, %(kind)s)
+            ORDER BY f.frame, f.node, f.kind LIMIT %(limit)s""".encode()
 
     # Reading
 
@@ -52,7 +60,7 @@ class RunRows:
             RunDamagedError: If it is not what was written.
         """
         given = {"run_id": as_bytes(run.run_id)}
-        found = await connection.execute(self._sql.head, given, binary=True)
+        found = await connection.execute(self._head, given, binary=True)
         row = await found.fetchone()
         if row is None:
             return None
@@ -71,7 +79,7 @@ class RunRows:
         last = (b"", b"", -1) if after is None else (after[0].frame.digest, after[0].node, int(after[1]))
         keys = dict(zip(("frame", "node", "kind"), last, strict=True))
         given = {**keys, "run_id": as_bytes(run.run_id), "round": number, "limit": ROWS_AT_ONCE}
-        found = await connection.execute(self._sql.facts, given, binary=True)
+        found = await connection.execute(self._facts, given, binary=True)
         with checking(self._store, run.run_id):
             return [fact_of(row) for row in await found.fetchall()]
 
@@ -93,54 +101,28 @@ class RunRows:
         """Write batches of different runs, which are small, in one transaction that is sent in one go."""
         async with connection.pipeline(), connection.transaction():
             asked = [
-                await connection.execute(self._sql.write, given, binary=True)
+                await connection.execute(*each, binary=True)
                 for write in writes
-                for given in self._statements(write)
+                for each in self._statements(write)
             ]
             return [await _owner(each) for each in asked]
 
-    def _statements(self, write: Write) -> Iterator[dict[str, Any]]:
+    def _statements(self, write: Write) -> Iterator[Statement]:
         run = write.run
         own = {**self._given, "run_id": as_bytes(run.run_id), "holder": run.holder, "now": time.time()}
         anew = write.changes.anew or not run.is_there
         for part in _portions(write.changes):
-            yield {**own, **_arguments(part, anew)}
+            statement, given = self._batches.of(part, anew)
+            yield statement, {**own, **given}
             anew = False
 
-    async def _put(self, connection: Connection, given: dict[str, Any]) -> bytes | None:
-        return await _owner(await connection.execute(self._sql.write, given, binary=True))
+    async def _put(self, connection: Connection, statement: Statement) -> bytes | None:
+        return await _owner(await connection.execute(*statement, binary=True))
 
 
 async def _owner(written: psycopg.AsyncCursor[tuple[Any, ...]]) -> bytes | None:
     row = await written.fetchone()
     return None if row is None else row[0]
-
-
-class _Statements:
-    """The statements on the rows of a run. `%b` sends bytes as they are, not as text."""
-
-    def __init__(self, prefix: str) -> None:
-        def of(text: str) -> bytes:
-            return text.format(p=prefix).encode()
-
-        self.head = of(
-            "SELECT status, task, record, round, target, error, rules FROM {p}runs WHERE run_id = %(run_id)b"
-        )
-        self.facts = of(
-            """SELECT f.round, f.frame, f.above, f.node, f.kind, f.value FROM {p}facts f
-            JOIN {p}runs r ON r.id = f.run WHERE r.run_id = %(run_id)b AND f.round = %(round)s
-            AND (f.frame, f.node, f.kind) > (%(frame)b, %(node)b, %(kind)s)
-            ORDER BY f.frame, f.node, f.kind LIMIT %(limit)s"""
-        )
-        self.write = of(
-            """SELECT {p}write(%(run_id)b, %(holder)b, %(seconds)s::double precision, %(safe)s, %(anew)s, %(now)s,
-            %(status)s, %(task)b, %(round)s::bigint, %(error)b, %(record)b, %(target)b, %(rules)s::bigint,
-            %(last)s::bigint, %(old_rounds)s::bigint[], %(old_frames)b::bytea[], %(old_nodes)b::bytea[],
-            %(rounds)s::bigint[], %(frames)b::bytea[], %(nodes)b::bytea[], %(kinds)s::smallint[],
-            %(aboves)b::bytea[], %(tasks)b::bytea[], %(places)b::bytea[], %(values)b::bytea[],
-            %(drives)s::bigint[], %(numbers)s::integer[], %(parts)b::bytea[], %(kept)s,
-            %(inputs)b, %(waits_for)b)"""
-        )
 
 
 def _portions(changes: Changes) -> Iterator[Changes]:
@@ -159,40 +141,3 @@ def _portions(changes: Changes) -> Iterator[Changes]:
         part.facts.append(fact)
         size += len(fact.value)
     yield part
-
-
-def _arguments(changes: Changes, anew: bool) -> dict[str, Any]:
-    """Return what the function of the store takes, by name."""
-    head, facts = changes.head, changes.facts
-    if anew:
-        head = Head(RunStatus.RUNNING, "", b"", 0, b"", "", 0, waits_for="")
-        head.replace(changes.head)
-    frames = [*changes.frames, *(node.frame for node in changes.nodes)]
-    return {
-        "anew": anew,
-        "status": None if head.status is None else str(head.status),
-        "task": None if head.task is None else as_bytes(head.task),
-        "round": head.round,
-        "error": None if head.error is None else as_bytes(head.error),
-        "record": head.record,
-        "target": head.target,
-        "rules": head.rules,
-        "last": changes.rounds,
-        "old_rounds": [frame.round for frame in frames],
-        "old_frames": [frame.digest for frame in frames],
-        "old_nodes": [*[None] * len(changes.frames), *(node.node for node in changes.nodes)],
-        "rounds": [fact.place.frame.round for fact in facts],
-        "frames": [fact.place.frame.digest for fact in facts],
-        "nodes": [fact.place.node for fact in facts],
-        "kinds": [int(fact.kind) for fact in facts],
-        "aboves": [fact.place.frame.above for fact in facts],
-        "tasks": [as_bytes(fact.call.task) for fact in facts],
-        "places": [as_bytes(fact.call.place) for fact in facts],
-        "values": [fact.value for fact in facts],
-        "drives": [part.drive for part in changes.timeline],
-        "numbers": [part.number for part in changes.timeline],
-        "parts": [part.data for part in changes.timeline],
-        "kept": KEPT_DRIVES,
-        "inputs": head.inputs,
-        "waits_for": None if head.waits_for is None else as_bytes(head.waits_for),
-    }

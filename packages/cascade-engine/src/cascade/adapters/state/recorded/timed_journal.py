@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
+from cascade.adapters.patience import answered_within
 from cascade.adapters.state.journal import ANSWER_SECONDS, Changes, Journal, Loaded
 from cascade.spec.errors import StoreError
 
@@ -53,7 +55,7 @@ class TimedJournal:
         assert task is not None
         requests = task.cancelling()
         try:
-            async with asyncio.timeout(seconds):
+            async with nullcontext() if seconds is None else answered_within(seconds):
                 answer = await call
         except TimeoutError as problem:
             self._seconds = _MOMENT

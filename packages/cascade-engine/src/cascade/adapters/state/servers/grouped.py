@@ -36,11 +36,10 @@ class Grouped(Generic[_Item, _Result]):
         self._working: asyncio.Task[None] | None = None  # kept: the event loop has weak references alone
 
     async def do(self, item: _Item) -> _Result:
-        """Have it done; who waits in a group waits also when cancelled.
+        """Have it done. In a group it is done also when the caller is cancelled, who then gets the result all the same.
 
         Raises:
             StoreError: If that fails.
-            CancelledError: If the caller was cancelled meanwhile.
         """
         if self._is_busy:
             return await self._done_with_others(item)
@@ -60,9 +59,7 @@ class Grouped(Generic[_Item, _Result]):
         self._waiting.append((item, done))
         cancelled = await ended(done, lambda request: None)
         try:
-            if cancelled is not None:
-                if not done.cancelled():
-                    done.exception()  # asked for: asyncio reports an exception that nobody has retrieved
+            if cancelled is not None and done.cancelled():
                 raise cancelled
             return done.result()
         finally:
