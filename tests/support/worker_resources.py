@@ -15,6 +15,7 @@ import cascade as cs
 tenant: ContextVar[Any] = ContextVar("tenant")
 _LOG: Any = cs.Param("log", type=str)
 _FACTOR: Any = cs.Param("factor", 2, type=int)
+_CITY: Any = cs.Env("CASCADE_TEST_CITY", "")
 _TOKEN: Any = cs.Secret("token")
 region: ContextVar[str] = ContextVar("region", default="nowhere")
 
@@ -86,6 +87,11 @@ def keyed(token: Any = _TOKEN) -> Iterator[str]:
     yield token.reveal()[::-1]
 
 
+@cs.resource(where="worker")
+def envied(city: Any = _CITY) -> Iterator[str]:
+    yield city
+
+
 @cs.resource
 def of_driver() -> Iterator[str]:
     yield "a plain value that could be pickled"
@@ -142,6 +148,11 @@ def use_clumsy(value: str = cs.inject("clumsy")) -> str:
 
 @cs.task
 def use_keyed(value: str = cs.inject("keyed")) -> str:
+    return value
+
+
+@cs.task
+def use_envied(value: str = cs.inject("envied")) -> str:
     return value
 
 
@@ -272,4 +283,4 @@ def span_here() -> str:
     return f"{trace.get_current_span().get_span_context().trace_id:x}"
 
 
-RESOURCES = (model, client, broken, empty, clumsy, keyed, of_driver, confused)
+RESOURCES = (model, client, broken, empty, clumsy, keyed, envied, of_driver, confused)

@@ -12,17 +12,20 @@ import pytest
 
 import cascade.testing
 from cascade.adapters.cache import InMemoryCacheBackend
+from cascade.adapters.executors.call_places import CallPlace, Home, Interruption
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.state import InMemoryStateBackend
 from cascade.graph import Node
 from cascade.runtime.protocols import Executor
-from cascade.spec import CacheBackend, CacheKey, Hit, StateBackend
+from cascade.spec import CacheBackend, CacheKey, Hit, StateBackend, Task
+from cascade.spec.policies.mode import Mode
 from cascade.testing import (
     CacheBackendConformance,
     DurableStateBackendConformance,
     ExecutorConformance,
     StateBackendConformance,
 )
+from cascade.testing.conformance import interruptions, sample_tasks
 
 
 class TestInMemoryStateBackend(StateBackendConformance):
@@ -161,9 +164,34 @@ def test_a_broken_executor_is_found_out() -> None:
             return HastyExecutor()
 
     assert failing_tests(Suite()) == {
+        "test_a_cancellation_does_what_the_executor_says",
         "test_a_cancelled_coroutine_has_ended",
         "test_a_cancelled_function_has_ended",
+        "test_a_timeout_does_what_the_executor_says",
     }
+
+
+class BoastfulExecutor(LocalExecutor):
+    """Says that it can end a call in a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(mode="thread")
+
+    def place_of(self, task: Task[Any], mode: Mode | None) -> CallPlace:
+        return CallPlace(Home.OWN, Interruption.ENDS, Interruption.WAITS)
+
+
+def test_an_executor_that_ends_no_call_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an executor says of timeouts and cancellation is tried: one that waits without a word fails."""
+    for module in (interruptions, sample_tasks):
+        monkeypatch.setattr(module, "PATIENCE", 0.5)
+
+    class Suite(ExecutorConformance):
+        def make_executor(self) -> Executor:
+            return BoastfulExecutor()
+
+    with pytest.raises(AssertionError, match="did not say so"):
+        Suite().test_a_timeout_does_what_the_executor_says()
 
 
 @pytest.mark.parametrize(
@@ -191,6 +219,7 @@ def test_the_public_names() -> None:
         "FailingCache",
         "Failure",
         "StateBackendConformance",
+        "ValueStoreConformance",
         "VirtualTimeError",
         "VirtualTimeLoop",
         "failing_state",

@@ -147,6 +147,18 @@ def test_resources_of_workers(where: str, tmp_path: Path) -> None:
     assert len({*processes}) == len(processes)
 
 
+def test_the_environment_is_that_of_the_run(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a resource of workers takes from the environment is read where the run is, and sent along as a secret is."""
+    monkeypatch.setenv("CASCADE_TEST_CITY", "Oslo")
+
+    async def main() -> None:
+        async with engine_on(where) as engine:
+            assert await engine.run(shared.use_envied()) == "Oslo"
+            assert await engine.run(shared.use_keyed(), params={"token": "hush"}) == "hsuh"
+
+    asyncio.run(main())
+
+
 def test_variables_that_are_named(where: str) -> None:
     """They are set in the worker, for the call alone, and no others are."""
 

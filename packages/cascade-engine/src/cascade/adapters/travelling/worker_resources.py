@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cascade.spec.calls.arguments import fill, find_markers, marker
-from cascade.spec.late_dataclasses import dataclass
+from cascade.spec.late_dataclasses import dataclass, field
 from cascade.spec.resource import Resource
 
 
@@ -19,8 +19,8 @@ class WorkerResource:
     """
 
     resource: Resource
-    needs: dict[str, WorkerResource]
-    inputs: dict[str, object]
+    needs: dict[str, WorkerResource] = field(repr=False)
+    inputs: dict[str, object] = field(repr=False)  # secrets among them
     key: str
 
 
