@@ -226,11 +226,19 @@ def dask_word(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("dask_address")).replace("tcp://", "dask://")
 
 
+def ray_address(request: pytest.FixtureRequest) -> str:
+    """Return the address of a Ray that is connected to already: so any would do."""
+    return str(request.getfixturevalue("ray_cluster"))
+
+
+RAY = "ray://localhost:10001"
+
 SERVERS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "redis://localhost:6379/0": redis_url,
     "postgresql://me@localhost:5432/work": postgres_url,
     "tcp://scheduler:8786": dask_address,
     "dask://localhost:8786": dask_word,
+    RAY: ray_address,
 }
 """The servers that pages use, and what starts the tests' own in their place."""
 
@@ -248,9 +256,21 @@ def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run_page(path, path.read_text(encoding="utf-8"), monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def ray_before(request: pytest.FixtureRequest) -> None:
+    """Start Ray before a page that uses it: what is there then is not left by the page."""
+    if RAY in servers_of(request.param):
+        request.getfixturevalue("ray_cluster")
+
+
 @pytest.mark.server
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", [path for path in PAGES if servers_of(path)], ids=name_of)
+@pytest.mark.usefixtures("folder", "ray_before")
+@pytest.mark.parametrize(
+    ("path", "ray_before"),
+    [(path, path) for path in PAGES if servers_of(path)],
+    indirect=["ray_before"],
+    ids=name_of,
+)
 def test_the_code_of_a_page_with_a_server_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
