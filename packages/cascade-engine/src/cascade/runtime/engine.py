@@ -6,17 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from cascade.adapters.call_facts import facts_in_context
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.spawning import ended, seen_through, spawn
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.adapters.travelling.carried_variables import checked_variables
-from cascade.adapters.values.large_results import results_in_context
 from cascade.runtime.bus import MessageBus
 from cascade.runtime.exceptions import EngineClosedError, EngineLoopError
 from cascade.runtime.frames.reporting.tracing import Tracing, new_engines
@@ -197,7 +194,9 @@ class Engine:
             if options.display is not None:
                 shown = ShownRuns(options.timeline or self._parts.timeline, options.display)
                 options = replace(options, timeline=shown)
-        run = self._made(options)
+        if self.tracing is not None and not self.tracing.is_on:
+            self.tracing = None
+        run = Run(self._parts, options, self.tracing)
         del options  # as below
         cancelled = None
         try:
@@ -207,18 +206,6 @@ class Engine:
             if shown is not None:
                 shown.end()
             del run, cancelled  # the traceback of an error has this frame: they would be a cycle
-
-    def _made(self, options: RunOptions | None) -> Run:
-        context = copy_context()
-        if (
-            facts_in_context.get() is not None
-        ):  # a run inside of a call: what it does besides its calls is none
-            context.run(facts_in_context.set, None)
-        if results_in_context.get() is not None:  # its values are none of the outer run's
-            context.run(results_in_context.set, None)
-        if self.tracing is not None and not self.tracing.is_on:
-            self.tracing = None
-        return Run(self._parts, options, context, self.tracing)
 
     @documented(RECOVERY_SETTINGS)
     async def recover(self, **settings: Unpack[RecoverySettings]) -> list[RecoveredRun]:
@@ -252,7 +239,8 @@ class Engine:
             EngineClosedError: If the engine is closed.
         """
         self._check_open()
-        run = self._made(replace(options, caller=asyncio.current_task()))
+        tracing = None if self.tracing is None or not self.tracing.is_on else self.tracing
+        run = Run(self._parts, replace(options, caller=asyncio.current_task()), tracing)
         recorder, error = run.recorder, None
         assert recorder is not None  # the state is that of a URL
         cancelled = None

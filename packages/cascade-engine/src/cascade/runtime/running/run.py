@@ -6,10 +6,11 @@ import asyncio
 import os
 import time
 from contextlib import suppress
-from contextvars import Context
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cascade.adapters.call_facts import facts_in_context
 from cascade.adapters.state.memory_state import InMemoryStateBackend
 from cascade.adapters.values.large_results import results_in_context
 from cascade.graph.tree import Tree
@@ -71,10 +72,14 @@ class Run:
         self,
         engine: EngineParts,
         options: RunOptions | None,
-        context: Context,
         tracing: Tracing | None = None,
     ) -> None:
-        self.context = context
+        context = self.context = copy_context()
+        if facts_in_context.get() is not None:
+            # A run inside of a call: what it does besides its calls is none.
+            context.run(facts_in_context.set, None)
+        if results_in_context.get() is not None:  # its values are none of the outer run's
+            context.run(results_in_context.set, None)
         self.is_driven = False
         self._engine = engine
         self._given = options
