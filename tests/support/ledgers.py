@@ -12,14 +12,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
 import cascade as cs
 from cascade.adapters.executors import WorkerDiedError
 from cascade.runtime import Engine
+from support.dask_cluster import DaskCluster
 from support.killable import begin, calls, empty, end, kept, note, tell
-from support.killed_maps import DRIVER
 from support.stores import recorded
 
 HANGS = 300.0
@@ -44,10 +45,14 @@ class Charge(NamedTuple):
     worker: int
 
 
-@cs.task(mode="process")
+DRIVER: ContextVar[int] = ContextVar("DRIVER")
+"""The process that drives the run."""
+
+
+@cs.task
 def charge(number: int, seconds: float, key: str = cs.inject("idempotency_key")) -> str:
     time.sleep(seconds / 2)
-    note(f"part-{number}-,{key},{os.environ[DRIVER]},{os.getpid()}")
+    note(f"part-{number}-,{key},{DRIVER.get()},{os.getpid()}")
     time.sleep(seconds / 2)
     return f"part-{number}-"
 
@@ -57,9 +62,9 @@ def charges() -> list[Charge]:
     return [Charge(call, key, int(driver), int(worker)) for call, key, driver, worker in fields]
 
 
-def drive(url: str, pace: Pace) -> list[str]:
+def drive(url: str, pace: Pace, executor: str) -> list[str]:
     """Charge all, half of them as items of a map and half as calls of their own; a worker that dies is no failure."""
-    os.environ[DRIVER] = str(os.getpid())
+    DRIVER.set(os.getpid())
     half = pace.calls // 2
     # Each kill costs the item that is under way one attempt.
     items = charge.partial(seconds=pace.call_seconds).map(range(half)).with_retry(50, on=WorkerDiedError)
@@ -69,7 +74,8 @@ def drive(url: str, pace: Pace) -> list[str]:
     ]
 
     async def main() -> list[str]:
-        async with Engine(state_backend_cls=recorded(url), executor="processes:2") as engine:
+        carry = {"driver": DRIVER}
+        async with Engine(state_backend_cls=recorded(url), executor=executor, carry=carry) as engine:
             first, *rest = await engine.run([items, *single], run_id="r")
             return [*first, *rest]
 
@@ -109,9 +115,9 @@ def check(pace: Pace, value: list[str], killed: set[int], by_worker: bool) -> No
     tell(f"{len(killed)} killed, {more} charged again")
 
 
-def kill_workers(url: str, pace: Pace) -> None:
+def kill_workers(url: str, pace: Pace, executor: str) -> None:
     """Kill one worker after the other under a run."""
-    child, pipe = begin(lambda: drive(url, pace))
+    child, pipe = begin(lambda: drive(url, pace, executor))
     killed: set[int] = set()
     for _ in moments(pace, child):
         worker = charges()[-1].worker
@@ -124,13 +130,13 @@ def kill_workers(url: str, pace: Pace) -> None:
     check(pace, eval(text), killed, by_worker=True)
 
 
-def kill_drivers(url: str, pace: Pace) -> None:
+def kill_drivers(url: str, pace: Pace, executor: str) -> None:
     """Kill one driver after the other; each time another process goes on with the run."""
     killed: set[int] = set()
     known: dict[int, set[str]] = {}
     while True:
         recorded_before = kept(url)
-        child, pipe = begin(lambda: drive(url, pace))
+        child, pipe = begin(lambda: drive(url, pace, executor))
         known[child] = recorded_before
         for _ in moments(pace, child):
             os.kill(child, signal.SIGKILL)
@@ -146,10 +152,21 @@ def kill_drivers(url: str, pace: Pace) -> None:
         assert each.call not in known[each.driver], f"recorded, and charged again: {each}"
 
 
-def main(victims: str, folder: Path, server: str, pace: str) -> None:
-    """Kill `workers` or `drivers` of a run that is recorded in a server, or in a file if none is given."""
+def main(victims: str, folder: Path, server: str, pace: str, executor: str) -> None:
+    """Kill `workers` or `drivers` of a run that is recorded in a server, or in a file if none is given.
+
+    The calls go to an executor; for `dask` that is a cluster of two workers, which stay when a driver is killed.
+    """
     os.chdir(folder)
     url = empty(server, folder / "runs")
     number, call_seconds, kill_seconds, kill_charges = pace.split(",")
     given = Pace(int(number), float(call_seconds), float(kill_seconds), int(kill_charges))
-    (kill_workers if victims == "workers" else kill_drivers)(url, given)
+    kill = kill_workers if victims == "workers" else kill_drivers
+    if executor != "dask":
+        kill(url, given, executor)
+        return
+    cluster = DaskCluster(folder, folder / "ledger")
+    try:
+        kill(url, given, cluster.address.replace("tcp://", "dask://"))
+    finally:
+        cluster.stop()
