@@ -45,3 +45,9 @@ def test_killed_workers_lose_nothing_in_a_server(server_url: str, tmp_path: Path
 def test_killed_workers_lose_nothing_for_long(every_url: str, tmp_path: Path, number: int) -> None:
     """The same with 50 runs of 40 charges, and thirty deaths."""
     check_story(every_url, tmp_path, runs=50, steps=40 + 2 * number, kills=30)
+
+
+@pytest.mark.soak
+def test_killed_drivers_of_a_long_run_lose_nothing(every_url: str, tmp_path: Path) -> None:
+    """The same with one run of 2,000 charges: one worker drives it, and the other one takes over when that one dies."""
+    check_story(every_url, tmp_path, runs=1, steps=2_000, kills=20)
