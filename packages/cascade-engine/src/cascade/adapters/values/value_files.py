@@ -11,6 +11,8 @@ from shutil import rmtree
 
 from cascade.spec.errors import DamagedDataError, StoreError
 
+_TRIES = 10
+
 
 class FileValueStore:
     """Keeps each value in a file of mode 0600 below a folder."""
@@ -34,24 +36,33 @@ class FileValueStore:
             StoreError: If the file can't be written.
         """
         path = self._folder / name
-        written = path.with_name(f".{token_hex(8)}.part")  # a killed process with the same id left another
         try:
-            self._make_folders(path.parent)
-            try:
-                descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    if safe:
-                        file.flush()
-                        os.fsync(file.fileno())
-                written.replace(path)
-            except BaseException:
-                written.unlink(missing_ok=True)
-                raise
-            if safe:
-                _sync_folder(path.parent)
+            for left in reversed(range(_TRIES)):
+                try:
+                    self._write(path, data, safe)
+                    return
+                except FileNotFoundError:
+                    if not left:
+                        raise  # else another one has deleted the last name of the folder meanwhile, and the folder
         except OSError as problem:
             raise StoreError(str(path), f"can't be written: {problem.strerror or problem}") from problem
+
+    def _write(self, path: Path, data: bytes, safe: bool) -> None:
+        self._make_folders(path.parent)
+        written = path.with_name(f".{token_hex(8)}.part")  # a killed process with the same id left another
+        try:
+            descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                if safe:
+                    file.flush()
+                    os.fsync(file.fileno())
+            written.replace(path)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+        if safe:
+            _sync_folder(path.parent)
 
     def _make_folders(self, folder: Path) -> None:
         made = []

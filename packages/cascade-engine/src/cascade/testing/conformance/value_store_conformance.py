@@ -73,6 +73,21 @@ class ValueStoreConformance:
             assert get_value(store, pointer) == data
         assert [name for name, _, _ in store.names("")] == [pointer.name]
 
+    def test_a_value_may_be_put_while_others_are_deleted(self) -> None:
+        """Names of one folder are put and deleted at the same time: what was put and not deleted is there."""
+        store = self.make_store()
+
+        def put_and_delete(thread: int) -> None:
+            for number in range(25):
+                store.put(f"folder/inner/{thread}-{number}", b"x", safe=False)
+                store.delete(f"folder/inner/{thread}-{number}")
+            store.put(f"folder/inner/{thread}", b"x", safe=False)
+
+        with ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(put_and_delete, thread) for thread in range(4)]:
+                done.result()
+        assert [name for name, _, _ in store.names("")] == [f"folder/inner/{thread}" for thread in range(4)]
+
     def test_stores_share_nothing(self) -> None:
         """What is in one store is in no other."""
         first, second = self.make_store(), self.make_store()
