@@ -35,8 +35,19 @@ PARAMS = {"p": 3}
 """What to hand in as parameters; the others have their defaults."""
 
 _CONTAINERS = {each.__name__: each for each in (list, tuple, dict)}
-CODEC = DataCodec([DataType(type, "container", lambda made: made.__name__, _CONTAINERS.__getitem__)])
+_TYPE = DataType(type, "container", lambda made: made.__name__, _CONTAINERS.__getitem__)
+CODEC = DataCodec([_TYPE])
 """A codec that knows acts, too: what a container is made of is said by its type."""
+
+
+class TravellingCodec(DataCodec):
+    """The same, for workers: it is pickled by its name."""
+
+    def __reduce__(self) -> str:
+        return "TRAVELLING"
+
+
+TRAVELLING = TravellingCodec([_TYPE])
 
 
 class BoomError(Exception):

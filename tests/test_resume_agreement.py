@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from descriptions import CAPACITY, CODEC, StoppedError, Workflow, World
+from descriptions import CAPACITY, CODEC, TRAVELLING, StoppedError, Workflow, World
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 from observation import Observed, params_for, run_in_time
 from support.examples import examples
 from support.journals import FailingJournal, WatchedJournal
+from support.putting_executor import PuttingExecutor
 from support.stores import SHARED, recorded, url_in
 from support.value_stores import MemoryValues
 from workflows import workflows
 
 from cascade.adapters.state.journal import Changes, Journal
+from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.values import KeptValues
 from cascade.graph import CycleError, build_graph
 from cascade.runtime import Engine, MessageBus, SkipReason
@@ -84,6 +86,7 @@ class Attempt(Observed):
     """One run of a recorded workflow. `kept` has the names of the calls that the store knows to be made."""
 
     kept: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] | None = None
     written: Counter[str] | None = None
 
     @property
@@ -97,8 +100,19 @@ class Attempt(Observed):
             and each.task_name not in OWN
         )
 
+    def note_commits(self, state: RecordedState) -> RecordedState:
+        """Note what was made when a commit begins: what comes while values are put is in the next one."""
+        commit = state.commit
+
+        async def noted() -> None:
+            self.taken = self.made
+            await commit()
+
+        vars(state)["commit"] = noted
+        return state
+
     def write(self, changes: Changes) -> None:
-        self.written = self.made
+        self.written = self.taken
 
     def keep(self, changes: Changes) -> None:
         assert self.written is not None
@@ -115,6 +129,7 @@ def attempt(
         values.fails_at = at.get(How.NO_VALUES, at.get(How.UNTOLD_VALUE, 0))
         values.after = How.UNTOLD_VALUE in at
     kept = None if values is None else KeptValues(values, 0)
+    by_workers = values is not None and values.by_workers
     seen = Attempt(world=World(stop_at=at.get(How.CALL, 0)))
 
     def wrap(journal: Journal) -> Journal:
@@ -134,10 +149,13 @@ def attempt(
                 running.cancel()
 
         bus.subscribe(Event, note)
+        codec = TRAVELLING if by_workers else CODEC
+        make = recorded(home.url, wrap, codec=codec, values=kept)
         engine = Engine(
             bus=bus,
+            executor=PuttingExecutor() if by_workers else None,
             system_resources={"gpu": CAPACITY},
-            state_backend_cls=recorded(home.url, wrap, codec=CODEC, values=kept),
+            state_backend_cls=lambda run_id: seen.note_commits(make(run_id=run_id)),
         )
         before = asyncio.all_tasks()
         with seen.world.at_hand():
@@ -230,17 +248,21 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> No
     check()
 
 
-@pytest.mark.parametrize("number", [40, pytest.param(2_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("by_workers", [False, True])
+@pytest.mark.parametrize("number", [20, pytest.param(1_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("on_failure", ["stop", "finish"])
 def test_a_run_with_all_values_in_a_value_store_ends_as_if_it_had_not_been_stopped(
-    on_failure: str, number: int
+    on_failure: str, number: int, by_workers: bool
 ) -> None:
-    """With every value in a value store, which may fail at any call: values, skips and calls are those of one run."""
+    """With every value in a value store, which may fail at any call: values, skips and calls are those of one run.
 
-    @settings(QUICK, max_examples=number)
+    So they are if workers put the results there.
+    """
+
+    @settings(QUICK, max_examples=number, phases=[Phase.generate])
     @given(workflows(), stops(*How))
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
-        resumes(workflow, given_stops, on_failure, values=MemoryValues())
+        resumes(workflow, given_stops, on_failure, values=MemoryValues(by_workers=by_workers))
 
     check()
 

@@ -6,23 +6,36 @@ import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from threading import Lock, current_thread, main_thread
+from typing import Any
+from weakref import WeakValueDictionary
 
 from cascade.spec.errors import DamagedDataError, StoreError
+
+_stores: WeakValueDictionary[int, MemoryValues] = WeakValueDictionary()
+
+
+def _store_at(number: int) -> MemoryValues:
+    return _stores[number]
 
 
 class MemoryValues:
     """Values in memory, by name. From its call number `fails_at` on, counted from 1, every call fails.
 
     With `after` what is put is there when the first of these calls fails. `names` is no such call. None of these may be
-    made in the thread of the tests' event loops.
+    made in the thread of the tests' event loops. `by_workers` says to tests who puts what calls give.
     """
 
-    def __init__(self, fails_at: int = 0, *, after: bool = False) -> None:
+    def __init__(self, fails_at: int = 0, *, after: bool = False, by_workers: bool = False) -> None:
         self.kept: dict[str, tuple[float, bytes]] = {}
         self.calls: list[str] = []
         self.fails_at = fails_at
         self.after = after
+        self.by_workers = by_workers
         self._lock = Lock()
+        _stores[id(self)] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _store_at, (id(self),)  # the same object, in this process alone
 
     def _count(self, call: str) -> bool:
         """Count a call; return whether it is to fail when it has done what it was asked for."""
