@@ -6,7 +6,6 @@ import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from cascade.adapters.values.value_pointer import get_value, put_value
 from cascade.adapters.values.value_store import ValueStore
 from cascade.spec.errors import DamagedDataError
 
@@ -64,6 +63,11 @@ class ValueStoreConformance:
 
     def test_many_may_put_the_same_value(self) -> None:
         """While many put the same name with the same bytes, whoever finds it finds it whole."""
+        from cascade.adapters.values.value_pointer import (  # noqa: PLC0415 - brings the codecs
+            get_value,
+            put_value,
+        )
+
         store = self.make_store()
         data = bytes(range(256)) * 2000
         with ThreadPoolExecutor(4) as threads:
@@ -96,6 +100,11 @@ class ValueStoreConformance:
 
     def test_a_changed_value_is_found_out(self) -> None:
         """A value of the same size, under the name of another one, is damage; the error names it."""
+        from cascade.adapters.values.value_pointer import (  # noqa: PLC0415 - brings the codecs
+            get_value,
+            put_value,
+        )
+
         store = self.make_store()
         pointer = put_value(store, "folder", b"right", safe=True)
         store.put(pointer.name, b"wrong", safe=True)
