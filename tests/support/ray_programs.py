@@ -16,11 +16,12 @@ from typing import Any
 import ray
 
 import cascade as cs
-from cascade.adapters.executors.boundary_errors import WorkerDiedError
+from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError
 from cascade.adapters.executors.handles import HandleLostError
 from cascade.adapters.executors.ray import RayExecutor
 from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import TaskTimeoutError
+from cascade.spec.errors import SpecError
 from support.remote_tasks import square
 
 
@@ -138,3 +139,44 @@ async def _as_client(word: str) -> None:
                 say(type(error).__name__)
         say(await engine.run(measure(make(1_000_000))))
         say(await engine.run(square.map(x=range(3))))
+
+
+@cs.task
+def trips() -> str:
+    return os.environ["TRIPS"]
+
+
+def runtime_environment() -> None:
+    """Start Ray with an environment variable for its workers."""
+    say(cs.run(trips(), executor=RayExecutor(runtime_env={"env_vars": {"TRIPS": "7"}})))
+
+
+NOBODY = "ray://127.0.0.1:9"
+
+
+def nobody_there() -> None:
+    """Ask for a Ray that is not there."""
+    try:
+        cs.run(square(3), executor=NOBODY)
+    except ClusterGoneError as error:
+        say(type(error).__name__, error.address)
+
+
+def connections() -> None:
+    """Share a Ray among executors, and ask for another one meanwhile."""
+
+    async def main() -> None:
+        first, second = RayExecutor(), RayExecutor()
+        say(*await asyncio.gather(*(each.execute(_node(square), (3,), {}) for each in (first, second))))
+        try:
+            await RayExecutor(NOBODY).execute(_node(square), (3,), {})
+        except SpecError as error:
+            say(type(error).__name__)
+        await first.close()
+        say(await second.execute(_node(square), (4,), {}))
+        await second.close()
+        say(ray.is_initialized())
+        say(await first.execute(_node(square), (5,), {}))
+        await first.close()
+
+    asyncio.run(main())

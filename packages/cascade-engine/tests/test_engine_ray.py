@@ -372,3 +372,49 @@ def _said_by(name: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return [line[2:] for line in done.stdout.splitlines() if line.startswith("> ")]
+
+
+FLOW = """
+import cascade as cs
+
+@cs.task
+def where():
+    import ray
+    return ray.get_runtime_context().gcs_address
+
+def flow():
+    return where()
+"""
+
+
+def test_the_address_in_the_environment_is_used(ray_cluster: str, tmp_path: Path) -> None:
+    """`--executor ray` connects to the cluster that `RAY_ADDRESS` names; code of the file goes there by value."""
+    (tmp_path / "flow.py").write_text(FLOW)
+    done = subprocess.run(
+        [sys.executable, "-m", "cascade.cli", "run", "flow.py", "--executor", "ray"],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": ray_cluster},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ray_cluster in done.stdout, done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.soak
+def test_workers_get_what_their_environment_says() -> None:
+    """`runtime_env` goes to a Ray that is started for it."""
+    assert _said_by("runtime_environment") == ["7"]
+
+
+@pytest.mark.soak
+def test_executors_of_a_process_share_its_ray() -> None:
+    """The last one shuts down what was started, and another address is refused meanwhile."""
+    assert _said_by("connections") == ["9 9", "SpecError", "16", "False", "25"]
+
+
+@pytest.mark.soak
+def test_a_cluster_that_does_not_answer_is_one_clear_error() -> None:
+    """It names the address."""
+    assert _said_by("nobody_there") == ["ClusterGoneError ray://127.0.0.1:9"]

@@ -11,7 +11,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakSet
 
-from cascade.adapters.executors.boundary_errors import WorkerDiedError
+from cascade.adapters.executors.boundary_errors import (
+    ClusterGoneError,
+    WorkerDiedError,
+    WorkerLoadError,
+)
 from cascade.adapters.executors.call_places import CallPlace, Home, Interruption
 from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 from cascade.adapters.travelling.what_travels import travelling_in_context
@@ -172,16 +176,18 @@ class RayExecutor(RemoteCalls):
             return
         try:
             await asyncio.shield(asyncio.wrap_future(opened))
-        except Exception:
-            self._connection.close()  # the next call tries again
-            raise
+        except Exception as error:
+            self._connection.forget(opened)  # the next call tries again
+            raise ClusterGoneError(str(self._connection), _first_line(error)) from error
 
     def _look(self) -> None:
         """Look what the cluster has."""
         self._looked = time.monotonic()
         resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
         found = resources()
-        self._known = frozenset(found)
+        if frozenset(found) != self._known:
+            self._known = frozenset(found)
+            self._functions.clear()
         self._slots.resize(max(1, int(found.get("CPU", 1) * self._per_cpu)))
 
     def _function(self, name: str, amounts: Mapping[str, float]) -> Any:
@@ -269,6 +275,10 @@ def _failure(request: SentRequest, error: BaseException) -> BaseException:
         died = WorkerDiedError(request.task.name, None)
         add_note(died, f"Ray: {_first_line(error)}")
         return died
+    if isinstance(error, RayTaskError) and isinstance(found, (ImportError, RuntimeError)):
+        # What a task raises comes another way: this worker has no Cascade, or another version of it.
+        problem = f"{type(found).__name__}: {_first_line(found)}"
+        return WorkerLoadError(request.task.name, make_calls_on_ray.__module__, problem)
     return error
 
 

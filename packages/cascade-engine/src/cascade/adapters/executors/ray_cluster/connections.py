@@ -159,6 +159,16 @@ class RayConnection:
                 return None
             return self._keeper.opened
 
+    def __str__(self) -> str:
+        return str(self._target)
+
+    def forget(self, opened: Future[None]) -> None:
+        """Let go of Ray, whose opening has failed, unless it is being opened again."""
+        with self._lock:
+            is_open_again = self._keeper is None or self._keeper.opened is not opened
+        if not is_open_again:
+            self.close()
+
     def close(self) -> Future[None] | None:
         """Let go of Ray; return what is done as soon as it has ended, `None` if others go on with it."""
         with self._lock:
