@@ -51,6 +51,16 @@ from cascade.graph.nodes import Node
 from cascade.runtime.protocols import ChunkCall
 from cascade.spec.errors import SpecError
 from cascade.spec.task import AnyTask
+from cascade.testing import ExecutorConformance
+
+
+class TestDaskConformance(ExecutorConformance):
+    @pytest.fixture(autouse=True)
+    def _take_address(self, dask_address: str) -> None:
+        self._address = dask_address
+
+    def make_executor(self) -> DaskExecutor:
+        return DaskExecutor(self._address)
 
 
 def _node(task: AnyTask) -> Node:
