@@ -216,6 +216,33 @@ async def test_a_call_whose_worker_dies_is_made_once(dask_address: str, tmp_path
         assert path.read_text() == "x"
 
 
+async def test_a_death_fails_one_call_of_a_chunk(dask_address: str, tmp_path: Path) -> None:
+    """The calls before it have ended, and those after it have not begun: the call under way fails, and no other."""
+    path = str(tmp_path / "calls")
+
+    @cs.task
+    def step(text: str) -> str:
+        return str(die_first.func(path + "x")) if text == "x" else str(note.func(path, text))
+
+    async with DaskExecutor(dask_address) as executor:
+        calls = [ChunkCall((text,), {}, _facts(step)) for text in "abxcd"]
+        (told,) = [each async for each in executor.execute_chunk(_node(step), calls)]
+        assert [end.value for end in told.ends] == ["a", "b", None]
+        assert isinstance(told.ends[2].error, WorkerDiedError)
+        assert told.given_back == [3, 4]
+        assert Path(path).read_text() == "ab"
+        Path(path).unlink()
+        Path(path + "x").unlink()
+        assert await cs.arun(step.map(list("abxcd")).with_retry(2), executor=executor) == [
+            "a",
+            "b",
+            "5",
+            "c",
+            "d",
+        ]
+        assert sorted(Path(path).read_text()) == list("abcd")
+
+
 async def test_a_retry_after_a_death_gets_another_worker(dask_address: str, tmp_path: Path) -> None:
     """The retry policy of a call handles the death of its worker like any failure."""
     async with DaskExecutor(dask_address) as executor:
@@ -439,7 +466,12 @@ async def test_a_call_that_has_not_begun_ends_at_once_when_it_is_cancelled(
     dask_address: str, tmp_path: Path
 ) -> None:
     """It is never made, although the cluster had it already."""
+    from distributed import Client
+
     begun, go, never = tmp_path / "begun", tmp_path / "go", tmp_path / "never"
+    connect: Any = Client
+    async with connect(dask_address, asynchronous=True, set_as_default=False) as client:
+        await client.wait_for_workers(2)  # a test before this one may have killed one
     async with DaskExecutor(dask_address) as executor:
         assert await cs.arun(square(2), executor=executor) == 4
         amounts_in_context.set({"gpu": 1})  # of which the cluster has two

@@ -38,7 +38,6 @@ try:
     from cascade.adapters.executors.ray_cluster.remains import remains_of
     from cascade.adapters.executors.ray_cluster.resource_release import release_resources
     from cascade.adapters.executors.ray_cluster.stayed_values import StayedValue
-    from cascade.adapters.executors.ray_cluster.worker_journal import NAME_SIZE
     from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
     from cascade.adapters.executors.remote_calls.remote_executor import (
         Answer,
@@ -48,6 +47,7 @@ try:
         SentRequest,
     )
     from cascade.adapters.executors.remote_calls.sent_calls import DeadCall
+    from cascade.adapters.executors.remote_calls.worker_journal import NAME_SIZE
 except ModuleNotFoundError as problem:
     if (problem.name or "").partition(".")[0] not in ("cloudpickle", "ray"):
         raise

@@ -8,22 +8,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
 
 from dask.base import annotate
 from distributed import Client, KilledWorker
 from distributed.comm.core import connect as connect_to
 
 from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError, WorkerLoadError
-from cascade.adapters.executors.dask_cluster.dask_requests import make_request, withdraw
+from cascade.adapters.executors.dask_cluster.dask_requests import journal_name, make_request, withdraw
 from cascade.adapters.executors.dask_cluster.scheduler_guard import ANNOTATION, CallGuard
 from cascade.adapters.executors.remote_calls.remote_executor import (
     Answer,
     ReferenceLostError,
     SentRequest,
 )
+from cascade.adapters.executors.remote_calls.sent_calls import DeadCall
+from cascade.adapters.executors.remote_calls.worker_journal import find_remains
+from cascade.spec.calls.error_text import error_text
 
 LARGE_REQUEST = 1 << 20
 """A request with more bytes goes to a worker as data: Dask's scheduler keeps each task as long as it is there."""
@@ -32,21 +36,44 @@ _LOOK_SECONDS = 0.2
 """How often to look whether a request has ended without a report: its worker is gone, or a value that it needs."""
 
 
-class _Sent:
-    """A request that is out. `ended` gives its message, an error, or `None` if it never begins."""
+class NotBegun(Enum):
+    """Why no call of a request has begun, and none will.
 
-    __slots__ = ("begun_on", "ended", "looks", "task", "work")
+    WITHDRAWN: it was cancelled, or a value that it needs is gone. WORKER_GONE: its worker died before it came to it.
+    """
+
+    WITHDRAWN = "withdrawn"
+    WORKER_GONE = "worker gone"
+
+
+class _Ended(NamedTuple):
+    """What has come of a request: its report, which has to be fetched if it is empty, and whether a value stays.
+
+    `under_way` is the position of the call with which its worker has died.
+    """
+
+    report: bytes
+    stays: bool
+    under_way: int | None = None
+
+
+_Outcome: TypeAlias = _Ended | NotBegun | BaseException
+
+
+class _Sent:
+    """A request that is out. `ended` gives its outcome."""
+
+    __slots__ = ("begun_on", "ended", "is_looked_into", "looks", "task", "work")
 
     def __init__(self, task: str) -> None:
         self.task = task
-        self.ended: asyncio.Future[Mapping[str, Any] | BaseException | None] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self.ended: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
         self.work: Any = None
         self.begun_on: set[str] = set()
+        self.is_looked_into = False
         self.looks = 0
 
-    def settle(self, outcome: Mapping[str, Any] | BaseException | None) -> None:
+    def settle(self, outcome: _Outcome) -> None:
         if not self.ended.done():
             self.ended.set_result(outcome)
 
@@ -75,31 +102,47 @@ class Connection:
 
     async def send(self, request: SentRequest) -> Answer:
         """Let a worker make the calls of a request once; see `RemoteCalls.send`."""
-        key = f"{request.task.name}-{self._name}-{next(self._numbers)}"
-        sent = self._waiting[key] = _Sent(request.task.name)
         cancelled: asyncio.CancelledError | None = None
-        try:
-            payload: Any = request.request
-            if len(payload) > LARGE_REQUEST:
-                payload = await self.client.scatter(payload, hash=False)
-            sent.work = self._submit(key, payload, request)
-            self._watch()
-            while True:
-                try:
-                    outcome = await sent.ended
-                    break
-                except asyncio.CancelledError as error:
-                    cancelled = error
-                    sent.ended = asyncio.get_running_loop().create_future()
-                    self._inquire_soon(key)
-        finally:
-            del self._waiting[key]
-        if isinstance(outcome, BaseException):
-            raise outcome if cancelled is None else cancelled
-        if outcome is None:
-            raise self._lost(request) if cancelled is None else cancelled
-        report = outcome["report"] or await self.client.gather(sent.work)
-        return Answer(report, sent.work if outcome["stays"] else None, cancelled)
+        while True:
+            key = f"{request.task.name}-{self._name}-{next(self._numbers)}"
+            sent = self._waiting[key] = _Sent(request.task.name)
+            try:
+                payload: Any = request.request
+                if len(payload) > LARGE_REQUEST:
+                    payload = await self.client.scatter(payload, hash=False)
+                sent.work = self._submit(key, payload, request)
+                self._watch()
+                outcome, stopped = await self._outcome_of(key, sent)
+            finally:
+                del self._waiting[key]
+            cancelled = stopped or cancelled
+            if outcome is NotBegun.WORKER_GONE and cancelled is None:
+                continue  # it goes to another one
+            if isinstance(outcome, _Ended):
+                return await self._answer(request, sent, outcome, cancelled)
+            if cancelled is not None:
+                raise cancelled
+            raise outcome if isinstance(outcome, BaseException) else self._lost(request)
+
+    async def _outcome_of(self, key: str, sent: _Sent) -> tuple[_Outcome, asyncio.CancelledError | None]:
+        """Wait for the outcome of a request. If cancelled, withdraw it; what has begun is waited for."""
+        cancelled: asyncio.CancelledError | None = None
+        while True:
+            try:
+                return await sent.ended, cancelled
+            except asyncio.CancelledError as error:
+                cancelled = error
+                sent.ended = asyncio.get_running_loop().create_future()
+                self._begin(self._inquire([key]))
+
+    async def _answer(
+        self, request: SentRequest, sent: _Sent, ended: _Ended, cancelled: asyncio.CancelledError | None
+    ) -> Answer:
+        report = ended.report or await self.client.gather(sent.work)
+        died = None
+        if ended.under_way is not None and ended.under_way < request.calls:
+            died = DeadCall(ended.under_way, WorkerDiedError(request.task.name, None))
+        return Answer(report, sent.work if ended.stays else None, cancelled, died)
 
     def _submit(self, key: str, payload: object, request: SentRequest) -> Any:
         amounts = {name: amount for name, amount in request.amounts.items() if name in self._resources}
@@ -142,9 +185,10 @@ class Connection:
     # What is heard, and what is found out
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        sent = self._waiting.get(event[1]["key"])
+        message = event[1]
+        sent = self._waiting.get(message["key"])
         if sent is not None:
-            sent.settle(event[1])
+            sent.settle(_Ended(message["report"], message["stays"]))
 
     def _lost(self, request: SentRequest) -> BaseException:
         lost = [each for each in request.references if getattr(each, "status", "") != "finished"]
@@ -158,20 +202,36 @@ class Connection:
 
     async def _look(self) -> None:
         """Look from time to time whether a request has ended without a report, as long as there is one."""
-        looks = 0
-        while self._waiting:
-            await asyncio.sleep(_LOOK_SECONDS)
-            looks += 1
-            if self.client.status != "running":
-                for sent in self._waiting.values():
-                    sent.settle(ClusterGoneError(self.address, "the connection to it is lost"))
-                return
-            await self._inquire([key for key, sent in self._waiting.items() if await _is_odd(sent)])
-            if looks % _LOOKS_AT_WORKERS == 0:
-                await self._look_at_workers()
+        try:
+            for looks in itertools.count(1):
+                await asyncio.sleep(_LOOK_SECONDS)
+                if not self._waiting:
+                    return
+                if self.client.status != "running":
+                    raise ConnectionError("the connection to it is lost")
+                await self._look_into([*self._waiting.items()])
+                if looks % _LOOKS_AT_WORKERS == 0:
+                    await self._look_at_workers()
+        except Exception as error:  # noqa: BLE001 - whatever Dask raises, nobody waits in vain
+            for sent in self._waiting.values():
+                sent.settle(ClusterGoneError(self.address, error_text(error)))
 
-    def _inquire_soon(self, key: str) -> None:
-        inquiry = asyncio.create_task(self._inquire([key]))
+    async def _look_into(self, waiting: Sequence[tuple[str, _Sent]]) -> None:
+        """Find out what has become of requests that Dask has no work for any more."""
+        odd = []
+        for key, sent in waiting:
+            status = "" if sent.work is None else sent.work.status
+            if status == "error" and not sent.is_looked_into:
+                sent.is_looked_into = True
+                self._begin(self._end_failed(key, sent))
+            if status == "finished":
+                sent.looks += 1
+            if status in ("cancelled", "lost") or sent.looks > 1 or sent.begun_on:
+                odd.append(key)
+        await self._inquire(odd)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        inquiry = asyncio.create_task(work)
         self._inquiries.add(inquiry)
         inquiry.add_done_callback(self._inquiries.discard)
 
@@ -190,7 +250,30 @@ class Connection:
             elif sent.begun_on:
                 sent.settle(WorkerDiedError(sent.task, None))
             else:
-                sent.settle(None)
+                sent.settle(NotBegun.WITHDRAWN)
+
+    async def _end_failed(self, key: str, sent: _Sent) -> None:
+        """Settle a request that Dask has given up."""
+        error = await sent.work.exception()
+        if isinstance(error, KilledWorker):
+            sent.settle(await self._remains_of(key, sent.task, error.last_worker.host))
+        else:
+            sent.settle(WorkerLoadError(sent.task, make_request.__module__, error_text(error)))
+
+    async def _remains_of(self, key: str, task: str, host: str) -> _Outcome:
+        """Ask another worker of a machine what one has left that died there; it may have to start again first."""
+        for _ in range(_SEARCHES):
+            known = await self.client.scheduler.identity(n_workers=-1)
+            near = [worker for worker, facts in known["workers"].items() if facts["host"] == host]
+            name, found = journal_name(key), {}
+            if near:
+                found = await self.client.run(find_remains, name, workers=near[:1], on_error="ignore")
+            for remains in found.values():
+                if remains is None:
+                    return NotBegun.WORKER_GONE
+                return _Ended(remains.report, stays=False, under_way=remains.under_way)
+            await asyncio.sleep(_LOOK_SECONDS)
+        return WorkerDiedError(task, None)
 
     async def _look_at_workers(self) -> None:
         known = await self.client.scheduler.identity(n_workers=-1)
@@ -199,22 +282,8 @@ class Connection:
         self._tell_threads(sum(worker["nthreads"] for worker in workers))
 
 
-async def _is_odd(sent: _Sent) -> bool:
-    """Tell whether it has to be found out what has become of a request; settle it if that is known."""
-    status = "" if sent.work is None else sent.work.status
-    if status == "error":
-        sent.settle(_error_of(sent.task, await sent.work.exception()))
-    if status == "finished":
-        sent.looks += 1
-    return status in ("cancelled", "lost") or sent.looks > 1 or bool(sent.begun_on)
-
-
-def _error_of(task: str, error: BaseException | None) -> BaseException:
-    if isinstance(error, KilledWorker):
-        return WorkerDiedError(task, None)
-    problem = f"{type(error).__name__}: {error}"
-    return WorkerLoadError(task, "cascade.adapters.executors.dask_cluster.dask_requests", problem)
-
+_SEARCHES = 15
+"""How often to look for a worker on the machine of one that died: that long it may take to start again."""
 
 _LOOKS_AT_WORKERS = 10
 """After how many looks to ask which workers there are."""

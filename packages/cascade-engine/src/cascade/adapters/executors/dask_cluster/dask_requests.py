@@ -6,6 +6,9 @@ ended: so a small value is there without being asked for.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ from distributed import get_worker
 
 from cascade.adapters.executors.remote_calls.call_reports import ToldEnd
 from cascade.adapters.executors.remote_calls.made_calls import Surveyor, make_calls
+from cascade.adapters.executors.remote_calls.worker_journal import NAME_SIZE, WorkerJournal
 
 EVENT_SIZE = 1 << 14
 """Reports with more bytes are fetched: the scheduler keeps the last thousand events of a topic."""
@@ -42,12 +46,43 @@ def make_request(topic: str, request: bytes, *values: object) -> object:
     return made.staying if is_small else made.report
 
 
+def journal_name(key: str) -> bytes:
+    """Return the name that a request has in the journal of a worker."""
+    return hashlib.blake2b(key.encode(), digest_size=NAME_SIZE).digest()
+
+
+class _Journals(threading.local):
+    """The journals of one thread, in turn: what a request has done is there until a few others have ended."""
+
+    def __init__(self) -> None:
+        self._next = itertools.cycle([WorkerJournal(next(_numbers)) for _ in range(_JOURNALS)])
+
+    def begin(self, name: bytes) -> WorkerJournal:
+        journal = next(self._next)
+        journal.begin_request(name)
+        return journal
+
+
+_JOURNALS = 8
+"""More requests than a thread can end before the first of their reports has left the process."""
+
+_numbers = itertools.count()
+
+
 class _DaskSurveyor(Surveyor):
+    """Writes the journal, and lets no call begin of a request that is withdrawn."""
+
     def __init__(self, key: str) -> None:
         self._key = key
+        self._journal = _journals().begin(journal_name(key))
 
     def may_go_on(self, end: ToldEnd) -> bool:
-        return self._key not in _withdrawn
+        return self._journal.add(end) and self._key not in _withdrawn
+
+
+@functools.cache
+def _journals() -> _Journals:
+    return _Journals()
 
 
 def withdraw(keys: Sequence[str]) -> list[str]:

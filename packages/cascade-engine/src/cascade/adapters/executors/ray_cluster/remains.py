@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cascade.adapters.executors.ray_cluster.worker_journal import Remains, find_remains
+from cascade.adapters.executors.remote_calls.worker_journal import Remains, find_remains
 
 _find = ray.remote(num_cpus=0)(find_remains)
 

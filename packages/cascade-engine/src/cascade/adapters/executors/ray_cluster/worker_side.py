@@ -6,9 +6,9 @@ import functools
 
 from cascade.adapters.executors.ray_cluster.resource_release import mark_open
 from cascade.adapters.executors.ray_cluster.stayed_values import SharedValues, StayedValue, stayed
-from cascade.adapters.executors.ray_cluster.worker_journal import WorkerJournal
 from cascade.adapters.executors.remote_calls.call_reports import ToldEnd
 from cascade.adapters.executors.remote_calls.made_calls import Surveyor, make_calls
+from cascade.adapters.executors.remote_calls.worker_journal import WorkerJournal
 
 _journal = functools.cache(WorkerJournal)
 

@@ -1,4 +1,4 @@
-"""What a worker of Ray has done of its request, in a file of its machine that outlives it.
+"""What a worker of a cluster has done of its request, in a file of its machine that outlives it.
 
 When the worker dies, or is killed since its request was cancelled, somebody on that machine finds here which call was
 under way, and how those before it have ended: see `find_remains`.
@@ -25,7 +25,7 @@ _HEAD = struct.Struct(f"{NAME_SIZE}sq")  # the request, and how many bytes of en
 _LENGTH = struct.Struct("q")
 _SIZE = 1 << 20
 _FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
-_PREFIX = "cascade-ray-"
+_PREFIX = "cascade-calls-"
 _GONE = ".gone"
 
 KEPT_SECONDS = 60.0
@@ -46,11 +46,14 @@ class Remains(NamedTuple):
 
 
 class WorkerJournal:
-    """The journal of this process. It is written into memory: what is there when the process is killed stays."""
+    """A journal of this process. It is written into memory: what is there when the process is killed stays.
 
-    def __init__(self) -> None:
+    A process that serves several requests at a time has one for each, with a number of its own.
+    """
+
+    def __init__(self, number: int = 0) -> None:
         _sweep()
-        self._path = _FOLDER / f"{_PREFIX}{os.getpid()}"
+        self._path = _FOLDER / f"{_PREFIX}{number}-{os.getpid()}"
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.ftruncate(file, _SIZE)
@@ -140,4 +143,4 @@ def _sweep() -> None:
 
 
 def _process_of(path: Path) -> int:
-    return int(path.stem.removeprefix(_PREFIX))
+    return int(path.stem.rpartition("-")[2])
