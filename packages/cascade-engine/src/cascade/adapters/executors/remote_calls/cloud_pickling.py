@@ -10,7 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import cloudpickle
 
@@ -23,6 +23,9 @@ from cascade.spec.task import Task
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values Python's own pickler writes as they are."""
+
+_BUILT_IN = _PLAIN | {tuple, list, dict, set, frozenset}
+"""Types that no place is of: to ask an abstract class for its instances takes longer."""
 
 Buffer = pickle.PickleBuffer | memoryview | bytes | bytearray
 
@@ -58,15 +61,10 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=take_buffer)
         self._places = places
         self._odd = odd
-        self._by_value = cloudpickle.Pickler(io.BytesIO())  # tells how functions and classes are pickled
+        self._by_value: cloudpickle.Pickler | None = None  # tells how functions and classes are pickled
 
     def persistent_id(self, value: object) -> int | None:
-        if self._places is not None:
-            if isinstance(value, RemoteHandle):
-                return self._places.number_of(value)
-            if isinstance(value, EarlierResult):
-                return -1 - value.position
-        return None
+        return None if self._places is None else _place_of(value, self._places)
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Task):
@@ -74,7 +72,36 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, Resource):
             return reduce_resource(value, self._odd)
         reduced = reduce_exception(value)
-        return self._by_value.reducer_override(value) if reduced is NotImplemented else reduced
+        if reduced is not NotImplemented:
+            return reduced
+        if self._by_value is None:
+            self._by_value = cloudpickle.Pickler(io.BytesIO())
+        return self._by_value.reducer_override(value)
+
+
+class _NotPlainError(Exception):
+    """Something is neither a plain value nor a container of such values."""
+
+
+class _PlainPickler(pickle.Pickler):
+    """Writes plain values in plain containers, and places; what else it meets is for the pickler above."""
+
+    def __init__(self, file: Any, places: HandlePlaces) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._places = places
+
+    def persistent_id(self, value: object) -> int | None:
+        return None if type(value) in _BUILT_IN else _place_of(value, self._places)
+
+    def reducer_override(self, value: object) -> NoReturn:
+        raise _NotPlainError
+
+
+def _place_of(value: object, places: HandlePlaces) -> int | None:
+    """Return the number of a place: that of a handle counts up from 0, and that of an earlier result down from -1."""
+    if isinstance(value, RemoteHandle):
+        return places.number_of(value)
+    return -1 - value.position if isinstance(value, EarlierResult) else None
 
 
 class _Unpickler(pickle.Unpickler):
@@ -116,10 +143,15 @@ def encode_with_buffers(value: object, take_buffer: Callable[[pickle.PickleBuffe
 
 def encode_arguments(args: tuple[object, ...], kwargs: dict[str, object], places: HandlePlaces) -> bytes:
     """Return the arguments of a call as bytes; see `encode`."""
-    # Once per call on a cluster: plain values need no pickler of their own.
+    # Once per call on a cluster: most arguments are plain, and nothing in them goes by value.
     if all(type(each) in _PLAIN for each in args) and all(type(each) in _PLAIN for each in kwargs.values()):
         return pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
-    return encode((args, kwargs), places)
+    file = io.BytesIO()
+    try:
+        _PlainPickler(file, places).dump((args, kwargs))
+    except _NotPlainError:
+        return encode((args, kwargs), places)
+    return file.getvalue()
 
 
 def encode_value(value: object) -> bytes:
