@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def note(log: str, number: int) -> int:
     os.write(opened, f"{number} {os.getpid()}\n".encode())
     os.close(opened)
     if _suspends and len(calls_of(Path(log))) >= SUSPENDED_AT:
-        _suspends.clear()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        with suppress(IndexError):  # another thread has come first
+            _suspends.pop()
+            os.kill(os.getpid(), signal.SIGSTOP)
     return 1
 
 

@@ -63,7 +63,7 @@ def test_a_sound_store_is_counted(cascade: Call, store: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     for line in (
         "ok store sqlite:///runs.db",
-        "ok store version 3 of 3",
+        "ok store version 4 of 4",
         "ok store integrity ok",
         "ok runs 1, 0 driven now, 0 interrupted",
     ):

@@ -15,7 +15,7 @@ from cascade.adapters.state.journal import Changes, Head, Journal, Kind
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.spec import RunActiveError, RunLostError
 from cascade.spec.durable import RunStatus
-from cascade.spec.errors import RunNotFoundError
+from cascade.spec.errors import RunDamagedError, RunNotFoundError
 
 
 @pytest.fixture
@@ -74,6 +74,29 @@ async def test_who_has_lost_the_run_is_told_also_when_the_other_one_has_ended(ur
     assert loaded is not None
     assert [value for *_, value in loaded.facts] == [b"value"]
     await last.close()
+
+
+async def test_a_run_that_is_damaged_has_no_driver(url: str) -> None:
+    """Who has found a run to be damaged holds no lease of it: a restart begins at once."""
+    one = journal(url)
+    await one.open()
+    await one.write(BEGUN)
+    await one.close()
+    damage(url)
+    with pytest.raises(RunDamagedError):
+        await one.open()
+    await one.close()
+    (found,) = catalog_from_url(url).runs()
+    assert not found.driver
+
+
+def damage(url: str) -> None:
+    """Put something odd in the place of a number of the run."""
+    if is_postgres(url):
+        asked(url, "UPDATE cascade_runs SET round = -1")
+    else:
+        with closing(redis.Redis.from_url(url)) as client:
+            client.hset("cascade:state:head:run", "round", b"x")
 
 
 async def test_a_catalog_tells_what_there_is(url: str) -> None:

@@ -274,7 +274,7 @@ class Row:
 
     def write(self, connection: Connection) -> None:
         connection.execute(
-            "INSERT INTO runs VALUES (?, ?, '', '', 0, 0, 0, '', x'', x'', 1, '')",
+            "INSERT INTO runs VALUES (?, ?, '', '', 0, 0, 0, '', x'', x'', 1, '', '')",
             (self._number, f"run {self._number}"),
         )
         if self._number == 3:

@@ -112,8 +112,9 @@ class ServerJournal:
         """Await what the server is asked, and note whether it answers: if not, `close` does not ask it to release."""
         try:
             answer = await asking
-        except StoreError:
-            self._is_silent = True
+        except StoreError as error:
+            # A more special one tells of what the server has answered: of a run that is damaged, or another's now.
+            self._is_silent = type(error) is StoreError
             raise
         self._is_silent = False
         return answer
