@@ -39,9 +39,11 @@ class Pace:
         """Note how long a chunk took of which `count` items have ended, and how long its worker was at work."""
         # The shortest way: a longer one has waited for something, or has carried much.
         self._way = min(self._way, max(seconds - working, 0.0))
-        measured = max((seconds - self._way) / count, 1e-7)
+        # Ways differ among themselves by as much as one takes: what may be such a difference is no time of the items.
+        spent = max(working, seconds - AIM_OF_WAY * self._way)
+        measured = max(spent / count, 1e-7)
         self._seconds = (self._seconds + measured) / 2 if self._largest else measured
-        self._largest = count
+        self._largest = max(count, self._largest // 2)  # a small one may have been all that there was
 
     def size(self, left: int, chunks: int) -> int:
         """Return how many items the next chunk gets, if so many are left for it and as many as `chunks` beside it."""
