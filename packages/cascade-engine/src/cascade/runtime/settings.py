@@ -83,7 +83,7 @@ class StoreSettings(TypedDict, total=False):
     values: Annotated[
         ValueStore | str | None,
         "Where large values of `state` and `cache` are kept, by their digests: a URL, "
-        '"file:///shared/values" or "s3://bucket/values" say, or a value store.',
+        "`file:///shared/values` or `s3://bucket/values` say, or a value store.",
         Flag(f"Keep large values here: {VALUE_EXAMPLES}.", "URL", needs_state=True),
     ]
     values_over: Annotated[
