@@ -281,6 +281,28 @@ async def test_large_values_stay_and_small_ones_come(dask_address: str) -> None:
         assert await executor.execute_to_handle(_node(blob), (10,), {}) == bytes(10)
 
 
+async def test_a_part_of_a_value_that_stayed_comes_here(dask_address: str) -> None:
+    """A part of a value on a worker is taken there, also if that part is what somebody looks at here."""
+
+    @cs.task(on="far")
+    def parcel() -> dict[str, bytes]:
+        return {"large": bytes(100_000), "small": b"x"}
+
+    @cs.task(on="far")
+    def pair() -> tuple[bytes, bytes]:
+        return bytes(100_000), b"x"
+
+    @cs.task
+    def size_here(data: bytes) -> int:
+        return len(data)
+
+    first, second = cs.unpack(pair(), 2)
+    async with cs.Engine(executors={"far": f"dask://{dask_address.removeprefix('tcp://')}"}) as engine:
+        assert await engine.run(parcel()["small"]) == b"x"
+        assert await engine.run(size_here(parcel()["large"])) == 100_000
+        assert await engine.run(cs.gather(size_here(first), second)) == [100_000, b"x"]
+
+
 async def test_lazy_results_never_stay(dask_address: str) -> None:
     """What stands for another value comes home, however large what holds it is."""
     async with DaskExecutor(dask_address) as executor:

@@ -198,7 +198,8 @@ class RemoteCalls(ABC):
         task, func = node.task, node.callable_obj
         assert task is not None
         assert func is not None
-        has_handles = task in INTERNAL_TASKS and staying_size is not None
+        # An internal task is called where its input is, whether its value comes here or not.
+        has_handles = task in INTERNAL_TASKS and any(isinstance(each, Handle) for each in call.args)
         if not (has_handles or self.takes_handles(task)):
             value = func(*call.args, **call.kwargs)
             return await value if task.is_async else value
