@@ -379,6 +379,21 @@ async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address:
         await executor.close()
 
 
+async def test_what_a_lost_value_was_made_of_may_still_be_there(dask_address: str) -> None:
+    """A value is computed again also where somebody still holds the one that it was made of."""
+
+    @cs.task
+    def doubled(value: bytes) -> bytes:
+        return value + value
+
+    async with DaskExecutor(dask_address, on_lost="rerun") as executor:
+        first = await _stayed(executor, blob, 100_000)
+        second = await _stayed(executor, doubled, first)
+        await _kill_holder(executor)
+        assert await second.fetch() == bytes(200_000)
+        assert await first.fetch() == bytes(100_000)
+
+
 # Bounds, amounts, cancellations
 
 

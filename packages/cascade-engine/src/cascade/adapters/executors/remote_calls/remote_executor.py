@@ -281,8 +281,12 @@ class RemoteCalls(ABC):
             recipe.remaking.add_done_callback(lambda _: recipe.forget_remaking())
         return await asyncio.shield(recipe.remaking)
 
+    async def _made(self, recipe: Recipe) -> RemoteHandle:
+        handle = recipe.handle()
+        return await self._remade(recipe) if handle is None else handle  # it has no truth value
+
     async def _remake(self, recipe: Recipe) -> RemoteHandle:
-        sources = [source.handle() or await self._remade(source) for source in recipe.sources]
+        sources = [await self._made(source) for source in recipe.sources]
         node = recipe.node
         assert node.task is not None
         request = SentRequest(node.task, recipe.request, (), recipe.amounts)
