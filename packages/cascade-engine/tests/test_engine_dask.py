@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,29 @@ async def test_what_a_lost_value_was_made_of_may_still_be_there(dask_address: st
         assert await first.fetch() == bytes(100_000)
 
 
+async def test_a_connection_that_is_lost_is_made_anew(dask_address: str) -> None:
+    """What is under way fails, and so does what needs a value from before; later calls are made as ever."""
+
+    @cs.task
+    def wait_long() -> None:
+        time.sleep(1)
+
+    async with DaskExecutor(dask_address) as executor:
+        large = await _stayed(executor, blob, 100_000)
+        waiting = asyncio.create_task(executor.execute(_node(wait_long), (), {}))
+        await asyncio.sleep(0.5)
+        connection = await executor._connection()  # noqa: SLF001 - the network fails
+        connection.client.scheduler_comm.comm.abort()
+        with pytest.raises(ClusterGoneError, match="the connection to it is lost"):
+            await waiting
+        await _until(lambda: connection.client.status != "connecting")
+        async with asyncio.timeout(20):
+            assert await executor.execute(_node(square), (3,), {}) == 9
+            assert await executor.execute(_node(length), (bytes(2_000_000),), {}) == 2_000_000
+            with pytest.raises(HandleLostError, match="task 'blob'"):
+                await executor.execute(_node(length), (large,), {})
+
+
 # Bounds, amounts, cancellations
 
 
@@ -528,6 +552,8 @@ async def test_a_client_that_is_handed_in_stays_open(dask_address: str) -> None:
         assert await cs.arun(square(3), executor=executor) == 9
         await executor.close()
         assert client.status == "running"
+    with pytest.raises(ClusterGoneError, match="the client is closed"):
+        await cs.arun(square(3), executor=executor)
 
 
 def test_a_client_with_a_thread_of_its_own_serves_too(dask_address: str) -> None:

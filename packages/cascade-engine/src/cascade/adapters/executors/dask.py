@@ -83,6 +83,8 @@ class DaskExecutor(RemoteCalls):
         opened = self._open.get(loop)
         if opened is None or (opened.done() and (opened.cancelled() or opened.exception() is not None)):
             opened = self._open[loop] = loop.create_task(self._connect())
+        elif opened.done() and opened.result().connection.is_over:
+            opened = self._open[loop] = loop.create_task(self._connect_again(opened.result()))
         return (await asyncio.shield(opened)).connection
 
     async def _connect(self) -> _Lasting:
@@ -91,6 +93,10 @@ class DaskExecutor(RemoteCalls):
             client_loop = getattr(self._target.loop, "asyncio_loop")  # noqa: B009 - not known to type checkers
         connection = await run_in(client_loop, connect(self._target, self._have_threads))
         return _Lasting(connection)
+
+    async def _connect_again(self, lost: _Lasting) -> _Lasting:
+        await lost.end()
+        return await self._connect()
 
     def _have_threads(self, threads: int) -> None:
         self._slots.resize(max(1, threads * self._per_thread))

@@ -93,6 +93,22 @@ class Connection:
         self._watcher: asyncio.Task[None] | None = None
         self._inquiries: set[asyncio.Task[None]] = set()
         self._resources: frozenset[str] = frozenset()
+        self._line: Any = client.scheduler_comm
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent.
+
+        A client that has found its scheduler again is another connection: nobody there guards calls, or tells of them.
+        """
+        is_same = self.client.scheduler_comm is self._line
+        return self.client.status == "running" and is_same and not self._line.closed()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there should be another one: it is lost, and its client does not look for the scheduler just now."""
+        status = self.client.status
+        return status == "closed" or (self.client.scheduler_comm is not self._line and status != "connecting")
 
     async def start(self) -> None:
         """Prepare the cluster, and look what it has."""
@@ -104,12 +120,16 @@ class Connection:
         """Let a worker make the calls of a request once; see `RemoteCalls.send`."""
         cancelled: asyncio.CancelledError | None = None
         while True:
+            self._check_open()
+            lost = [each for each in request.references if self._is_of_another(each)]
+            if lost:
+                raise ReferenceLostError(lost, _LOST_WITH_CLUSTER)
             key = f"{request.task.name}-{self._name}-{next(self._numbers)}"
             sent = self._waiting[key] = _Sent(request.task.name)
             try:
                 payload: Any = request.request
                 if len(payload) > LARGE_REQUEST:
-                    payload = await self.client.scatter(payload, hash=False)
+                    payload = await self._scattered(payload)
                 sent.work = self._submit(key, payload, request)
                 self._watch()
                 outcome, stopped = await self._outcome_of(key, sent)
@@ -123,6 +143,20 @@ class Connection:
             if cancelled is not None:
                 raise cancelled
             raise outcome if isinstance(outcome, BaseException) else self._lost(request)
+
+    def _is_of_another(self, reference: Any) -> bool:
+        """Tell whether a value was made for a connection that is lost."""
+        return reference.client is not self.client
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise ClusterGoneError(self.address, _LOST)
+
+    async def _scattered(self, payload: bytes) -> object:
+        try:
+            return await self.client.scatter(payload, hash=False)
+        except OSError:
+            raise ClusterGoneError(self.address, _LOST) from None
 
     async def _outcome_of(self, key: str, sent: _Sent) -> tuple[_Outcome, asyncio.CancelledError | None]:
         """Wait for the outcome of a request. If cancelled, withdraw it; what has begun is waited for."""
@@ -159,6 +193,9 @@ class Connection:
 
     async def bring(self, reference: object) -> object:
         """Return the value of a future."""
+        if self._is_of_another(reference):
+            raise ReferenceLostError([reference], _LOST_WITH_CLUSTER)
+        self._check_open()
         try:
             return await self.client.gather(reference)
         except (CancelledError, KilledWorker) as error:  # not the one of asyncio: it is about the value
@@ -172,7 +209,7 @@ class Connection:
         await asyncio.gather(*ending, return_exceptions=True)
         for sent in self._waiting.values():
             sent.settle(ClusterGoneError(self.address, "the executor is closed"))
-        if self.client.status == "running":
+        if self.is_open:
             self.client.unsubscribe_topic(self._topic)
         if self._is_ours:
             await self.client.close()
@@ -207,14 +244,14 @@ class Connection:
                 await asyncio.sleep(_LOOK_SECONDS)
                 if not self._waiting:
                     return
-                if self.client.status != "running":
-                    raise ConnectionError("the connection to it is lost")
+                self._check_open()
                 await self._look_into([*self._waiting.items()])
                 if looks % _LOOKS_AT_WORKERS == 0:
                     await self._look_at_workers()
         except Exception as error:  # noqa: BLE001 - whatever Dask raises, nobody waits in vain
+            problem = error_text(error) if self.is_open else _LOST
             for sent in self._waiting.values():
-                sent.settle(ClusterGoneError(self.address, error_text(error)))
+                sent.settle(ClusterGoneError(self.address, problem))
 
     async def _look_into(self, waiting: Sequence[tuple[str, _Sent]]) -> None:
         """Find out what has become of requests that Dask has no work for any more."""
@@ -282,6 +319,9 @@ class Connection:
         self._tell_threads(sum(worker["nthreads"] for worker in workers))
 
 
+_LOST = "the connection to it is lost"
+_LOST_WITH_CLUSTER = "the connection to its cluster was lost"
+
 _SEARCHES = 15
 """How often to look for a worker on the machine of one that died: that long it may take to start again."""
 
@@ -293,7 +333,7 @@ async def connect(target: object, tell_threads: Callable[[int], None]) -> Connec
     """Return a connection to the scheduler at an address, to that of a cluster, or that of a client.
 
     Raises:
-        ClusterGoneError: If nobody answers there.
+        ClusterGoneError: If nobody answers there, or the client is closed.
     """
     is_ours = not isinstance(target, Client)
     client: Any = target
@@ -309,6 +349,8 @@ async def connect(target: object, tell_threads: Callable[[int], None]) -> Connec
             )
         except (OSError, ValueError) as error:
             raise ClusterGoneError(str(target), f"nobody answers as a Dask scheduler ({error})") from None
+    elif client.status not in ("running", "connecting"):
+        raise ClusterGoneError(str(target), "the client is closed")
     connection = Connection(client, is_ours, tell_threads)
     await connection.start()
     return connection
