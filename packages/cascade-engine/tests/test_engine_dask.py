@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ from cascade.adapters.executors.boundary_errors import (
     WorkerDiedError,
 )
 from cascade.adapters.executors.dask import DaskExecutor
+from cascade.adapters.executors.dask_cluster import dask_connection
 from cascade.adapters.executors.handles import HandleLostError
 from cascade.adapters.executors.remote_calls.remote_executor import Answer, SentRequest
 from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
@@ -214,6 +216,43 @@ async def test_a_call_whose_worker_dies_is_made_once(dask_address: str, tmp_path
         with pytest.raises(WorkerDiedError, match="die"):
             await cs.arun(die(str(path)), executor=executor)
         assert path.read_text() == "x"
+
+
+class _Neighbours:
+    """Stands for a client whose workers at one address know nothing of a request."""
+
+    status = "running"
+    scheduler_comm = None
+
+    def __init__(self, *nannies: str) -> None:
+        self._nannies = nannies
+        self.scheduler = self
+
+    async def identity(self, n_workers: int) -> dict[str, Any]:
+        workers = {
+            f"worker {nanny}": {"host": "10.0.0.1", "nanny": nanny, "resources": {}, "nthreads": 1}
+            for nanny in self._nannies
+        }
+        return {"workers": workers}
+
+    async def run(self, func: object, name: bytes, workers: list[str], on_error: str) -> dict[str, None]:
+        return dict.fromkeys(workers)
+
+
+async def test_only_who_shares_its_files_tells_that_a_dead_worker_had_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other containers at its address know nothing of its journal: a call that may have begun is not made again."""
+    monkeypatch.setattr(dask_connection, "_LOOK_SECONDS", 0.0)
+    dead: Any = SimpleNamespace(host="10.0.0.1", nanny="its own")
+
+    async def remains(*nannies: str) -> object:
+        connection = dask_connection.Connection(_Neighbours(*nannies), False, lambda _: None)
+        return await connection._remains_of("key", "charge", dead)  # noqa: SLF001 - needs a second file system
+
+    assert await remains("another", "its own") is dask_connection.NotBegun.WORKER_GONE
+    assert isinstance(await remains("another"), WorkerDiedError)
+    assert isinstance(await remains(), WorkerDiedError)
 
 
 async def test_a_death_fails_one_call_of_a_chunk(dask_address: str, tmp_path: Path) -> None:

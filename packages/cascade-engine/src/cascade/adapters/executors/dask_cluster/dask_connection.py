@@ -293,22 +293,32 @@ class Connection:
         """Settle a request that Dask has given up."""
         error = await sent.work.exception()
         if isinstance(error, KilledWorker):
-            sent.settle(await self._remains_of(key, sent.task, error.last_worker.host))
+            sent.settle(await self._remains_of(key, sent.task, error.last_worker))
         else:
             sent.settle(WorkerLoadError(sent.task, make_request.__module__, error_text(error)))
 
-    async def _remains_of(self, key: str, task: str, host: str) -> _Outcome:
-        """Ask another worker of a machine what one has left that died there; it may have to start again first."""
+    async def _remains_of(self, key: str, task: str, dead: Any) -> _Outcome:
+        """Ask other workers at the address of one what it has left that died there.
+
+        They may have a file system of their own, as containers have. So who knows of nothing tells only then that no
+        call has begun if it is started by the same nanny, which has to start it first.
+        """
+        name = journal_name(key)
         for _ in range(_SEARCHES):
             known = await self.client.scheduler.identity(n_workers=-1)
-            near = [worker for worker, facts in known["workers"].items() if facts["host"] == host]
-            name, found = journal_name(key), {}
+            near = {
+                worker: facts["nanny"]
+                for worker, facts in known["workers"].items()
+                if facts["host"] == dead.host
+            }
+            found = {}
             if near:
-                found = await self.client.run(find_remains, name, workers=near[:1], on_error="ignore")
+                found = await self.client.run(find_remains, name, workers=[*near], on_error="ignore")
             for remains in found.values():
-                if remains is None:
-                    return NotBegun.WORKER_GONE
-                return _Ended(remains.report, stays=False, under_way=remains.under_way)
+                if remains is not None:
+                    return _Ended(remains.report, stays=False, under_way=remains.under_way)
+            if any(near[worker] == dead.nanny for worker in found):
+                return NotBegun.WORKER_GONE
             await asyncio.sleep(_LOOK_SECONDS)
         return WorkerDiedError(task, None)
 
@@ -322,7 +332,7 @@ class Connection:
 _LOST = "the connection to it is lost"
 _LOST_WITH_CLUSTER = "the connection to its cluster was lost"
 
-_SEARCHES = 15
+_SEARCHES = 30
 """How often to look for a worker on the machine of one that died: that long it may take to start again."""
 
 _LOOKS_AT_WORKERS = 10
