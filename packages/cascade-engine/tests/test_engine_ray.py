@@ -198,6 +198,22 @@ async def test_large_values_stay_and_small_ones_come() -> None:
     assert await executor.execute_to_handle(_node(blob), (10,), {}) == bytes(10)
 
 
+async def test_a_change_to_an_argument_is_not_seen_by_other_calls() -> None:
+    """Calls that go to a worker together get objects of their own, also of a value that stayed."""
+
+    @cs.task
+    def numbers() -> list[int]:
+        return [1] * 30_000
+
+    @cs.task
+    def add_one(given: list[int]) -> int:
+        given.append(1)
+        return len(given)
+
+    given = numbers()
+    assert await cs.arun(cs.gather(*[add_one(given) for _ in range(40)]), executor="ray") == [30_001] * 40
+
+
 async def test_what_is_fetched_is_a_copy() -> None:
     """An array that comes here can be written, and does not lie in Ray's store. Workers share what lies there."""
 

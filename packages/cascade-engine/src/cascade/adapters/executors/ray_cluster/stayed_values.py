@@ -55,12 +55,19 @@ def stayed(value: object) -> StayedValue:
     return StayedValue(encode_with_buffers(value, buffers.append), buffers)
 
 
+_UNCHANGING = frozenset({bytes, str})
+
+
 class SharedValues(Sequence[object]):
-    """The values of the handles in the arguments of a request. Each is made when a call asks for it."""
+    """The values of the handles in the arguments of a request. Each is made when a call asks for it, for that call."""
 
     def __init__(self, kept: Sequence[StayedValue]) -> None:
         self._kept = kept
         self._made: dict[int, object] = {}
+
+    def renew(self) -> None:
+        """Take in that a call is over: what it may have changed is made again for the next one."""
+        self._made = {place: value for place, value in self._made.items() if type(value) in _UNCHANGING}
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -16,11 +16,13 @@ _journal = functools.cache(WorkerJournal)
 class _RaySurveyor(Surveyor):
     """Writes the journal, and makes of values what Ray keeps."""
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, values: SharedValues) -> None:
+        self._values = values
         self._journal = _journal()
         self._journal.begin_request(name)
 
     def may_go_on(self, end: ToldEnd) -> bool:
+        self._values.renew()
         return self._journal.add(end)
 
     def keep(self, value: object) -> object:
@@ -29,6 +31,7 @@ class _RaySurveyor(Surveyor):
 
 def make_calls_on_ray(name: bytes, request: bytes, *kept: StayedValue) -> tuple[bytes, object]:
     """Make the calls of a request; return the report, and what Ray keeps of the value that stays."""
-    made = make_calls(request, SharedValues(kept), _RaySurveyor(name))
+    values = SharedValues(kept)
+    made = make_calls(request, values, _RaySurveyor(name, values))
     mark_open()
     return made.report, made.staying
