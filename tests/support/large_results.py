@@ -79,6 +79,19 @@ class DyingStore(FileValueStore):
             os._exit(9)
 
 
+class HomeStore(FileValueStore):
+    """Can put values in the process that has made it, and fails in others with an error of its driver's."""
+
+    def __init__(self, folder: Path, home: int) -> None:
+        super().__init__(folder)
+        self._home = home
+
+    def put(self, name: str, data: bytes, *, safe: bool) -> None:
+        if os.getpid() != self._home:
+            raise PermissionError("no credentials here")
+        super().put(name, data, safe=safe)
+
+
 @cs.task(retry=RetryPolicy(1, on=WorkerDiedError))
 def tried(number: int) -> bytes:
     return bytes([number]) * MANY

@@ -15,6 +15,7 @@ from support.large_results import (
     MANY,
     OVER,
     DyingStore,
+    HomeStore,
     NotedCodec,
     checked,
     inner,
@@ -118,6 +119,15 @@ def test_a_worker_that_can_not_put_sends_the_value(file_url: str, tmp_path: Path
     settings = {**SETTINGS, "values": f"file://{tmp_path}/values"}
     with pytest.raises(cs.CascadeError, match="can't be written"):
         cs.run(checked(load(7), str(tmp_path / "m")), state=file_url, run_id="r", **settings)
+
+
+def test_a_worker_whose_store_raises_an_error_of_its_own_sends_the_value(
+    file_url: str, tmp_path: Path
+) -> None:
+    """The call was made, and its result is put from here."""
+    settings = {**SETTINGS, "values": HomeStore(tmp_path / "values", os.getpid())}
+    assert cs.run(load(7), state=file_url, run_id="r", **settings) == bytes([7]) * MANY
+    assert len(files(tmp_path)) == 1
 
 
 def test_a_run_inside_of_a_call_has_values_of_its_own(file_url: str, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from cascade.adapters.values.large_results import MadeValue
 from cascade.adapters.values.value_pointer import put_value
 from cascade.adapters.values.value_store import ValueStore
-from cascade.spec.errors import CodecError, StoreError
 from cascade.spec.protocols import Codec
 
 
@@ -53,7 +52,7 @@ def told_result(packed: bytes, value: object, dumps: Callable[[Any], bytes]) -> 
             return body
         # Nobody sees what other workers write: a tag of its own keeps the value apart from those that are removed.
         pointer = put_value(place.store, place.folder, data, safe=True, tag=token_hex(8))
-    except (CodecError, StoreError):
+    except Exception:  # noqa: BLE001 - whatever a codec or a store of the user's raises
         return body
     return pickle.dumps(MadeValue(pointer), pickle.HIGHEST_PROTOCOL)
 
