@@ -391,6 +391,7 @@ async def test_a_lost_value_is_a_typed_error(dask_address: str) -> None:
             await executor.execute(_node(length), (large,), {})
 
 
+@pytest.mark.soak  # a death of a worker beside it has made it wait for ever, seldom
 async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address: str, tmp_path: Path) -> None:
     """With `on_lost="rerun"` the calls that gave a value are made again, those that they built on too, each once."""
     path = str(tmp_path / "calls")
@@ -419,6 +420,7 @@ async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address:
         await executor.close()
 
 
+@pytest.mark.soak  # as above
 async def test_what_a_lost_value_was_made_of_may_still_be_there(dask_address: str) -> None:
     """A value is computed again also where somebody still holds the one that it was made of."""
 

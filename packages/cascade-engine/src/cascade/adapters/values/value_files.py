@@ -41,7 +41,7 @@ class FileValueStore:
                 try:
                     self._write(path, data, safe)
                     return
-                except FileNotFoundError:
+                except (FileExistsError, FileNotFoundError):  # the former if the folder goes while it is made
                     if not left:
                         raise  # else another one has deleted the last name of the folder meanwhile, and the folder
         except OSError as problem:
