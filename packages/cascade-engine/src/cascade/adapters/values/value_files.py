@@ -11,7 +11,7 @@ from shutil import rmtree
 
 from cascade.spec.errors import DamagedDataError, StoreError
 
-_TRIES = 10
+_TRIES = 1000
 
 
 class FileValueStore:
