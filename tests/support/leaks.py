@@ -22,6 +22,8 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     left = [each for each in gc.get_objects() if _is_running(each, request.config.rootpath)]
     gc.unfreeze()
     assert not left
+    for each in {*threading.enumerate()} - threads:
+        each.join(1.0)  # one that was told to end may not have had its turn
     assert {each for each in threading.enumerate() if each.is_alive()} <= threads
 
 
