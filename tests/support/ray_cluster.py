@@ -44,6 +44,11 @@ def ray_cluster(shared_ledger: Path) -> Iterator[str]:
     ray.shutdown()
 
 
+def pytest_configure() -> None:
+    """Keep each Ray of the tests from killing workers when anything else on the machine takes much memory."""
+    os.environ["RAY_memory_monitor_refresh_ms"] = "0"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a cluster."""
     for item in items:
