@@ -46,7 +46,7 @@ def ray_cluster(shared_ledger: Path) -> Iterator[str]:
 
 def pytest_configure() -> None:
     """Keep each Ray of the tests from killing workers when anything else on the machine takes much memory."""
-    os.environ["RAY_memory_monitor_refresh_ms"] = "0"
+    os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # noqa: SIM112 - Ray reads it in this spelling
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
