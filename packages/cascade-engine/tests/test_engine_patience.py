@@ -50,9 +50,8 @@ async def test_silence_ends_patience_in_time() -> None:
     """Where nothing holds up the loop, patience is over when its seconds are, with a `TimeoutError`."""
     clock = asyncio.get_running_loop().time
     began = clock()
-    with pytest.raises(TimeoutError):
-        async with answered_within(SECONDS):
-            await asyncio.Event().wait()
+    with pytest.raises(TimeoutError), answered_within(SECONDS):
+        await asyncio.Event().wait()
     assert clock() - began == pytest.approx(SECONDS)
 
 
@@ -65,8 +64,9 @@ async def test_a_crowd_is_told_at_once_that_a_server_is_silent() -> None:
 
     async def ask() -> float:
         try:
-            async with lanes.place(Lane.ANY) as patience, patience.limit():
-                await asyncio.Event().wait()
+            async with lanes.place(Lane.ANY) as patience:
+                with patience.limit():
+                    await asyncio.Event().wait()
         except TimeoutError:
             return clock() - began
         raise AssertionError("answered")
@@ -82,8 +82,9 @@ async def test_who_waits_for_others_waits_as_long_as_they_take() -> None:
     lanes = Lanes(2, (TimeoutError,))
 
     async def ask() -> str:
-        async with lanes.place(Lane.ANY) as patience, patience.limit():
-            await asyncio.sleep(3)
+        async with lanes.place(Lane.ANY) as patience:
+            with patience.limit():
+                await asyncio.sleep(3)
         return "answered"
 
     assert await asyncio.gather(*(ask() for _ in range(20))) == ["answered"] * 20

@@ -166,7 +166,7 @@ class _Pool:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection, False
-        async with patience.limit():
+        with patience.limit():
             return await self._client.AsyncConnection.connect(self._url, autocommit=True), True
 
     async def give_back(self, connection: Any) -> None:

@@ -83,8 +83,9 @@ class RedisServer:
             found = self._clients[loop] = self._connect(self._redis.asyncio, _BACKSTOP), lanes
         client, lanes = found
         with self._store_errors():
-            async with lanes.place(lane) as patience, patience.limit():
-                yield client
+            async with lanes.place(lane) as patience:
+                with patience.limit():
+                    yield client
 
     @contextmanager
     def blocking_client(self) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Head, Kind
 from cascade.adapters.state.postgres.postgres_batches import BatchStatements
+from cascade.adapters.state.postgres.postgres_facts import MOST, MOST_BYTES
 from cascade.adapters.state.servers.run_table import ServerRun, Write
 from cascade.adapters.text_bytes import as_bytes, as_text
 
@@ -27,10 +28,7 @@ Statement: TypeAlias = tuple[bytes, dict[str, Any]]
 Stored: TypeAlias = tuple[NodeDigest, Kind, bytes]
 
 ROWS_AT_ONCE = 10_000
-"""Facts that one statement reads or puts, at most."""
-
-_BYTES_AT_ONCE = 8 << 20
-"""Bytes of values that one statement puts, unless one value alone has more."""
+"""Facts that one statement reads, at most."""
 
 
 class RunRows:
@@ -135,7 +133,7 @@ def _portions(changes: Changes) -> Iterator[Changes]:
     part = replace(changes, facts=[], timeline=[*timeline.values()])
     size = 0
     for fact in facts.values():
-        if part.facts and (len(part.facts) == ROWS_AT_ONCE or size + len(fact.value) > _BYTES_AT_ONCE):
+        if part.facts and (len(part.facts) == MOST or size + len(fact.value) > MOST_BYTES):
             yield part
             part, size = Changes(), 0
         part.facts.append(fact)

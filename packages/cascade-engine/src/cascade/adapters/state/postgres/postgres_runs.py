@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.server_lanes import Lane
 from cascade.adapters.state.journal import Durability, Loaded
+from cascade.adapters.state.postgres.postgres_facts import PlainFacts, are_all
 from cascade.adapters.state.postgres.postgres_layout import STATE, STATE_TABLES, Tables
 from cascade.adapters.state.postgres.postgres_rows import ROWS_AT_ONCE, RunRows, Stored
 from cascade.adapters.state.servers.run_table import ServerRun, Write, Written
@@ -31,7 +32,9 @@ class PostgresRuns:
         self._server = server
         self._tables = Tables(server, prefix, STATE, STATE_TABLES)
         self._leases = _LeaseStatements(prefix)
-        self._rows = RunRows(prefix, self.store, seconds, durability is Durability.SYNC)
+        is_safe = durability is Durability.SYNC
+        self._rows = RunRows(prefix, self.store, seconds, is_safe)
+        self._plain = PlainFacts(prefix, is_safe)
 
     async def prepare(self) -> None:
         """Make the tables, if they are not there."""
@@ -118,6 +121,10 @@ class PostgresRuns:
 
     async def write(self, write: Write, lane: Lane) -> bytes | None:
         """Write a batch in a transaction of its own; if its run has another owner, return that one."""
+        is_plain = not write.renews and write.run.is_there and are_all(write.changes)
+        # Its statement is seen through by itself. If it puts nothing, what follows finds out why.
+        if is_plain and await self._server.do_here(partial(self._plain.put, write=write), lane):
+            return None
         return await self._server.do(partial(self._rows.write, write=write), lane)
 
     async def write_all(self, writes: Sequence[Write]) -> list[Written]:

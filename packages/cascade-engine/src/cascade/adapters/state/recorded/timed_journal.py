@@ -55,7 +55,7 @@ class TimedJournal:
         assert task is not None
         requests = task.cancelling()
         try:
-            async with nullcontext() if seconds is None else answered_within(seconds):
+            with nullcontext() if seconds is None else answered_within(seconds):
                 answer = await call
         except TimeoutError as problem:
             self._seconds = _MOMENT

@@ -27,10 +27,11 @@ class ServerRun:
 
 
 class Write(NamedTuple):
-    """A batch of one run."""
+    """A batch of one run. With `renews` it renews the lease, and notes when the run was written last; it may always."""
 
     run: ServerRun
     changes: Changes
+    renews: bool = True
 
 
 Written = bytes | StoreError | None

@@ -16,13 +16,16 @@ from cascade.adapters.state.journal import Changes, Loaded
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.servers.run_table import RunTable, ServerRun, Write
 from cascade.adapters.state.servers.sharing import RunsOfStore, Shared
-from cascade.adapters.state.timed_lease import Refusal, TimedLease, now
+from cascade.adapters.state.timed_lease import RENEWALS, Refusal, TimedLease, now
 from cascade.spec.errors import StoreError
 
 _T = TypeVar("_T")
 
 _MANY, _LARGE = 1_000, 1 << 20
 """Facts and bytes of a batch that is written by itself, so that it does not hold up those of other runs."""
+
+_RENEWS_AFTER = 1.0
+"""Seconds after which a write renews the lease, at most. It also notes when the run was written last."""
 
 
 class ServerJournal:
@@ -35,6 +38,7 @@ class ServerJournal:
         self.store = self._table.store
         self._lease = TimedLease(self, run_id, self.store, self._table.seconds)
         self._run = ServerRun(run_id, self._lease.holder)
+        self._renews_after = min(_RENEWS_AFTER, self._lease.seconds / 2 / RENEWALS)
         self.is_held = self._lease.is_held
         self.confirm = self._lease.confirm
         self._shared: Shared | None = None  # while it is open
@@ -65,12 +69,15 @@ class ServerJournal:
         """
         if self._shared is None:
             raise StoreError(self.store, "is not open")
+        # Once per step of a recorded chain: a lease of seconds need not be renewed by each of them.
+        renews = self._lease.seconds - self._lease.left() > self._renews_after
         began = now()
-        owner = await self._asked(self._written(self._shared, Write(self._run, changes)))
+        owner = await self._asked(self._written(self._shared, Write(self._run, changes, renews)))
         if owner is not None:
             raise self._lease.lost_to(owner)
         self._run.is_there = True
-        self._lease.note(began)
+        if renews:
+            self._lease.note(began)
 
     async def _written(self, shared: Shared, write: Write) -> bytes | None:
         if _is_large(write.changes):
