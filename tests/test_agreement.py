@@ -32,13 +32,13 @@ from cascade.runtime.otel import instrument
 from cascade.spec import LazyResult, Router
 
 QUICK = settings(
-    max_examples=examples(500),
+    max_examples=examples(300),
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-BRIEF = settings(QUICK, max_examples=examples(150))
+BRIEF = settings(QUICK, max_examples=examples(100))
 FEW = settings(QUICK, max_examples=examples(60))
 SOAK = settings(QUICK, max_examples=5_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 

@@ -240,7 +240,7 @@ def check_first(target: Any, alone: Attempt, resumed: Attempt) -> None:
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(on_failure: str) -> None:
     """On any workflow, stopped anywhere, up to three times: values, errors, skips and calls are those of one run."""
 
-    @settings(QUICK, max_examples=examples(250))
+    @settings(QUICK, max_examples=examples(120))
     @given(workflows(), STOPS)
     def check(workflow: Workflow, given_stops: list[Stop]) -> None:
         resumes(workflow, given_stops, on_failure)
