@@ -98,9 +98,9 @@ class BucketValueStore:
     def delete(self, name: str) -> None:
         """Delete a name, or all names below a folder."""
         with suppress(StoreError), self._errors(name, "deleted"), suppress(FileNotFoundError):
-            found = [path for path, _ in self._found(name)]
+            found = self._files.find(self._path(name))
             if found:
-                self._files.rm(found)
+                self._files.rm([*found])
 
     def names(self, folder: str) -> Iterator[tuple[str, float, int]]:
         """Yield the names below a folder, with the time and the size of each.
@@ -119,6 +119,8 @@ class BucketValueStore:
             found = self._files.find(self._path(folder), detail=True)
         except FileNotFoundError:
             return []
+        if not isinstance(found, dict):  # adlfs forgets the details where the path is that of one object
+            found = {path: self._files.info(path) for path in found}
         return [(path, info) for path, info in found.items() if info["type"] == "file"]
 
     def _path(self, name: str) -> str:
