@@ -14,17 +14,21 @@ class Growth:
     """What came out, once the block has ended."""
 
     megabytes: float = 0.0
+    before: int = 0
+
+    def so_far(self) -> float:
+        """Return what has come out up to now."""
+        return (_kilobytes("VmHWM") - self.before) / 1024
 
 
 @contextmanager
 def peak_growth() -> Iterator[Growth]:
     """Measure by how much the peak inside the block is above the state before: own pages, and shared ones in use."""
     gc.collect()
-    grown = Growth()
-    before = _kilobytes("VmRSS")
+    grown = Growth(before=_kilobytes("VmRSS"))
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     yield grown
-    grown.megabytes = (_kilobytes("VmHWM") - before) / 1024
+    grown.megabytes = grown.so_far()
 
 
 def _kilobytes(name: str) -> int:

@@ -11,11 +11,6 @@ from cascade.adapters.executors.handles import Handle
 IsWanted = Callable[[Handle], bool]
 
 
-def holds_handle(value: object) -> bool:
-    """Return whether a value is a handle, or a list, tuple or dict that has one inside."""
-    return next(_handles_in(value), None) is not None
-
-
 async def fetched(value: Any, is_wanted: IsWanted = lambda _: True) -> Any:
     """Return a value with handles replaced by what they stand for; all are fetched at the same time.
 
@@ -29,6 +24,16 @@ async def fetched(value: Any, is_wanted: IsWanted = lambda _: True) -> Any:
         return value
     values = await asyncio.gather(*(handle.fetch() for handle in wanted.values()))
     return _replaced(value, dict(zip(wanted, values, strict=True)))
+
+
+def as_arguments(value: Any) -> Any:
+    """Return a value with handles replaced by what stands for their values in arguments for a worker."""
+    return replaced(value, lambda handle: handle.argument())
+
+
+def replaced(value: Any, by: Callable[[Any], object]) -> Any:
+    """Return a value with each handle replaced by what a function makes of it."""
+    return _replaced(value, {id(handle): by(handle) for handle in _handles_in(value)})
 
 
 def _handles_in(value: object) -> Iterator[Handle]:

@@ -60,6 +60,13 @@ class Handle(ABC):
             HandleLostError: If it is gone.
         """
 
+    def argument(self) -> object:
+        """Return what stands for the value in the arguments of a call of a recorded run that a worker makes.
+
+        Only a value in the value store has something that does: for all others this is the handle itself.
+        """
+        return self
+
     def _refuse(self, use: str) -> NoReturn:
         raise HandleUsedError(self.task, use)
 

@@ -29,6 +29,12 @@ class Results(Protocol):
             StoreError: If it can't be read.
         """
 
+    def handle(self, made: MadeValue, owner: object, task: str) -> object:
+        """Return a handle of the value that was made, which is not read: `owner` had the call of the task made."""
+
 
 results_in_context: ContextVar[Results | None] = ContextVar("cascade_results", default=None)
 """Where the large results of this context's run go, if it has a value store."""
+
+stay_in_store: ContextVar[bool] = ContextVar("cascade_stay_in_store", default=False)
+"""Whether nobody looks at the results of this context's calls: then large ones are not read, and handles come."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cascade.adapters.values.large_results import MadeValue
 from cascade.adapters.values.value_pointer import put_value
 from cascade.adapters.values.value_store import ValueStore
+from cascade.spec.calls.quoting import Quoted
 from cascade.spec.protocols import Codec
 
 
@@ -43,11 +44,11 @@ def told_result(packed: bytes, value: object, dumps: Callable[[Any], bytes]) -> 
         BaseException: What `dumps` raises.
     """
     body = dumps(value)
-    place = _place(packed)
+    place = place_of(packed)
     if place is None or 2 * len(body) <= place.over:  # hardly large in another form
         return body
     try:
-        data = place.codec.encode(value, key=place.key)
+        data = place.codec.encode(value.value if type(value) is Quoted else value, key=place.key)
         if len(data) <= place.over:
             return body
         # Nobody sees what other workers write: a tag of its own keeps the value apart from those that are removed.
@@ -58,7 +59,8 @@ def told_result(packed: bytes, value: object, dumps: Callable[[Any], bytes]) -> 
 
 
 @lru_cache(maxsize=8)
-def _place(packed: bytes) -> ResultPlace | None:
+def place_of(packed: bytes) -> ResultPlace | None:
+    """Return what `ResultPlace.packed` was made of; `None` if it can't be loaded here."""
     try:
         place: ResultPlace = pickle.loads(packed)
     except Exception:  # noqa: BLE001 - a class that this worker does not find: values go home as they are

@@ -22,13 +22,15 @@ class ValuePointer(NamedTuple):
     """Where a large value is: the SHA-256 of its bytes, their number, and the folder that they are in.
 
     `tag` tells apart the objects of one digest in one folder: each writer that can't see the others has one of its own.
-    So nobody removes what another one has just written.
+    So nobody removes what another one has just written. `key` is the store key that the bytes were encoded under, if
+    that is not the one of the folder.
     """
 
     folder: str
     digest: bytes
     size: int
     tag: str = ""
+    key: bytes = b""
 
     @property
     def name(self) -> str:

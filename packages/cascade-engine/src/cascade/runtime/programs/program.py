@@ -46,7 +46,7 @@ class Program:
         self.labels: dict[int, FactLabel] = {}
         self.made_here = b""  # as `Placement.made_here`, by position, once a frame has asked
         # Where its values have to be, with and without its target looked at, once a frame has asked.
-        self.whereabouts: dict[bool, Whereabouts] = {}
+        self.whereabouts: dict[tuple[bool, bool], Whereabouts] = {}
         self._names: NodeNames | None = None
 
     def __len__(self) -> int:

@@ -27,17 +27,27 @@ _TAKE_PARTS = frozenset({ITEM, UNPACK})
 
 
 def whereabouts_of(
-    program: Program, lazies: list[LazyResult[Any]], placement: Placement, is_target_looked_at: bool
+    program: Program,
+    lazies: list[LazyResult[Any]],
+    placement: Placement,
+    is_target_looked_at: bool,
+    in_store: bool = False,
 ) -> Whereabouts:
-    """Return where the values of a structure have to be; `lazies` are those of one tree that has it."""
-    search = _Search(program, lazies, placement)
+    """Return where the values of a structure have to be; `lazies` are those of one tree that has it.
+
+    Values stay with an executor, or `in_store`: then workers read them from the value store of the run.
+    """
+    search = _Search(program, lazies, placement, in_store)
     return search.whereabouts((program.target,) if is_target_looked_at else ())
 
 
 class _Search:
     """Goes through the nodes in the plan's order, so that each comes after what it takes."""
 
-    def __init__(self, program: Program, lazies: list[LazyResult[Any]], placement: Placement) -> None:
+    def __init__(
+        self, program: Program, lazies: list[LazyResult[Any]], placement: Placement, in_store: bool
+    ) -> None:
+        self._in_store = in_store
         self._program = program
         self._lazies = lazies
         self._placement = placement
@@ -68,10 +78,15 @@ class _Search:
             self._hand_on(node)
         elif not is_map and lazy.task in _TAKE_PARTS:
             self._take_parts(node)
-        elif self._placement.remote_of(lazy) is not None:
+        elif self._is_made_there(lazy):
             self._call_there(node)
         else:
             self._looked_at.update(chain.from_iterable(sources for _, sources in self._inputs(node)))
+
+    def _is_made_there(self, lazy: LazyResult[Any]) -> bool:
+        if self._in_store:
+            return self._placement.reads_value_stores(lazy)
+        return self._placement.remote_of(lazy) is not None
 
     def _inputs(self, node: int) -> Iterator[tuple[Slot, Iterable[int]]]:
         """Give each place in a call, and the nodes that may fill it."""

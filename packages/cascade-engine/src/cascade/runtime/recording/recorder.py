@@ -109,6 +109,11 @@ class Recorder:
         return None if found is None else found()
 
     @property
+    def leaves_values(self) -> bool:
+        """Whether large results may stay in the value store of the run, where workers read them."""
+        return bool(getattr(self.state, "leaves_values", False))
+
+    @property
     def identity(self) -> str:
         """The run's id and its salt, which differs from that of a run of the same id that was begun anew."""
         record = self.resumption.record

@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import path_digest
-from cascade.adapters.state.keys import FrameKey, NodeKey
+from cascade.adapters.state.keys import FrameKey, FrameKind, NodeKey
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs
+from cascade.graph.path import ROOT
 from cascade.graph.plain_rows import bare_forms
 from cascade.graph.plain_structure import PlainStructure
 from cascade.graph.tree import Tree
@@ -22,6 +23,7 @@ from cascade.runtime.events import SkipReason
 from cascade.runtime.exceptions import RunChangedError, RunEndedError
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.options import RunOptions
+from cascade.runtime.programs.whereabouts import Whereabouts
 from cascade.runtime.recording.commits import Commits
 from cascade.runtime.recording.inputs_to_keep import inputs_to_keep, secret_params
 from cascade.runtime.recording.run_differences import Differences, compare, merged
@@ -32,11 +34,12 @@ from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract
 from cascade.spec.digest_rules import made_by
-from cascade.spec.durable import OPEN, DurableStateBackend, NextRound, RunRecord, RunStatus
+from cascade.spec.durable import OPEN, DurableStateBackend, NextRound, Note, RunRecord, RunStatus
 from cascade.spec.errors import KeptInputError, RunRulesError
-from cascade.spec.lazy_types import ParamLazyResult
+from cascade.spec.lazy_types import MappedLazyResult, ParamLazyResult
 
 Fetch: TypeAlias = Callable[[Iterable[NodeKey]], Awaitable[None]]
+Unfetched: TypeAlias = Callable[[Iterable[NodeKey]], list[NodeKey]]
 Seal: TypeAlias = Callable[[KeptInputs], bytes]
 
 
@@ -212,11 +215,11 @@ class Resumption:
                     self._state.put_result(node, otherwise)
         return settled
 
-    async def fetch_values(self, key: FrameKey, prepared: BoundPlan) -> None:
+    async def fetch_values(self, key: FrameKey, prepared: BoundPlan, known: Whereabouts | None) -> None:
         """Fetch the large values that a frame which is about to open will look at, from the value store.
 
         These are what nodes without a fact take, as far as it is recorded, and the target. All others stay where they
-        are: what has taken them is done.
+        are: what has taken them is done, or is to be done by workers, as `known` tells.
         """
         fetch: Fetch | None = getattr(self._state, "fetch", None)
         if fetch is None:
@@ -231,7 +234,42 @@ class Resumption:
                 call = program.calls[position]
                 routes = (route for choice in call.choices() for route in choice.routes)
                 wanted.update(program.inputs[position], call.conditions, routes)
+        if known is not None:
+            wanted &= known.looked_at
         await fetch(NodeKey(key, program.paths[position]) for position in sorted(wanted - changed))
+
+    def unread(self, job: Job) -> list[NodeKey]:
+        """Return the nodes whose large values a call takes and that were not read, and the items that a map has.
+
+        Where nobody looks at the value of the map, those of its items are left where they are.
+        """
+        unfetched: Unfetched | None = getattr(self._state, "unfetched", None)
+        if unfetched is None:
+            return []
+        frame, program = job.frame, job.frame.program
+        taken = [*program.inputs[job.position], *frame.flow.routes(job.position)]
+        keys = [frame.node_key(node) for node in taken]
+        if isinstance(job.lazy, MappedLazyResult):
+            size = self._state.get_note(job.key, Note.SIZE) or (0,)
+            items = [
+                NodeKey(FrameKey(frame.key, job.path, FrameKind.ITEM, index), ROOT) for index in range(*size)
+            ]
+            if frame.whereabouts is None or job.position in frame.whereabouts.looked_at:
+                keys += items
+            else:
+                self.leave_values(items)
+        return unfetched(keys)
+
+    async def fetch(self, keys: Iterable[NodeKey]) -> None:
+        """Read the large values of nodes."""
+        fetch: Fetch = getattr(self._state, "fetch")  # noqa: B009 - not of all durable states
+        await fetch(keys)
+
+    def leave_values(self, nodes: Iterable[NodeKey]) -> None:
+        """Let the large values of nodes stay in the value store: handles stand for them."""
+        leave: Callable[[Iterable[NodeKey]], None] | None = getattr(self._state, "leave", None)
+        if leave is not None:
+            leave(nodes)
 
     def _changed_nodes(self, key: FrameKey, prepared: BoundPlan) -> frozenset[int]:
         """Return the nodes that have changed, or depend on such ones, and all that were skipped.

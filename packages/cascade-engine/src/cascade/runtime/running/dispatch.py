@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from cascade.runtime.events import SkipReason
 from cascade.runtime.frames.frame import Frame, Job, Loop
@@ -111,6 +112,8 @@ class Dispatcher:
         Returns the call if it was made at once and has ended.
         """
         if isinstance(entry, Job):
+            if self._recording is not None and entry.frame.loop.recovered and self._fetches_first(entry):
+                return None
             if type(entry.lazy) is MappedLazyResult:
                 mapping = self._completion.start_map(entry)
                 if mapping is not None:
@@ -130,6 +133,15 @@ class Dispatcher:
         elif isinstance(entry, Frame):
             return self._take_called(self._frame_calls.go_on(entry))
         return None
+
+    def _fetches_first(self, job: Job) -> bool:
+        """Have the large values read that a call looks at, if they were not; then the call has its turn again."""
+        assert self._recording is not None
+        resumption = self._recording.resumption
+        unread = resumption.unread(job)
+        if unread:
+            self._calling.fetch(job, partial(resumption.fetch, unread), self._loops.frames.queue_again)
+        return bool(unread)
 
     def take_landing(self, landing: Landing) -> None:
         """Take in the value of a flight, or the call at which a frame goes on in its place."""

@@ -10,38 +10,47 @@ from typing import Any, cast
 
 from cascade.adapters.executors.call_amounts import amounts_in_context
 from cascade.adapters.executors.chunks import ChunkCall
-from cascade.adapters.executors.fetching import fetched
+from cascade.adapters.executors.fetching import as_arguments, fetched
 from cascade.adapters.executors.handles import Handle
+from cascade.adapters.values.large_results import stay_in_store
 from cascade.graph.nodes import Node
-from cascade.runtime.frames.frame import Frame, Job, Loop
+from cascade.runtime.frames.frame import Job, Loop
 from cascade.runtime.frames.map_runs import ItemJob
+from cascade.runtime.programs.plain_values import Lazies
+from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.whereabouts import Whereabouts
 from cascade.runtime.programs.whereabouts_search import whereabouts_of
-from cascade.runtime.protocols import RemoteExecutor
+from cascade.runtime.protocols import Executor, RemoteExecutor
 from cascade.runtime.resolvers import Arguments, resolve_needs
 from cascade.runtime.sharing.capacity import Capacity
-from cascade.runtime.sharing.placement import Placement
+from cascade.runtime.sharing.placement import Placement, reads_value_stores
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.internal_tasks import PASS_THROUGH
 
 
 class HandleCalls:
-    """Makes the calls of one run whose engine has an executor that may give handles.
+    """Makes the calls of one run some of whose values may stay elsewhere.
 
-    With `keeps_values`, somebody looks at every value: a record, a state of the user's, a preview.
+    They stay with an executor that gives handles, or `in_store`: then a recorded run leaves large ones in its value
+    store, and workers read them there. With `keeps_values`, somebody looks at every value: a record without a value
+    store, a state of the user's, a preview.
     """
 
-    def __init__(self, placement: Placement, capacity: Capacity, keeps_values: bool) -> None:
+    def __init__(
+        self, placement: Placement, capacity: Capacity, *, keeps_values: bool, in_store: bool
+    ) -> None:
         self._placement = placement
         self._capacity = capacity
         self._keeps_values = keeps_values
+        self._in_store = in_store
 
-    def whereabouts(self, loop: Loop, frame: Frame) -> Whereabouts:
-        """Return where the values of a frame have to be; asked once for a structure."""
-        known, is_looked_at = frame.program.whereabouts, self._is_looked_at(loop)
-        if is_looked_at not in known:
-            known[is_looked_at] = whereabouts_of(frame.program, frame.lazies, self._placement, is_looked_at)
-        return known[is_looked_at]
+    def whereabouts(self, loop: Loop, program: Program, lazies: Lazies) -> Whereabouts:
+        """Return where the values of a tree have to be; asked once for a structure."""
+        is_looked_at = self._is_looked_at(loop)
+        known, key = program.whereabouts, (is_looked_at, self._in_store)
+        if key not in known:
+            known[key] = whereabouts_of(program, lazies, self._placement, is_looked_at, self._in_store)
+        return known[key]
 
     def _is_looked_at(self, loop: Loop) -> bool:
         """Tell whether somebody looks at the value of a loop: whoever runs it, or who takes what it stands for."""
@@ -60,7 +69,7 @@ class HandleCalls:
         Where every value comes here anyway, it is sent again to those that need it: most values are small.
         """
         known = job.frame.whereabouts
-        if known is None or self._keeps_values:
+        if known is None or self._keeps_values or self._in_store:
             return False
         return job.position in known.looked_at and job.position in known.used_there
 
@@ -70,6 +79,8 @@ class HandleCalls:
         Raises:
             HandleLostError: If a value that is looked at is gone.
         """
+        if self._in_store:
+            return await self._execute_recorded(job, node, resources)
         remote = self._placement.remote_of(job.lazy)
         args, kwargs = job.arguments(resources, remote is not None)
         if remote is None and job.task in PASS_THROUGH:
@@ -90,13 +101,48 @@ class HandleCalls:
             job.frame.keep_handle(job.position, value)
         return await value.fetch()
 
+    async def _execute_recorded(self, job: Job, node: Node, resources: Mapping[str, Any]) -> Any:
+        """Make a call of a recorded run: handles in it are those of values in the value store."""
+        args, kwargs = job.arguments(resources)
+        executor, is_there = self._placement.executor_of(job.lazy), False
+        if job.task in PASS_THROUGH:
+            owner = args[0].owner if args and isinstance(args[0], Handle) else None
+            if owner is None or not reads_value_stores(owner):
+                return await self._hand_on(job, node, args, kwargs)
+            executor, is_there = cast("Executor", owner), True
+        is_there = is_there or self._reads(job)
+        args, kwargs = await self._readable((args, kwargs), is_there)
+        if is_there or self._placement.remote_of(job.lazy) is not None:
+            self._prepare(job)
+        return await executor.execute(node, args, kwargs)
+
+    def _reads(self, job: Job) -> bool:
+        return self._placement.reads_value_stores(job.lazy)
+
+    async def _readable(self, arguments: Arguments, is_there: bool) -> Arguments:
+        """Return arguments without handles: a worker reads what they stand for, or it is read here."""
+        if is_there:
+            sent: Arguments = as_arguments(arguments)
+            return sent
+        found: Arguments = await fetched(arguments)
+        return found
+
+    def _prepare(self, job: Job) -> None:
+        """Tell an executor, in the context of a call, what that is about."""
+        self.tell_amounts(job)
+        if self._in_store:
+            stay_in_store.set(not self.looks_at(job))
+
     async def own_calls(self, job: Job, calls: Sequence[ChunkCall]) -> Sequence[ChunkCall]:
         """Return the calls of a chunk without handles that its executor can't take."""
-        owner = self._placement.remote_of(job.lazy)
-        self.tell_amounts(job)
+        owner, reads = self._placement.remote_of(job.lazy), self._in_store and self._reads(job)
+        self._prepare(job)
         own = []
         for call in calls:
-            args, kwargs = await self._owned_by(owner, call.args, call.kwargs)
+            if self._in_store:
+                args, kwargs = await self._readable((call.args, call.kwargs), reads)
+            else:
+                args, kwargs = await self._owned_by(owner, call.args, call.kwargs)
             own.append(call._replace(args=args, kwargs=kwargs))
         return own
 

@@ -79,7 +79,7 @@ class OpenFrames:
         frame = Frame(loop, serial, prepared.program, prepared.lazies, state)
         loop.frame = self.by_serial[serial] = frame
         if self._handles is not None:
-            frame.whereabouts = self._handles.whereabouts(loop, frame)
+            frame.whereabouts = self._handles.whereabouts(loop, frame.program, frame.lazies)
         if self._recording is not None:
             self._open_recorded(self._recording, frame, prepared)
             return frame
@@ -120,6 +120,10 @@ class OpenFrames:
     def _open_recorded(self, recording: Recorder, frame: Frame, prepared: BoundPlan) -> None:
         """Open a frame with what is recorded of it."""
         settled = recording.resumption.restore(frame.key, prepared, frame.loop.recovered)
+        if frame.whereabouts is not None and frame.loop.recovered:
+            recording.resumption.leave_values(
+                frame.node_key(node) for node in settled if node not in frame.whereabouts.looked_at
+            )
         for node, reason in settled.items():
             self._reports.skipped(Job(frame, node), reason)
         frame.atomic_dependencies = recording.dependencies_of(frame, settled)
@@ -214,6 +218,13 @@ class OpenFrames:
         job = Job(frame, node)
         job.queued = now
         self._ready.push(frame.serial, frame.program.rank[node], job)
+
+    def queue_again(self, job: Job) -> None:
+        """Let a call have its turn again, unless its frame was closed meanwhile."""
+        frame = job.frame
+        if self.by_serial.get(frame.serial) is frame:
+            self._ready.push(frame.serial, frame.program.rank[job.position], job)
+            self._inbox.wake_up()
 
     def take_back(self, frame: Frame, node: int) -> None:
         """Let a call that was sent ahead, and has not begun, have its turn as any other."""

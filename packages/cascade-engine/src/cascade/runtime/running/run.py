@@ -234,7 +234,11 @@ class Run:
         if loop.recovered:
             with suppress(CascadeError):  # a tree that makes no sense: raised when the loop goes on
                 prepared = await in_slices(loops.preparation.ahead(loop))
-                await recording.resumption.fetch_values(loop.frame_key, prepared)
+                handles = self._services.handles
+                known = None
+                if handles is not None:
+                    known = handles.whereabouts(loop, prepared.program, prepared.lazies)
+                await recording.resumption.fetch_values(loop.frame_key, prepared, known)
 
     # What others may do with it
 
@@ -316,10 +320,12 @@ class Run:
 
 def _handles_of(services: Services, engine: EngineParts) -> HandleCalls | None:
     """Return what makes calls that may take or give handles, where an executor may give some."""
-    if not services.placement.may_give_handles:
+    shows, recording = engine.preview is not None, services.recording
+    in_store = recording is not None and not shows and recording.leaves_values
+    if not (in_store or services.placement.may_give_handles):
         return None
-    keeps_values = services.recording is not None or services.is_watched or engine.preview is not None
-    return HandleCalls(services.placement, services.capacity, keeps_values)
+    keeps_values = not in_store and (services.is_watched or shows)
+    return HandleCalls(services.placement, services.capacity, keeps_values=keeps_values, in_store=in_store)
 
 
 def _recording_of(services: Services) -> Recorder | None:

@@ -147,6 +147,15 @@ class Placement:
         remote = self._target_of(lazy).remote
         return remote if remote is not None and remote.takes_handles(lazy.task) else None
 
+    def reads_value_stores(self, lazy: Lazy) -> bool:
+        """Tell whether a call is made by a worker that reads its arguments from the value store of a recorded run."""
+        target = self._target_of(lazy)
+        built_in = _built_in(target.executor)
+        if built_in is not None:
+            return built_in.mode_of(lazy.task, lazy.policies.mode) is Mode.PROCESS
+        remote = target.remote
+        return remote is not None and reads_value_stores(remote) and remote.takes_handles(lazy.task)
+
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs, where its executor says so apart from the call."""
         assert node.task is not None
@@ -285,6 +294,11 @@ def _built_in(executor: Executor) -> LocalExecutor | None:
 
 def _is_remote(executor: Executor) -> TypeGuard[RemoteExecutor]:
     return hasattr(executor, "takes_handles") and hasattr(executor, "execute_to_handle")
+
+
+def reads_value_stores(executor: object) -> bool:
+    """Tell whether the workers of an executor read arguments from the value store of a recorded run."""
+    return bool(getattr(executor, "reads_value_stores", False))
 
 
 def _takes_chunks(executor: Executor) -> TypeGuard[ChunkExecutor]:

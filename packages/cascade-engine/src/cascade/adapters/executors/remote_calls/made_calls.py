@@ -31,6 +31,7 @@ from cascade.adapters.travelling.open_resources import OPEN_HERE
 from cascade.spec.calls.arguments import LOOKED_INTO, holds_inside
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.errors import DamagedDataError, StoreError
 from cascade.spec.task import AnyTask
 
 
@@ -122,6 +123,8 @@ def _make(asked: CallRequest, position: int, places: _Places, surveyor: Surveyor
         if asked.chain is not None and not position:
             places.results.extend(map(decode, asked.chain.earlier))
         args, kwargs = decode(asked.arguments[position], *places)
+    except (StoreError, DamagedDataError) as error:  # what is wrong is the value store of the run
+        return ReplyKind.RAISED, pack_failure(report_of(error, 1), exception=_encoded(error)), None
     except BaseException as error:  # noqa: BLE001 - a user's object may do anything
         return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument"), None
     try:

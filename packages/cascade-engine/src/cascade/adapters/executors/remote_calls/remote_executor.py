@@ -32,6 +32,7 @@ from cascade.adapters.executors.remote_calls.remote_handles import Recipe, Remot
 from cascade.adapters.executors.remote_calls.sent_calls import DeadCall, Sending, SentCalls
 from cascade.adapters.executors.worker_processes.told_failures import failure_of
 from cascade.adapters.travelling.luggage import pack
+from cascade.adapters.values.stored_arguments import StoredArgument
 from cascade.graph.nodes import Node
 from cascade.spec.errors import CascadeError, SpecError
 from cascade.spec.internal_tasks import INTERNAL_TASKS
@@ -95,6 +96,9 @@ class RemoteCalls(ABC):
 
     place_there = CallPlace(Home.CLUSTER, Interruption.WAITS, Interruption.WAITS)
     """What a timeout and a cancellation do to a call that the cluster makes."""
+
+    reads_value_stores = True
+    """Whether workers read arguments from the value store of a recorded run: see `StoredArgument`."""
 
     def __init__(self, on_lost: str | OnLost = OnLost.RAISE) -> None:
         if on_lost not in [*OnLost]:
@@ -199,7 +203,9 @@ class RemoteCalls(ABC):
         assert task is not None
         assert func is not None
         # An internal task is called where its input is, whether its value comes here or not.
-        has_handles = task in INTERNAL_TASKS and any(isinstance(each, Handle) for each in call.args)
+        has_handles = task in INTERNAL_TASKS and any(
+            isinstance(each, Handle | StoredArgument) for each in call.args
+        )
         if not (has_handles or self.takes_handles(task)):
             value = func(*call.args, **call.kwargs)
             return await value if task.is_async else value
@@ -240,7 +246,7 @@ class RemoteCalls(ABC):
                 recipe = Recipe(node, sent.only(position, answer.report), request.amounts, sources)
             return RemoteHandle(self, node, answer.reference, recipe)
 
-        progress = await arrived_ends(sent.progress(answer.report, stay, answer.died))
+        progress = await arrived_ends(sent.progress(answer.report, stay, answer.died), self)
         if progress.ends:
             yield progress
         if answer.cancelled is not None:

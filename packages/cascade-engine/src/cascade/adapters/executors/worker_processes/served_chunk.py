@@ -34,6 +34,7 @@ from cascade.adapters.travelling.carried_variables import set_here
 from cascade.adapters.travelling.luggage import with_resources
 from cascade.adapters.travelling.open_resources import OPEN_HERE
 from cascade.spec.calls.standing import StandsForValue
+from cascade.spec.errors import DamagedDataError, StoreError
 from cascade.spec.task import AnyTask
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
@@ -118,6 +119,8 @@ class ServedChunk:
             return _raised(error)
         try:
             args, kwargs = loader.decode(arguments)
+        except (StoreError, DamagedDataError) as error:  # what is wrong is the value store of the run
+            return _raised(error)
         except BaseException as error:  # noqa: BLE001 - a user's object may do anything
             return ReplyKind.REFUSED, pack_failure(report_of(error, 1), "an argument")
         try:

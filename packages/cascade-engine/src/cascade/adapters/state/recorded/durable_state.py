@@ -10,17 +10,19 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.codec.data_codec import DataCodec
+from cascade.adapters.executors.fetching import fetched, replaced
 from cascade.adapters.state.digests import NodeDigest, frame_digest, node_digest
 from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded, TimelinePart
-from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
+from cascade.adapters.state.recorded.fact_codec import FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
+from cascade.adapters.state.recorded.pointed_names import OF_RUN
 from cascade.adapters.state.recorded.run_values import (
-    FetchedValue,
     LargeFact,
     LargeValues,
     RunValues,
     StoredValue,
+    UnreadableValue,
 )
 from cascade.adapters.state.recorded.timed_journal import TimedJournal
 from cascade.adapters.state.recorded.write_buffer import WriteBuffer
@@ -28,7 +30,7 @@ from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.large_results import Results
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
 from cascade.spec.durable import FactLabel, NextRound, Note, RunRecord, RunStatus
-from cascade.spec.errors import PolicyError, RunDamagedError, RunRulesError, RunValuesError
+from cascade.spec.errors import CascadeError, PolicyError, RunDamagedError, RunRulesError, RunValuesError
 from cascade.spec.protocols import Codec
 
 if TYPE_CHECKING:
@@ -70,7 +72,6 @@ class RecordedState:
             self._codec.bound,
         )  # looked up once, not per call
         self._values = None if values is None else RunValues(values, self._codec)
-        self._large_tasks: set[str] = set()  # whose values were large: they are encoded as such at once
         is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
         self.knows_scalars = is_own and type(self._codec.codec) is DataCodec
         """Whether values that are scalars of Python's own may be given to `keep_results`."""
@@ -85,10 +86,13 @@ class RecordedState:
 
     def put_result(self, key: NodeKey, value: object) -> None:
         """Note a value, for this process alone."""
-        self._table.put(node_digest(key), key.frame, Kind.RESULT, value)
+        node = node_digest(key)
+        if self._values is not None:
+            self._values.note_passing(node, value)
+        self._table.put(node, key.frame, Kind.RESULT, value)
 
     def get_result(self, key: NodeKey) -> Any:
-        """Return a value.
+        """Return a value, or the handle of one that lies in the value store and that nobody here looks at.
 
         Raises:
             KeyError: If there is none.
@@ -122,7 +126,7 @@ class RecordedState:
         is_round_of_run = frame.parent is None
         gone = self._table.forget([frame_digest(frame).digest])
         if self._values is not None and not provisional:
-            self._values.forget_unwritten(gone)
+            self._values.names.forget_unwritten(gone)
         if provisional and is_round_of_run:
             self._buffer.forget_round_later(frame.number)
         elif provisional:
@@ -168,20 +172,13 @@ class RecordedState:
         self._buffer.put(fact, key.frame, provisional)
 
     def _fact(self, values: RunValues, node: NodeDigest, value: object, call: FactLabel) -> Fact:
-        """Return the fact that a node has a value; a large one is encoded under the key of such values."""
-        pointer = values.take_arrived(node, value)
-        if pointer is not None:
-            return Fact(node, Kind.RESULT, pointer, call)
-        if call.task in self._large_tasks:  # most likely again: this spares encoding it twice
-            data = self._encode(value, key=values.key)
-            if values.is_large(data):
-                return LargeFact(node, Kind.RESULT, data, call)
-            self._large_tasks.discard(call.task)
+        """Return the fact that a node has a value; a large one goes into the value store with the commit."""
+        pointing = values.taken(node, value)
+        if pointing is not None:
+            return Fact(node, Kind.RESULT, pointing, call)
         data = self._encode(value, key=self._bound(node, Kind.RESULT))
-        if not values.is_large(data):
-            return Fact(node, Kind.RESULT, data, call)
-        self._large_tasks.add(call.task)
-        return LargeFact(node, Kind.RESULT, self._encode(value, key=values.key), call)
+        kind = LargeFact if values.is_large(data) else Fact
+        return kind(node, Kind.RESULT, data, call)
 
     def keep_results(
         self,
@@ -270,8 +267,8 @@ class RecordedState:
         self._buffer.discard(node)
         self._buffer.forget(gone)
         if self._values is not None:
-            self._values.forget_unwritten(gone)
-            self._values.forget_unwritten_of(node)
+            self._values.names.forget_unwritten(gone)
+            self._values.names.forget_unwritten_of(node)
 
     def holds(self, frame: FrameKey) -> bool:
         """Tell whether facts of a frame were loaded."""
@@ -322,10 +319,14 @@ class RecordedState:
         fact = facts[kind]
         if isinstance(fact, Encoded):
             fact = facts[kind] = self._codec.decode(node, kind, fact.data)
-        elif isinstance(fact, StoredValue | FetchedValue) and self._values is not None:
-            if isinstance(fact, StoredValue):  # somebody looks at what the engine has not asked for
-                fact = self._values.fetched_now(node, fact.data)
-            fact = facts[kind] = self._values.decode(fact)
+        elif isinstance(fact, UnreadableValue):
+            raise fact.problem
+        elif isinstance(fact, StoredValue) and self._values is not None:
+            # Somebody looks at what the engine has not asked for.
+            values = self._values
+            fact = facts[kind] = replaced(
+                values.handles(node, fact), lambda each: values.read_now(each.pointer)
+            )
         return fact
 
     def results(self) -> Results | None:
@@ -335,20 +336,46 @@ class RecordedState:
         """
         return None if self._values is None else self._values.results()
 
+    @property
+    def leaves_values(self) -> bool:
+        """Whether large results may stay in the value store of the run, where workers read them."""
+        return self._values is not None and self._values.may_travel
+
+    def unfetched(self, keys: Iterable[NodeKey]) -> list[NodeKey]:
+        """Return those of the nodes whose values lie in the value store and were not read."""
+        found = ((key, self._table.of_node(node_digest(key)).get(Kind.RESULT)) for key in keys)
+        return [key for key, fact in found if type(fact) is StoredValue]
+
+    def leave(self, keys: Iterable[NodeKey]) -> None:
+        """Let the values of nodes that were not read stay where they are: handles stand for them from now on."""
+        for key in self.unfetched(keys):
+            node = node_digest(key)
+            facts = self._table.of_node(node)
+            facts[Kind.RESULT] = self._left(node, facts[Kind.RESULT])
+
+    def _left(self, node: NodeDigest, stored: StoredValue) -> object:
+        assert self._values is not None
+        try:
+            return self._values.handles(node, stored)
+        except CascadeError as problem:
+            return UnreadableValue(problem)
+
     async def fetch(self, keys: Iterable[NodeKey]) -> None:
-        """Fetch the large values of nodes that are about to be looked at, all at the same time.
+        """Read the large values of nodes that are about to be looked at, all at the same time.
 
         A value that is missing or can't be read is an error when it is looked at.
         """
-        values = self._values
-        if values is None:
-            return
-        nodes = [*map(node_digest, keys)]
-        found = [(node, self._table.of_node(node).get(Kind.RESULT)) for node in nodes]
-        stored = [(node, fact.data) for node, fact in found if isinstance(fact, StoredValue)]
-        fetched = await asyncio.gather(*(values.fetched(node, data) for node, data in stored))
-        for (node, _), fact in zip(stored, fetched, strict=True):
-            self._table.of_node(node)[Kind.RESULT] = fact
+        nodes = [*map(node_digest, self.unfetched(keys))]
+        stored = [self._table.of_node(node)[Kind.RESULT] for node in nodes]
+        values = await asyncio.gather(*map(self._fetched, nodes, stored))
+        for node, value in zip(nodes, values, strict=True):
+            self._table.of_node(node)[Kind.RESULT] = value
+
+    async def _fetched(self, node: NodeDigest, stored: StoredValue) -> object:
+        try:
+            return await fetched(self._left(node, stored))
+        except CascadeError as problem:
+            return UnreadableValue(problem)
 
     # The journal
 

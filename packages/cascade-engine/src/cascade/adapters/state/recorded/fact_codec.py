@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -13,15 +14,13 @@ from cascade.adapters.codec.trees.tree_reader import decode_target
 from cascade.adapters.codec.trees.tree_writer import encode_target
 from cascade.adapters.state.checked import count
 from cascade.adapters.state.damage import FAULTS, as_damage, checking
-from cascade.adapters.state.digests import FrameDigest, NodeDigest, binding
+from cascade.adapters.state.digests import NodeDigest, binding
 from cascade.adapters.state.journal import Kind
+from cascade.adapters.state.recorded.pointed_names import OF_RUN
 from cascade.adapters.values.pointer import is_pointer
 from cascade.spec.durable import NextRound, RunRecord
-from cascade.spec.errors import DamagedDataError, SpecError, StoreError
+from cascade.spec.errors import DamagedDataError, SpecError
 from cascade.spec.protocols import Codec
-
-OF_RUN = NodeDigest(FrameDigest(-1, b"", b""), b"")
-"""The key of what belongs to the run itself: its record, and the target that its own loop goes on with."""
 
 _FORMS: dict[Kind, object] = {
     Kind.SKIP: str,
@@ -89,19 +88,9 @@ class FactCodec:
             fault = DamagedDataError(_NO_FILE) if is_pointer(data) else problem
             raise as_damage(fault, self._store, self._run_id) from problem
 
-    def decode_value(self, found: bytes | DamagedDataError | StoreError, key: bytes) -> object:
-        """Return the large value of these bytes, or raise the error of having fetched them.
-
-        Raises:
-            RunDamagedError: If they are damaged, or missing.
-            StoreError: If they could not be read.
-        """
-        if isinstance(found, StoreError):
-            raise found
-        with checking(self._store, self._run_id):
-            if isinstance(found, DamagedDataError):
-                raise found
-            return self.codec.decode(found, key=key)
+    def checked(self) -> AbstractContextManager[None]:
+        """Raise faults in what the block reads of the run as a `RunDamagedError`."""
+        return checking(self._store, self._run_id)
 
     def decode_record(self, data: bytes) -> RunRecord:
         """Return what the run was begun with.

@@ -7,33 +7,42 @@ process that is killed between the two leaves a value that nothing points to; it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+import asyncio
 from dataclasses import replace
 from secrets import token_hex
 from typing import TypeAlias
 
 from cascade.adapters.state.digests import NodeDigest
 from cascade.adapters.state.journal import Changes, Fact, Kind, Loaded
-from cascade.adapters.state.recorded.fact_codec import OF_RUN, FactCodec
+from cascade.adapters.state.recorded.fact_codec import FactCodec
+from cascade.adapters.state.recorded.pointed_names import OF_RUN, Names, PointedNames
+from cascade.adapters.state.recorded.stored_handle import StoredHandle, ValueReader
+from cascade.adapters.state.recorded.value_parts import (
+    Parts,
+    are_parts,
+    holds_handle,
+    put_together,
+    taken_apart,
+)
 from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.large_results import MadeValue
 from cascade.adapters.values.made_values import ResultPlace
+from cascade.adapters.values.stored_arguments import StoredArgument
 from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer
-from cascade.spec.errors import DamagedDataError, StoreError
+from cascade.spec.errors import CascadeError, DamagedDataError, StoreError
 
 RUNS = "runs"
 """The folder of all runs in a value store."""
 
 
 class LargeFact(Fact):
-    """A fact whose value goes into the value store when it is written. It is encoded under the key of such values."""
+    """A fact whose value goes into the value store when it is written."""
 
     __slots__ = ()
 
 
 class StoredValue:
-    """A large value that was not fetched yet, of which the fact has these bytes."""
+    """A large value that was not read yet, of which the fact has these bytes: it points to the value, or to parts."""
 
     __slots__ = ("data",)
 
@@ -41,16 +50,16 @@ class StoredValue:
         self.data = data
 
 
-class FetchedValue:
-    """A large value as it was fetched, to be decoded when it is first wanted; or the error of that."""
+class UnreadableValue:
+    """A large value that could not be read. That is an error when somebody looks at it: the run may do without it."""
 
-    __slots__ = ("found",)
+    __slots__ = ("problem",)
 
-    def __init__(self, found: bytes | DamagedDataError | StoreError) -> None:
-        self.found = found
+    def __init__(self, problem: CascadeError) -> None:
+        self.problem = problem
 
 
-LargeValues: TypeAlias = dict[NodeDigest, StoredValue | FetchedValue]
+LargeValues: TypeAlias = dict[NodeDigest, StoredValue]
 
 
 class RunResults:
@@ -69,31 +78,38 @@ class RunResults:
         """
         return await self._values.arrived(made.pointer)
 
+    def handle(self, made: MadeValue, owner: object, task: str) -> StoredHandle:
+        """Return a handle of a value that was made: a fact that has it points to what is there already."""
+        return self._values.handle(made.pointer, owner, task)
 
-class RunValues:
-    """The large values of one run. `folder` is where they are; it is empty until the run is begun or opened."""
+
+class RunValues(ValueReader):
+    """The large values of one run. `folder` is where they are; it is empty until the run is begun or opened.
+
+    `has_handles` says that values of the run may be handles, or have handles inside.
+    """
 
     def __init__(self, values: KeptValues, codec: FactCodec) -> None:
         self.over = values.over
         self.folder = ""
+        self.has_handles = False
+        self.names = PointedNames(self._names_of)
         self._values = values
         self._codec = codec
-        self._names: dict[bytes, dict[tuple[bytes, Kind], tuple[int, str]]] = {}  # by the digest of the frame
-        self._unneeded: set[str] = set()
         self._arrived: dict[int, tuple[object, ValuePointer, int]] = {}  # by the identity of the value
-        self._unwritten: dict[bytes, dict[bytes, str]] = {}  # of facts that no commit has, by frame and node
         self._commits = 0
+        self._packed: tuple[str, bytes | None] = ("", None)  # the place of a folder
 
     @property
     def key(self) -> bytes:
-        """The store key of all values of the run: bytes of one run are none of another."""
+        """The store key of what workers put: bytes of one run are none of another."""
         return b"value " + self.folder.encode()
 
     def begin(self) -> None:
         """Begin with a new folder. What is in the old one is removed with the facts."""
         if self.folder:
-            self._unneeded.add(self.folder)
-        self._unwritten.clear()
+            self.names.let_go(self.folder)
+        self.names.forget_all_unwritten()
         self.folder = f"{RUNS}/{token_hex(16)}"
 
     def go_on(self, folder: str) -> None:
@@ -102,11 +118,11 @@ class RunValues:
 
     def is_large(self, data: bytes) -> bool:
         """Tell whether a value goes into the value store. So does a small one that looks like a pointer."""
-        return len(data) > self.over or is_value_pointer(data)
+        return len(data) > self.over or points(data)
 
     def concerns(self, changes: Changes) -> bool:
         """Tell whether the value store is to be called when these changes are written."""
-        if self._names or self._unneeded or self._arrived or self._unwritten:
+        if self._arrived or not self.names.is_empty:
             return True
         target = changes.head.target
         return (target is not None and self.is_large(target)) or any(map(self._goes_there, changes.facts))
@@ -118,9 +134,30 @@ class RunValues:
 
     def results(self) -> RunResults | None:
         """Return where workers put large results; `None` if the store or the codec can't travel to them."""
-        place = ResultPlace(self._values.store, self.folder, self.over, self._codec.codec, self.key)
-        packed = place.packed()
+        packed = self._place()
         return None if packed is None else RunResults(self, packed)
+
+    def _place(self) -> bytes | None:
+        if self._packed[0] != self.folder or not self.folder:
+            place = ResultPlace(self._values.store, self.folder, self.over, self._codec.codec, self.key)
+            self._packed = (self.folder, place.packed())
+        return self._packed[1]
+
+    @property
+    def may_travel(self) -> bool:
+        """Whether workers can be told where the values are: the store and the codec can be pickled."""
+        return self._place() is not None
+
+    def argument(self, pointer: ValuePointer) -> StoredArgument:
+        """Return what stands for a value in the arguments of a call that a worker makes; only if it `may_travel`."""
+        place = self._place()
+        assert place is not None
+        return StoredArgument(place, pointer)
+
+    def handle(self, pointer: ValuePointer, owner: object = None, task: str = "") -> StoredHandle:
+        """Return a handle of a value."""
+        self.has_handles = True
+        return StoredHandle(self, pointer, owner, task)
 
     async def arrived(self, pointer: ValuePointer) -> object:
         """Return a value that a worker has put into the folder, and remember where it is.
@@ -129,38 +166,39 @@ class RunValues:
             RunDamagedError: If it is not there, or is not what was put there.
             StoreError: If it can't be read.
         """
-        value = self.decode(FetchedValue(await self._at(pointer)))
+        value = await self.read(pointer)
         self._arrived[id(value)] = (value, pointer, self._commits)
         return value
 
-    def take_arrived(self, place: NodeDigest, value: object) -> bytes | None:
-        """Return the bytes of a fact whose value a worker has put there; `None` if it was not."""
-        found = self._arrived.get(id(value))
-        if found is None or found[0] is not value:
+    def taken(self, place: NodeDigest, value: object) -> bytes | None:
+        """Return the bytes of a fact whose value is in the store, or has parts there; `None` if it has not."""
+        if self.has_handles and holds_handle(value):
+            if type(value) is StoredHandle:
+                return self._pointing(place, value.pointer)
+            return self._pointing_to_parts(place, *taken_apart(value))
+        known = self._arrived.get(id(value))
+        if known is None or known[0] is not value:
             return None
         del self._arrived[id(value)]
-        self.forget_unwritten_of(place)  # of a value that this one replaces
-        self._unwritten.setdefault(place.frame.digest, {})[place.node] = found[1].name
-        return self._sealed(found[1], place, Kind.RESULT)
+        return self._pointing(place, known[1])
 
-    def forget_unwritten(self, frames: Iterable[bytes]) -> None:
-        """Take in that facts of frames are forgotten. What was written of them is removed with them, later."""
-        for frame in frames:
-            self._unneeded.update(self._unwritten.pop(frame, {}).values())
+    def _pointing(self, place: NodeDigest, pointer: ValuePointer) -> bytes:
+        self.names.note_unwritten(place, (pointer.name,))
+        return pointer.sealed(self._codec.bound(place, Kind.RESULT))
 
-    def forget_unwritten_of(self, place: NodeDigest) -> None:
-        """Take in that the facts of a node are forgotten."""
-        name = self._unwritten.get(place.frame.digest, {}).pop(place.node, None)
-        if name is not None:
-            self._unneeded.add(name)
+    def _pointing_to_parts(
+        self, place: NodeDigest, rest: object, found: dict[tuple[int, ...], StoredHandle]
+    ) -> bytes:
+        key = self._codec.bound(place, Kind.RESULT)
+        pointers = [handle.pointer for handle in found.values()]
+        parts = Parts(self._codec.codec.encode(rest, key=key), [*found], pointers)
+        self.names.note_unwritten(place, tuple(pointer.name for pointer in pointers))
+        return parts.sealed(key)
 
-    def _note_written_soon(self, changes: Changes) -> None:
-        """Take in that facts are about to be written: from now on they are forgotten by a later batch."""
-        if self._unwritten:
-            for fact in changes.facts:
-                if is_value_pointer(fact.value) and fact.kind is Kind.RESULT:
-                    self._unwritten.get(fact.place.frame.digest, {}).pop(fact.place.node, None)
-                    self._note(*fact[:3])
+    def note_passing(self, place: NodeDigest, value: object) -> None:
+        """Note that a node has a value of which there will be no fact: it is in the store while the node's frame is."""
+        if self.has_handles and type(value) is StoredHandle:
+            self.names.note_unwritten(place, (value.pointer.name,))
 
     def _forget_arrived(self) -> None:
         """Let go of values that no fact has taken, those of calls that are made again for one."""
@@ -168,7 +206,7 @@ class RunValues:
         for each, (_, pointer, commits) in [*self._arrived.items()]:
             if commits < self._commits - _ARRIVED_COMMITS:
                 del self._arrived[each]
-                self._unneeded.add(pointer.name)
+                self.names.let_go(pointer.name)
 
     # Writing
 
@@ -178,7 +216,7 @@ class RunValues:
         Raises:
             StoreError: If a value can't be written.
         """
-        self._note_written_soon(changes)
+        self.names.note_written_soon(changes)
         target = changes.head.target
         large = [*filter(self._goes_there, changes.facts)]
         has_target = target is not None and self.is_large(target)
@@ -201,151 +239,104 @@ class RunValues:
         return replace(changes, facts=facts)
 
     def _sealed(self, pointer: ValuePointer, place: NodeDigest, kind: Kind) -> bytes:
-        return pointer.sealed(self._codec.bound(place, kind))
+        """Return the pointer to what was encoded under the key of its fact."""
+        key = self._codec.bound(place, kind)
+        return pointer._replace(key=key).sealed(key)
 
     async def clean(self, written: Changes) -> None:
         """Remove the values that no fact points to any more; call it after these changes were written."""
-        self._note_deleted(written)
-        self._note_written(written)
         self._forget_arrived()
-        if self._unneeded:
-            pointed = {name for names in self._names.values() for _, name in names.values()}
-            unneeded, self._unneeded = self._unneeded - pointed, set()
+        unneeded = self.names.take_in(written)
+        if unneeded:
             await self._values.delete(unneeded)
-
-    def _note_deleted(self, written: Changes) -> None:
-        if not self._names:
-            return
-        gone = [*self._names] if written.anew else [frame.digest for frame in written.frames]
-        if written.rounds is not None:
-            last = written.rounds
-            gone += [
-                frame
-                for frame, names in self._names.items()
-                if all(number <= last for number, _ in names.values())
-            ]
-        for frame in gone:
-            self._unneeded.update(name for _, name in self._names.pop(frame, {}).values())
-        for place in written.nodes:
-            names = self._names.get(place.frame.digest, {})
-            for node, kind in [each for each in names if each[0] == place.node]:
-                self._unneeded.add(names.pop((node, kind))[1])
-
-    def _note_written(self, written: Changes) -> None:
-        for fact in written.facts:
-            names = self._names.get(fact.place.frame.digest)
-            if names is not None:
-                before = names.pop((fact.place.node, fact.kind), None)
-                if before is not None:
-                    self._unneeded.add(before[1])
-            if is_value_pointer(fact.value):
-                self._note(*fact[:3])
-        target = written.head.target
-        if target is not None:
-            self._note_target(target)
-
-    def _note_target(self, target: bytes) -> None:
-        names = self._names.pop(_OWN_LOOP, {})
-        self._unneeded.update(name for _, name in names.values())
-        if is_value_pointer(target):
-            self._note(OF_RUN, Kind.TARGET, target)
-
-    def note_pointer(self, place: NodeDigest, kind: Kind, pointer: ValuePointer) -> None:
-        """Note that a fact in the store points to a value."""
-        number, digest, _ = place.frame
-        number = _NEVER if place is OF_RUN else number
-        self._names.setdefault(digest, {})[place.node, kind] = (number, pointer.name)
 
     # Reading
 
-    def pointer_of(self, place: NodeDigest, kind: Kind, data: bytes) -> ValuePointer:
-        """Return the pointer that a fact has.
+    def pointers_of(self, place: NodeDigest, kind: Kind, data: bytes) -> list[ValuePointer]:
+        """Return the pointers that a fact has; most have none.
 
         Raises:
-            DamagedDataError: If it has none, or that of another fact.
+            DamagedDataError: If they are damaged, or those of another fact.
         """
-        return ValuePointer.read(data, self._codec.bound(place, kind))
+        key = self._codec.bound(place, kind)
+        if is_value_pointer(data):
+            return [ValuePointer.read(data, key)]
+        return Parts.read(data, key).pointers if are_parts(data) else []
+
+    def _names_of(self, place: NodeDigest, kind: Kind, data: bytes) -> Names:
+        try:
+            return tuple(pointer.name for pointer in self.pointers_of(place, kind, data))
+        except DamagedDataError:
+            return ()
 
     async def take_in(self, loaded: Loaded) -> tuple[Loaded, LargeValues]:
         """Return what was loaded with all targets of loops in their places, and the large values by their facts.
 
-        Values of nodes in a round of the run's own loop are not fetched yet. Those of frames inside are: a run goes on
-        in the midst of them.
+        Values of nodes are not read yet.
         """
         facts: list[tuple[NodeDigest, Kind, bytes]] = []
         large: LargeValues = {}
         for place, kind, data in loaded.facts:
-            if not is_value_pointer(data):
-                facts.append((place, kind, data))
-            elif place.frame.round != loaded.head.round:  # kept to be looked at, without its value
-                with suppress(DamagedDataError):
-                    self._note(place, kind, data)
-            elif kind is not Kind.RESULT:
-                found = await self._found(place, kind, data)
-                facts.append((place, kind, found if isinstance(found, bytes) else data))
-            else:
-                is_inside = bool(place.frame.above)
-                large[place] = await self.fetched(place, data) if is_inside else self._stored(place, data)
-                facts.append((place, kind, data))
+            fact = place, kind, data
+            if points(data):
+                self.names.note(place, kind, self._names_of(*fact))
+                if (
+                    place.frame.round == loaded.head.round
+                ):  # others are kept to be looked at, without their values
+                    if kind is Kind.RESULT:
+                        large[place] = StoredValue(data)
+                    else:
+                        fact = place, kind, await self._loaded(*fact)
+            facts.append(fact)
         target = loaded.head.target
-        if target and is_value_pointer(target):
-            found = await self._found(OF_RUN, Kind.TARGET, target)
-            if isinstance(found, bytes):
-                loaded.head.target = found
+        if target and points(target):
+            self.names.note(OF_RUN, Kind.TARGET, self._names_of(OF_RUN, Kind.TARGET, target))
+            loaded.head.target = await self._loaded(OF_RUN, Kind.TARGET, target)
         return Loaded(loaded.head, facts), large
 
-    def _stored(self, place: NodeDigest, data: bytes) -> StoredValue | FetchedValue:
+    async def _loaded(self, place: NodeDigest, kind: Kind, data: bytes) -> bytes:
+        """Return what a fact points to, or the fact as it is: an error only when it is wanted."""
         try:
-            self._note(place, Kind.RESULT, data)
-        except DamagedDataError as problem:
-            return FetchedValue(problem)
-        return StoredValue(data)
-
-    async def fetched(self, place: NodeDigest, data: bytes) -> FetchedValue:
-        """Fetch a value that a fact with these bytes points to."""
-        return FetchedValue(await self._found(place, Kind.RESULT, data))
-
-    def fetched_now(self, place: NodeDigest, data: bytes) -> FetchedValue:
-        """Fetch a value in the caller's thread."""
-        try:
-            pointer = self.pointer_of(place, Kind.RESULT, data)
-            return FetchedValue(get_value(self._values.store, pointer))
-        except (DamagedDataError, StoreError) as problem:
-            return FetchedValue(problem)
-
-    async def _found(
-        self, place: NodeDigest, kind: Kind, data: bytes
-    ) -> bytes | DamagedDataError | StoreError:
-        """Return what a fact points to; an error only when the value is wanted: the run may do without it."""
-        try:
-            pointer = self._note(place, kind, data)
-        except DamagedDataError as problem:
-            return problem
-        return await self._at(pointer)
-
-    async def _at(self, pointer: ValuePointer) -> bytes | DamagedDataError | StoreError:
-        try:
+            (pointer,) = self.pointers_of(place, kind, data)
             return await self._values.get(pointer)
-        except (DamagedDataError, StoreError) as problem:
-            return problem
+        except (DamagedDataError, StoreError):
+            return data
 
-    def _note(self, place: NodeDigest, kind: Kind, data: bytes) -> ValuePointer:
-        pointer = self.pointer_of(place, kind, data)
-        self.note_pointer(place, kind, pointer)
-        return pointer
+    def handles(self, place: NodeDigest, stored: StoredValue) -> object:
+        """Return a value that was not read, with handles in the places of what lies in the store.
 
-    def decode(self, value: FetchedValue) -> object:
-        """Return the value of what was fetched.
+        Raises:
+            RunDamagedError: If the fact is damaged.
+        """
+        with self._codec.checked():
+            key = self._codec.bound(place, Kind.RESULT)
+            if is_value_pointer(stored.data):
+                return self.handle(ValuePointer.read(stored.data, key))
+            parts = Parts.read(stored.data, key)
+            rest = self._codec.codec.decode(parts.rest, key=key)
+            handles = map(self.handle, parts.pointers)
+            return put_together(rest, dict(zip(parts.places, handles, strict=True)))
+
+    async def read(self, pointer: ValuePointer) -> object:
+        """Return the value that a pointer leads to. It is read and decoded in a thread.
 
         Raises:
             RunDamagedError: If it is missing or damaged.
-            StoreError: If it could not be read.
+            StoreError: If it can't be read.
         """
-        return self._codec.decode_value(value.found, self.key)
+        return await asyncio.to_thread(self.read_now, pointer)
+
+    def read_now(self, pointer: ValuePointer) -> object:
+        """Do the same in the caller's thread."""
+        with self._codec.checked():
+            data = get_value(self._values.store, pointer)
+            return self._codec.codec.decode(data, key=pointer.key or self.key)
+
+
+def points(data: bytes) -> bool:
+    """Tell whether bytes in a store point to a value, or to parts of one."""
+    return is_value_pointer(data) or are_parts(data)
 
 
 _ARRIVED_COMMITS = 8
 """A value that no fact has taken after so many commits belongs to no call that is still under way."""
-_OWN_LOOP = OF_RUN.frame.digest
-_NEVER = 1 << 62
-"""The round of what belongs to the run itself: it goes with no round."""

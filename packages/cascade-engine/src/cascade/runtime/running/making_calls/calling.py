@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from cascade.runtime.programs.plain_values import is_called_or_cached
 from cascade.runtime.resolvers import resolve_needs
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.making_calls.chunk_steps import ChunkStep, ChunkWork
-from cascade.runtime.running.making_calls.steps import Begun, Opening, PlainStep, Step
+from cascade.runtime.running.making_calls.steps import Begun, Fetching, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, Needs
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
@@ -58,7 +58,7 @@ class Calling:
         self._resources = services.resources
         self._time_slice = services.time_slice
         self.slot = ConcurrencySlot(services.capacity, services.options.lender, services.inbox.wake_up)
-        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep | Opening | ChunkStep] = {}
+        self.steps: dict[asyncio.Task[Outcome], Step | PlainStep | Opening | Fetching | ChunkStep] = {}
         self.began_inline = False
 
     # Which way a call is made
@@ -153,6 +153,19 @@ class Calling:
         task = spawn(opening.perform(), self._context)
         self.steps[task] = opening
         task.add_done_callback(partial(self._end_opening, opened))
+
+    def fetch(self, job: Job, fetch: Callable[[], Awaitable[None]], fetched: Callable[[Job], None]) -> None:
+        """Read what a call takes before it has its turn; `fetched` is called when all of it is here."""
+        step = Fetching(job, fetch)
+        task = spawn(step.perform(), self._context.copy())
+        self.steps[task] = step
+        task.add_done_callback(partial(self._end_fetching, fetched))
+
+    def _end_fetching(self, fetched: Callable[[Job], None], task: asyncio.Task[Outcome]) -> None:
+        job = self.steps.pop(task).job
+        if not task.cancelled():
+            task.result()
+            fetched(job)
 
     def _end_opening(
         self, opened: Callable[[BaseException | None], None], task: asyncio.Task[Outcome]

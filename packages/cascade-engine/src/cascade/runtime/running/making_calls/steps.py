@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade.adapters.call_facts import CallFacts, asking, facts_in_context
@@ -113,6 +113,29 @@ class Opening:
 
     def cancel(self, task: asyncio.Task[Outcome]) -> None:
         """Wait no longer for what is opened in `task`."""
+        task.cancel()
+
+    def give_back(self) -> None:
+        """Nothing was given."""
+
+
+class Fetching:
+    """Reads the large values that a call of a run which goes on takes, before the call has its turn."""
+
+    __slots__ = ("_fetch", "job", "settled")
+
+    def __init__(self, job: Job, fetch: Callable[[], Awaitable[None]]) -> None:
+        self._fetch = fetch
+        self.job = job
+        self.settled: Outcome | None = None
+
+    async def perform(self) -> Outcome:
+        """Read them. What can't be read is an error of the call that looks at it."""
+        await self._fetch()
+        return Returned(None)
+
+    def cancel(self, task: asyncio.Task[Outcome]) -> None:
+        """Wait no longer for what is read in `task`."""
         task.cancel()
 
     def give_back(self) -> None:
