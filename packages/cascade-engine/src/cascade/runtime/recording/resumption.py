@@ -218,8 +218,8 @@ class Resumption:
     async def fetch_values(self, key: FrameKey, prepared: BoundPlan, known: Whereabouts | None) -> None:
         """Fetch the large values that a frame which is about to open will look at, from the value store.
 
-        These are what nodes without a fact take, as far as it is recorded, and the target. All others stay where they
-        are: what has taken them is done, or is to be done by workers, as `known` tells.
+        These are what nodes without a fact take, as far as it is recorded, what routers have chosen by, and the target.
+        All others stay where they are: what has taken them is done, or is to be done by workers, as `known` tells.
         """
         fetch: Fetch | None = getattr(self._state, "fetch", None)
         if fetch is None:
@@ -230,22 +230,29 @@ class Resumption:
         for position in program.order:
             node = NodeKey(key, program.paths[position])
             is_there = self._state.has_result(node) or self._state.get_skip_reason(node) is not None
+            call = program.calls[position]
             if position in changed or not is_there:
-                call = program.calls[position]
                 routes = (route for choice in call.choices() for route in choice.routes)
                 wanted.update(program.inputs[position], call.conditions, routes)
+            elif call.choices():  # they are asked again, for what they have left out
+                wanted.update(call.conditions, (choice.selector for choice in call.choices()))
         if known is not None:
             wanted &= known.looked_at
         await fetch(NodeKey(key, program.paths[position]) for position in sorted(wanted - changed))
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the run may have large values that were not read."""
+        return bool(getattr(self._state, "has_unread", False))
 
     def unread(self, job: Job) -> list[NodeKey]:
         """Return the nodes whose large values a call takes and that were not read, and the items that a map has.
 
         Where nobody looks at the value of the map, those of its items are left where they are.
         """
-        unfetched: Unfetched | None = getattr(self._state, "unfetched", None)
-        if unfetched is None:
+        if not self.has_unread:
             return []
+        unfetched: Unfetched = getattr(self._state, "unfetched")  # noqa: B009 - not of all durable states
         frame, program = job.frame, job.frame.program
         taken = [*program.inputs[job.position], *frame.flow.routes(job.position)]
         keys = [frame.node_key(node) for node in taken]

@@ -20,6 +20,7 @@ from cascade.runtime.running.making_calls.calling import Calling, takes_slot_fir
 from cascade.runtime.running.map_chunks import MapChunks
 from cascade.runtime.running.map_ways.item_ways import ItemWays
 from cascade.runtime.running.plain_calls.frame_calls import Called, FrameCalls
+from cascade.runtime.running.recovered_values import fetch_values
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for
 from cascade.runtime.sharing.placement import Way
@@ -40,6 +41,7 @@ class Dispatcher:
         "_capacity",
         "_chunks",
         "_completion",
+        "_fetch_values",
         "_frame_calls",
         "_items",
         "_loops",
@@ -67,6 +69,7 @@ class Dispatcher:
         self._capacity = services.capacity
         self._chunks = MapChunks(services, calling, items.maps)
         self._completion = completion
+        self._fetch_values = partial(fetch_values, services, loops.preparation)
         self._frame_calls = FrameCalls(services, calling, loops.frames)
         self._items = items
         self._loops = loops
@@ -140,7 +143,8 @@ class Dispatcher:
         resumption = self._recording.resumption
         unread = resumption.unread(job)
         if unread:
-            self._calling.fetch(job, partial(resumption.fetch, unread), self._loops.frames.queue_again)
+            queue = partial(self._loops.frames.queue_again, job)
+            self._calling.fetch(job, partial(resumption.fetch, unread), queue)
         return bool(unread)
 
     def take_landing(self, landing: Landing) -> None:
@@ -226,7 +230,12 @@ class Dispatcher:
         self._reports.skipped(job, SkipReason.RECOVERED)
         loop = Loop(job, pending.target)
         self._loops.resume_at(loop, pending)
-        self._loops.frames.queue_loop(loop)
+        queue = partial(self._loops.frames.queue_loop, loop)
+        assert self._recording is not None
+        if self._recording.resumption.has_unread:
+            self._calling.fetch(job, partial(self._fetch_values, loop), queue)
+        else:
+            queue()
 
     def _ask_cache(self, job: Job) -> Hit | Computation[Job] | None:
         """Return the cached value of a call, if the cache answers without waiting.

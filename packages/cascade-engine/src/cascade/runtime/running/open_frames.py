@@ -224,7 +224,6 @@ class OpenFrames:
         frame = job.frame
         if self.by_serial.get(frame.serial) is frame:
             self._ready.push(frame.serial, frame.program.rank[job.position], job)
-            self._inbox.wake_up()
 
     def take_back(self, frame: Frame, node: int) -> None:
         """Let a call that was sent ahead, and has not begun, have its turn as any other."""

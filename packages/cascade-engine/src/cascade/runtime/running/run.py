@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from cascade.runtime.programs.call_sites import drives_run
 from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.plain_calls.first_round import FirstRound, call_first_round
+from cascade.runtime.running.recovered_values import fetch_values
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown
@@ -232,13 +232,7 @@ class Run:
         elif recording.resumption.is_resumed:
             loop.recovered = True
         if loop.recovered:
-            with suppress(CascadeError):  # a tree that makes no sense: raised when the loop goes on
-                prepared = await in_slices(loops.preparation.ahead(loop))
-                handles = self._services.handles
-                known = None
-                if handles is not None:
-                    known = handles.whereabouts(loop, prepared.program, prepared.lazies)
-                await recording.resumption.fetch_values(loop.frame_key, prepared, known)
+            await fetch_values(self._services, loops.preparation, loop)
 
     # What others may do with it
 

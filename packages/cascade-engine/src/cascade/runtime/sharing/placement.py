@@ -19,6 +19,7 @@ from cascade.graph.nodes import Node
 from cascade.runtime.exceptions import UnknownExecutorError
 from cascade.runtime.protocols import ChainExecutor, ChunkExecutor, Executor, PlacedExecutor, RemoteExecutor
 from cascade.spec.errors import SpecError
+from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.lazy_types import Lazy, MappedLazyResult
 from cascade.spec.policies.declared import POLICIES
 from cascade.spec.policies.generated import none_given
@@ -153,8 +154,9 @@ class Placement:
         built_in = _built_in(target.executor)
         if built_in is not None:
             return built_in.mode_of(lazy.task, lazy.policies.mode) is Mode.PROCESS
-        remote = target.remote
-        return remote is not None and reads_value_stores(remote) and remote.takes_handles(lazy.task)
+        if not reads_value_stores(target.executor) or lazy.task in INTERNAL_TASKS:
+            return False
+        return target.remote is None or target.remote.takes_handles(lazy.task)
 
     def admission(self, node: Node) -> AbstractAsyncContextManager[object]:
         """Wait for the worker that a call needs, where its executor says so apart from the call."""

@@ -133,7 +133,7 @@ def _sweep() -> None:
     """Remove the files of workers that have gone long ago: those that were found without a worker a while before."""
     oldest = time.time() - KEPT_SECONDS
     for path in _FOLDER.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # another version of Cascade names them in another way
             if path.suffix == _GONE:
                 if path.stat().st_mtime < oldest:
                     path.unlink()

@@ -75,6 +75,7 @@ class RecordedState:
         is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
         self.knows_scalars = is_own and type(self._codec.codec) is DataCodec
         """Whether values that are scalars of Python's own may be given to `keep_results`."""
+        self._has_unread = False
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
@@ -341,6 +342,11 @@ class RecordedState:
         """Whether large results may stay in the value store of the run, where workers read them."""
         return self._values is not None and self._values.may_travel
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether the run had large values when it was opened, which are not read before somebody looks at them."""
+        return self._has_unread
+
     def unfetched(self, keys: Iterable[NodeKey]) -> list[NodeKey]:
         """Return those of the nodes whose values lie in the value store and were not read."""
         found = ((key, self._table.of_node(node_digest(key)).get(Kind.RESULT)) for key in keys)
@@ -404,6 +410,7 @@ class RecordedState:
             if self._values is None:
                 raise RunValuesError(self.run_id)
             loaded, large = await self._values.take_in(loaded)
+        self._has_unread = bool(large)
         self._load(loaded, large)
         return record
 

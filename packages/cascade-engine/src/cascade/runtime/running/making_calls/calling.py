@@ -154,18 +154,19 @@ class Calling:
         self.steps[task] = opening
         task.add_done_callback(partial(self._end_opening, opened))
 
-    def fetch(self, job: Job, fetch: Callable[[], Awaitable[None]], fetched: Callable[[Job], None]) -> None:
+    def fetch(self, job: Job, fetch: Callable[[], Awaitable[None]], fetched: Callable[[], None]) -> None:
         """Read what a call takes before it has its turn; `fetched` is called when all of it is here."""
         step = Fetching(job, fetch)
         task = spawn(step.perform(), self._context.copy())
         self.steps[task] = step
         task.add_done_callback(partial(self._end_fetching, fetched))
 
-    def _end_fetching(self, fetched: Callable[[Job], None], task: asyncio.Task[Outcome]) -> None:
-        job = self.steps.pop(task).job
+    def _end_fetching(self, fetched: Callable[[], None], task: asyncio.Task[Outcome]) -> None:
+        del self.steps[task]
         if not task.cancelled():
             task.result()
-            fetched(job)
+            fetched()
+            self._inbox.wake_up()
 
     def _end_opening(
         self, opened: Callable[[BaseException | None], None], task: asyncio.Task[Outcome]
