@@ -17,7 +17,6 @@ from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY
 from cascade.runtime.sharing.placement import Placement
 
 FIRST_LENGTH = 16
@@ -39,7 +38,7 @@ class CallChains:
         self._calling = calling
         self._frames = frames
         self.length = FIRST_LENGTH
-        is_bounded = CONCURRENCY in services.capacity.totals
+        is_bounded = services.capacity.bounds_calls
         # A recorded value is in the store before the next call begins, and a span is made where the call begins.
         self._may_send = not (is_bounded or services.recording is not None or services.tracing is not None)
 

@@ -17,7 +17,6 @@ from cascade.runtime.frames.ready import ReadyQueue
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.making_calls.chunk_steps import ChunkWork
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY
 from cascade.runtime.sharing.placement import Placement, is_just_called
 from cascade.spec.policies.mode import Mode
 from cascade.spec.task import AnyTask
@@ -34,7 +33,7 @@ class CallChunks:
     def __init__(self, services: Services, calling: Calling) -> None:
         self._calling = calling
         self._ending = services.ending
-        self._is_bounded = CONCURRENCY in services.capacity.totals
+        self._is_bounded = services.capacity.bounds_calls
         self._handles = services.handles
         self._placement = services.placement
         self._groups: dict[

@@ -98,7 +98,7 @@ class Dispatcher:
 
     def _slot_taker(self, entry: object) -> Job | None:
         """Return what takes its slot before it starts; others take it with what else they need, or take none."""
-        if CONCURRENCY not in self._capacity.totals:
+        if not self._capacity.bounds_calls:
             return None
         if isinstance(entry, Frame):
             ranks = entry.ready_calls.ranks
@@ -247,7 +247,7 @@ class Dispatcher:
             return None
         try:
             call = CachedCall(job.task, *job.arguments(None))
-            is_next = self._calling.is_plain_after_cache(job) and CONCURRENCY not in self._capacity.totals
+            is_next = self._calling.is_plain_after_cache(job) and not self._capacity.bounds_calls
             found = self._cache.begin(policy, call, job) if is_next else None
             return self._cache.look(policy, call) if found is None else found
         except Exception:  # noqa: BLE001 - raised again where the call is made

@@ -21,7 +21,8 @@ from cascade.runtime.programs.program import Program
 from cascade.runtime.programs.whereabouts import Whereabouts
 from cascade.runtime.programs.whereabouts_search import whereabouts_of
 from cascade.runtime.protocols import Executor, RemoteExecutor
-from cascade.runtime.resolvers import Arguments, resolve_needs
+from cascade.runtime.resolvers import Arguments
+from cascade.runtime.running.call_needs import amounts_of
 from cascade.runtime.sharing.capacity import Capacity
 from cascade.runtime.sharing.placement import Placement, reads_value_stores
 from cascade.spec.calls.quoting import Quoted
@@ -149,9 +150,8 @@ class HandleCalls:
     def tell_amounts(self, job: Job) -> None:
         """Tell an executor, in the context of a call, what amounts that holds."""
         if job.policies.constraints is not None:
-            call, totals = job.frame.program.call(job.position), self._capacity.totals
-            needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
-            amounts_in_context.set({str(name): float(amount) for name, amount in needs.items()})
+            amounts = amounts_of(job, self._capacity)
+            amounts_in_context.set({str(name): float(amount) for name, amount in amounts.items()})
 
     async def _owned_by(
         self, owner: object, args: tuple[object, ...], kwargs: dict[str, object]

@@ -12,10 +12,9 @@ from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Failed, Returned
 from cascade.runtime.frames.ready import ReadyQueue
 from cascade.runtime.programs.items import CalledItems
-from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.call_needs import amounts_of
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import Readiness
 from cascade.spec.common import IDEMPOTENCY_KEY
@@ -162,23 +161,21 @@ class MapItems:
             return
         if not all(self._is_for_the_run(name) for name in job.resources):
             return
-        totals = self._capacity.totals
         try:
-            call = job.frame.program.call(job.position)
-            amounts = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
+            amounts = amounts_of(job, self._capacity)
         except CascadeError:
             return  # raised again for each item
         if not self._placement.is_local:
             return
         if policies.cache is not None:
             # A hit takes nothing, and so waits for nothing; and a value may be kept only if nothing undoes its call.
-            takes = amounts or CONCURRENCY in totals or self._registry.atomic_among(job.resources)
+            takes = amounts or self._capacity.bounds_calls or self._registry.atomic_among(job.resources)
             if takes or not self._cache.answers_now(policies.cache):
                 return
         if (
             job.task.is_async
             and policies.cache is None
-            and not (amounts or job.resources or CONCURRENCY in totals)
+            and not (amounts or job.resources or self._capacity.bounds_calls)
         ):
             mapping.way = self._placement.way_of((job.lazy,))
         elif self._placement.is_inline(job.lazy):

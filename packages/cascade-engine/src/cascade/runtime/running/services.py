@@ -22,7 +22,7 @@ from cascade.runtime.protocols import StateBackendFactory
 from cascade.runtime.resource_manager import ResourceRegistry, RunResources
 from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.sharing.blocked_loop import BlockedLoopWatch
-from cascade.runtime.sharing.capacity import CONCURRENCY, Capacity
+from cascade.runtime.sharing.capacity import Capacity
 from cascade.runtime.sharing.engine_resources import EngineResources
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
@@ -62,7 +62,7 @@ class EngineParts:
     def __post_init__(self) -> None:
         built_in = self.placement.is_local and self.state_factory is InMemoryStateBackend
         object.__setattr__(self, "direct", built_in)
-        object.__setattr__(self, "bounded", CONCURRENCY in self.capacity.totals)
+        object.__setattr__(self, "bounded", self.capacity.bounds_calls)
 
     @property
     def is_bare(self) -> bool:

@@ -120,18 +120,25 @@ _Line = tuple[Lease | None, frozenset[Name]]
 
 
 class Capacity:
-    """The amounts of one engine, and who waits for a part of them. `totals` are the amounts by name.
+    """The amounts of one engine, and who waits for a part of them.
+
+    `totals` are the amounts by name. `bounds_calls` tells whether the number of calls is bounded.
 
     Used from the thread of the event loop only.
     """
 
     def __init__(self, totals: Needs) -> None:
         self.totals = dict(totals)
+        self.bounds_calls = CONCURRENCY in totals
         self._pool: dict[Name, Amount] = dict(totals)
         self._tickets = itertools.count()
         # In the order of coming. Where the first of a line can't be served, none behind it may be: they have the same
         # lenders and want the same. So only the first ones are looked at, however many wait.
         self._lines: dict[_Line, OrderedDict[int, _Request]] = {}
+
+    def with_slot(self, amounts: Needs) -> Needs:
+        """Return what a call with these amounts takes: its slot as well, where the number of calls is bounded."""
+        return {**amounts, CONCURRENCY: 1} if self.bounds_calls else amounts
 
     def request(
         self, needs: Needs, parent: Lease | None, grant: Callable[[Lease], None]

@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Lease, Name, Needs
+from cascade.runtime.sharing.capacity import Capacity, Lease, Needs
 
 
 class StretchNeeds(NamedTuple):
@@ -54,10 +54,7 @@ class Readiness:
 
     def needs_of(self, amounts: Needs, resources: Iterable[str]) -> StretchNeeds:
         """Return what calls need that declare these amounts and take these resources; each takes a slot as well."""
-        taken: dict[Name, Amount] = dict(amounts)
-        if CONCURRENCY in self._capacity.totals:
-            taken[CONCURRENCY] = 1
-        return StretchNeeds(taken, tuple(resources))
+        return StretchNeeds(self._capacity.with_slot(amounts), tuple(resources))
 
     def ask(self, stretch: Hashable, needs: StretchNeeds) -> Ready:
         """Tell whether calls with these needs may be made now. Asked before each stretch, and after each `hold`.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cascade.adapters.executors.call_places import Interruption
 from cascade.adapters.travelling.what_travels import Travelling, travelling_in_context
 from cascade.runtime.frames.frame import Job
-from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.call_needs import needs_of
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, waits_for
+from cascade.runtime.sharing.capacity import Lease, waits_for
 from cascade.spec.lazy_types import Lazy
 
 if TYPE_CHECKING:
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 async def take_lease(services: Services, job: Job) -> Lease | None:
     """Wait for the amounts that a call needs; `None` if it needs nothing."""
     capacity = services.capacity
-    call = job.frame.program.call(job.position)
-    needs = resolve_needs(job.lazy, call, job.frame.flow.value, capacity.totals)
-    if CONCURRENCY in capacity.totals:
-        needs[CONCURRENCY] = 1
+    needs = needs_of(job, capacity)
     if not needs:
         return None
 

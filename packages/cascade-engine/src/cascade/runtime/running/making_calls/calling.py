@@ -12,12 +12,12 @@ from cascade.adapters.spawning import spawn
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.outcomes import Failed, Outcome
 from cascade.runtime.programs.plain_values import is_called_or_cached
-from cascade.runtime.resolvers import resolve_needs
+from cascade.runtime.running.call_needs import needs_of
 from cascade.runtime.running.making_calls.call_ends import CallEnds
 from cascade.runtime.running.making_calls.chunk_steps import ChunkStep, ChunkWork
 from cascade.runtime.running.making_calls.steps import Begun, Fetching, Opening, PlainStep, Step
 from cascade.runtime.running.services import Services
-from cascade.runtime.sharing.capacity import CONCURRENCY, Lease, Needs
+from cascade.runtime.sharing.capacity import Lease
 from cascade.runtime.sharing.concurrency_slot import ConcurrencySlot
 from cascade.runtime.sharing.placement import is_called_here, is_just_called
 from cascade.spec.errors import CascadeError
@@ -78,22 +78,15 @@ class Calling:
         if job.policies.constraints is None:
             return True
         try:
-            return self._capacity.is_free(self._needs(job), self._lender)
+            return self._capacity.is_free(needs_of(job, self._capacity), self._lender)
         except CascadeError:
             return False  # raised again where the call is made
-
-    def _needs(self, job: Job) -> Needs:
-        call, totals = job.frame.program.call(job.position), self._capacity.totals
-        needs = resolve_needs(job.lazy, call, job.frame.flow.value, totals)
-        if CONCURRENCY in totals:
-            needs[CONCURRENCY] = 1
-        return needs
 
     def hold(self, job: Job) -> Lease | None:
         """Return a lease of the amounts of a plain call that goes on after it has returned."""
         if job.policies.constraints is None:
             return None
-        return self._capacity.take_now(self._needs(job), self._lender)
+        return self._capacity.take_now(needs_of(job, self._capacity), self._lender)
 
     def is_plain_after_cache(self, job: Job) -> bool:
         """Tell whether a call that the cache has no value for needs nothing but calling its function."""
