@@ -36,6 +36,21 @@ class Trap:
         return _spring, ()
 
 
+class Deadly:
+    """A value whose worker dies when it is told to: after its report, and before the cluster knows of the value."""
+
+    def __init__(self, go: str, died: str) -> None:
+        self.go, self.died, self.content = Path(go), Path(died), bytes(100_000)
+
+    def __sizeof__(self) -> int:
+        if not self.died.exists():
+            while not self.go.exists():
+                time.sleep(0.01)
+            self.died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 100_000
+
+
 def _spring() -> NoReturn:
     raise SystemExit("sprung")
 
@@ -174,3 +189,8 @@ async def wait_there(x: int) -> tuple[int, int]:
 async def wait_here(x: int) -> tuple[int, int]:
     await asyncio.sleep(0)
     return x, os.getpid()
+
+
+@cs.task
+def make_deadly(go: str, died: str) -> Deadly:
+    return Deadly(go, died)

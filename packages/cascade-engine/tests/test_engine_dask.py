@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from support.remote_tasks import (
     give_trap,
     hold_until,
     length,
+    make_deadly,
     note,
     square,
     take,
@@ -45,7 +45,9 @@ from cascade.adapters.executors.boundary_errors import (
     WorkerDiedError,
 )
 from cascade.adapters.executors.dask import DaskExecutor
-from cascade.adapters.executors.dask_cluster import dask_connection
+from cascade.adapters.executors.dask_cluster import gone_workers
+from cascade.adapters.executors.dask_cluster.scheduler_line import SchedulerLine
+from cascade.adapters.executors.dask_cluster.sent_requests import GoneWorker, NotBegun
 from cascade.adapters.executors.handles import HandleLostError
 from cascade.adapters.executors.remote_calls.remote_executor import Answer, SentRequest
 from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
@@ -224,12 +226,12 @@ class _Neighbours:
     status = "running"
     scheduler_comm = None
 
-    def __init__(self, *nannies: str) -> None:
+    def __init__(self, *nannies: str | None) -> None:
         self._nannies = nannies
         self.scheduler = self
 
     async def identity(self, n_workers: int) -> dict[str, Any]:
-        workers = {
+        workers: dict[str, Any] = {
             f"worker {nanny}": {"host": "10.0.0.1", "nanny": nanny, "resources": {}, "nthreads": 1}
             for nanny in self._nannies
         }
@@ -243,16 +245,16 @@ async def test_only_who_shares_its_files_tells_that_a_dead_worker_had_not_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Other containers at its address know nothing of its journal: a call that may have begun is not made again."""
-    monkeypatch.setattr(dask_connection, "_LOOK_SECONDS", 0.0)
-    dead: Any = SimpleNamespace(host="10.0.0.1", nanny="its own")
+    monkeypatch.setattr(gone_workers, "_LOOK_SECONDS", 0.0)
 
-    async def remains(*nannies: str) -> object:
-        connection = dask_connection.Connection(_Neighbours(*nannies), False, lambda _: None)
-        return await connection._remains_of("key", "charge", dead)  # noqa: SLF001 - needs a second file system
+    async def remains(nanny: str | None, *nannies: str | None) -> object:
+        line = SchedulerLine(_Neighbours(*nannies))
+        return await gone_workers.remains_of(line, "key", "charge", GoneWorker("10.0.0.1", nanny))
 
-    assert await remains("another", "its own") is dask_connection.NotBegun.WORKER_GONE
-    assert isinstance(await remains("another"), WorkerDiedError)
-    assert isinstance(await remains(), WorkerDiedError)
+    assert await remains("its own", "another", "its own") is NotBegun.WORKER_GONE
+    assert isinstance(await remains("its own", "another"), WorkerDiedError)
+    assert isinstance(await remains("its own"), WorkerDiedError)
+    assert isinstance(await remains(None, None), WorkerDiedError)
 
 
 async def test_a_death_fails_one_call_of_a_chunk(dask_address: str, tmp_path: Path) -> None:
@@ -391,7 +393,6 @@ async def test_a_lost_value_is_a_typed_error(dask_address: str) -> None:
             await executor.execute(_node(length), (large,), {})
 
 
-@pytest.mark.soak  # a death of a worker beside it has made it wait for ever, seldom
 async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address: str, tmp_path: Path) -> None:
     """With `on_lost="rerun"` the calls that gave a value are made again, those that they built on too, each once."""
     path = str(tmp_path / "calls")
@@ -420,7 +421,6 @@ async def test_lost_values_are_computed_again_if_that_is_asked_for(dask_address:
         await executor.close()
 
 
-@pytest.mark.soak  # as above
 async def test_what_a_lost_value_was_made_of_may_still_be_there(dask_address: str) -> None:
     """A value is computed again also where somebody still holds the one that it was made of."""
 
@@ -434,6 +434,24 @@ async def test_what_a_lost_value_was_made_of_may_still_be_there(dask_address: st
         await _kill_holder(executor)
         assert await second.fetch() == bytes(200_000)
         assert await first.fetch() == bytes(100_000)
+
+
+@pytest.mark.parametrize("on_lost", ["raise", "rerun"])
+async def test_a_value_is_lost_also_if_dask_has_not_heard_of_it(
+    dask_address: str, tmp_path: Path, on_lost: str
+) -> None:
+    """A call that needs it says so, or has it made again: Dask gives up that call, again and again."""
+    go, died = tmp_path / "go", tmp_path / "died"
+
+    async with DaskExecutor(dask_address, on_lost=on_lost) as executor:
+        value = await _stayed(executor, make_deadly, str(go), str(died))
+        needing = asyncio.create_task(executor.execute(_node(take), (value,), {}))
+        go.touch()
+        if on_lost == "rerun":
+            assert await needing == "Deadly"
+        else:
+            with pytest.raises(HandleLostError, match="task 'make_deadly'"):
+                await needing
 
 
 async def test_a_connection_that_is_lost_is_made_anew(dask_address: str) -> None:

@@ -1,7 +1,8 @@
 """What keeps Dask's scheduler from making a call twice by itself. The scheduler imports this module.
 
-Dask makes a task again whose worker died (up to `allowed-failures` times), and computes a value again that was lost
-with its worker. For calls with effects both are wrong: whether a call is made again is for its retry policy to say.
+Dask makes a task again whose worker died (up to `allowed-failures` times) or has left in good order, and computes a
+value again that was lost with its worker. For calls with effects all of this is wrong: whether a call is made again is
+for its retry policy to say.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 ANNOTATION = "cascade"
-"""Tasks with this annotation are guarded."""
+"""Tasks with this annotation are guarded. It is the topic of their connection."""
 
 
 class CallGuard(SchedulerPlugin):
@@ -23,29 +24,44 @@ class CallGuard(SchedulerPlugin):
 
     def __init__(self) -> None:
         self._scheduler: Any = None
-        self._guarded: set[object] = set()
+        self._topics: dict[object, str] = {}
+        self._workers: dict[object, Any] = {}  # which worker has been given a task
 
     async def start(self, scheduler: Any) -> None:
         self._scheduler = scheduler
 
-    def update_graph(
-        self, scheduler: Any, *, annotations: Mapping[str, Mapping[Any, object]], **_: Any
-    ) -> None:
+    def update_graph(self, scheduler: Any, *, annotations: Mapping[str, Mapping[Any, str]], **_: Any) -> None:
         """Let guarded tasks count as ones that have failed as often as they may: the first death is the last."""
-        for key in annotations.get(ANNOTATION, ()):
+        for key, topic in annotations.get(ANNOTATION, {}).items():
             task = scheduler.tasks.get(key)
             if task is not None:
                 task.suspicious = scheduler.allowed_failures
-                self._guarded.add(key)
+                self._topics[key] = topic
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
-        """Forget how a value was made as soon as it is there: if it is lost, it is like data that was sent."""
-        # Once for each step of each task: nearly all of them end here.
-        if finish in _ENDS and key in self._guarded:
-            self._guarded.discard(key)
-            task = self._scheduler.tasks.get(key)
+        """Take in a step of a task."""
+        # Once for each step of each task.
+        topic = self._topics.get(key)
+        if topic is None:
+            return
+        task = self._scheduler.tasks.get(key)
+        if finish == "processing":
+            self._workers[key] = task.processing_on
+        elif start == "processing" and finish == "released" and task.who_wants:
+            self._give_up(key, task, topic)
+        elif finish in _ENDS:
+            del self._topics[key]
+            self._workers.pop(key, None)
             if finish == "memory" and task is not None:
+                # Forget how the value was made as soon as it is there: if it is lost, it is like data that was sent.
                 task.run_spec = None
+
+    def _give_up(self, key: Any, task: Any, topic: str) -> None:
+        """Let a task be forgotten that is taken from its worker: that may have begun it, and goes on for a while."""
+        task.has_lost_dependencies = True  # Dask's word for what can't be done any more
+        worker = self._workers.get(key)
+        left = [worker.host, worker.nanny] if worker is not None else ["", None]
+        self._scheduler.log_event(topic, {"key": key, "left": left})
 
 
 _ENDS = frozenset({"memory", "erred", "forgotten"})

@@ -42,3 +42,9 @@ def report_from(payload: bytes) -> CallReport:
     """Return what `CallReport.as_bytes` was made of: nothing of the user's is unpickled here."""
     ends, worker, sent = pickle.loads(payload)
     return CallReport([ToldEnd(each[0], ReplyKind(each[1]), *each[2:]) for each in ends], worker, sent)
+
+
+def without_last(payload: bytes) -> tuple[bytes, int]:
+    """Return a report without its last end, and the position of that one."""
+    report = report_from(payload)
+    return report._replace(ends=report.ends[:-1]).as_bytes(), report.ends[-1].position

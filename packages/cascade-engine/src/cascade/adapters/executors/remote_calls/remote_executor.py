@@ -267,7 +267,9 @@ class RemoteCalls(ABC):
         """Send a request that was made before: where its value was lost, other workers may be going, too."""
         for _ in range(_REMAKE_RETRIES):
             with suppress(WorkerDiedError):
-                return await self._send(request, handles)
+                answer = await self._send(request, handles)
+                if answer.died is None:
+                    return answer
         return await self._send(request, handles)
 
     async def _restore(self, handles: Sequence[RemoteHandle], error: ReferenceLostError) -> None:
@@ -297,6 +299,8 @@ class RemoteCalls(ABC):
         assert node.task is not None
         request = SentRequest(node.task, recipe.request, (), recipe.amounts)
         answer = await self._send_again(request, sources)
+        if answer.died is not None:
+            raise answer.died.error
         (end,) = report_from(answer.report).ends
         if end.body is not None:
             problem = "its worker is gone, and its call failed when it was made again"

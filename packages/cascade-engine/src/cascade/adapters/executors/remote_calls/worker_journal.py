@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import mmap
 import os
+import socket
 import struct
+import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +35,7 @@ _GONE = ".gone"
 KEPT_SECONDS = 60.0
 """How long the file of a worker that has gone stays, for those who ask for it."""
 
-_DEATH_SECONDS = 10.0
+DEATH_SECONDS = 10.0
 """How long to wait for the end of a process that is being killed."""
 
 
@@ -48,19 +52,28 @@ class Remains(NamedTuple):
 class WorkerJournal:
     """A journal of this process. It is written into memory: what is there when the process is killed stays.
 
-    A process that serves several requests at a time has one for each, with a number of its own.
+    A process that serves several requests at a time has one for each. As long as it lives it holds a lock on the file.
+    So everybody who sees the file can tell, also in another container, whose process numbers mean other processes.
     """
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(self) -> None:
         _sweep()
-        self._path = _FOLDER / f"{_PREFIX}{number}-{os.getpid()}"
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        name = f"{os.getpid()}-{uuid.uuid4().hex}"
+        path, made = _FOLDER / f"{_PREFIX}{name}", _FOLDER / f".{_PREFIX}{name}"
+        self._lock = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        _locked(self._lock)
+        made.rename(path)  # nobody has seen it without its lock
+        os.ftruncate(self._lock, _SIZE)
+        file = os.open(
+            path, os.O_RDWR
+        )  # by itself: what is forked from this process keeps the memory, not the lock
         try:
-            os.ftruncate(file, _SIZE)
             self._memory = mmap.mmap(file, _SIZE)
         finally:
             os.close(file)
-        atexit.register(self._path.unlink, missing_ok=True)
+        if sys.platform != "win32":
+            os.register_at_fork(after_in_child=functools.partial(os.close, self._lock))
+        atexit.register(path.unlink, missing_ok=True)
         self._end = _HEAD.size
 
     def begin_request(self, request: bytes) -> None:
@@ -85,19 +98,22 @@ class WorkerJournal:
         return True
 
 
-def find_remains(request: bytes) -> Remains | None:
-    """Return what the worker on this machine has left that had a request, after it has ended; `None` if none had it."""
+def find_remains(request: bytes, seconds: float = DEATH_SECONDS) -> Remains | None:
+    """Return what the worker on this machine has left that had a request; `None` if none had it.
+
+    Waits until that worker has ended, at most for so many seconds.
+    """
     for path in _FOLDER.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(_HEAD.size)
             if head[:NAME_SIZE] != request:
                 continue
-            process = _process_of(path)
-            _wait_for_end(process)
+            has_ended = _wait_for_end(file.fileno(), seconds)
             file.seek(0)  # it has gone on until now
             found = file.read()
-            path.unlink()
-            return _remains(found, f"{os.uname().nodename}:{process}")
+            if has_ended:
+                path.unlink(missing_ok=True)
+            return _remains(found, f"{socket.gethostname()}:{_process_of(path)}")
     return None
 
 
@@ -112,21 +128,29 @@ def _remains(found: bytes, worker: str) -> Remains:
     return Remains(CallReport(ends, worker, time.monotonic()).as_bytes(), len(ends))
 
 
-def _wait_for_end(process: int) -> None:
-    limit = time.monotonic() + _DEATH_SECONDS
-    while _lives(process) and time.monotonic() < limit:
+def _wait_for_end(file: int, seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not (has_ended := _locked(file)) and time.monotonic() < limit:
         time.sleep(0.001)
+    return has_ended
 
 
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
-    except PermissionError:
+if sys.platform == "win32":
+
+    def _locked(file: int) -> bool:
+        """Return True: this system lets nobody rename or remove the file of a process that goes on."""
         return True
-    except OSError:
-        return False
-    return not state.startswith(("Z", "X"))
+
+else:
+    import fcntl
+
+    def _locked(file: int) -> bool:
+        """Lock a file if nobody else has: the system lets go of the lock of a process that has ended."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 def _sweep() -> None:
@@ -137,10 +161,15 @@ def _sweep() -> None:
             if path.suffix == _GONE:
                 if path.stat().st_mtime < oldest:
                     path.unlink()
-            elif not _lives(_process_of(path)):
+            elif _is_left(path):
                 os.utime(path)
                 path.rename(path.with_suffix(_GONE))
 
 
-def _process_of(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+def _is_left(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _locked(file.fileno())
+
+
+def _process_of(path: Path) -> str:
+    return path.name.removeprefix(_PREFIX).partition("-")[0]
