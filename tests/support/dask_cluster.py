@@ -17,15 +17,25 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 _PROGRAM = """
-import logging, sys
+import logging, select, sys
 from distributed import LocalCluster
+
+WORKERS = 2
+
+def repair(cluster):
+    # A nanny whose worker is killed while it starts gives up, and nobody replaces it.
+    for name, nanny in [*cluster.workers.items()]:
+        if nanny.status.name in ("closing", "closed", "failed"):
+            del cluster.workers[name]
+    cluster.scale(WORKERS)
 
 if __name__ == "__main__":
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "resources": {"gpu": 1}}
+    options = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "resources": {"gpu": 1}}
     with LocalCluster(host="127.0.0.1", dashboard_address=None, memory_limit=None, **options) as cluster:
         print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
+        while not select.select([sys.stdin], [], [], 0.5)[0]:
+            repair(cluster)
 """
 
 

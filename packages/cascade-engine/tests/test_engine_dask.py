@@ -368,8 +368,9 @@ async def test_a_large_value_ends_a_chunk(dask_address: str) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - what happens in other processes
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what happens in other processes
+            await asyncio.sleep(0.01)
 
 
 async def _kill_holder(executor: DaskExecutor) -> None:
