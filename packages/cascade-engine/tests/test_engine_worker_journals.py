@@ -93,16 +93,19 @@ def test_the_journal_of_a_worker_that_lives_is_kept_whatever_its_process_number(
         assert hidden.exists()
         _end(worker)
         with _worker(folder):
-            assert hidden.with_suffix(".gone").exists()
+            os.utime(hidden, (time.time() - worker_journal.KEPT_SECONDS - 1, hidden.stat().st_mtime))
+        with _worker(folder):
+            assert not hidden.exists()
 
 
-def test_what_nobody_asks_for_is_removed_after_a_while(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal of a worker that has gone stays for a minute."""
+def test_what_nobody_asks_for_is_removed_after_a_minute(folder: Path) -> None:
+    """Until then the journal of a worker that has gone is there for those who ask for it."""
     with _worker(folder):
         pass
-    with _worker(folder):
-        (left,) = folder.glob("*.gone")
-        assert worker_journal.KEPT_SECONDS == 60.0
-        os.utime(left, (0, time.time() - 61))
+    (left,) = folder.glob("cascade-calls-*")
+    for seconds in (0, 55, 61):
+        with _worker(folder):
+            assert left.exists()
+        os.utime(left, (time.time() - seconds, left.stat().st_mtime))
     with _worker(folder):
         assert not left.exists()

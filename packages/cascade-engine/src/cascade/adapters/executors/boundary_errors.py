@@ -23,20 +23,28 @@ class RemoteError(CascadeError, RuntimeError):
         return f"task '{self.task}' raised {said} in another process; that exception can't be pickled"
 
 
+IN_A_THREAD = 'write @cs.task(mode="thread")'
+"""How a call is made in the process of the run that would be made in another one, unless its `on=` names a cluster."""
+
+
 @dataclass(eq=False)
 class BoundaryError(CascadeError, TypeError):
-    """An argument or a result can't be sent between processes: `what` says which, `kind` and `text` say why."""
+    """An argument or a result can't be sent between processes: `what` says which, `kind` and `text` say why.
+
+    `remedy` says how the call can be made in the process of the run.
+    """
 
     task: str
     what: str
     kind: str
     text: str
     trace: str = ""
+    remedy: str = IN_A_THREAD
 
     def __str__(self) -> str:
         return (
             f"{self.what} of task '{self.task}' can't be sent between processes ({self.kind}: {self.text}); "
-            f'pass data that can be pickled, or write @cs.task(mode="thread")'
+            f"pass data that can be pickled, or {self.remedy}"
         )
 
 

@@ -13,18 +13,19 @@ from cascade.spec.late_dataclasses import dataclass
 class HandleLostError(CascadeError, RuntimeError):
     """A value that stayed on a worker is gone: the worker has ended, or has thrown it away.
 
-    `task` and `place` name the node that gave it.
+    `task` and `place` name the node that gave it. `is_made_again` says that its executor makes such calls again.
     """
 
     task: str
     place: str
     problem: str
+    is_made_again: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"the value of task '{self.task}' ({self.place}) is lost: {self.problem}; "
-            f'it is computed again if the executor is made with on_lost="rerun"'
-        )
+        lost = f"the value of task '{self.task}' ({self.place}) is lost: {self.problem}"
+        if self.is_made_again:
+            return lost
+        return f'{lost}; it is computed again if the executor is made with on_lost="rerun"'
 
 
 @dataclass(eq=False)

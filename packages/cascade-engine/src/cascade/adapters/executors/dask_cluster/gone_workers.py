@@ -11,7 +11,7 @@ from cascade.adapters.executors.dask_cluster.sent_requests import Ended, GoneWor
 
 _LOOK_SECONDS = 0.2
 
-_LOOKS = 100
+_LOOKS = 150
 """How often to look for a worker on the machine of one that died: that long it may take to start again."""
 
 _LOOKS_WITHOUT_NANNY = 10

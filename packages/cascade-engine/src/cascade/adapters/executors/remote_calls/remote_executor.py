@@ -29,7 +29,7 @@ from cascade.adapters.executors.remote_calls.call_reports import report_from
 from cascade.adapters.executors.remote_calls.call_requests import TaskCodes
 from cascade.adapters.executors.remote_calls.cloud_pickling import decode, encode
 from cascade.adapters.executors.remote_calls.remote_handles import Recipe, RemoteHandle, place_of
-from cascade.adapters.executors.remote_calls.sent_calls import DeadCall, Sending, SentCalls
+from cascade.adapters.executors.remote_calls.sent_calls import DeadCall, Sending, SentCalls, remedy_of
 from cascade.adapters.executors.worker_processes.told_failures import failure_of
 from cascade.adapters.travelling.luggage import pack
 from cascade.adapters.values.stored_arguments import StoredArgument
@@ -304,8 +304,8 @@ class RemoteCalls(ABC):
         (end,) = report_from(answer.report).ends
         if end.body is not None:
             problem = "its worker is gone, and its call failed when it was made again"
-            raise HandleLostError(node.name, place_of(node), problem) from failure_of(
-                node.task, end.kind, end.body, decode
+            raise HandleLostError(node.name, place_of(node), problem, is_made_again=True) from failure_of(
+                node.task, end.kind, end.body, decode, remedy_of(node.task)
             )
         handle = recipe.handle()
         if handle is None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cascade.adapters.executors.boundary_errors import WorkerLoadError
+from cascade.adapters.executors.boundary_errors import IN_A_THREAD, WorkerLoadError
 from cascade.adapters.executors.chunks import CallEnd, ChunkCall, Progress
 from cascade.adapters.executors.remote_calls.call_reports import ToldEnd, report_from
 from cascade.adapters.executors.remote_calls.call_requests import CallRequest, Chain, TaskCode, TaskCodes
@@ -94,7 +94,8 @@ class SentCalls:
 
     def _refuse(self, index: int, what: str, error: BaseException) -> None:
         now = time.monotonic()
-        problem = refusal(self._task_of(index), what, report_of(error))
+        task = self._task_of(index)
+        problem = refusal(task, what, report_of(error), remedy_of(task))
         self.refused.append(CallEnd(index, None, problem, now, now, ""))
 
     def only(self, position: int, report: bytes) -> bytes:
@@ -143,7 +144,8 @@ class SentCalls:
             try:
                 value = decode(told.body)
             except BaseException as problem:  # noqa: BLE001 - a user's object may do anything
-                error = refusal(self._task_at(told.position), "the result", report_of(problem))
+                task = self._task_at(told.position)
+                error = refusal(task, "the result", report_of(problem), remedy_of(task))
         return CallEnd(
             self._indices[told.position], value, error, told.began + shift, told.ended + shift, worker
         )
@@ -154,7 +156,7 @@ class SentCalls:
     @staticmethod
     def _failure(task: AnyTask, kind: ReplyKind, body: bytes) -> BaseException:
         if kind is not ReplyKind.NOT_LOADED:
-            return failure_of(task, kind, body, decode)
+            return failure_of(task, kind, body, decode, remedy_of(task))
         report = unpack_failure(body)[0]
         reference = str(reference_here(task))
         return WorkerLoadError(task.name, reference, f"{report.kind}: {report.text}", report.trace)
@@ -165,6 +167,14 @@ class _SentCodes(NamedTuple):
 
     codes: Sequence[TaskCode]
     chain: Chain | None
+
+
+def remedy_of(task: AnyTask) -> str:
+    """Return how a call that a cluster makes is made in the process of the run: `on=` counts before any mode."""
+    if task.on is None:
+        return IN_A_THREAD
+    without = f"leave on={task.on!r} out"
+    return without if task.is_async else f"{without} and {IN_A_THREAD}"
 
 
 def _culprit(task: AnyTask, call: ChunkCall) -> str:

@@ -30,7 +30,7 @@ _LENGTH = struct.Struct("q")
 _SIZE = 1 << 20
 _FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
 _PREFIX = "cascade-calls-"
-_GONE = ".gone"
+_GONE = 0.0  # the time of change of a file without a worker; that of the last access is when it was found
 
 KEPT_SECONDS = 60.0
 """How long the file of a worker that has gone stays, for those who ask for it."""
@@ -155,15 +155,14 @@ else:
 
 def _sweep() -> None:
     """Remove the files of workers that have gone long ago: those that were found without a worker a while before."""
-    oldest = time.time() - KEPT_SECONDS
+    now = time.time()
     for path in _FOLDER.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError):  # another version of Cascade names them in another way
-            if path.suffix == _GONE:
-                if path.stat().st_mtime < oldest:
+        with contextlib.suppress(OSError):
+            if (known := path.stat()).st_mtime == _GONE:
+                if known.st_atime < now - KEPT_SECONDS:
                     path.unlink()
             elif _is_left(path):
-                os.utime(path)
-                path.rename(path.with_suffix(_GONE))
+                os.utime(path, (now, _GONE))  # under another name, who looks for it just now would miss it
 
 
 def _is_left(path: Path) -> bool:

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cascade.adapters.executors.boundary_errors import BoundaryError, RemoteError
+from cascade.adapters.executors.boundary_errors import IN_A_THREAD, BoundaryError, RemoteError
 from cascade.adapters.executors.worker_processes.messages import ErrorReport, ReplyKind, unpack_failure
 from cascade.spec.calls.error_text import add_note
 from cascade.spec.task import AnyTask
 
 
 def failure_of(
-    task: AnyTask, kind: ReplyKind, body: bytes | memoryview, decode: Callable[[bytes], Any]
+    task: AnyTask,
+    kind: ReplyKind,
+    body: bytes | memoryview,
+    decode: Callable[[bytes], Any],
+    remedy: str = IN_A_THREAD,
 ) -> BaseException:
-    """Return the exception of a call that was refused, or that has raised; `decode` turns its bytes into an object."""
+    """Return the exception of a call that was refused, or that has raised; `decode` turns its bytes into an object.
+
+    `remedy` says how the call could be made here.
+    """
     report, what, exception = unpack_failure(body)
     if kind is ReplyKind.REFUSED:
-        return refusal(task, what, report)
+        return refusal(task, what, report, remedy)
     return _noted(_exception(task, report, exception, decode), report.trace)
 
 
-def refusal(task: AnyTask, what: str, report: ErrorReport) -> BaseException:
+def refusal(task: AnyTask, what: str, report: ErrorReport, remedy: str = IN_A_THREAD) -> BaseException:
     """Return that something of a call could not be sent: `what` says which, `report` why."""
-    return _noted(BoundaryError(task.name, what, *report), report.trace)
+    return _noted(BoundaryError(task.name, what, *report, remedy=remedy), report.trace)
 
 
 def _exception(
