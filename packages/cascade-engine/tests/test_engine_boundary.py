@@ -173,6 +173,21 @@ def take(x, y=0):
     return y
 
 
+@cs.task
+def take_anywhere(y):
+    return y
+
+
+@cs.task(on="pool")
+def take_on_pool(y):
+    return y
+
+
+@cs.task(on="pool", mode="thread")
+def take_in_thread(y):
+    return type(y).__name__
+
+
 @cs.task(mode="process")
 def good(x=0):
     return os.getpid()
@@ -321,6 +336,19 @@ def test_an_argument_that_cannot_travel_fails_its_call(there: Any, how: str) -> 
     [error] = failures_of(there.take(1, y=there.Bomb(how)), *(there.good(n) for n in range(3)))
     assert isinstance(error, BoundaryError)
     assert error.what == ("argument 'y'" if how == "pickling" else "an argument")
+
+
+def test_a_mode_is_the_remedy_for_what_cannot_travel_to_a_process(there: Any) -> None:
+    """It has the call made here, also if `on=` names a pool of this machine."""
+    bomb, pool = there.Bomb("pickling"), {"pool": "processes:1"}
+    for call, settings in (
+        (there.take(1, y=bomb), {}),
+        (there.take_anywhere(bomb), {"executor": "processes:1"}),
+        (there.take_on_pool(bomb), {"executors": pool}),
+    ):
+        with pytest.raises(BoundaryError, match=r'or write @cs\.task\(mode="thread"\)\n'):
+            cs.run(call, **settings)
+    assert cs.run(there.take_in_thread(bomb), executors=pool) == "Bomb"
 
 
 def test_a_lazy_result_that_cannot_travel_names_its_task(there: Any) -> None:

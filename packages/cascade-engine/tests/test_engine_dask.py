@@ -204,6 +204,31 @@ async def test_what_cannot_be_sent_is_named(dask_address: str) -> None:
         assert await cs.arun(square(3), executor=executor) == 9
 
 
+async def test_the_remedy_for_what_cannot_be_sent_is_one(dask_address: str) -> None:
+    """What the error tells to write has the call made here; `on=` counts before any mode, and `async def` has none."""
+
+    def kind(value: object) -> str:
+        return type(value).__name__
+
+    async def kind_later(value: object) -> str:
+        return type(value).__name__
+
+    loop, far = asyncio.get_running_loop(), f"dask://{dask_address.removeprefix('tcp://')}"
+    thread = 'write @cs.task(mode="thread")'
+    async with cs.Engine(executor=far, executors={"far": far}) as engine:
+        for task, remedy in {
+            cs.task(kind): thread,
+            cs.task(on="far")(kind): f"leave on='far' out and {thread}",
+            cs.task(on="far", mode="thread")(kind): f"leave on='far' out and {thread}",
+            cs.task(on="far")(kind_later): "leave on='far' out",
+        }.items():
+            with pytest.raises(BoundaryError) as caught:
+                await engine.run(task(loop))
+            assert str(caught.value).endswith(f"pass data that can be pickled, or {remedy}")
+        for made_here in (cs.task(mode="thread")(kind), cs.task(kind_later)):
+            assert await engine.run(made_here(loop)) == type(loop).__name__
+
+
 async def test_retries_are_the_engines(dask_address: str, tmp_path: Path) -> None:
     """A call that fails is made as often as its policy says, and no more."""
     async with DaskExecutor(dask_address) as executor:
