@@ -64,9 +64,8 @@ class WorkerJournal:
         _locked(self._lock)
         made.rename(path)  # nobody has seen it without its lock
         os.ftruncate(self._lock, _SIZE)
-        file = os.open(
-            path, os.O_RDWR
-        )  # by itself: what is forked from this process keeps the memory, not the lock
+        # Opened by itself: what is forked from this process keeps the memory, but not the lock.
+        file = os.open(path, os.O_RDWR)
         try:
             self._memory = mmap.mmap(file, _SIZE)
         finally:
