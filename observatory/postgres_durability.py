@@ -7,6 +7,7 @@ the tests, which comes as a wheel; it waits for its disk.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cascade.adapters.state import Changes, Durability, Journal, Loaded, RecordedState
+from cascade.adapters.state import Changes, Durability, Loaded, RecordedState
+from cascade.adapters.state.servers.server_journal import ServerJournal
 from cascade.runtime import Engine
 from observatory.contest import Contestants, Run, Stopwatch, Timing
 from observatory.workloads import Workload
@@ -53,8 +55,8 @@ def server() -> Iterator[str]:
 class NotedJournal:
     """A journal that keeps what is written through it, in memory as well."""
 
-    def __init__(self, journal: Any, noted: list[Changes]) -> None:
-        self._journal: Journal = journal
+    def __init__(self, journal: ServerJournal, noted: list[Changes]) -> None:
+        self._journal = journal
         self._noted = noted
         self.store: str = journal.store
         self.is_held: Callable[[], bool] = journal.is_held
@@ -66,6 +68,12 @@ class NotedJournal:
     async def write(self, changes: Changes) -> None:
         self._noted.append(changes)
         await self._journal.write(changes)
+
+    def write_soon(self, changes: Changes) -> asyncio.Future[bool] | None:
+        begun = self._journal.write_soon(changes)
+        if begun is not None:
+            self._noted.append(changes)
+        return begun
 
     async def close(self) -> None:
         await self._journal.close()

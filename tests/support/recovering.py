@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ LEDGER = "TEST_LEDGER"
 """The environment variable that names the ledger."""
 STUCK = "TEST_STUCK"
 """While this variable is set, the thread of a call does not end."""
+DEADLY = "TEST_DEADLY"
+"""While this variable is set, a call kills its process: each time with the value `always`, else once for each key."""
 HELD = "TEST_HELD"
 """While this variable is set, the second step of a run waits."""
 
@@ -54,6 +57,15 @@ def stick(key: str) -> str:
     while os.environ.get(STUCK):
         charge.func("stuck")
         time.sleep(0.05)
+    return key
+
+
+@cs.task
+def die(key: str, *after: Any) -> str:
+    deadly = os.environ.get(DEADLY)
+    if deadly == "always" or (deadly and f"dies:{key}" not in ledger()):
+        charge.func(f"dies:{key}")
+        os.kill(os.getpid(), signal.SIGKILL)
     return key
 
 
@@ -104,6 +116,14 @@ def pin_flow() -> Any:
 def failing_flow() -> Any:
     order = cs.Param("order", type=str)
     return fail(hold(order, charge(name_of(order, "one"))))
+
+
+def deadly_flow() -> Any:
+    order = cs.Param("order", type=str)
+    last = hold(order, charge(name_of(order, "one")))
+    for step in ("a", "b", "c"):
+        last = die(name_of(order, step), last)
+    return charge(name_of(order, "two"), last)
 
 
 def stuck_flow() -> Any:

@@ -17,10 +17,21 @@ from typing import Any
 import pytest
 from support import recovering
 from support.commands import Call, Write
-from support.recovering import HELD, interrupted, ledger, order_flow, secret_flow
+from support.recovering import (
+    DEADLY,
+    HELD,
+    deadly_flow,
+    env_flow,
+    interrupted,
+    ledger,
+    order_flow,
+    secret_flow,
+)
 
 from cascade.adapters.state import RunSummary
 from cascade.adapters.store_urls import catalog_from_url
+from cascade.runtime import Engine
+from cascade.spec.durable import RunStatus
 
 MODULE = "support.recovering"
 
@@ -55,6 +66,87 @@ def test_a_worker_goes_on_with_runs(file_url: str, cascade: Call) -> None:
         "info    the worker has ended",
     ]
     assert ledger() == ["a/one", "b/one", "a/two", "b/two"]
+
+
+def die_in(url: str, *words: str) -> int:
+    """Let a worker of its own look once; return its exit code."""
+    command = [sys.executable, "-m", "cascade.cli", "worker", MODULE, "--state", url, "--once", *words]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def test_a_run_that_kills_its_workers_is_left_alone(
+    file_url: str, cascade: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two interrupted takes without progress workers leave a run alone, and all say so, until it is resumed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    begin(file_url, deadly_flow, "a")
+    monkeypatch.setenv(DEADLY, "always")
+    words = ("--abandon-after", "2")
+    # The first of the three records that the run is held up no more.
+    assert [die_in(file_url, *words) for _ in range(3)] == [-signal.SIGKILL] * 3
+    outcome = cascade("worker", MODULE, "--state", file_url, "--once", *words)
+    assert outcome.code == 0
+    told = (
+        "the run is left alone: RunAbandonedError: run 'a' was taken over 2 times and interrupted each time"
+    )
+    assert f"error   {told}" in outcome.err
+    assert "cascade runs resume" in outcome.err
+    assert found(file_url, "a").status is RunStatus.ABANDONED
+    again = cascade("worker", MODULE, "--state", file_url, "--once", *words)
+    assert "left alone" not in again.err
+    assert ledger() == ["a/one", *["dies:a/a"] * 3]
+    listed = cascade("runs", "list", "--state", file_url, "--status", "abandoned")
+    assert " abandoned " in listed.out
+    shown = cascade("runs", "show", "a", "--state", file_url)
+    assert "then `cascade runs resume` goes on" in shown.out
+    monkeypatch.delenv(DEADLY)
+    resumed = cascade("runs", "resume", "a", f"{MODULE}:deadly_flow", "--order", "a", "--state", file_url)
+    assert resumed.code == 0, resumed.err
+    assert found(file_url, "a").status is RunStatus.SUCCEEDED
+
+
+def test_it_is_shown_which_inputs_a_run_keeps(
+    file_url: str, cascade: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`runs show` names the inputs that a run keeps, and those that have to be given; also of a run that keeps none."""
+    monkeypatch.setenv("TEST_REGION", "north")
+    monkeypatch.setenv("TEST_PORT", "80")
+    begin(file_url, secret_flow, "secret", params={"token": "marmalade"})
+    begin(file_url, env_flow, "env")
+    begin(file_url, order_flow, "bare", keep_inputs=False)
+    asyncio.run(done(file_url))
+    told = {
+        run: [
+            " ".join(line.split())
+            for line in cascade("runs", "show", run, "--state", file_url).out.splitlines()
+        ]
+        for run in ("secret", "env", "bare", "done")
+    }
+    assert "inputs kept: order" in told["secret"]
+    assert "needs token" in told["secret"]
+    assert "needs TEST_REGION" in told["env"]
+    assert "inputs not kept: only `cascade runs resume` goes on with it" in told["bare"]
+    assert "needs order" in told["bare"]
+    assert not [line for line in told["done"] if line.startswith(("inputs", "needs"))]
+    shown = json.loads(cascade("runs", "show", "secret", "--state", file_url, "--format", "json").out)
+    assert shown["inputs"] == {"are_kept": True, "kept": ["order"], "missing": ["token"]}
+
+
+async def done(url: str) -> None:
+    async with Engine(state=url) as engine:
+        await engine.run(order_flow, params={"order": "done"}, run_id="done", keep_inputs=True)
+
+
+def test_a_run_that_gets_on_is_never_left_alone(file_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that kills each worker goes on for as long as each of them has recorded something new."""
+    begin(file_url, deadly_flow, "a")
+    monkeypatch.setenv(DEADLY, "once")
+    codes = [die_in(file_url, "--abandon-after", "2") for _ in range(4)]
+    assert codes == [-signal.SIGKILL] * 3 + [0]
+    assert found(file_url, "a").status is RunStatus.SUCCEEDED
 
 
 def test_lines_of_json(file_url: str, cascade: Call) -> None:

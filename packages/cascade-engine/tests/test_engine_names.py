@@ -40,6 +40,7 @@ RUNTIME_NAMES = [
     "ResourceYieldError",
     "Resume",
     "RouteNotFoundError",
+    "RunAbandonedError",
     "RunChangedError",
     "RunEndedError",
     "RunFinished",

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from support.recovering import (
     secret_flow,
     until,
 )
-from support.stores import all_of, asked, is_postgres, is_redis, path_of
+from support.stores import all_of, asked, is_postgres, is_redis, path_of, recorded
 
 import cascade as cs
 from cascade.adapters.state import RunSummary
@@ -44,11 +45,12 @@ from cascade.runtime import (
     EngineClosedError,
     RecoveredRun,
     RecoveryOutcome,
+    RunAbandonedError,
     RunChangedError,
     WorkflowNotFoundError,
 )
 from cascade.spec import KeptInputError, MissingSecretError, SpecError, StoreError, StoreFormatError
-from cascade.spec.durable import RunStatus
+from cascade.spec.durable import RunStatus, Takes
 from cascade.spec.errors import RunDamagedError
 
 pytestmark = pytest.mark.usefixtures("ledger_file")
@@ -74,6 +76,46 @@ async def test_an_interrupted_run_goes_on(every_url: str) -> None:
     assert ledger() == ["a/one", "a/two"]
     assert summary(every_url, "a").status is RunStatus.SUCCEEDED
     assert await recovered(every_url) == {}
+
+
+async def test_a_run_that_was_interrupted_too_often_is_left_alone(every_url: str) -> None:
+    """After three takes without anything new a run is `ABANDONED` in its store, and goes on by hand alone."""
+    await interrupted(every_url, order_flow, "a")
+    state = recorded(every_url)(run_id="a")
+    await state.open()
+    kept = KeptInputs(order_flow.__module__, "order_flow", {"order": "a"}, takes=Takes(3, state.found_mark()))
+    state.keep_inputs(state.seal_inputs(kept))
+    await state.commit()
+    await state.close()
+    found = await recovered(every_url)
+    assert outcomes(found) == {"a": RecoveryOutcome.ABANDONED}
+    assert isinstance(found["a"].error, RunAbandonedError)
+    assert found["a"].error.takes == 3
+    assert (summary(every_url, "a").status, summary(every_url, "a").error) == (
+        RunStatus.ABANDONED,
+        "RunAbandonedError",
+    )
+    assert await recovered(every_url) == {}
+    async with Engine(state=every_url) as engine:
+        assert await engine.run(order_flow, params={"order": "a"}, run_id="a") == "a/two"
+    assert ledger() == ["a/one", "a/two"]
+
+
+def _is_held_up(engine: Engine, work: asyncio.Future[Any]) -> bool:
+    return bool(engine.under_way()) or work.done()
+
+
+async def test_to_be_left_in_order_is_no_interruption(every_url: str) -> None:
+    """A worker that is ended in order, however often, brings a run no nearer to being left alone."""
+    await interrupted(every_url, order_flow, "a")
+    os.environ[HELD] = "1"
+    for _ in range(3):
+        async with Engine(state=every_url) as engine:
+            work = asyncio.ensure_future(engine.recover(abandon_after=1))
+            await until(partial(_is_held_up, engine, work))
+        assert [run.outcome for run in await work] == [RecoveryOutcome.LEFT]
+    del os.environ[HELD]
+    assert outcomes(await recovered(every_url, abandon_after=1)) == {"a": RecoveryOutcome.SUCCEEDED}
 
 
 async def test_what_is_kept_is_deleted_when_the_run_has_succeeded(every_url: str) -> None:

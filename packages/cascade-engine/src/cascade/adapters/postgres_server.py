@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from cascade.adapters.addresses import address_of, check_postgres, split
 from cascade.adapters.patience import Patience
+from cascade.adapters.postgres_statement import Answer
 from cascade.adapters.server_errors import ANSWER_SECONDS, server_errors
-from cascade.adapters.server_lanes import Lane, Lanes
+from cascade.adapters.server_lanes import Lane, Lanes, Place
 from cascade.adapters.spawning import ended, spawn
-from cascade.spec.errors import MissingExtraError, SpecError
+from cascade.spec.errors import MissingExtraError, SpecError, StoreError
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,6 +30,9 @@ _CONNECTIONS = 4
 _T = TypeVar("_T")
 Deed = Callable[["psycopg.AsyncConnection[tuple[Any, ...]]"], Awaitable[_T]]
 """Something to do with a connection. It may be done twice: the first answer may get lost on its way."""
+
+Begin = Callable[["psycopg.AsyncConnection[tuple[Any, ...]]"], "tuple[Answer, Callable[[], bool]] | None"]
+"""Something to begin: gives the answer that the server will give, and what tells then whether it is done."""
 
 
 class PostgresServer:
@@ -107,7 +111,52 @@ class PostgresServer:
                     if is_fresh or not connection.closed:
                         raise
                 finally:
-                    await pool.give_back(connection)
+                    pool.give_back(connection)
+
+    def begin(self, deed: Begin, lane: Lane) -> asyncio.Future[bool] | None:
+        """Begin a deed now, by an idle connection, without a task; return the future of whether it is done.
+
+        If the connection breaks, it is not known to be done. Returns `None`, and does nothing, if there is no place in
+        the lane or no idle connection. The future has a `StoreError` if the server does not answer in time.
+        """
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        place = None if pool is None else pool.lanes.place_now(lane)
+        if pool is None or place is None:
+            return None
+        connection = pool.take_idle()
+        begun = None
+        if connection is not None:
+            with suppress(
+                self._client.OperationalError
+            ):  # then it is closed: who asks again gets another one
+                begun = deed(connection)
+        if begun is None:
+            place.end(None)
+            if connection is not None:
+                pool.give_back(connection)
+            return None
+        answer, is_done = begun
+        future: asyncio.Future[bool] = loop.create_future()
+        place.patience.then = partial(_hang_up, connection)
+        answer.ended = partial(self._end, _Begun(pool, place, connection, answer, is_done, future))
+        return future
+
+    def _end(self, begun: _Begun) -> None:
+        pool, place, connection, answer, is_done, future = begun
+        is_over = answer.error is not None and place.patience.is_over
+        place.patience.then = None
+        place.end(TimeoutError() if is_over else answer.error)
+        told = is_done()
+        pool.give_back(connection)
+        if is_over:
+            try:
+                with self._store_errors():
+                    raise TimeoutError
+            except StoreError as problem:
+                future.set_exception(problem)
+        else:
+            future.set_result(told)
 
     @contextmanager
     def blocking_connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
@@ -148,6 +197,17 @@ class PostgresServer:
             await pool.close()
 
 
+class _Begun(NamedTuple):
+    """A deed that is under way without a task."""
+
+    pool: _Pool
+    place: Place
+    connection: Any
+    answer: Answer
+    is_done: Callable[[], bool]
+    future: asyncio.Future[bool]
+
+
 class _Pool:
     """The connections of one event loop.
 
@@ -160,22 +220,29 @@ class _Pool:
         self._idle: list[Any] = []
         self.lanes = Lanes(_CONNECTIONS, (TimeoutError,))
 
-    async def take(self, patience: Patience) -> tuple[Any, bool]:
-        """Return a connection, and whether it is a new one: an idle one may be dead."""
+    def take_idle(self) -> Any:
+        """Return a connection that is idle; `None` if there is none."""
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
-                return connection, False
+                return connection
+        return None
+
+    async def take(self, patience: Patience) -> tuple[Any, bool]:
+        """Return a connection, and whether it is a new one: an idle one may be dead."""
+        connection = self.take_idle()
+        if connection is not None:
+            return connection, False
         with patience.limit():
             return await self._client.AsyncConnection.connect(self._url, autocommit=True), True
 
-    async def give_back(self, connection: Any) -> None:
+    def give_back(self, connection: Any) -> None:
         """Keep a connection for the next one, unless it is in the midst of something."""
         idle = self._client.pq.TransactionStatus.IDLE
         if not connection.closed and connection.info.transaction_status == idle:
             self._idle.append(connection)
         else:
-            await connection.close()
+            connection.pgconn.finish()
 
     async def close(self) -> None:
         while self._idle:

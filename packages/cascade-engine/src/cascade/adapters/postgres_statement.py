@@ -8,7 +8,8 @@ the loop takes the answer. All of it is libpq's own interface, as `psycopg.pq` d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -43,7 +44,7 @@ _known: WeakKeyDictionary[Connection, set[bytes]] = WeakKeyDictionary()
 
 
 class PreparedStatement:
-    """A statement whose parameters are written as `$1`, `$2`, each with a cast that tells its type.
+    """A statement that puts rows. Its parameters are written as `$1`, `$2`, each with a cast that tells its type.
 
     `name` is what it is called in the server, one name for each text.
     """
@@ -52,79 +53,98 @@ class PreparedStatement:
         self._name = name.encode()
         self._text = text.encode()
 
-    async def rows(self, connection: Connection, given: Sequence[bytes]) -> int | None:
-        """Execute it in a transaction of its own; return how many rows it has put, or `None` if the server refuses it.
+    def is_prepared(self, connection: Connection) -> bool:
+        """Tell whether the server knows it already, from this connection."""
+        return self._name in _known.get(connection, ())
 
-        It is seen through to its end also when the caller is cancelled, who gets a `CancelledError` then.
+    async def prepare(self, connection: Connection) -> bool:
+        """Let the server know it; return whether it does. This is seen through to its end, as `Answer.taken` says.
 
         Raises:
             psycopg.OperationalError: If the connection breaks.
         """
+        connection.pgconn.send_prepare(self._name, self._text)
+        answer = Answer(connection.pgconn)
+        await answer.taken()
+        if answer.is_done:
+            _known.setdefault(connection, set()).add(self._name)
+        return answer.is_done
+
+    def forget(self, connection: Connection) -> None:
+        """Prepare it anew when it is needed next: something between here and the server may have forgotten it."""
+        _known[connection].discard(self._name)
+
+    def send(self, connection: Connection, given: Sequence[bytes]) -> Answer:
+        """Execute it, once it is prepared, in a transaction of its own.
+
+        Raises:
+            psycopg.OperationalError: If the connection is broken already.
+        """
         # Once per step of a recorded chain: watched by the rows "durable ... in PostgreSQL" of the observatory.
         pgconn = connection.pgconn
-        known = _known.setdefault(connection, set())
-        if self._name not in known:
-            pgconn.send_prepare(self._name, self._text)
-            if not _is_done(await _Answer(pgconn).taken()):
-                return None
-            known.add(self._name)
         pgconn.send_query_prepared(self._name, given, [_BINARY] * len(given), _BINARY)
-        results = await _Answer(pgconn).taken()
-        if not _is_done(results):
-            known.discard(self._name)  # perhaps something between here and the server has forgotten it
-            return None
-        return results[0].command_tuples or 0
-
-
-def _is_done(results: Sequence[psycopg.pq.abc.PGresult]) -> bool:
-    return len(results) == 1 and results[0].status == _COMMAND_OK
+        return Answer(pgconn)
 
 
 _COMMAND_OK = 1  # of libpq's `ExecStatusType`
 
 
-class _Answer:
-    """What a server says to what was sent to it last."""
+class Answer:
+    """What a server says to what was sent to it last. `ended` is called when it is there, or the connection broke."""
 
-    __slots__ = ("_error", "_is_there", "_loop", "_pgconn", "_results", "_socket", "_waiting")
+    __slots__ = ("_is_writing", "_loop", "_pgconn", "_results", "_socket", "ended", "error", "is_there")
 
     def __init__(self, pgconn: psycopg.pq.abc.PGconn) -> None:
         self._pgconn = pgconn
         self._loop = asyncio.get_running_loop()
         self._socket = pgconn.socket
         self._results: list[psycopg.pq.abc.PGresult] = []
-        self._error: Exception | None = None
-        self._is_there = False
-        self._waiting: asyncio.Future[None] | None = None
+        self.error: Exception | None = None
+        self.is_there = False
+        self.ended: Callable[[], None] | None = None
+        self._is_writing = bool(pgconn.flush())
+        if self._is_writing:  # not all has been sent
+            self._loop.add_writer(self._socket, self._send)
+        self._loop.add_reader(self._socket, self._read)
 
-    async def taken(self) -> list[psycopg.pq.abc.PGresult]:
-        """Wait until it is there, also when cancelled; return it."""
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the server has done what it was asked."""
+        results = self._results
+        return self.error is None and len(results) == 1 and results[0].status == _COMMAND_OK
+
+    @property
+    def rows(self) -> int:
+        """How many rows were put."""
+        return (self._results[0].command_tuples or 0) if self.is_done else 0
+
+    async def taken(self) -> None:
+        """Wait until it is there, also when cancelled; a caller who was cancelled gets a `CancelledError` then.
+
+        Raises:
+            psycopg.OperationalError: If the connection breaks.
+        """
         loop, cancelled = self._loop, None
-        if self._pgconn.flush():  # not all has been sent
-            loop.add_writer(self._socket, self._send)
-        loop.add_reader(self._socket, self._read)
         try:
-            while not self._is_there:
-                self._waiting = loop.create_future()
+            while not self.is_there:
+                waiting = loop.create_future()
+                self.ended = partial(_wake, waiting)
                 try:
-                    await self._waiting
+                    await waiting
                 except asyncio.CancelledError as request:
                     cancelled = request
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if cancelled is not None:
                 raise cancelled
-            return self._results
         finally:
-            loop.remove_reader(self._socket)
-            loop.remove_writer(self._socket)
-            self._error = cancelled = None  # their tracebacks have this frame: they would be cycles
+            cancelled = None  # its traceback has this frame: they would be a cycle
 
     def _send(self) -> None:
         try:
             if not self._pgconn.flush():
-                self._loop.remove_writer(self._socket)
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._stop_writing()
+        except Exception as error:  # noqa: BLE001 - told to who waits for the answer
             self._end(error)
 
     def _read(self) -> None:
@@ -137,11 +157,22 @@ class _Answer:
                     self._end(None)
                     return
                 self._results.append(result)
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - as above
             self._end(error)
 
+    def _stop_writing(self) -> None:
+        self._is_writing = False
+        self._loop.remove_writer(self._socket)
+
     def _end(self, error: Exception | None) -> None:
-        self._is_there, self._error = True, error
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        self._loop.remove_reader(self._socket)
+        if self._is_writing:
+            self._stop_writing()
+        self.is_there, self.error = True, error
+        if self.ended is not None:
+            self.ended()
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

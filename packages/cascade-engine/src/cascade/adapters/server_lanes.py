@@ -7,6 +7,7 @@ take. But a server that has stopped answering is told to all who wait for it, an
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from enum import Enum, auto
 from types import TracebackType
 
@@ -40,12 +41,23 @@ class Lanes:
         """
         return Place(self, self._places[lane])
 
+    def place_now(self, lane: Lane) -> Place | None:
+        """Return a place that is free and taken now, until its `end` is called; `None` if none is free."""
+        places = self._places[lane]
+        if places.locked():
+            return None
+        with suppress(StopIteration):
+            places.acquire().send(None)  # one is free, so this does not wait
+        place = Place(self, places)
+        place.begin()
+        return place
+
 
 class Place:
     """A place in a lane, for one block."""
 
     # Once per write to a server: a class takes a third of the time of a generator.
-    __slots__ = ("_lanes", "_patience", "_places")
+    __slots__ = ("_lanes", "_places", "patience")
 
     def __init__(self, lanes: Lanes, places: asyncio.Semaphore) -> None:
         self._lanes = lanes
@@ -57,14 +69,22 @@ class Place:
         if asked < self._lanes.silent_at:  # it would wait just as long, and for nothing
             self._places.release()
             raise TimeoutError
-        self._patience = Patience(ANSWER_SECONDS)
-        self._patience.begin()
-        return self._patience
+        self.begin()
+        return self.patience
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.end(error)
+
+    def begin(self) -> None:
+        """Begin to wait for the server."""
+        self.patience = Patience(ANSWER_SECONDS)
+        self.patience.begin()
+
+    def end(self, error: BaseException | None) -> None:
+        """Give the place back."""
         if isinstance(error, self._lanes.timeouts):
             self._lanes.silent_at = asyncio.get_running_loop().time()
-        self._patience.end()
+        self.patience.end()
         self._places.release()

@@ -335,6 +335,20 @@ class RunEndedError(CascadeRuntimeError, LookupError):
 
 
 @dataclass(eq=False)
+class RunAbandonedError(CascadeRuntimeError, RuntimeError):
+    """A run is taken over no more: `takes` processes in a row were interrupted in it without getting on."""
+
+    run_id: str
+    takes: int
+
+    def __str__(self) -> str:
+        return (
+            f"run '{self.run_id}' was taken over {self.takes} times and interrupted each time before anything new was "
+            "recorded; see what ends its processes, then go on with it by `cascade runs resume`"
+        )
+
+
+@dataclass(eq=False)
 class WorkflowNotFoundError(CascadeRuntimeError, LookupError):
     """The workflow of a run that is to be taken over is not there; `module` and `qualname` say where it was."""
 

@@ -12,6 +12,7 @@ from cascade.runtime.progress.displays import Display, installed_display
 from cascade.runtime.settings import EngineRunSettings, OnFailure, OngoingRunSettings, Resume
 from cascade.runtime.sharing.capacity import Lease, held
 from cascade.runtime.timeline.timeline_of_runs import KeepsRuns
+from cascade.spec.durable import NO_TAKES, Takes
 from cascade.spec.errors import PolicyError, SpecError
 from cascade.spec.inputs.words import parse_word
 from cascade.spec.inputs.workflow import WorkflowSpec
@@ -29,7 +30,8 @@ class RunOptions:
     own, in place of the engine's; `display` shows its progress.
 
     `workflow` is where its workflow function is found, of a run that keeps its inputs. A run that `recovers` goes on
-    with one that was interrupted, and does nothing else: it begins none, and goes on with none that has ended.
+    with one that was interrupted, and does nothing else: it begins none, and goes on with none that has ended. `takes`
+    says how often that was tried before.
     """
 
     params: dict[str, object] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class RunOptions:
     display: Display | None = None
     workflow: TaskReference | None = None
     recovers: bool = False
+    takes: Takes = NO_TAKES
 
     @property
     def compatible(self) -> bool:

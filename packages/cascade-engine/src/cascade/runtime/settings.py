@@ -204,6 +204,12 @@ class RecoverySettings(OngoingRunSettings, total=False):
         "Look again and again, with so many seconds between two looks; by default once.",
         Flag("How many seconds lie between two looks at the store; 5 by default.", "SECONDS"),
     ]
+    abandon_after: Annotated[
+        int | None,
+        "Leave a run alone that was taken over so often in a row, and was interrupted each time before anything new "
+        "was recorded; 3 by default.",
+        Flag("Leave a run alone after so many interruptions without progress; 3 by default.", "N"),
+    ]
     secrets: Annotated[
         Mapping[str, object] | None,
         "The values of secrets, by name; those that are not here are read from the environment variables "
@@ -257,7 +263,15 @@ ENGINE_RUN_SETTINGS = (
 
 RECOVERY_SETTINGS = tuple(
     dict.fromkeys(
-        ("concurrency", "poll", "secrets", "secrets_dir", "told", *RecoverySettings.__annotations__)
+        (
+            "concurrency",
+            "poll",
+            "abandon_after",
+            "secrets",
+            "secrets_dir",
+            "told",
+            *RecoverySettings.__annotations__,
+        )
     )
 )
 """The names of what goes on with runs that were interrupted takes."""

@@ -23,6 +23,7 @@ class RunStatus(StrEnum):
     """How a recorded run has ended. A run that is `RUNNING` and driven by no process was interrupted.
 
     One that is `WAITING` was interrupted too, and can't go on before something is there that it needs: a secret.
+    One that is `ABANDONED` was interrupted again and again without getting on: only who resumes it by hand goes on.
     `DAMAGED` is in no store: it is reported for a run whose own data can't be read.
     """
 
@@ -31,6 +32,7 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
     DAMAGED = "damaged"
 
     @classmethod
@@ -54,6 +56,16 @@ class NextRound(NamedTuple):
 
     round: int
     target: Lazy
+
+
+class Takes(NamedTuple):
+    """How many processes have taken a run over and were interrupted, since its store had what `mark` stands for."""
+
+    number: int
+    mark: bytes
+
+
+NO_TAKES = Takes(0, b"")
 
 
 class CodeRecord(NamedTuple):
@@ -104,8 +116,9 @@ class DurableStateBackend(StateBackend, Protocol):
 
     A backend whose runs may keep their inputs has the methods `seal_inputs(inputs)`, which returns bytes or raises a
     `KeptInputError`, and `keep_inputs(sealed)`, which notes them. For runs to be taken over it also has
-    `wait_for(what)`, which notes that the run waits for something, and `found_status`, how the run was when this
-    process opened it.
+    `wait_for(what)`, which notes that the run waits for something, `abandon(error)`, which notes that nobody takes it
+    over any more, `found_status`, how the run was when this process opened it, and `found_mark()`, which returns bytes
+    that are the same as long as nothing new is recorded.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:

@@ -33,6 +33,7 @@ from cascade.cli.common_options import (
 from cascade.cli.failures import ExitCode, reported
 from cascade.cli.tables.run_tables import (
     ListFormat,
+    ShownRun,
     ShownStatus,
     run_json,
     run_page,
@@ -42,9 +43,10 @@ from cascade.cli.tables.run_tables import (
 )
 from cascade.cli.target_loading import load
 from cascade.cli.typer_app import HELP_FLAGS, WORKFLOW_BEHIND
+from cascade.runtime.recorded_runs.found_inputs import found_inputs
 from cascade.runtime.recorded_runs.recorded_run import RecordedRun, shown_status
 from cascade.runtime.settings import RunSettings
-from cascade.spec import SpecError
+from cascade.spec import RunStatus, SpecError
 from cascade.spec.errors import RunActiveError, RunNotFoundError
 from cascade.spec.terminal_text import shown
 
@@ -68,6 +70,9 @@ State = Annotated[
 ]
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The id of the run.", show_default=False)]
 Form = Annotated[ListFormat, typer.Option("--format", help="A table, or JSON.")]
+
+_NEED_NO_INPUTS = (RunStatus.SUCCEEDED, RunStatus.DAMAGED)
+"""How a run is with which nobody goes on."""
 
 _RESUME_OPTIONS = tuple(each for each in COMMON_OPTIONS if each not in (RUN_ID, RESTART))
 """The options of `resume`: its argument names the run, and a run that goes on does not begin anew."""
@@ -118,8 +123,9 @@ def show(run_id: RunId, state: State, form: Form = ListFormat.HUMAN) -> None:
         with checking(address_of(state), run_id):
             progress = RecordedRun.read(run, catalog.timeline(run_id)).progress()
         facts = catalog.facts(run_id)
+        inputs = None if run.status in _NEED_NO_INPUTS else found_inputs(catalog, run, address_of(state))
     write = run_json if form is ListFormat.JSON else run_page
-    typer.echo(write(run, facts, progress))
+    typer.echo(write(ShownRun(run, facts, progress, inputs)))
 
 
 @runs_app.command(context_settings=HELP_FLAGS)

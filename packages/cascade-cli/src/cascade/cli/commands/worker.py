@@ -33,6 +33,7 @@ _SENTENCES = {
     RecoveryOutcome.CANCELLED: (Rank.WARNING, "the run went on and was cancelled"),
     RecoveryOutcome.WAITING: (Rank.WARNING, "the run waits"),
     RecoveryOutcome.REFUSED: (Rank.ERROR, "the run can't go on here"),
+    RecoveryOutcome.ABANDONED: (Rank.ERROR, "the run is left alone"),
     RecoveryOutcome.TAKEN: (Rank.DEBUG, "another process was quicker"),
     RecoveryOutcome.LEFT: (Rank.WARNING, "the run went on and is left unfinished"),
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from cascade.adapters.state import FactSummary, Finding, RunSummary
 from cascade.cli.progress_display.pace import Pace
@@ -14,6 +15,7 @@ from cascade.cli.progress_display.progress_lines import progress_lines
 from cascade.cli.progress_display.summary_lines import summary_lines
 from cascade.cli.tables.text_table import fitted_table, terminal_width, text_table
 from cascade.runtime.progress.run_progress import RunProgress
+from cascade.runtime.recorded_runs.found_inputs import FoundInputs
 from cascade.runtime.recorded_runs.recorded_run import INTERRUPTED, shown_status, status_text
 from cascade.spec import RunStatus
 from cascade.spec.digest_rules import DIGEST_RULES, made_by
@@ -56,8 +58,18 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
     return fitted_table(head, rows, drop=drop, broken=("TASK", "BY", "UPDATED"))
 
 
-def run_page(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -> str:
+class ShownRun(NamedTuple):
+    """What is shown of a run; `inputs` is `None` if nobody needs them any more."""
+
+    run: RunSummary
+    facts: list[FactSummary]
+    progress: RunProgress
+    inputs: FoundInputs | None
+
+
+def run_page(found: ShownRun) -> str:
     """Return a page about a run: a line for each property that is there, how far it has come, a table of the facts."""
+    run, facts, progress, inputs = found
     properties = [
         ("run", shown(run.run_id)),
         ("status", shown(status_text(run))),
@@ -66,6 +78,9 @@ def run_page(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -
         ("began", local_time(run.began)),
         ("updated", local_time(run.updated)),
         ("error", shown(run.error)),
+        ("remedy", _ABANDONED if run.status is RunStatus.ABANDONED else ""),
+        ("inputs", "" if inputs is None else _inputs_text(inputs)),
+        ("needs", "" if inputs is None else shown(", ".join(inputs.missing))),
         ("driven by", shown(run.driver)),
         ("recorded by", "" if run.rules == DIGEST_RULES else f"{made_by(run.rules)}: it can't go on"),
         ("size", size_text(run.size)),
@@ -96,16 +111,27 @@ def run_page(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -
     return page + "\n\n" + fitted_table(head, rows, drop=("AT",), broken=("TASK", "PLACE"))
 
 
+_ABANDONED = "mend what ends its processes, then `cascade runs resume` goes on"
+
+
+def _inputs_text(inputs: FoundInputs) -> str:
+    if not inputs.are_kept:
+        return "not kept: only `cascade runs resume` goes on with it"
+    return f"kept: {shown(', '.join(inputs.kept))}" if inputs.kept else "kept"
+
+
 def runs_json(runs: Iterable[RunSummary]) -> str:
     """Return the runs as a JSON list."""
     return json.dumps([_run_data(run) for run in runs], indent=2)
 
 
-def run_json(run: RunSummary, facts: list[FactSummary], progress: RunProgress) -> str:
-    """Return a run as a JSON object, with its facts and how far it has come."""
+def run_json(found: ShownRun) -> str:
+    """Return a run as a JSON object, with its facts, how far it has come, and which inputs it keeps."""
+    run, facts, progress, inputs = found
     told = [{**asdict(fact), "kind": fact.kind.name.lower(), "at": utc_time(fact.at)} for fact in facts]
     far = asdict(progress) if progress.tasks else None
-    return json.dumps({**_run_data(run), "progress": far, "recorded": told}, indent=2)
+    kept = None if inputs is None else asdict(inputs)
+    return json.dumps({**_run_data(run), "inputs": kept, "progress": far, "recorded": told}, indent=2)
 
 
 def findings_table(findings: Iterable[Finding]) -> str:

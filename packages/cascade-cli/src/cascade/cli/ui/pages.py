@@ -24,6 +24,7 @@ _SYMBOLS = {
     RunStatus.RUNNING.value: "▸",
     RunStatus.WAITING.value: "◷",
     RunStatus.CANCELLED.value: "■",
+    RunStatus.ABANDONED.value: "⊘",
     RunStatus.DAMAGED.value: "!",
 }
 

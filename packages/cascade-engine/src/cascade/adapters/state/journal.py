@@ -136,6 +136,10 @@ class Journal(Protocol):
     A journal may have a method `write_now`, which writes a batch before it returns true, or returns false and writes
     nothing. It is for short batches that take less time than a turn of the event loop, which waits meanwhile.
 
+    It may have a method `write_soon`, which begins to write a batch and returns a future of whether that is written, or
+    begins nothing and returns `None`. Such a write needs no asyncio task. If it turns out not to be written, the same
+    batch is given to `write`. The next call of the journal comes when the future is done.
+
     A journal may have an attribute `store`, the name of the store in errors: its path or address, without a password.
     """
 

@@ -17,6 +17,7 @@ class RecoveryOutcome(StrEnum):
     - `SUCCEEDED`, `FAILED`, `CANCELLED`: it went on and has ended so.
     - `WAITING`: a secret is missing; the store says which one.
     - `REFUSED`: it can't go on here, and is left as it was: its workflow is not imported, or something has changed.
+    - `ABANDONED`: it was interrupted again and again without getting on, and is left alone from now on.
     - `TAKEN`: another process was quicker.
     - `LEFT`: it went on and has not ended: its store failed, or the engine was closed. It is interrupted again.
     """
@@ -26,6 +27,7 @@ class RecoveryOutcome(StrEnum):
     CANCELLED = "cancelled"
     WAITING = "waiting"
     REFUSED = "refused"
+    ABANDONED = "abandoned"
     TAKEN = "taken"
     LEFT = "left"
 

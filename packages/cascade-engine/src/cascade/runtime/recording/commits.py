@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from cascade.adapters.spawning import spawn
 from cascade.runtime.recording.timeline_record import TimelineRecord
 from cascade.spec.durable import DurableStateBackend
 
 Resumed = Callable[[], None]
+CommitSoon = Callable[[], "asyncio.Future[bool] | None"]
 
 MAX_UNCOMMITTED = 10_000
 """The number of calls that may have ended without being committed, unless a run is given `max_uncommitted`.
@@ -34,11 +37,12 @@ class Commits:
     ) -> None:
         self._state = state
         self._commit_now: Callable[[], bool] | None = getattr(state, "commit_now", None)
+        self._commit_soon: CommitSoon | None = getattr(state, "commit_soon", None)
         self._wake_up = wake_up
         self._max_uncommitted = MAX_UNCOMMITTED if max_uncommitted is None else max_uncommitted
         self._held: list[Resumed] = []  # what waits for the next commit
         self._released: deque[Resumed] = deque()
-        self._committing: asyncio.Task[None] | None = None
+        self._committing: asyncio.Future[Any] | None = None
         self._dirty = False
         self._waiting: deque[asyncio.Future[None]] = deque()  # calls that wait for room before they are made
         self._ended = 0  # calls that have ended and are not committed
@@ -73,7 +77,7 @@ class Commits:
             raise
 
     @property
-    def under_way(self) -> asyncio.Task[None] | None:
+    def under_way(self) -> asyncio.Future[Any] | None:
         """The commit that is under way, if there is one."""
         return self._committing
 
@@ -124,7 +128,12 @@ class Commits:
             self.timeline.before_commit()
         if self._commit_at_once(held):
             return True
-        self._committing = spawn(self._commit(held, self._ended))
+        soon = None if self._commit_soon is None else self._commit_soon()
+        if soon is None:
+            self._committing = spawn(self._commit(held, self._ended))
+        else:
+            self._committing = soon
+            soon.add_done_callback(partial(self._take_soon, held, self._ended))
         return False
 
     def _commit_at_once(self, held: list[Resumed]) -> bool:
@@ -143,18 +152,34 @@ class Commits:
         self.let_in()
         return True
 
+    def _take_soon(self, held: list[Resumed], ended: int, soon: asyncio.Future[bool]) -> None:
+        """Take in how a commit has ended that needed no task; if it is not known to be done, have it done."""
+        error = soon.exception()
+        if error is None and not soon.result():
+            self._committing = spawn(self._commit(held, ended))
+        else:
+            self._end_commit(held, ended, error)
+
     async def _commit(self, held: list[Resumed], ended: int) -> None:
+        problem: BaseException | None = None
         try:
             await self._state.commit()
         except BaseException as error:  # noqa: BLE001 - raised in the run, which it ends
-            self.error = error
-        else:
+            problem = error
+        try:
+            self._end_commit(held, ended, problem)
+        finally:
+            problem = None  # its traceback has this frame: they would be a cycle
+
+    def _end_commit(self, held: list[Resumed], ended: int, error: BaseException | None) -> None:
+        if error is None:
             self._released.extend(held)
             self._ended -= ended
-        finally:
-            self._committing = None
-            self.let_in()
-            self._wake_up()
+        else:
+            self.error = error
+        self._committing = None
+        self.let_in()
+        self._wake_up()
 
     async def settle(self) -> None:
         """Wait for the commit that is under way, if one is, also if this is cancelled meanwhile."""

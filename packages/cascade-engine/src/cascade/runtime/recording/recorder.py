@@ -96,6 +96,8 @@ class Recorder:
             status, ending = None if self.is_left else RunStatus.CANCELLED, Status.CANCELLED
         else:
             status, ending = RunStatus.FAILED, Status.FAILED
+        if self.is_left and status is None:
+            self.resumption.note_left()
         if status is not None:
             self.state.finish(status, "" if error is None else error_name(error))
         if timeline is not None:

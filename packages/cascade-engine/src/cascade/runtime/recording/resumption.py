@@ -34,7 +34,16 @@ from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract
 from cascade.spec.digest_rules import made_by
-from cascade.spec.durable import OPEN, DurableStateBackend, NextRound, Note, RunRecord, RunStatus
+from cascade.spec.durable import (
+    NO_TAKES,
+    OPEN,
+    DurableStateBackend,
+    NextRound,
+    Note,
+    RunRecord,
+    RunStatus,
+    Takes,
+)
 from cascade.spec.errors import KeptInputError, RunRulesError
 from cascade.spec.lazy_types import MappedLazyResult, ParamLazyResult
 
@@ -63,6 +72,7 @@ class Resumption:
         self._code: set[tuple[str, str]] = set()  # the references of tasks whose code the record has
         self._changed = Differences()
         self._inputs: bytes | None = None  # what is to be kept of them, until it is put
+        self._left: bytes | None = None  # the same, without this process's having taken the run over
         # Begins the span of the run, in the trace of the first span that is recorded of it, and names the span.
         self.trace: Callable[[Mapping[str, str] | None], Mapping[str, str]] | None = None
 
@@ -90,6 +100,7 @@ class Resumption:
         known = await (self._state.open(anew=True) if options.restart else self._state.open())
         if options.recovers:
             self._check_interrupted(known)
+            self._count_take(tree, options)
         salt = None if known is None else known.salt
         compared = {name: value for name, value in options.params.items() if name not in secrets}
         now = await in_slices(make_record(tree, compared, salt, self._contracts(tree)))
@@ -126,7 +137,7 @@ class Resumption:
         )
         return [*read, *(options.spec.contracts if options.spec else ()), *self._registry.contracts()]
 
-    def _sealed_inputs(self, tree: Tree, options: RunOptions) -> bytes | None:
+    def _sealed_inputs(self, tree: Tree, options: RunOptions, takes: Takes = NO_TAKES) -> bytes | None:
         """Return what is to be kept of the inputs, if anything is.
 
         Raises:
@@ -137,7 +148,23 @@ class Resumption:
         seal: Seal | None = getattr(self._state, "seal_inputs", None)
         if seal is None:
             raise KeptInputError("inputs", f"the state backend {self.store} has no place for them")
-        return seal(inputs_to_keep(options.workflow, options.params, self._declared(tree, options)))
+        kept = inputs_to_keep(options.workflow, options.params, self._declared(tree, options))
+        return seal(replace(kept, takes=takes))
+
+    def _count_take(self, tree: Tree, options: RunOptions) -> None:
+        """Note with the inputs, before the first call, that the run was taken over once more."""
+        found: Callable[[], bytes] | None = getattr(self._state, "found_mark", None)
+        if found is None:
+            return
+        mark = found()
+        count = options.takes.number if options.takes.mark == mark else 0
+        self._left = self._sealed_inputs(tree, options, Takes(count, mark))
+        self._inputs = self._sealed_inputs(tree, options, Takes(count + 1, mark))
+
+    def note_left(self) -> None:
+        """Note that this process has given the run up in order: it was not interrupted in it."""
+        self._inputs, self._left = self._left, None
+        self._keep_inputs()
 
     def _check_interrupted(self, known: RunRecord | None) -> None:
         """Check that the run, which is this process's own now, has not ended meanwhile.

@@ -28,6 +28,8 @@ from cascade.spec.errors import (
 
 CONCURRENCY = 10
 """How many runs go on at one time by default."""
+ABANDON_AFTER = 3
+"""After so many interrupted takes without anything new recorded a run is left alone, by default."""
 
 
 def recoverer(
@@ -58,6 +60,7 @@ def recoverer(
         declared=parts.registry.contracts,
         secrets=WorkerSecrets(settings.get("secrets"), settings.get("secrets_dir")),
         options=recovery_options(settings),
+        abandon_after=checked_count("abandon_after", settings.get("abandon_after")) or ABANDON_AFTER,
         go_on=go_on,
         check_open=check_open,
     )

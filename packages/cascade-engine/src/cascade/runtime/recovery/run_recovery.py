@@ -18,14 +18,20 @@ from cascade.adapters.state.catalog import Catalog, RunSummary
 from cascade.adapters.state.recorded.fact_codec import FactCodec
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, decode_inputs
 from cascade.graph.build import tree_steps
-from cascade.runtime.exceptions import EngineClosedError, RunEndedError, WorkflowNotFoundError
+from cascade.runtime.exceptions import (
+    EngineClosedError,
+    RunAbandonedError,
+    RunEndedError,
+    WorkflowNotFoundError,
+)
 from cascade.runtime.options import RunOptions
 from cascade.runtime.recorded_runs.recovered_run import Driven, RecoveredRun, RecoveryOutcome
 from cascade.runtime.recovery.worker_secrets import WorkerSecrets
 from cascade.runtime.sharing.time_slice import in_slices
+from cascade.spec.calls.error_text import error_name
 from cascade.spec.calls.missing import MISSING
 from cascade.spec.common import Contract, ParamContract
-from cascade.spec.durable import OPEN
+from cascade.spec.durable import OPEN, Takes
 from cascade.spec.errors import (
     CascadeError,
     MissingSecretError,
@@ -51,7 +57,8 @@ class RecoveryParts:
     """What recovery needs of its engine: the store, by its name, its catalog and its backends, and what runs.
 
     `check_open` raises when the engine is closed.
-    `declared` gives the inputs of all resources. `options` are those of each run, but for its own.
+    `declared` gives the inputs of all resources. `options` are those of each run, but for its own. After so many takes
+    that were interrupted without anything new recorded, `abandon_after`, a run is taken over no more.
     """
 
     store: str
@@ -61,6 +68,7 @@ class RecoveryParts:
     declared: Callable[[], list[Contract]]
     secrets: WorkerSecrets
     options: RunOptions
+    abandon_after: int
     go_on: GoOn
     check_open: Callable[[], None]
 
@@ -93,13 +101,24 @@ class RunRecovery:
     async def _go_on(self, run: RunSummary) -> RecoveredRun:
         parts = self._parts
         kept = await asyncio.to_thread(self._inputs, run.run_id)
+        if kept.takes.number >= parts.abandon_after:
+            abandoned = await self._abandoned(run.run_id, kept.takes)
+            if abandoned is not None:
+                return abandoned
         workflow = TaskReference(kept.module, kept.qualname)
         target, spec = made_by(_function(run.run_id, workflow))
         tree = await in_slices(tree_steps(target))
         read = [each.contract for each in tree.lazies if isinstance(each, ParamLazyResult)]
         secrets = self._secrets([*spec.contracts, *read, *parts.declared()], kept.secrets)
         params = {**kept.params, **secrets}
-        options = replace(parts.options, params=params, run_id=run.run_id, spec=spec, workflow=workflow)
+        options = replace(
+            parts.options,
+            params=params,
+            run_id=run.run_id,
+            spec=spec,
+            workflow=workflow,
+            takes=kept.takes,
+        )
         driven = await parts.go_on(target, options)
         if driven.ended is not None:
             return RecoveredRun(run.run_id, RecoveryOutcome(driven.ended), driven.error)
@@ -143,19 +162,40 @@ class RunRecovery:
 
     async def _wait_for(self, run: RunSummary, missing: MissingSecretError) -> RecoveredRun:
         """Note in the store what a run waits for."""
-        what, run_id = f"secret '{missing.name}'", run.run_id
-        outcome = RecoveredRun(run_id, RecoveryOutcome.WAITING, missing)
+        what = f"secret '{missing.name}'"
+        outcome = RecoveredRun(run.run_id, RecoveryOutcome.WAITING, missing)
         if run.waits_for == what:
             return outcome
+
+        def wait(state: Any) -> RecoveredRun:
+            state.wait_for(what)
+            return outcome
+
+        return await self._noted(run.run_id, wait) or outcome
+
+    async def _abandoned(self, run_id: str, takes: Takes) -> RecoveredRun | None:
+        """Note in the store that a run was taken over too often, if it has not got on since; `None` if it has."""
+
+        def abandon(state: Any) -> RecoveredRun | None:
+            if state.found_mark() != takes.mark:
+                return None
+            problem = RunAbandonedError(run_id, takes.number)
+            state.abandon(error_name(problem))
+            return RecoveredRun(run_id, RecoveryOutcome.ABANDONED, problem)
+
+        return await self._noted(run_id, abandon)
+
+    async def _noted(self, run_id: str, change: Callable[[Any], RecoveredRun | None]) -> RecoveredRun | None:
+        """Open a run, and commit what `change` notes; return the outcome that it gives."""
         state = self._parts.make_state(run_id=run_id)
         try:
             await state.open()
             if state.found_status not in OPEN:
-                return RecoveredRun(
-                    run_id, RecoveryOutcome.TAKEN, RunEndedError(run_id, state.found_status or "")
-                )
-            state.wait_for(what)
-            await state.commit()
+                ended = RunEndedError(run_id, state.found_status or "")
+                return RecoveredRun(run_id, RecoveryOutcome.TAKEN, ended)
+            outcome = change(state)
+            if outcome is not None:
+                await state.commit()
         except (RunActiveError, RunLostError) as lost:
             return RecoveredRun(run_id, RecoveryOutcome.TAKEN, lost)
         except CascadeError as problem:

@@ -23,7 +23,7 @@ class BlockedLoopWatch:
     def __init__(self) -> None:
         self._offences: WeakKeyDictionary[Task[Any], int] = WeakKeyDictionary()
 
-    def note(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Task[Any] | None]) -> None:
+    def note(self, task: Task[Any], seconds: float, own: Iterable[asyncio.Future[Any] | None]) -> None:
         """Note that a task has held the loop for so long; `own` are the asyncio tasks that don't count as others."""
         if seconds < BLOCKED_SECONDS or asyncio.all_tasks() <= set(own):
             return

@@ -8,12 +8,15 @@ batch a second or so, which `RunRows` writes.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.postgres_statement import (
     BIGINT,
     BYTEA,
     SMALLINT,
+    Answer,
     PreparedStatement,
     array,
     bigint,
@@ -65,14 +68,42 @@ class PlainFacts:
 
         Returns False if nothing is put: the run has another owner, or the server has refused something.
         """
+        statement = self._statement(write)
+        if not statement.is_prepared(connection) and not await statement.prepare(connection):
+            return False
+        answer = self._send(statement, connection, write)
+        await answer.taken()
+        return self._are_put(statement, connection, write, answer)
+
+    def put_soon(self, connection: Connection, write: Write) -> tuple[Answer, Callable[[], bool]] | None:
+        """Begin to put them; return the server's answer, and what tells then whether they are put, as `put` does.
+
+        Returns `None` if the statement is not prepared yet.
+        """
+        statement = self._statement(write)
+        if not statement.is_prepared(connection):
+            return None
+        answer = self._send(statement, connection, write)
+        return answer, partial(self._are_put, statement, connection, write, answer)
+
+    def _statement(self, write: Write) -> PreparedStatement:
+        return self._one if len(write.changes.facts) == 1 else self._many
+
+    def _send(self, statement: PreparedStatement, connection: Connection, write: Write) -> Answer:
         run, facts = write.run, write.changes.facts
         head = (as_bytes(run.run_id), run.holder, double(time.time()))
         if len(facts) == 1:
-            return await self._one.rows(connection, (*head, *_row(facts[0]))) == 1
+            return statement.send(connection, (*head, *_row(facts[0])))
         rows = {(fact.place, fact.kind): _row(fact) for fact in facts}  # one statement can't put a row twice
         columns = zip(_TYPES, zip(*rows.values(), strict=True), strict=True)
-        given = (*head, *(array(of, column) for of, column in columns))
-        return await self._many.rows(connection, given) == len(rows)
+        return statement.send(connection, (*head, *(array(of, column) for of, column in columns)))
+
+    def _are_put(
+        self, statement: PreparedStatement, connection: Connection, write: Write, answer: Answer
+    ) -> bool:
+        if not answer.is_done:
+            statement.forget(connection)
+        return answer.rows > 0
 
 
 def _row(fact: Fact) -> tuple[bytes, ...]:

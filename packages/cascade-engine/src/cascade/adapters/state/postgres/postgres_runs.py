@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -121,11 +122,16 @@ class PostgresRuns:
 
     async def write(self, write: Write, lane: Lane) -> bytes | None:
         """Write a batch in a transaction of its own; if its run has another owner, return that one."""
-        is_plain = not write.renews and write.run.is_there and are_all(write.changes)
         # Its statement is seen through by itself. If it puts nothing, what follows finds out why.
-        if is_plain and await self._server.do_here(partial(self._plain.put, write=write), lane):
+        if _is_plain(write) and await self._server.do_here(partial(self._plain.put, write=write), lane):
             return None
         return await self._server.do(partial(self._rows.write, write=write), lane)
+
+    def write_soon(self, write: Write) -> asyncio.Future[bool] | None:
+        """Begin to write a plain batch now; `None` if it is none, or another write is under way."""
+        if not _is_plain(write):
+            return None
+        return self._server.begin(partial(self._plain.put_soon, write=write), Lane.WRITES)
 
     async def write_all(self, writes: Sequence[Write]) -> list[Written]:
         """Write batches in one transaction; if the server refuses one of them, each in its own."""
@@ -145,6 +151,10 @@ class PostgresRuns:
             return await self.write(write, Lane.WRITES)
         except StoreError as problem:
             return problem
+
+
+def _is_plain(write: Write) -> bool:
+    return not write.renews and write.run.is_there and are_all(write.changes)
 
 
 def _many(runs: Sequence[ServerRun]) -> dict[str, object]:

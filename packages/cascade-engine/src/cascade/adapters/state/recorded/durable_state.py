@@ -15,6 +15,7 @@ from cascade.adapters.state.digests import NodeDigest, frame_digest, node_digest
 from cascade.adapters.state.journal import Changes, Fact, Head, Journal, Kind, Loaded, TimelinePart
 from cascade.adapters.state.recorded.fact_codec import FactCodec
 from cascade.adapters.state.recorded.fact_table import Encoded, FactTable
+from cascade.adapters.state.recorded.found_mark import mark_of
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, encode_inputs
 from cascade.adapters.state.recorded.pointed_names import OF_RUN
 from cascade.adapters.state.recorded.run_values import (
@@ -79,9 +80,11 @@ class RecordedState:
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
+        self._begun: tuple[asyncio.Future[bool], Changes] | None = None  # what was begun last without a task
         self._next_round: NextRound | None = None  # of the run's own loop
         self.found_status: RunStatus | None = None
         """How the run was when this process took it; `None` if nothing was there."""
+        self._found: Loaded | None = None  # until the first commit
 
     # Facts for this process
 
@@ -295,6 +298,15 @@ class RecordedState:
         """Note that the run can't go on before something is there; `what` names it. That it goes on ends this."""
         self._buffer.change(Head(RunStatus.WAITING, waits_for=what))
 
+    def abandon(self, error: str) -> None:
+        """Note that nobody is to take the run over any more; that somebody goes on with it by hand ends this."""
+        self._buffer.change(Head(RunStatus.ABANDONED, error=error, waits_for=""))
+
+    def found_mark(self) -> bytes:
+        """Return what stands for all that was recorded when this process opened the run; call it before a commit."""
+        found = self._found
+        return b"" if found is None else mark_of(found)
+
     def keep_timeline(self, drive: int, number: int, data: bytes) -> None:
         """Note a part of the run's timeline, as `TimelinePart` describes it."""
         self._buffer.put_timeline(TimelinePart(drive, number, data))
@@ -400,6 +412,7 @@ class RecordedState:
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
         self.found_status = loaded.head.status
+        self._found = loaded
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
             raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
         record = self._codec.decode_record(loaded.head.record)
@@ -445,6 +458,11 @@ class RecordedState:
         Raises:
             StoreError: If that fails; then nothing of it is stored.
         """
+        self._found = None
+        if self._begun is not None:
+            (begun, sent), self._begun = self._begun, None
+            if not await begun:
+                await self._write(sent)
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             await self._write(waiting)
@@ -479,6 +497,26 @@ class RecordedState:
             return True
         self._waiting = changes
         return False
+
+    def commit_soon(self) -> asyncio.Future[bool] | None:
+        """Begin what `commit` does, if no task is needed for that; return the future of whether it is committed.
+
+        If it turns out not to be, `commit` has to be called, and does it.
+        """
+        # Once per step of a recorded chain: watched by the rows "durable ... in PostgreSQL" of the observatory.
+        write = self._journal.write_soon
+        if write is None or self._waiting is not None:
+            return None
+        changes = self._buffer.take()
+        if changes is None:
+            return None
+        is_large = self._values is not None and self._values.concerns(changes)
+        begun = None if is_large else write(changes)
+        if begun is None:
+            self._waiting = changes
+        else:
+            self._begun = begun, changes
+        return begun
 
     async def confirm(self) -> None:
         """Make sure that the run is still this process's own, if `is_held` returns false.

@@ -6,6 +6,7 @@ These are the reference of the workflow function and the values of its parameter
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,7 @@ from cascade.adapters.codec.envelope import seal, unseal
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.recorded.fact_codec import FactCodec
+from cascade.spec.durable import NO_TAKES, Takes
 from cascade.spec.errors import CodecError, KeptInputError
 from cascade.spec.late_dataclasses import dataclass
 
@@ -26,13 +28,21 @@ class KeptInputs:
     """What a run keeps of its inputs.
 
     `module` and `qualname` say where its workflow function is. `params` are the values of its parameters by name,
-    `secrets` the names of the secrets that it was given.
+    `secrets` the names of the secrets that it was given. `takes` says how often it was taken over since then.
     """
 
     module: str
     qualname: str
     params: Mapping[str, object]
     secrets: tuple[str, ...] = ()
+    takes: Takes = NO_TAKES
+
+
+class InputNames(NamedTuple):
+    """The names of the parameters that a run keeps, and of the secrets that it was given, which it does not keep."""
+
+    params: tuple[str, ...]
+    secrets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class _Stored:
     qualname: str
     params: dict[str, bytes]
     secrets: tuple[str, ...]
+    takes: int = 0
+    mark: bytes = b""
 
 
 def encode_inputs(kept: KeptInputs, codec: FactCodec) -> bytes:
@@ -57,7 +69,7 @@ def encode_inputs(kept: KeptInputs, codec: FactCodec) -> bytes:
             params[name] = codec.codec.encode(value, key=codec.bound(_of_param(name), None))
         except CodecError as problem:
             raise KeptInputError(f"the value of parameter '{name}'", str(problem)) from problem
-    stored = _Stored(kept.module, kept.qualname, params, kept.secrets)
+    stored = _Stored(kept.module, kept.qualname, params, kept.secrets, *kept.takes)
     return seal(_VERSION, msgspec.msgpack.encode(stored), codec.bound(_ALL, None))
 
 
@@ -69,13 +81,28 @@ def decode_inputs(data: bytes, codec: FactCodec, store: str, run_id: str) -> Kep
         CascadeError: If a value can't be read here: it names the module to import first.
     """
     with checking(store, run_id):
-        content = unseal(_VERSION, data, codec.bound(_ALL, None))
-        stored = msgspec.msgpack.decode(content, type=_Stored)
+        stored = _stored(data, codec)
         params = {
             name: codec.codec.decode(value, key=codec.bound(_of_param(name), None))
             for name, value in stored.params.items()
         }
-    return KeptInputs(stored.module, stored.qualname, params, stored.secrets)
+    takes = Takes(stored.takes, stored.mark)
+    return KeptInputs(stored.module, stored.qualname, params, stored.secrets, takes)
+
+
+def input_names(data: bytes, codec: FactCodec, store: str, run_id: str) -> InputNames:
+    """Return the names in what `encode_inputs` has made; no value is decoded.
+
+    Raises:
+        RunDamagedError: If it is damaged, or belongs to another run.
+    """
+    with checking(store, run_id):
+        stored = _stored(data, codec)
+    return InputNames(tuple(stored.params), stored.secrets)
+
+
+def _stored(data: bytes, codec: FactCodec) -> _Stored:
+    return msgspec.msgpack.decode(unseal(_VERSION, data, codec.bound(_ALL, None)), type=_Stored)
 
 
 def _of_param(name: str) -> NodeDigest:

@@ -25,6 +25,9 @@ class TimedJournal:
         self._seconds = ANSWER_SECONDS
         self.store: str = getattr(journal, "store", type(journal).__name__)
         self.write_now: Callable[[Changes], bool] | None = getattr(journal, "write_now", None)
+        self.write_soon: Callable[[Changes], asyncio.Future[bool] | None] | None = getattr(
+            journal, "write_soon", None
+        )
         self.is_held: Callable[[], bool] | None = getattr(journal, "is_held", None)
 
     async def open(self, anew: bool) -> Loaded | None:

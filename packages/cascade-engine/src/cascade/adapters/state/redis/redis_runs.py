@@ -183,6 +183,9 @@ class RedisRuns:
         answer = await self._call(self._writing(write, time.time()), lane, write.run.asks_disk)
         return None if answer == 1 else bytes(answer)
 
+    def write_soon(self, write: Write) -> None:
+        """Return `None`: a client of Redis begins nothing without a task."""
+
     async def write_all(self, writes: Sequence[Write]) -> list[Written]:
         """Write batches in one go, each by one script; wait once until all are on the server's disk."""
         now = time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -67,6 +68,12 @@ class RunTable(Protocol):
 
     async def write(self, write: Write, lane: Lane) -> bytes | None:
         """Write a batch; if its run has another owner, return that one."""
+
+    def write_soon(self, write: Write) -> asyncio.Future[bool] | None:
+        """Begin to write a batch now, without a task; `None` if that is not possible, and nothing is begun.
+
+        The future tells whether it is written; if not, `write` finds out why, or writes it.
+        """
 
     async def write_all(self, writes: Sequence[Write]) -> list[Written]:
         """Write batches of different runs; one that can't be written keeps no other one from it."""

@@ -7,6 +7,7 @@ notices that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -43,6 +44,7 @@ class ServerJournal:
         self.confirm = self._lease.confirm
         self._shared: Shared | None = None  # while it is open
         self._is_silent = False
+        self._begun: asyncio.Future[bool] | None = None  # the last write that needed no task
 
     async def open(self, anew: bool = False) -> Loaded | None:
         """Take the run's lease, and read what is stored of the run. If somebody holds the lease, wait until it ends.
@@ -69,15 +71,30 @@ class ServerJournal:
         """
         if self._shared is None:
             raise StoreError(self.store, "is not open")
-        # Once per step of a recorded chain: a lease of seconds need not be renewed by each of them.
-        renews = self._lease.seconds - self._lease.left() > self._renews_after
-        began = now()
+        renews, began = self._is_due(), now()
         owner = await self._asked(self._written(self._shared, Write(self._run, changes, renews)))
         if owner is not None:
             raise self._lease.lost_to(owner)
         self._run.is_there = True
         if renews:
             self._lease.note(began)
+
+    def write_soon(self, changes: Changes) -> asyncio.Future[bool] | None:
+        """Begin to write a batch now, if that needs no task and nobody is written for; else return `None`.
+
+        The future tells whether it is written. If not, `write` has to write it, or tells why it can't.
+        """
+        # Once per step of a recorded chain: watched by the rows "durable ... in PostgreSQL" of the observatory.
+        if self._shared is None or self._is_due():
+            return None
+        begun = self._table.write_soon(Write(self._run, changes, renews=False))
+        if begun is not None:
+            self._begun = begun
+        return begun
+
+    def _is_due(self) -> bool:
+        """Tell whether the next write renews the lease: one of seconds need not be renewed by each write."""
+        return self._lease.seconds - self._lease.left() > self._renews_after
 
     async def _written(self, shared: Shared, write: Write) -> bytes | None:
         if _is_large(write.changes):
@@ -90,7 +107,9 @@ class ServerJournal:
         try:
             if shared is not None:
                 await shared.let_go(self._lease)
-                if not self._is_silent:
+                begun, self._begun = self._begun, None
+                is_silent = begun is not None and begun.done() and begun.exception() is not None
+                if not (is_silent or self._is_silent):
                     with suppress(StoreError):  # all is written; without an answer the lease ends by itself
                         await shared.release(self._run)
         finally:
