@@ -309,6 +309,38 @@ async def test_a_death_fails_one_call_of_a_chunk(dask_address: str, tmp_path: Pa
         assert sorted(Path(path).read_text()) == list("abcd")
 
 
+async def _retired(executor: DaskExecutor, begun: Path) -> int:
+    """Have the worker removed in good order that makes a call; return its process, which goes on for a while."""
+    await _until(begun.exists)
+    client = (await executor._connection()).client  # noqa: SLF001 - as an adaptive cluster does
+    (busy,) = [worker for worker, calls in (await client.processing()).items() if calls]
+    process = (await client.run(os.getpid, workers=[busy]))[busy]
+    await client.retire_workers([busy])
+    return int(process)
+
+
+async def test_a_call_goes_on_whose_worker_is_removed(dask_address: str, tmp_path: Path) -> None:
+    """Dask does not make it again elsewhere: it is waited for, and its value comes here."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    async with DaskExecutor(dask_address) as executor:
+        call = asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
+        await _retired(executor, begun)
+        go.touch()
+        assert await call == "held"
+        assert begun.read_text() == "b"
+
+
+async def test_a_call_that_ends_with_its_removed_worker_has_died(dask_address: str, tmp_path: Path) -> None:
+    """Whether it is made again is for its retry policy to say."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    async with DaskExecutor(dask_address) as executor:
+        call = asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
+        os.kill(await _retired(executor, begun), 9)
+        with pytest.raises(WorkerDiedError, match="hold_until"):
+            await call
+        assert begun.read_text() == "b"
+
+
 async def test_a_retry_after_a_death_gets_another_worker(dask_address: str, tmp_path: Path) -> None:
     """The retry policy of a call handles the death of its worker like any failure."""
     async with DaskExecutor(dask_address) as executor:
