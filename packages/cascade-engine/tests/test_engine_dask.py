@@ -45,7 +45,7 @@ from cascade.adapters.executors.boundary_errors import (
     WorkerDiedError,
 )
 from cascade.adapters.executors.dask import DaskExecutor
-from cascade.adapters.executors.dask_cluster import gone_workers
+from cascade.adapters.executors.dask_cluster import cluster_workers, gone_workers
 from cascade.adapters.executors.dask_cluster.scheduler_line import SchedulerLine
 from cascade.adapters.executors.dask_cluster.sent_requests import GoneWorker, NotBegun
 from cascade.adapters.executors.handles import HandleLostError
@@ -624,6 +624,61 @@ async def test_amounts_are_the_clusters_resources(dask_address: str) -> None:
         system = {"gpu": 1, "seats": 2}
         assert await cs.arun(calls, executor=executor, system_resources=system) == {"gpu": 0}
         assert await cs.arun(left(), executor=executor) == {"gpu": 1}
+
+
+@cs.task
+def train() -> str:
+    raise AssertionError
+
+
+@pytest.mark.server
+def test_an_amount_that_no_worker_will_ever_have_is_an_error(tmp_path: Path) -> None:
+    """A cluster object that is complete and does not grow by itself tells so: the call would wait for ever."""
+    script = tmp_path / "program.py"  # such a cluster leaves things behind in its process
+    script.write_text(
+        """
+import logging
+import cascade as cs
+from distributed import LocalCluster
+from cascade.adapters.executors.boundary_errors import WorkerAmountError
+from cascade.adapters.executors.dask import DaskExecutor
+
+logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+@cs.task
+def train(): return "trained"
+
+size = {"n_workers": 1, "threads_per_worker": 1, "resources": {"gpu": 1, "licence": 2}}
+with LocalCluster(processes=False, dashboard_address=None, **size) as cluster:
+    def run(**amounts):
+        system = {"gpu": 4, "seats": 3, "licence": 2}
+        return cs.run(train().with_constraints(**amounts), executor=DaskExecutor(cluster), system_resources=system)
+    print(run(gpu=1, seats=3, licence=2))
+    try:
+        run(gpu=2, seats=3)
+    except WorkerAmountError as error:
+        print((error.task, error.wanted, error.offered))
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[:2] == ["trained", "('train', 'gpu=2', 'gpu=1, licence=2')"], done.stderr
+
+
+async def test_a_call_that_waits_for_a_worker_with_its_amount_is_told_of(
+    dask_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where such a worker may still come it is waited for; after some seconds the log says what it waits for."""
+    monkeypatch.setattr(cluster_workers, "_PATIENCE_SECONDS", 0.0)
+    async with DaskExecutor(dask_address) as executor:
+        running = cs.arun(train().with_constraints(gpu=2), executor=executor, system_resources={"gpu": 4})
+        waiting = asyncio.create_task(running)
+        await _until(lambda: bool(caplog.records))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    (told,) = {record.getMessage() for record in caplog.records}
+    assert "task 'train' waits for a worker that has gpu=2" in told
+    assert told.endswith("have: gpu=1")
 
 
 async def test_a_call_that_runs_is_waited_for_when_it_is_cancelled(dask_address: str, tmp_path: Path) -> None:

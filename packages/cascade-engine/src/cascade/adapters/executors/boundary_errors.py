@@ -106,3 +106,21 @@ class ClusterGoneError(CascadeError, ConnectionError):
 
     def __str__(self) -> str:
         return f"the cluster at {self.address} can't be used: {self.problem}"
+
+
+@dataclass(eq=False)
+class WorkerAmountError(CascadeError, ValueError):
+    """A call asks for amounts that no worker of its cluster has, and none will come by itself.
+
+    `wanted` and `offered` say which, and what the workers have.
+    """
+
+    task: str
+    wanted: str
+    offered: str
+
+    def __str__(self) -> str:
+        return (
+            f"task '{self.task}' asks for {self.wanted}, and no worker of the cluster has that (workers have: "
+            f"{self.offered}); start a worker that has it, or ask for less"
+        )

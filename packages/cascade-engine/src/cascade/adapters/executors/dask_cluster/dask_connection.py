@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
 from dask.base import annotate
 from distributed import Client, KilledWorker
 from distributed.comm.core import connect as connect_to
+from distributed.deploy import Cluster
 
 from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError
+from cascade.adapters.executors.dask_cluster.cluster_workers import ClusterWorkers
 from cascade.adapters.executors.dask_cluster.dask_requests import make_request
 from cascade.adapters.executors.dask_cluster.request_watch import LOST_STATUSES, RequestWatch
 from cascade.adapters.executors.dask_cluster.scheduler_guard import ANNOTATION, CallGuard
@@ -41,19 +43,19 @@ _LOST_WITH_WORKER = "its worker is gone"
 
 
 class Connection:
-    """Requests of one executor in one event loop. `tell_threads` is told how many threads the workers have."""
+    """Requests of one executor in one event loop. `is_ours` says that the client is closed with the connection."""
 
-    def __init__(self, client: Any, is_ours: bool, tell_threads: Callable[[int], None]) -> None:
+    def __init__(self, client: Any, is_ours: bool, workers: ClusterWorkers) -> None:
         self.client = client
         self.loop = asyncio.get_running_loop()
-        self._line = SchedulerLine(client)
+        self._line = workers.line
         self._watch = RequestWatch(self._line, self._look_at_workers)
         self._is_ours = is_ours
-        self._tell_threads = tell_threads
         self._name = uuid.uuid4().hex
         self._topic = f"cascade-{self._name}"
+        self._is_heard = False
         self._numbers = itertools.count()
-        self._resources: frozenset[str] = frozenset()
+        self._workers = workers
 
     @property
     def is_over(self) -> bool:
@@ -69,7 +71,8 @@ class Connection:
         """Prepare the cluster, and look what it has."""
         await self.client.register_plugin(CallGuard())
         self.client.subscribe_topic(self._topic, self._watch.hear)
-        await self._look_at_workers()
+        self._is_heard = True
+        await self._workers.look()
 
     async def send(self, request: SentRequest) -> Answer:
         """Let a worker make the calls of a request once; see `RemoteCalls.send`."""
@@ -87,13 +90,14 @@ class Connection:
     async def _send_once(self, request: SentRequest) -> Answer | NotBegun | BaseException:
         self._line.check()
         self._check_values(request)
+        amounts = await self._workers.counted(request.task.name, request.amounts)
         key = f"{request.task.name}-{self._name}-{next(self._numbers)}"
-        sent = self._watch.waiting[key] = SentWork(request.task.name)
+        sent = self._watch.waiting[key] = SentWork(request.task.name, amounts)
         try:
             payload: Any = request.request
             if len(payload) > LARGE_REQUEST:
                 payload = await self._scattered(payload)
-            sent.work = self._submit(key, payload, request)
+            sent.work = self._submit(key, payload, request.references, amounts)
             self._watch.go_on()
             outcome, cancelled = await self._outcome_of(key, sent)
         finally:
@@ -170,17 +174,18 @@ class Connection:
             raise cancelled or WorkerDiedError(sent.task, None) from None
         return report, cancelled
 
-    def _submit(self, key: str, payload: object, request: SentRequest) -> Any:
-        amounts = {name: amount for name, amount in request.amounts.items() if name in self._resources}
+    def _submit(
+        self, key: str, payload: object, references: Sequence[object], amounts: Mapping[str, float]
+    ) -> Any:
         with annotate(**{ANNOTATION: self._topic}):
             return self.client.submit(
                 make_request,
                 self._topic,
                 payload,
-                *request.references,
+                *references,
                 key=key,
                 pure=False,
-                resources=amounts or None,
+                resources=dict(amounts) or None,
             )
 
     async def bring(self, reference: object) -> object:
@@ -208,15 +213,14 @@ class Connection:
     async def close(self) -> None:
         """End what this connection does; close the client if it is ours."""
         await self._watch.close()
-        if self._line.is_open:
+        if self._line.is_open and self._is_heard:
             self.client.unsubscribe_topic(self._topic)
         if self._is_ours:
             await self.client.close()
 
     async def _look_at_workers(self) -> None:
-        workers = (await self._line.identity())["workers"].values()
-        self._resources = frozenset(name for worker in workers for name in worker["resources"])
-        self._tell_threads(sum(worker["nthreads"] for worker in workers))
+        await self._workers.look()
+        self._workers.warn(self._watch.waiting.values())
 
 
 async def connect(target: object, tell_threads: Callable[[int], None]) -> Connection:
@@ -228,20 +232,11 @@ async def connect(target: object, tell_threads: Callable[[int], None]) -> Connec
     is_ours = not isinstance(target, Client)
     client: Any = target
     if is_ours:
-        try:
-            if isinstance(target, str) and target.startswith(_PLAIN_TCP):
-                # A client that finds nobody leaves coroutines behind that nobody awaits.
-                open_once: Any = connect_to
-                (await open_once(target, timeout=_ANSWER_SECONDS)).abort()
-            make_client: Any = Client
-            client = await make_client(
-                target, asynchronous=True, set_as_default=False, timeout=_ANSWER_SECONDS
-            )
-        except (OSError, ValueError) as error:
-            raise ClusterGoneError(str(target), f"nobody answers as a Dask scheduler ({error})") from None
+        client = await _new_client(target)
     elif client.status not in ("running", "connecting"):
         raise ClusterGoneError(str(target), "the client is closed")
-    connection = Connection(client, is_ours, tell_threads)
+    cluster = target if isinstance(target, Cluster) else client.cluster
+    connection = Connection(client, is_ours, ClusterWorkers(SchedulerLine(client), cluster, tell_threads))
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
             await connection.start()
@@ -249,6 +244,24 @@ async def connect(target: object, tell_threads: Callable[[int], None]) -> Connec
         await connection.close()
         raise
     return connection
+
+
+async def _new_client(target: Any) -> Any:
+    """Return a client of this event loop: one that is made from a cluster object would use the loop of that."""
+    address, security = target, None
+    if isinstance(target, Cluster):
+        address, security = target.scheduler_address, getattr(target, "security", None)
+    try:
+        if isinstance(address, str) and address.startswith(_PLAIN_TCP) and security is None:
+            # A client that finds nobody leaves coroutines behind that nobody awaits.
+            open_once: Any = connect_to
+            (await open_once(address, timeout=_ANSWER_SECONDS)).abort()
+        make_client: Any = Client
+        return await make_client(
+            address, asynchronous=True, set_as_default=False, timeout=_ANSWER_SECONDS, security=security
+        )
+    except (OSError, ValueError) as error:
+        raise ClusterGoneError(str(address), f"nobody answers as a Dask scheduler ({error})") from None
 
 
 _PLAIN_TCP = "tcp://"

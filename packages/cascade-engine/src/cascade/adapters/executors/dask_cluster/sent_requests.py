@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
@@ -46,19 +47,23 @@ class SentWork:
     """
 
     __slots__ = (
+        "amounts",
         "finished_looks",
         "has_begun",
         "is_looked_into",
         "is_withdrawn",
         "left",
         "outcome",
+        "sent_at",
         "task",
         "wake",
         "work",
     )
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, amounts: Mapping[str, float]) -> None:
         self.task = task
+        self.amounts = amounts
+        self.sent_at = time.monotonic()
         self.outcome: Outcome | None = None
         self.wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.work: Any = None
