@@ -56,7 +56,7 @@ def sleep() -> None:
     time.sleep(600)
 
 
-def _node(task: Any) -> Node:
+def node_of(task: Any) -> Node:
     return Node("n0", task.name, callable_obj=task.func, task=task)
 
 
@@ -76,17 +76,17 @@ def lost_values() -> None:
         careless, careful = RayExecutor(), RayExecutor(on_lost="rerun")
         async with careless.room(), careful.room():  # each knows what the cluster has
             found: list[Any] = [
-                await each.execute_to_handle(_node(make), (30_000_000,), {}) for each in (careless, careful)
+                await each.execute_to_handle(node_of(make), (30_000_000,), {}) for each in (careless, careful)
             ]
         amounts_in_context.set({})
         cluster.remove_node(second, allow_graceful=False)
         cluster.add_node(num_cpus=1, resources={"second": 1})
-        for look in (found[0].fetch(), careless.execute(_node(measure), (found[0],), {})):
+        for look in (found[0].fetch(), careless.execute(node_of(measure), (found[0],), {})):
             try:
                 await look
             except HandleLostError as error:
                 say(type(error).__name__, error.task)
-        say(await careful.execute(_node(measure), (found[1],), {}))
+        say(await careful.execute(node_of(measure), (found[1],), {}))
 
     asyncio.run(main())
     ray.shutdown()
@@ -167,16 +167,16 @@ def connections() -> None:
 
     async def main() -> None:
         first, second = RayExecutor(), RayExecutor()
-        say(*await asyncio.gather(*(each.execute(_node(square), (3,), {}) for each in (first, second))))
+        say(*await asyncio.gather(*(each.execute(node_of(square), (3,), {}) for each in (first, second))))
         try:
-            await RayExecutor(NOBODY).execute(_node(square), (3,), {})
+            await RayExecutor(NOBODY).execute(node_of(square), (3,), {})
         except SpecError as error:
             say(type(error).__name__)
         await first.close()
-        say(await second.execute(_node(square), (4,), {}))
+        say(await second.execute(node_of(square), (4,), {}))
         await second.close()
         say(ray.is_initialized())
-        say(await first.execute(_node(square), (5,), {}))
+        say(await first.execute(node_of(square), (5,), {}))
         await first.close()
 
     asyncio.run(main())

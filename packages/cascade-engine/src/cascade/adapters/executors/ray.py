@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from cascade.adapters.executors.boundary_errors import (
-    ClusterGoneError,
-    WorkerDiedError,
-    WorkerLoadError,
-)
+from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError, WorkerLoadError
 from cascade.adapters.executors.call_places import CallPlace, Home, Interruption
 from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 from cascade.adapters.travelling.what_travels import travelling_in_context
@@ -34,9 +29,10 @@ try:
         WorkerCrashedError,
     )
 
-    from cascade.adapters.executors.ray_cluster.connections import RayConnection, Target
+    from cascade.adapters.executors.ray_cluster.connections import RayConnection
     from cascade.adapters.executors.ray_cluster.remains import remains_of
     from cascade.adapters.executors.ray_cluster.resource_release import release_resources
+    from cascade.adapters.executors.ray_cluster.session import Session, Target
     from cascade.adapters.executors.ray_cluster.stayed_values import StayedValue
     from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
     from cascade.adapters.executors.remote_calls.remote_executor import (
@@ -64,6 +60,15 @@ _FUNCTIONS_KEPT = 1024
 _LOOK_SECONDS = 5.0
 """How often to look what the cluster has."""
 
+_FRESH_SECONDS = 0.1
+"""How old a look may be by which a request is sent: a look takes as long as a tenth of a short call."""
+
+_STORED_SIZE = 50_000
+"""Less than what Ray keeps in its store of a request. It ends a process that uses the store when the raylet has died:
+so somebody looks immediately before that."""
+
+_LOST_WITH_CLUSTER = "the connection to its cluster was lost"
+
 
 class _Users:
     """The executors of this program that have calls made and are not closed: their workers may be the same.
@@ -77,6 +82,13 @@ class _Users:
 
 
 _users = _Users()
+
+
+class KeptReference(NamedTuple):
+    """Ray's name of a value, and the session that it was made in: another one knows nothing of it."""
+
+    name: Any
+    session: Session
 
 
 class RayExecutor(RemoteCalls):
@@ -109,7 +121,8 @@ class RayExecutor(RemoteCalls):
         self._connection = RayConnection(Target(address, runtime_env))
         self._per_cpu = per_cpu
         self._slots = WorkerSlots(1)
-        self._looked = -math.inf
+        self._session: Session | None = None
+        self._looked = 0.0
         self._known: frozenset[str] = frozenset()
         self._remote = ray.remote(num_returns=2, max_retries=0)(make_calls_on_ray)
         self._functions: dict[tuple[Any, ...], Any] = {}
@@ -120,9 +133,14 @@ class RayExecutor(RemoteCalls):
 
     async def take_slot(self) -> WorkerSlot:
         """Wait until the cluster has room for a call."""
-        await self._open()
-        if time.monotonic() > self._looked + _LOOK_SECONDS:
-            self._look()
+        session = await self._open()
+        if session is not self._session:
+            self._session = session
+            self._take_in(session.resources)
+        elif time.monotonic() > self._looked + _LOOK_SECONDS:
+            self._looked = time.monotonic()  # others who come meanwhile do not look too
+            resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
+            self._take_in(await session.ask(resources))
         return await self._slots.take()
 
     def give_back(self, slot: WorkerSlot) -> None:
@@ -130,31 +148,45 @@ class RayExecutor(RemoteCalls):
         self._slots.give_back(slot)
 
     async def send(self, request: SentRequest) -> Answer:
-        await self._open()
+        session = await self._open(0.0 if len(request.request) > _STORED_SIZE else _FRESH_SECONDS)
+        lost = [each for each in request.references if _kept(each).session is not session]
+        if lost:
+            raise ReferenceLostError(lost, _LOST_WITH_CLUSTER)
         _users.open.add(self)
         _users.have_opened |= bool(travelling_in_context.get().resource_modules)
         name = os.urandom(NAME_SIZE)
         function = self._function(request.task.name, request.amounts)
-        report, kept = function.remote(name, request.request, *request.references)
+        names = [_kept(each).name for each in request.references]
+        report, kept = function.remote(name, request.request, *names)
         waiting = asyncio.wrap_future(report.future())
-        cancelled = await _until_done(waiting, lambda: ray.cancel(report, force=True))
+        cancelled = await _until_done(session, waiting, lambda: ray.cancel(report, force=True))
         problem = waiting.exception()
         if problem is None:
-            return Answer(waiting.result(), kept, cancelled)
+            return Answer(waiting.result(), KeptReference(kept, session), cancelled)
         # Who never looks at the other result is told by Ray that an error was not handled.
-        await _until_done(asyncio.wrap_future(kept.future()))
+        await _until_done(session, asyncio.wrap_future(kept.future()))
         if cancelled is not None:
-            return await _cancelled(name, cancelled)
+            return await _cancelled(session, name, cancelled)
         failure = _failure(request, problem)
-        if request.calls > 1 and isinstance(failure, WorkerDiedError):
-            return await _died(name, failure)
+        if isinstance(failure, WorkerDiedError):
+            await session.check(age=0.0)  # the worker may have died with its cluster
+            if request.calls > 1:
+                return await _died(session, name, failure)
         raise failure
 
-    async def bring(self, reference: Any) -> object:
+    async def bring(self, reference: object) -> object:
+        kept = _kept(reference)
+        session = await self._open(0.0)
+        if kept.session is not session:
+            raise ReferenceLostError([reference], _LOST_WITH_CLUSTER)
+        waiting = asyncio.wrap_future(kept.name.future())
         try:
-            value: StayedValue = await asyncio.wrap_future(reference.future())
+            await session.until_done(waiting)
+            value: StayedValue = waiting.result()
         except ObjectLostError as error:
             raise ReferenceLostError([reference], _first_line(error)) from None
+        except ClusterGoneError as error:
+            raise ReferenceLostError([reference], error.problem) from None
         return value.copied()
 
     async def close(self) -> None:
@@ -165,30 +197,33 @@ class RayExecutor(RemoteCalls):
         _users.open.discard(self)
         if _users.have_opened and not _users.open:
             _users.have_opened = False
-            await release_resources()
-        closed = self._connection.close()
-        if closed is not None:
-            await asyncio.shield(asyncio.wrap_future(closed))
+            session = self._connection.open_session
+            if session is not None:
+                with suppress(ClusterGoneError):  # its workers have ended with it
+                    await release_resources(session)
+        await self._connection.close()
 
-    async def _open(self) -> None:
-        opened = self._connection.opened()
-        if opened is None or (opened.done() and opened.exception() is None):
-            return
-        try:
-            await asyncio.shield(asyncio.wrap_future(opened))
-        except Exception as error:
-            self._connection.forget(opened)  # the next call tries again
-            raise ClusterGoneError(str(self._connection), _first_line(error)) from error
+    async def _open(self, age: float = _FRESH_SECONDS) -> Session:
+        """Return the session to use: a new one if its Ray has gone, as of a look that is at most `age` seconds old."""
+        for is_last in (False, True):
+            session = self._connection.session()
+            try:
+                await session.open()
+                await session.check(age)
+            except ClusterGoneError:
+                if is_last or not session.was_open:
+                    raise
+            else:
+                break
+        return session
 
-    def _look(self) -> None:
-        """Look what the cluster has."""
+    def _take_in(self, resources: Mapping[str, float]) -> None:
+        """Take in what the cluster has."""
         self._looked = time.monotonic()
-        resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
-        found = resources()
-        if frozenset(found) != self._known:
-            self._known = frozenset(found)
+        if frozenset(resources) != self._known:
+            self._known = frozenset(resources)
             self._functions.clear()
-        self._slots.resize(max(1, int(found.get("CPU", 1) * self._per_cpu)))
+        self._slots.resize(max(1, int(resources.get("CPU", 1) * self._per_cpu)))
 
     def _function(self, name: str, amounts: Mapping[str, float]) -> Any:
         key = (name, *amounts.items())
@@ -227,38 +262,49 @@ def _in_ray_words(amounts: Mapping[str, float], known: frozenset[str]) -> dict[s
 
 
 async def _until_done(
-    work: asyncio.Future[Any], stop: Callable[[], object] = lambda: None
+    session: Session, work: asyncio.Future[Any], stop: Callable[[], object] = lambda: None
 ) -> asyncio.CancelledError | None:
-    """Wait until work has really ended; return the last cancellation that came meanwhile. `stop` is called at each."""
+    """Wait until work has really ended; return the last cancellation that came meanwhile. `stop` is called at each.
+
+    Raises:
+        ClusterGoneError: If Ray has gone meanwhile, and the work with it; the cancellation if one came.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
-            await asyncio.wait([work])
+            await session.until_done(work)
         except asyncio.CancelledError as request:
             cancelled = request
             stop()
+        except ClusterGoneError:
+            if cancelled is not None:
+                raise cancelled from None
+            raise
     work.exception()  # it has been looked at
     return cancelled
 
 
-async def _cancelled(name: bytes, cancelled: asyncio.CancelledError) -> Answer:
+async def _cancelled(session: Session, name: bytes, cancelled: asyncio.CancelledError) -> Answer:
     """Return what a request has come to whose worker is being killed, after that has ended."""
-    asking = asyncio.ensure_future(remains_of(name))
-    again = await _until_done(asking)
-    remains = asking.result()
+    asking = asyncio.ensure_future(remains_of(session, name))
+    try:
+        again = await _until_done(session, asking)
+        remains = asking.result()
+    except ClusterGoneError:
+        raise cancelled from None
     if remains is None:
         raise again or cancelled
     return Answer(remains.report, None, again or cancelled)
 
 
-async def _died(name: bytes, error: WorkerDiedError) -> Answer:
+async def _died(session: Session, name: bytes, error: WorkerDiedError) -> Answer:
     """Return what the calls have come to whose worker has died: it is one of them that has failed.
 
     Raises:
         WorkerDiedError: If that can't be known, since the whole machine has gone.
     """
-    asking = asyncio.ensure_future(remains_of(name))
-    cancelled = await _until_done(asking)
+    asking = asyncio.ensure_future(remains_of(session, name))
+    cancelled = await _until_done(session, asking)
     remains = asking.result()
     if remains is None:
         raise error
@@ -282,8 +328,13 @@ def _failure(request: SentRequest, error: BaseException) -> BaseException:
     return error
 
 
-def _is_named(reference: Any, lost: ObjectLostError) -> bool:
-    return bool(reference.hex() == lost.object_ref_hex)
+def _is_named(reference: object, lost: ObjectLostError) -> bool:
+    return bool(_kept(reference).name.hex() == lost.object_ref_hex)
+
+
+def _kept(reference: object) -> KeptReference:
+    assert isinstance(reference, KeptReference)
+    return reference
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,96 +1,16 @@
 """The connection to Ray, of which a process has one.
 
 A Ray that the program itself has initialised is used, and left as it is. One that is initialised here is shut down when
-nobody needs it any more.
+nobody needs it any more, or when its processes have died.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Any, NamedTuple
 
-import ray
-
+from cascade.adapters.executors.ray_cluster.session import Session, Target, program_address
 from cascade.spec.errors import SpecError
-
-_OWN = "local"
-"""Ray's word for a Ray of this process. Without it Ray looks for one that runs on this machine, and waits long for one
-that has crashed."""
-
-
-class Target(NamedTuple):
-    """What an executor connects to: an address, or `None` for the one in `RAY_ADDRESS` or a Ray of its own.
-
-    `runtime_env` says what the workers need, in Ray's words.
-    """
-
-    address: str | None
-    runtime_env: Mapping[str, Any] | None
-
-    def __str__(self) -> str:
-        return self.address or "a Ray of this process"
-
-    def connect(self) -> None:
-        """Initialise Ray. Say nothing, and leave logging and signal handlers as they are."""
-        options: dict[str, Any] = {"configure_logging": False}
-        if self.runtime_env is not None:
-            options["runtime_env"] = dict(self.runtime_env)
-        address = self.address or os.environ.get("RAY_ADDRESS") or _OWN
-        if address == _OWN:
-            options["include_dashboard"] = False
-        with _quiet():
-            ray.init(address, **options)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-class _Keeper:
-    """Has one thread initialise Ray, stay, and shut it down.
-
-    Linux ends the processes that Ray starts as soon as the thread ends that has started them. It is a daemon thread: so
-    it is still there when Ray's own exit handler runs in a program that has not closed its executor.
-    """
-
-    def __init__(self, target: Target, before: Future[None] | None) -> None:
-        self.target = target
-        self.users = 0
-        self.opened: Future[None] = Future()
-        self.closed: Future[None] = Future()
-        self._before = before
-        self._leave = threading.Event()
-        threading.Thread(target=self._run, name="cascade-ray", daemon=True).start()
-
-    def leave(self) -> None:
-        self._leave.set()
-
-    def _run(self) -> None:
-        try:
-            if self._before is not None:
-                self._before.result()
-            self.target.connect()
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            self.opened.set_exception(error)
-        else:
-            self.opened.set_result(None)
-            self._leave.wait()
-            with _quiet():
-                ray.shutdown()
-        finally:
-            self.closed.set_result(None)
 
 
 class _Connections:
@@ -98,38 +18,49 @@ class _Connections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keeper: _Keeper | None = None
-        self._closed: Future[None] | None = None
+        self._session: Session | None = None
+        self._ended: Future[None] | None = None
+        self._of_program: Session | None = None
 
-    def join(self, target: Target) -> _Keeper | None:
-        """Return the keeper of Ray, with one more user; `None` if Ray is the program's own.
+    def join(self, target: Target) -> Session:
+        """Return the session with Ray, with one more user if it is ours.
 
         Raises:
             SpecError: If this process is connected to another one.
         """
         with self._lock:
-            if self._keeper is None:
-                if (self._closed is None or self._closed.done()) and ray.is_initialized():
-                    return None
-                self._keeper = _Keeper(target, self._closed)
-                self._closed = self._keeper.closed
-            elif self._keeper.target != target:
+            if self._session is not None and self._session.is_over:
+                self._session.leave()
+                self._session = None
+            if self._session is None:
+                if (self._ended is None or self._ended.done()) and program_address():
+                    return self._program_session()
+                self._session = Session(target, self._ended)
+                self._ended = self._session.ended
+            elif self._session.target != target:
                 raise SpecError(
-                    f"this process is connected to {self._keeper.target}, and can't be to {target} meanwhile",
+                    f"this process is connected to {self._session}, and can't be to {target} meanwhile",
                     "close the other executor first: Ray has one connection in a process",
                 )
-            self._keeper.users += 1
-            return self._keeper
+            self._session.users += 1
+            return self._session
 
-    def leave(self, keeper: _Keeper) -> bool:
+    def _program_session(self) -> Session:
+        if self._of_program is None or self._of_program.is_over:
+            self._of_program = Session(None)
+        return self._of_program
+
+    def leave(self, session: Session) -> bool:
         """Note that a user has gone; return whether it was the last one, so that Ray is shut down."""
         with self._lock:
-            keeper.users -= 1
-            if keeper.users:
+            if session.target is None:
                 return False
-            if self._keeper is keeper:
-                self._keeper = None
-        keeper.leave()
+            session.users -= 1
+            if session.users:
+                return False
+            if self._session is session:
+                self._session = None
+        session.leave()
         return True
 
 
@@ -142,37 +73,31 @@ class RayConnection:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._lock = threading.Lock()
-        self._is_joined = False
-        self._keeper: _Keeper | None = None
+        self._session: Session | None = None
 
-    def opened(self) -> Future[None] | None:
-        """Return what is done as soon as Ray can be used, `None` if that is so already.
+    def session(self) -> Session:
+        """Return the session to use: another one if the one before has failed, or its Ray is gone.
 
         Raises:
-            SpecError: If this process is connected to another one.
+            SpecError: If this process is connected to another Ray.
         """
         with self._lock:
-            if not self._is_joined:
-                self._keeper = _connections.join(self._target)
-                self._is_joined = True
-            if self._keeper is None:
-                return None
-            return self._keeper.opened
+            if self._session is not None and self._session.is_over:
+                _connections.leave(self._session)
+                self._session = None
+            if self._session is None:
+                self._session = _connections.join(self._target)
+            return self._session
 
-    def __str__(self) -> str:
-        return str(self._target)
+    @property
+    def open_session(self) -> Session | None:
+        """The session that is in use, if Ray is there."""
+        session = self._session
+        return None if session is None or session.is_over or not session.was_open else session
 
-    def forget(self, opened: Future[None]) -> None:
-        """Let go of Ray, whose opening has failed, unless it is being opened again."""
+    async def close(self) -> None:
+        """Let go of Ray; wait until it has ended, unless others go on with it."""
         with self._lock:
-            is_open_again = self._keeper is None or self._keeper.opened is not opened
-        if not is_open_again:
-            self.close()
-
-    def close(self) -> Future[None] | None:
-        """Let go of Ray; return what is done as soon as it has ended, `None` if others go on with it."""
-        with self._lock:
-            keeper, self._keeper, self._is_joined = self._keeper, None, False
-        if keeper is None or not _connections.leave(keeper):
-            return None
-        return keeper.closed
+            session, self._session = self._session, None
+        if session is not None and _connections.leave(session):
+            await session.end()

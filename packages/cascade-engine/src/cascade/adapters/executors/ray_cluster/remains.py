@@ -10,31 +10,37 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cascade.adapters.executors.ray_cluster.session import Session
 from cascade.adapters.executors.remote_calls.worker_journal import Remains, find_remains
 
 _find = ray.remote(num_cpus=0)(find_remains)
 
 
-async def remains_of(request: bytes) -> Remains | None:
+async def remains_of(session: Session, request: bytes) -> Remains | None:
     """Return what the worker that had a request has left, after it has ended; `None` if no machine knows of one.
 
     Then the request has not come to a worker, or its machine has gone too.
+
+    Raises:
+        ClusterGoneError: If Ray has gone, or goes meanwhile.
     """
     machines: Callable[[], list[dict[str, Any]]] = ray.nodes
     asked = [
         _find.options(scheduling_strategy=NodeAffinitySchedulingStrategy(each["NodeID"], soft=False)).remote(
             request
         )
-        for each in machines()
+        for each in await session.ask(machines)
         if each["Alive"]
     ]
-    answers = await asyncio.gather(*map(_answer, asked))
+    answers = await asyncio.gather(*(_answer(session, each) for each in asked))
     return next((each for each in answers if each is not None), None)
 
 
-async def _answer(reference: Any) -> Remains | None:
+async def _answer(session: Session, reference: Any) -> Remains | None:
     try:
-        found: Remains | None = await asyncio.wrap_future(reference.future())
+        answer = asyncio.wrap_future(reference.future())
+        await session.until_done(answer)
+        found: Remains | None = answer.result()
     except RayError:  # that machine has gone too
         return None
     return found

@@ -20,6 +20,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cascade.adapters.executors.ray_cluster.session import Session
 from cascade.adapters.travelling.open_resources import OPEN_HERE, RELEASE_SECONDS
 
 _FOLDER = Path(tempfile.gettempdir())
@@ -84,19 +85,25 @@ def _is_dead(process: int) -> bool:
 _end = ray.remote(num_cpus=0, max_retries=0)(end_workers)
 
 
-async def release_resources() -> None:
-    """End the workers of this program that have opened resources, on all machines."""
+async def release_resources(session: Session) -> None:
+    """End the workers of this program that have opened resources, on all machines.
+
+    Raises:
+        ClusterGoneError: If Ray has gone, or goes meanwhile.
+    """
     machines: Callable[[], list[dict[str, Any]]] = ray.nodes
     asked = [
         _end.options(scheduling_strategy=NodeAffinitySchedulingStrategy(each["NodeID"], soft=False)).remote()
-        for each in machines()
+        for each in await session.ask(machines)
         if each["Alive"]
     ]
-    await asyncio.gather(*map(_done, asked))
+    await asyncio.gather(*(_done(session, each) for each in asked))
 
 
-async def _done(reference: Any) -> None:
+async def _done(session: Session, reference: Any) -> None:
     try:
-        await asyncio.wrap_future(reference.future())
+        done = asyncio.wrap_future(reference.future())
+        await session.until_done(done)
+        done.result()
     except RayError:  # that machine has gone
         return
