@@ -146,14 +146,16 @@ def own_ray(which: str, moment: str) -> None:
 
 
 def values(which: str) -> None:
-    """Kill it when values have stayed there. Ask for them before and after another Ray has been started."""
+    """Kill it when values have stayed there. Ask for them before and after another Ray has been started.
+
+    They are small enough to be kept outside of Ray's store: a process that has used that may be ended by Ray itself.
+    """
 
     async def main() -> None:
         careless, careful = RayExecutor(), RayExecutor(on_lost="rerun")
         for executor in (careless, careful):
             handles: list[Any] = [
-                await executor.execute_to_handle(node_of(make), (30_000_000 + number,), {})
-                for number in range(2)
+                await executor.execute_to_handle(node_of(make), (50_000 + number,), {}) for number in range(2)
             ]
             kill(which)
             await told(_size_of(handles[0].fetch()))
@@ -205,6 +207,7 @@ sys.stdin.read()
 
 def address(which: str) -> None:
     """Kill a Ray that this process is connected to by its address."""
+    os.environ["RAY_AUTH_MODE"] = "token"  # as a Ray has it that a program starts
     paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     head = subprocess.Popen(
         [sys.executable, "-c", _HEAD],

@@ -7,7 +7,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError, WorkerLoadError
@@ -32,7 +33,7 @@ try:
     from cascade.adapters.executors.ray_cluster.connections import RayConnection
     from cascade.adapters.executors.ray_cluster.remains import remains_of
     from cascade.adapters.executors.ray_cluster.resource_release import release_resources
-    from cascade.adapters.executors.ray_cluster.session import Session, Target
+    from cascade.adapters.executors.ray_cluster.session import KeptReference, Session, Target
     from cascade.adapters.executors.ray_cluster.stayed_values import StayedValue
     from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
     from cascade.adapters.executors.remote_calls.remote_executor import (
@@ -82,13 +83,6 @@ class _Users:
 
 
 _users = _Users()
-
-
-class KeptReference(NamedTuple):
-    """Ray's name of a value, and the session that it was made in: another one knows nothing of it."""
-
-    name: Any
-    session: Session
 
 
 class RayExecutor(RemoteCalls):
@@ -159,12 +153,15 @@ class RayExecutor(RemoteCalls):
         names = [_kept(each).name for each in request.references]
         report, kept = function.remote(name, request.request, *names)
         waiting = asyncio.wrap_future(report.future())
-        cancelled = await _until_done(session, waiting, lambda: ray.cancel(report, force=True))
-        problem = waiting.exception()
-        if problem is None:
-            return Answer(waiting.result(), KeptReference(kept, session), cancelled)
-        # Who never looks at the other result is told by Ray that an error was not handled.
-        await _until_done(session, asyncio.wrap_future(kept.future()))
+        try:
+            cancelled = await _until_done(session, waiting, partial(ray.cancel, report, force=True))
+            problem = waiting.exception()
+            if problem is None:
+                return Answer(waiting.result(), session.kept(kept), cancelled)
+            # Who never looks at the other result is told by Ray that an error was not handled.
+            await _until_done(session, asyncio.wrap_future(kept.future()))
+        finally:
+            del names, report, kept, waiting  # a traceback has this frame: they would outlive their session
         if cancelled is not None:
             return await _cancelled(session, name, cancelled)
         failure = _failure(request, problem)

@@ -46,7 +46,10 @@ class _Connections:
             return self._session
 
     def _program_session(self) -> Session:
-        if self._of_program is None or self._of_program.is_over:
+        if self._of_program is not None and self._of_program.is_over:
+            self._of_program.bury()
+            self._of_program = None
+        if self._of_program is None:
             self._of_program = Session(None)
         return self._of_program
 

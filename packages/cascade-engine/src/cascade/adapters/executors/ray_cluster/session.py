@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
 
 import ray
 
@@ -74,8 +75,7 @@ class Target(NamedTuple):
         if self.runtime_env is not None:
             options["runtime_env"] = dict(self.runtime_env)
         if self.resolved == _OWN:
-            # It is for this process alone, so it listens to this machine alone, whatever becomes of the network.
-            options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            options["include_dashboard"] = False
         with _quiet():
             ray.init(self.resolved, **options)
 
@@ -89,6 +89,21 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+class KeptReference:
+    """Ray's name of a value, and the session that it was made in: another one knows nothing of it."""
+
+    __slots__ = ("__weakref__", "name", "session")
+
+    def __init__(self, name: Any, session: Session) -> None:
+        self.name = name
+        self.session = session
+
+
+_buried: list[Any] = []
+"""Names that have outlived their session. Nobody lets go of them: the next Ray of this process gives the same names to
+its own values, and would take it for one of these that is not needed any more."""
 
 
 class Session:
@@ -111,11 +126,22 @@ class Session:
         self._liveness = Liveness([])
         self._before = before
         self._leave = threading.Event()
+        self._kept: WeakSet[KeptReference] = WeakSet()
         work = self._look_around if target is None else self._keep
         threading.Thread(target=self._run, args=[work], name="cascade-ray", daemon=True).start()
 
     def __str__(self) -> str:
         return "the Ray of this program" if self.target is None else str(self.target)
+
+    def kept(self, name: Any) -> KeptReference:
+        """Return a reference to a value."""
+        reference = KeptReference(name, self)
+        self._kept.add(reference)
+        return reference
+
+    def bury(self) -> None:
+        """Keep the names of values from being let go of when Ray is another one."""
+        _buried.extend(each.name for each in [*self._kept])
 
     @property
     def is_over(self) -> bool:
@@ -226,6 +252,7 @@ class Session:
                 if asyncio.run(self._liveness.look()) is not None:
                     break
         finally:
+            self.bury()
             with _quiet():
                 ray.shutdown()
 
