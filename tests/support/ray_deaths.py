@@ -68,7 +68,8 @@ def hang_once(path: str, number: int) -> int:
 
 @cs.task
 def hang_then_add(path: str, number: int) -> int:
-    return hang_once.func(path, number) + 1
+    given: int = hang_once.func(path, number)
+    return given + 1
 
 
 async def begun(path: str) -> None:
@@ -97,12 +98,13 @@ async def killed_while(which: str, path: str, work: Coroutine[Any, Any, object])
 
 
 async def _calls(which: str, path: str, engine: cs.Engine) -> None:
-    """Kill it during a call, and while calls that follow each other are under way."""
+    """Kill it during a call, while calls that follow each other are under way, and before the engine is closed."""
     await killed_while(which, path, engine.run(hang_once(path, 0)))
     say(await engine.run(square(3)))
     lazy = hang_then_add(path, hang_then_add(path, hang_then_add(path, -1)))
     await killed_while(which, path, engine.run(lazy))
     say(await engine.run(square(4)))
+    kill(which)
 
 
 async def _maps(which: str, path: str, engine: cs.Engine) -> None:
@@ -123,14 +125,7 @@ async def _between(which: str, path: str, engine: cs.Engine) -> None:
         say(await engine.run(square(number)))
 
 
-async def _closed(which: str, path: str, engine: cs.Engine) -> None:
-    """Kill it before the engine is closed."""
-    kill(which)
-    await engine.close()
-    say("closed", ray.is_initialized())
-
-
-OWN = {each.__name__.strip("_"): each for each in (_calls, _maps, _between, _closed)}
+OWN = {each.__name__.strip("_"): each for each in (_calls, _maps, _between)}
 
 
 def own_ray(which: str, moment: str) -> None:
@@ -141,6 +136,7 @@ def own_ray(which: str, moment: str) -> None:
             async with cs.Engine(executor="ray") as engine:
                 say(await engine.run(square(2)))
                 await OWN[moment](which, str(Path(folder) / "begun"), engine)
+            say("closed", ray.is_initialized())
 
     asyncio.run(main())
 
@@ -207,7 +203,6 @@ sys.stdin.read()
 
 def address(which: str) -> None:
     """Kill a Ray that this process is connected to by its address."""
-    os.environ["RAY_AUTH_MODE"] = "token"  # as a Ray has it that a program starts
     paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     head = subprocess.Popen(
         [sys.executable, "-c", _HEAD],
