@@ -61,13 +61,18 @@ def is_value_pointer(data: bytes) -> bool:
     return data.startswith(_MARK)
 
 
+def pointer_to(folder: str, data: bytes, tag: str = "") -> ValuePointer:
+    """Return the pointer to these bytes in a folder."""
+    return ValuePointer(folder, sha256(data).digest(), len(data), tag)
+
+
 def put_value(store: ValueStore, folder: str, data: bytes, *, safe: bool, tag: str = "") -> ValuePointer:
     """Put bytes into a value store; return the pointer to them. When it returns they are whole, and there.
 
     Raises:
         StoreError: If they can't be written.
     """
-    pointer = ValuePointer(folder, sha256(data).digest(), len(data), tag)
+    pointer = pointer_to(folder, data, tag)
     store.put(pointer.name, data, safe=safe)
     return pointer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from cascade.runtime.sharing.capacity import Lease
@@ -32,6 +32,19 @@ class Awaited:
     def __init__(self, work: Any) -> None:
         self.work = work
         self.lease: Lease | None = None
+
+
+class Ready:
+    """An awaitable that gives a value at once."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        yield from ()
+        return self._value
 
 
 LAZY_TYPES = LAZY_CLASSES | {Awaited}

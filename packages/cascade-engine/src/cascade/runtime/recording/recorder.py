@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence, Set
 
+from cascade.adapters.spawning import ended, spawn
 from cascade.adapters.state.damage import as_damage
 from cascade.adapters.state.keys import FrameKey
 from cascade.adapters.values.large_results import Results
@@ -29,7 +30,9 @@ from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import error_name, is_error
 from cascade.spec.durable import DurableStateBackend, FactLabel, NextRound, Note, RunStatus
 from cascade.spec.lazy_types import Lazy, LazyResult
+from cascade.spec.task import AnyTask
 
+PutAhead = Callable[[object], Coroutine[object, object, None]]
 KeepResults = Callable[[FrameKey, Sequence[bytes], Sequence[object], Sequence[FactLabel]], None]
 """Notes the values of many nodes of one frame, which are given by the digests of their paths."""
 
@@ -62,6 +65,9 @@ class Recorder:
         self._is_held: Callable[[], bool] | None = getattr(state, "is_held", None)
         keeps_many = getattr(state, "keep_results", None) if getattr(state, "knows_scalars", False) else None
         self._keep_results: KeepResults | None = keeps_many
+        self.has_value_store = bool(getattr(state, "has_value_store", False))
+        is_put_ahead = getattr(state, "is_put_ahead", None) if self.has_value_store else None
+        self._is_put_ahead: Callable[[object], bool] | None = is_put_ahead
         self._confirm: Callable[[], Awaitable[None]] | None = getattr(state, "confirm", None)
 
     def follow(self, reports: Reports) -> None:
@@ -109,6 +115,21 @@ class Recorder:
         """Return where workers put large results; `None` if the run has no value store. Call it when it is open."""
         found: Callable[[], Results | None] | None = getattr(self.state, "results", None)
         return None if found is None else found()
+
+    def is_put_ahead(self, task: AnyTask, value: object) -> bool:
+        """Tell whether the value of a call is large, and so is put into the value store before it is recorded."""
+        is_large = self._is_put_ahead
+        return is_large is not None and task not in NEVER_STORED and is_large(value)
+
+    async def put_ahead(self, value: object) -> None:
+        """Put a large value into the value store while the event loop goes on, to the end also when cancelled.
+
+        The call has given its value: a cancellation changes nothing in that.
+        """
+        put: PutAhead = getattr(self.state, "put_ahead")  # noqa: B009 - not of all durable states
+        putting = spawn(put(value))
+        await ended(putting, lambda _: None)
+        putting.result()
 
     @property
     def leaves_values(self) -> bool:

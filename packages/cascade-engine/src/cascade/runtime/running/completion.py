@@ -20,6 +20,7 @@ from cascade.runtime.programs.plain_values import (
     LAZY_TYPES,
     Awaited,
     Interruption,
+    Ready,
 )
 from cascade.runtime.running.flights import Flights
 from cascade.runtime.running.loops import Loops
@@ -115,6 +116,8 @@ class Completion:
             self._calling.await_value(job, value.work, value.lease)
         elif AWAITABLE[type(value)]:
             self._calling.await_value(job, value)
+        elif self._recording is not None and self._recording.is_put_ahead(job.task, value):
+            self._calling.await_value(job, Ready(value))  # it is put before the call ends, while others go on
         else:
             self.take(job, Returned(value))
 

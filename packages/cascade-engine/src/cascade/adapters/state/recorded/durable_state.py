@@ -76,6 +76,7 @@ class RecordedState:
         is_own = type(self).keep_result is RecordedState.keep_result  # a class below may do otherwise
         self.knows_scalars = is_own and type(self._codec.codec) is DataCodec
         """Whether values that are scalars of Python's own may be given to `keep_results`."""
+        self.has_value_store = values is not None
         self._has_unread = False
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
@@ -348,6 +349,15 @@ class RecordedState:
         Call it when the run is open.
         """
         return None if self._values is None else self._values.results()
+
+    def is_put_ahead(self, value: object) -> bool:
+        """Tell whether a value is to be given to `put_ahead` before it is kept: it is most likely a large one."""
+        return self._values is not None and self._values.is_put_ahead(value)
+
+    async def put_ahead(self, value: object) -> None:
+        """Encode a large value that will be kept, and put it into the value store, while the event loop goes on."""
+        if self._values is not None:
+            await self._values.put_ahead(value)
 
     @property
     def leaves_values(self) -> bool:

@@ -80,14 +80,18 @@ class PointedNames:
         number = _NEVER if place is OF_RUN else number
         self._written.setdefault(digest, {})[place.node, kind] = (number, names)
 
-    def take_in(self, written: Changes) -> set[str]:
-        """Take in what was written; return the names that are to be removed now."""
+    def take_in(self, written: Changes, awaited: Iterable[str]) -> set[str]:
+        """Take in what was written; return the names that are to be removed now.
+
+        `awaited` are those that facts are about to point to.
+        """
         self._note_deleted(written)
         self._note_written(written)
         if not self._unneeded:
             return set()
         pointed = {name for each in self._written.values() for _, names in each.values() for name in names}
         pointed.update(name for each in self._unwritten.values() for names in each.values() for name in names)
+        pointed.update(awaited)
         unneeded, self._unneeded = self._unneeded - pointed, set()
         return unneeded
 

@@ -27,8 +27,11 @@ from cascade.adapters.state.recorded.value_parts import (
 from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.large_results import MadeValue
 from cascade.adapters.values.made_values import ResultPlace
+from cascade.adapters.values.size_hints import size_hint
 from cascade.adapters.values.stored_arguments import StoredArgument
-from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer
+from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer, pointer_to
+from cascade.spec.calls.quoting import Quoted
+from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.errors import CascadeError, DamagedDataError, StoreError
 
 RUNS = "runs"
@@ -97,6 +100,7 @@ class RunValues(ValueReader):
         self._values = values
         self._codec = codec
         self._arrived: dict[int, tuple[object, ValuePointer, int]] = {}  # by the identity of the value
+        self._removing = asyncio.Lock()
         self._commits = 0
         self._packed: tuple[str, bytes | None] = ("", None)  # the place of a folder
 
@@ -139,9 +143,11 @@ class RunValues(ValueReader):
 
     def _place(self) -> bytes | None:
         if self._packed[0] != self.folder or not self.folder:
-            place = ResultPlace(self._values.store, self.folder, self.over, self._codec.codec, self.key)
-            self._packed = (self.folder, place.packed())
+            self._packed = (self.folder, self._own_place().packed())
         return self._packed[1]
+
+    def _own_place(self) -> ResultPlace:
+        return ResultPlace(self._values.store, self.folder, self.over, self._codec.codec, self.key)
 
     @property
     def may_travel(self) -> bool:
@@ -169,6 +175,32 @@ class RunValues(ValueReader):
         value = await self.read(pointer)
         self._arrived[id(value)] = (value, pointer, self._commits)
         return value
+
+    def is_put_ahead(self, value: object) -> bool:
+        """Tell whether a value is most likely large, and not in the store: then it is put before it is recorded."""
+        if size_hint(value) <= self.over or isinstance(value, StandsForValue | Quoted):
+            return False
+        if self.has_handles and holds_handle(value):
+            return False
+        known = self._arrived.get(id(value))
+        return known is None or known[0] is not value
+
+    async def put_ahead(self, value: object) -> None:
+        """Encode a value and put it, in a thread, before it is recorded: a fact that has this very object points there.
+
+        One that the codec refuses, or that can't be put, is tried again when it is recorded, and that is told.
+        """
+        try:
+            data = await asyncio.to_thread(self._codec.codec.encode, value, key=self.key)
+            if len(data) <= self.over:
+                return
+            pointer = await asyncio.to_thread(pointer_to, self.folder, data)
+            async with self._removing:  # the very name may be one that is removed at this moment
+                self._arrived[id(value)] = (value, pointer, _UNDER_WAY)
+            await asyncio.to_thread(self._values.store.put, pointer.name, data, safe=True)
+            self._arrived[id(value)] = (value, pointer, self._commits)
+        except Exception:  # noqa: BLE001 - whatever a codec or a store of the user's raises
+            self._arrived.pop(id(value), None)
 
     def taken(self, place: NodeDigest, value: object) -> bytes | None:
         """Return the bytes of a fact whose value is in the store, or has parts there; `None` if it has not."""
@@ -245,10 +277,12 @@ class RunValues(ValueReader):
 
     async def clean(self, written: Changes) -> None:
         """Remove the values that no fact points to any more; call it after these changes were written."""
-        self._forget_arrived()
-        unneeded = self.names.take_in(written)
-        if unneeded:
-            await self._values.delete(unneeded)
+        async with self._removing:
+            self._forget_arrived()
+            arrived = {pointer.name for _, pointer, _ in self._arrived.values()}
+            unneeded = self.names.take_in(written, arrived)
+            if unneeded:
+                await self._values.delete(unneeded)
 
     # Reading
 
@@ -338,5 +372,7 @@ def points(data: bytes) -> bool:
     return is_value_pointer(data) or are_parts(data)
 
 
+_UNDER_WAY = 1 << 62
+"""In the place of the number of commits, for a value that is being put."""
 _ARRIVED_COMMITS = 8
 """A value that no fact has taken after so many commits belongs to no call that is still under way."""

@@ -15,7 +15,7 @@ from cascade.spec.errors import DamagedDataError
 _MARK = b"\xfdcascade parts\x00"
 _VERSION = 1
 
-Place: TypeAlias = tuple[int, ...]
+_Place: TypeAlias = tuple[int, ...]
 """Where a part stands: the position in each list, tuple or dict on the way to it."""
 
 
@@ -23,7 +23,7 @@ class Parts(NamedTuple):
     """A value of which some parts lie in the value store: the rest as bytes of the codec, and where each part is."""
 
     rest: bytes
-    places: list[Place]
+    places: list[_Place]
     pointers: list[ValuePointer]
 
     @classmethod
@@ -63,13 +63,13 @@ def holds_handle(value: Any) -> bool:
     return StoredHandle in kinds or (not kinds.isdisjoint(_CONTAINERS) and any(map(holds_handle, items)))
 
 
-def taken_apart(value: object) -> tuple[object, dict[Place, StoredHandle]]:
+def taken_apart(value: object) -> tuple[object, dict[_Place, StoredHandle]]:
     """Return a value with `None` in the places of handles, and these handles."""
-    found: dict[Place, StoredHandle] = {}
+    found: dict[_Place, StoredHandle] = {}
     return _without(value, (), found), found
 
 
-def _without(value: Any, place: Place, found: dict[Place, StoredHandle]) -> Any:
+def _without(value: Any, place: _Place, found: dict[_Place, StoredHandle]) -> Any:
     kind = type(value)
     if kind is StoredHandle:
         found[place] = value
@@ -81,7 +81,7 @@ def _without(value: Any, place: Place, found: dict[Place, StoredHandle]) -> Any:
     return value
 
 
-def put_together(rest: Any, parts: Mapping[Place, object]) -> Any:
+def put_together(rest: Any, parts: Mapping[_Place, object]) -> Any:
     """Return a value with the parts in their places.
 
     Raises:

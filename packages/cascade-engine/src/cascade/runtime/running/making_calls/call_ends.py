@@ -25,6 +25,14 @@ class CallEnds:
         self._recording = services.recording
         self._reports = services.reports
 
+    async def put_ahead(self, job: Job, outcome: Outcome) -> None:
+        """Put a large value that a call has given into the value store of the run, before the call ends."""
+        recording = self._recording
+        if recording is None or not isinstance(outcome, Returned):
+            return
+        if recording.is_put_ahead(job.task, outcome.value):
+            await recording.put_ahead(outcome.value)
+
     def end(self, job: Job, outcome: Outcome) -> Outcome:
         """Record and report how a call has ended.
 

@@ -17,7 +17,7 @@ from cascade.adapters.executors.worker_slots import rank_of_call
 from cascade.runtime.frames.frame import Job
 from cascade.runtime.frames.map_runs import MapRun
 from cascade.runtime.frames.outcomes import Failed, Outcome, Returned
-from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN
+from cascade.runtime.programs.plain_values import AWAITABLE, GIVEN, PLAIN, Ready
 from cascade.runtime.resource_manager import ResourceStack
 from cascade.runtime.running.making_calls.before_calls import (
     adopt_context,
@@ -304,8 +304,14 @@ class ChunkStep:
                 self._end(item, Failed(error))
         elif AWAITABLE[type(value)] and not ended:
             self._chunk.call_alone(item, awaited=value)
+        elif not ended and self._is_put_ahead(item, value):
+            self._chunk.call_alone(item, awaited=Ready(value))
         else:
             self._end(item, Returned(value))
+
+    def _is_put_ahead(self, item: Job, value: Any) -> bool:
+        recording = self._services.recording
+        return recording is not None and recording.is_put_ahead(item.task, value)
 
     def _end(self, item: Job, outcome: Outcome) -> None:
         self._services.inbox.complete(item, self._ends.end(item, outcome))

@@ -77,6 +77,7 @@ class PlainStep:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         job.ended = time.monotonic()
+        await self._ends.put_ahead(job, outcome)
         try:
             self.settled = self._ends.end(job, outcome)
             return self.settled
@@ -188,6 +189,7 @@ class Step:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         self._failed = None
+        await self._ends.put_ahead(self.job, outcome)
         try:
             self.settled = self._ends.end(self.job, outcome)
             return self.settled

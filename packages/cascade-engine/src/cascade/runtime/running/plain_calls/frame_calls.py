@@ -18,7 +18,7 @@ from cascade.runtime.resolvers import resolve_arguments
 from cascade.runtime.running.making_calls.calling import Calling
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.plain_calls.asked_calls import AskedCalls
-from cascade.runtime.running.plain_calls.kept_calls import RecordedValues, ValuesHere
+from cascade.runtime.running.plain_calls.kept_calls import LargeValueError, RecordedValues, ValuesHere
 from cascade.runtime.running.services import Services
 from cascade.runtime.sharing.placement import MadeHere
 from cascade.spec.errors import CascadeError
@@ -132,6 +132,8 @@ class FrameCalls:
                     self._asked.keep(frame, node, key, value)
                 try:
                     kept.keep(node, value, now)
+                except LargeValueError:
+                    pass
                 except CascadeError as error:
                     failure = error
                 else:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from cascade.runtime.recording.recorder import Recorder
 
 
+class LargeValueError(Exception):
+    """A value is to be put into the value store before it is recorded: its call goes on by itself."""
+
+
 class KeptCalls:
     """The calls of one frame since the last report. `limit` is the place of the entry whose turn comes after them."""
 
@@ -118,11 +122,12 @@ class ValuesHere(KeptCalls):
 class RecordedValues(KeptCalls):
     """Values that are recorded, and that others have after the commit."""
 
-    __slots__ = ("_keeps_many", "_kept", "_later", "_recording", "_room")
+    __slots__ = ("_has_store", "_keeps_many", "_kept", "_later", "_recording", "_room")
 
     def __init__(self, services: Services, frames: OpenFrames, frame: Frame, recording: Recorder) -> None:
         super().__init__(services, frames, frame)
         self._recording = recording
+        self._has_store = recording.has_value_store
         self._keeps_many = recording.keeps_many(frame)
         self._kept: list[int] = []
         self._later: list[int] = []
@@ -132,10 +137,13 @@ class RecordedValues(KeptCalls):
         """Record a value.
 
         Raises:
+            LargeValueError: If it is to be put into the value store before.
             CascadeError: If it can't be kept.
         """
         # Once per plain call of every recorded frame: watched by observatory/benchmarks/bench_durability.py.
         frame = self._frame
+        if self._has_store and self._recording.is_put_ahead(frame.lazies[node].task, value):
+            raise LargeValueError
         if self._keeps_many and type(value) in PLAIN and frame.lazies[node].task not in PASS_THROUGH:
             self._later.append(node)  # nobody can change it before it is kept with all others
         else:
