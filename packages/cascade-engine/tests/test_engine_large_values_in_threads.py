@@ -70,7 +70,7 @@ class TickingCodec(DataCodec):
             self.ticks.wait("encode")
         return data
 
-    def decode(self, data: bytes | memoryview, *, key: bytes) -> object:
+    def decode(self, data: bytes, *, key: bytes) -> object:
         if len(data) > OVER:
             self.ticks.wait("decode")
         return super().decode(data, key=key)
@@ -137,7 +137,7 @@ async def test_others_run_meanwhile(file_url: str) -> None:
     async def small(number: int) -> int:
         return number + 1
 
-    async with cs.Engine(state=file_url, values=Waiting(), values_over=OVER) as engine:  # type: ignore[arg-type]
+    async with cs.Engine(state=file_url, values=Waiting(), values_over=OVER) as engine:
         large = asyncio.create_task(engine.run(inline(1), run_id="large"))
         value: Any = 0
         for _ in range(5):

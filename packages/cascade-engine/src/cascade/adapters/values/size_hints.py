@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-_SMALL = frozenset({type(None), bool, int, float, complex})
+SMALL = frozenset({type(None), bool, int, float, complex})
+"""Types whose values have few bytes."""
 _TEXTS = frozenset({str, bytes, bytearray})
 _LISTS = frozenset({list, tuple, set, frozenset})
 _LOOKED_AT = 8
 """How many items of a container are looked at: the others are taken to be like them."""
+_FEW = 100
+"""Of a container with fewer items it is found at once whether all of them are small."""
 _DEPTH = 3
 _ITEM_BYTES = 8
 
@@ -18,7 +21,7 @@ def size_hint(value: Any, depth: int = _DEPTH) -> int:
     """Return about how many bytes a value has. It takes a few microseconds, whatever the value."""
     # Once per recorded value of a run with a value store: watched by observatory/benchmarks/bench_durability.py.
     kind = type(value)
-    if kind in _SMALL:
+    if kind in SMALL:
         return 1
     if kind in _TEXTS:
         return len(value)
@@ -36,7 +39,7 @@ def size_hint(value: Any, depth: int = _DEPTH) -> int:
 
 def _of_items(container: Any, items: Any, depth: int) -> int:
     count = len(container)
-    if not count or not depth:
+    if not depth or not count or (count < _FEW and {*map(type, items)} <= SMALL):
         return count
     looked_at = [size_hint(each, depth - 1) for each in islice(items, _LOOKED_AT)]
     return count * sum(looked_at) // len(looked_at)

@@ -13,10 +13,12 @@ class Whereabouts(NamedTuple):
         looked_at: Those whose value is looked at here.
         used_there: Those whose value a call on another worker takes.
         handed_on: Internal tasks that may take a handle, and so are no plain calls.
+        sent: Those whose calls are made by an executor that may leave values elsewhere.
         followers: The call that may go to a worker together with one whose value it alone takes.
     """
 
     looked_at: frozenset[int]
     used_there: frozenset[int]
     handed_on: frozenset[int]
+    sent: frozenset[int]
     followers: Mapping[int, int]

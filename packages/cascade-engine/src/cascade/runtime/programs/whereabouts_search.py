@@ -54,6 +54,7 @@ class _Search:
         self._looked_at: set[int] = set()
         self._used_there: set[int] = set()
         self._handed_on: set[int] = set()
+        self._sent: set[int] = set()
         self._remote: set[int] = set()  # those that may give a handle
         self._holding: set[int] = set()  # those that may give a container, made here, with handles inside
 
@@ -63,16 +64,16 @@ class _Search:
         for node in self._program.order:
             self._visit(node)
         self._look_at_what_is_handed_on()
-        looked_at, used_there, handed_on = map(
-            frozenset, (self._looked_at, self._used_there, self._handed_on)
-        )
-        return Whereabouts(looked_at, used_there, handed_on, self._followers())
+        found = map(frozenset, (self._looked_at, self._used_there, self._handed_on, self._sent))
+        return Whereabouts(*found, self._followers())
 
     def _visit(self, node: int) -> None:
         lazy, call = self._lazies[node], self._program.call(node)
         self._looked_at.update(call.conditions)
         self._looked_at.update(position for _, position in call.amounts)
         self._looked_at.update(choice.selector for choice in call.choices())
+        if self._placement.remote_of(lazy) is not None or self._is_made_there(lazy):
+            self._sent.add(node)
         is_map = isinstance(lazy, MappedLazyResult)
         if not is_map and lazy.task in _HAND_ON:
             self._hand_on(node)

@@ -137,6 +137,11 @@ class Recorder:
         return bool(getattr(self.state, "leaves_values", False))
 
     @property
+    def has_handles(self) -> bool:
+        """Whether values of the run may be handles, or have some inside."""
+        return bool(getattr(self.state, "has_handles", False))
+
+    @property
     def identity(self) -> str:
         """The run's id and its salt, which differs from that of a run of the same id that was begun anew."""
         record = self.resumption.record

@@ -5,8 +5,8 @@ Which values those are is known from the structure: see `cascade.runtime.program
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from cascade.adapters.executors.call_amounts import amounts_in_context
 from cascade.adapters.executors.chunks import ChunkCall
@@ -28,22 +28,31 @@ from cascade.runtime.sharing.placement import Placement, reads_value_stores
 from cascade.spec.calls.quoting import Quoted
 from cascade.spec.internal_tasks import PASS_THROUGH
 
+HasHandles: TypeAlias = Callable[[], bool]
+
 
 class HandleCalls:
     """Makes the calls of one run some of whose values may stay elsewhere.
 
     They stay with an executor that gives handles, or `in_store`: then a recorded run leaves large ones in its value
     store, and workers read them there. With `keeps_values`, somebody looks at every value: a record without a value
-    store, a state of the user's, a preview.
+    store, a state of the user's, a preview. `has_handles` tells whether a recorded run has had a handle.
     """
 
     def __init__(
-        self, placement: Placement, capacity: Capacity, *, keeps_values: bool, in_store: bool
+        self,
+        placement: Placement,
+        capacity: Capacity,
+        *,
+        keeps_values: bool,
+        in_store: bool,
+        has_handles: HasHandles,
     ) -> None:
         self._placement = placement
         self._capacity = capacity
         self._keeps_values = keeps_values
         self._in_store = in_store
+        self._has_handles = has_handles
 
     def whereabouts(self, loop: Loop, program: Program, lazies: Lazies) -> Whereabouts:
         """Return where the values of a tree have to be; asked once for a structure."""
@@ -73,6 +82,11 @@ class HandleCalls:
         if known is None or self._keeps_values or self._in_store:
             return False
         return job.position in known.looked_at and job.position in known.used_there
+
+    def concerns(self, job: Job) -> bool:
+        """Tell whether a call may give a handle, or take one: in most recorded runs there are none."""
+        known = job.frame.whereabouts
+        return known is None or not self._in_store or job.position in known.sent or self._has_handles()
 
     async def execute(self, job: Job, node: Node, resources: Mapping[str, Any]) -> Any:
         """Make a call where it belongs, and fetch its value if somebody looks at it.

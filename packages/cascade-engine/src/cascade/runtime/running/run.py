@@ -319,7 +319,13 @@ def _handles_of(services: Services, engine: EngineParts) -> HandleCalls | None:
     if not (in_store or services.placement.may_give_handles):
         return None
     keeps_values = not in_store and (services.is_watched or shows)
-    return HandleCalls(services.placement, services.capacity, keeps_values=keeps_values, in_store=in_store)
+    return HandleCalls(
+        services.placement,
+        services.capacity,
+        keeps_values=keeps_values,
+        in_store=in_store,
+        has_handles=lambda: recording is not None and recording.has_handles,
+    )
 
 
 def _recording_of(services: Services) -> Recorder | None:

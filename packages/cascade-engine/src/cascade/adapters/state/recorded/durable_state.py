@@ -365,6 +365,11 @@ class RecordedState:
         return self._values is not None and self._values.may_travel
 
     @property
+    def has_handles(self) -> bool:
+        """Whether values may be handles, or have some inside."""
+        return self._values is not None and self._values.has_handles
+
+    @property
     def has_unread(self) -> bool:
         """Whether the run had large values when it was opened, which are not read before somebody looks at them."""
         return self._has_unread

@@ -121,12 +121,13 @@ class PointedNames:
             self._replace_of_run(Kind.TARGET, written.head.target)
 
     def _replace(self, fact: Fact) -> None:
-        known = self._written.get(fact.place.frame.digest)
+        place, kind, data, _ = fact
+        known = self._written.get(place.frame.digest)
         if known is not None:
-            self._unneeded.update(known.pop((fact.place.node, fact.kind), (0, ()))[1])
-        names = self._names_of(*fact[:3])
+            self._unneeded.update(known.pop((place.node, kind), (0, ()))[1])
+        names = self._names_of(place, kind, data)
         if names:
-            self.note(*fact[:2], names)
+            self.note(place, kind, names)
 
     def _replace_of_run(self, kind: Kind, data: bytes) -> None:
         known = self._written.get(OF_RUN.frame.digest, {})

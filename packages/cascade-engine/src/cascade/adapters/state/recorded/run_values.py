@@ -27,7 +27,7 @@ from cascade.adapters.state.recorded.value_parts import (
 from cascade.adapters.values.kept_values import KeptValues
 from cascade.adapters.values.large_results import MadeValue
 from cascade.adapters.values.made_values import ResultPlace
-from cascade.adapters.values.size_hints import size_hint
+from cascade.adapters.values.size_hints import SMALL, size_hint
 from cascade.adapters.values.stored_arguments import StoredArgument
 from cascade.adapters.values.value_pointer import ValuePointer, get_value, is_value_pointer, pointer_to
 from cascade.spec.calls.quoting import Quoted
@@ -178,7 +178,11 @@ class RunValues(ValueReader):
 
     def is_put_ahead(self, value: object) -> bool:
         """Tell whether a value is most likely large, and not in the store: then it is put before it is recorded."""
-        if size_hint(value) <= self.over or isinstance(value, StandsForValue | Quoted):
+        if (
+            type(value) in SMALL
+            or size_hint(value) <= self.over
+            or isinstance(value, StandsForValue | Quoted)
+        ):
             return False
         if self.has_handles and holds_handle(value):
             return False
@@ -298,6 +302,8 @@ class RunValues(ValueReader):
         return Parts.read(data, key).pointers if are_parts(data) else []
 
     def _names_of(self, place: NodeDigest, kind: Kind, data: bytes) -> Names:
+        if not points(data):  # once for each fact of a batch: most have no pointer
+            return ()
         try:
             return tuple(pointer.name for pointer in self.pointers_of(place, kind, data))
         except DamagedDataError:

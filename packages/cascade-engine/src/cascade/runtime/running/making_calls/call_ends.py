@@ -18,12 +18,13 @@ from cascade.spec.lazy_types import LazyResult
 class CallEnds:
     """Records and reports how calls end. What follows from an end is decided later, by `Completion`."""
 
-    __slots__ = ("_ending", "_recording", "_reports")
+    __slots__ = ("_ending", "_recording", "_reports", "has_value_store")
 
     def __init__(self, services: Services) -> None:
         self._ending = services.ending
         self._recording = services.recording
         self._reports = services.reports
+        self.has_value_store = services.recording is not None and services.recording.has_value_store
 
     async def put_ahead(self, job: Job, outcome: Outcome) -> None:
         """Put a large value that a call has given into the value store of the run, before the call ends."""

@@ -77,7 +77,8 @@ class PlainStep:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         job.ended = time.monotonic()
-        await self._ends.put_ahead(job, outcome)
+        if self._ends.has_value_store:
+            await self._ends.put_ahead(job, outcome)
         try:
             self.settled = self._ends.end(job, outcome)
             return self.settled
@@ -189,7 +190,8 @@ class Step:
         except BaseException as error:  # noqa: BLE001 - the run decides what a failure means
             outcome = Failed(error)
         self._failed = None
-        await self._ends.put_ahead(self.job, outcome)
+        if self._ends.has_value_store:
+            await self._ends.put_ahead(self.job, outcome)
         try:
             self.settled = self._ends.end(self.job, outcome)
             return self.settled
@@ -367,6 +369,8 @@ class Step:
             known, self._known = self._known, services.context.copy()
             adopt_context(known, self._known)
         handles = services.handles
+        if handles is not None and not handles.concerns(job):
+            handles = None
         args, kwargs = ((), {}) if handles is not None else job.arguments(stack.values)
         if not self._inline:
             job.worker = services.placement.worker_of(job.lazy)
