@@ -64,8 +64,13 @@ class _Search:
         for node in self._program.order:
             self._visit(node)
         self._look_at_what_is_handed_on()
-        found = map(frozenset, (self._looked_at, self._used_there, self._handed_on, self._sent))
-        return Whereabouts(*found, self._followers())
+        return Whereabouts(
+            frozenset(self._looked_at),
+            frozenset(self._used_there),
+            frozenset(self._handed_on),
+            frozenset(self._sent),
+            self._followers(),
+        )
 
     def _visit(self, node: int) -> None:
         lazy, call = self._lazies[node], self._program.call(node)
