@@ -363,6 +363,8 @@ def test_wrong_words_are_refused_before_anything_runs() -> None:
         DaskExecutor("tcp://127.0.0.1:1", per_thread=0)
     with pytest.raises(SpecError, match="address of a scheduler"):
         DaskExecutor("")
+    with pytest.raises(SpecError, match=r"DaskExecutor\(8786\)(.|\n)*a Client or a cluster"):
+        DaskExecutor(8786)
     with pytest.raises(SpecError, match="dask://host:8786"):
         cs.run(square(3), executor="dask://")
 

@@ -44,6 +44,11 @@ class DaskExecutor(RemoteCalls):
         super().__init__(on_lost)
         if isinstance(target, str) and not target:
             raise SpecError("DaskExecutor('')", "give the address of a scheduler, such as 'tcp://host:8786'")
+        is_place = isinstance(target, str | Client)
+        if not is_place and not isinstance(getattr(target, "scheduler_address", None), str):
+            raise SpecError(
+                f"DaskExecutor({target!r})", "give the address of a scheduler, a Client or a cluster"
+            )
         if per_thread < 1:
             raise SpecError(f"per_thread={per_thread!r}", "give a number from 1 on")
         self._target = (
