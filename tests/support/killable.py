@@ -23,6 +23,7 @@ from typing import Any
 import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal
 from cascade.runtime import Engine
+from support.charging import LOG, note
 from support.journals import WatchedJournal
 from support.stores import (
     asked,
@@ -39,16 +40,8 @@ from support.stores import (
 )
 
 LAYERS, WIDTH, ROUNDS = 50, 20, 400
-LOG = Path("calls.log")
 LEASE_SECONDS = 0.2
 """In a server, who goes on with a run waits for so long."""
-
-
-def note(call: str) -> None:
-    """Append a call to the log: one write of the system's, which outlives the process."""
-    log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(log, f"{call}\n".encode())
-    os.close(log)
 
 
 @cs.task

@@ -17,8 +17,9 @@ from pathlib import Path
 import cascade as cs
 from cascade.adapters.state.journal import Changes, Journal
 from cascade.runtime import Engine, SkipReason, Timeline
+from support.charging import note
 from support.journals import WatchedJournal
-from support.killable import begin, calls, empty, end, kept, note, tell
+from support.killable import begin, calls, empty, end, kept, tell
 from support.stores import BINDINGS, recorded, using
 
 ITEMS = 400

@@ -1,7 +1,7 @@
 """A recorded run with a ledger outside, whose workers or drivers are killed while it goes on.
 
 Imported by a program of its own, since it forks. A line of the ledger is one charge: the idempotency key of the call,
-the driver and the worker. Worker processes import this module too.
+the driver and the worker.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
-import cascade as cs
 from cascade.adapters.executors import WorkerDiedError
 from cascade.runtime import Engine
+from support.charging import DRIVER, charge
 from support.dask_cluster import DaskCluster
-from support.killable import begin, calls, empty, end, kept, note, tell
+from support.killable import begin, calls, empty, end, kept, tell
 from support.stores import recorded
 
 HANGS = 300.0
@@ -43,18 +42,6 @@ class Charge(NamedTuple):
     key: str
     driver: int
     worker: int
-
-
-DRIVER: ContextVar[int] = ContextVar("DRIVER")
-"""The process that drives the run."""
-
-
-@cs.task
-def charge(number: int, seconds: float, key: str = cs.inject("idempotency_key")) -> str:
-    time.sleep(seconds / 2)
-    note(f"part-{number}-,{key},{DRIVER.get()},{os.getpid()}")
-    time.sleep(seconds / 2)
-    return f"part-{number}-"
 
 
 def charges() -> list[Charge]:
