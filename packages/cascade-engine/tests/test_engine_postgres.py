@@ -20,7 +20,7 @@ import cascade as cs
 from cascade.adapters.cache import PostgresCacheBackend
 from cascade.adapters.postgres_server import PostgresServer
 from cascade.adapters.state import PostgresCatalog, PostgresJournal, PostgresStateBackend
-from cascade.adapters.state.journal import Changes, Durability
+from cascade.adapters.state.journal import Changes, Durability, Head, TimelinePart
 from cascade.runtime import Engine
 from cascade.spec import (
     CacheKey,
@@ -29,6 +29,7 @@ from cascade.spec import (
     StoreFormatError,
 )
 from cascade.spec.durable import RunStatus
+from cascade.spec.errors import RunLostError
 
 WITHIN = 5.5
 """Seconds of waiting in which an error has to be told: 5, and some for a server on a busy machine."""
@@ -86,6 +87,112 @@ async def test_a_batch_of_any_size_is_whole(url: str) -> None:
         b"24999",
     )
     await one.close()
+
+
+# Writes that need no task
+
+
+async def begun(url: str, server: PostgresServer) -> PostgresJournal:
+    """Return the journal of a run that has been begun, and whose next write needs no task."""
+    one = PostgresJournal(server, "run", Durability.SYNC)
+    await one.open()
+    await one.write(BEGUN)
+    await one.write(Changes(facts=[fact(0)]))
+    return one
+
+
+async def test_a_write_without_a_task_is_stored_when_it_tells_so(url: str) -> None:
+    """`write_soon` writes facts as `write` does, one or many, also twice; the later one of two of a key counts."""
+    server = PostgresServer(url)
+    one = await begun(url, server)
+    assert (
+        one.write_soon(Changes(facts=[fact(1), fact(2)])) is None
+    )  # the statement for many is not known yet
+    await one.write(Changes(facts=[fact(1), fact(2)]))
+    for batch in ([fact(3, b"once")], [fact(3, b"twice")], [fact(4, b"a"), fact(4, b"b")]):
+        writing = one.write_soon(Changes(facts=batch))
+        assert writing is not None
+        assert await writing
+    await one.close()
+    loaded = await one.open()
+    assert loaded is not None
+    values = {node.node: value for node, _, value in loaded.facts}
+    assert len(values) == 5
+    assert (values[b"%016d" % 3], values[b"%016d" % 4]) == (b"twice", b"b")
+    await one.close()
+    await server.close()
+
+
+async def test_what_is_more_than_facts_takes_the_ordinary_way(url: str) -> None:
+    """A batch that changes the run as a whole, or deletes something, is not begun by `write_soon`."""
+    server = PostgresServer(url)
+    one = await begun(url, server)
+    node = fact(0).place
+    for batch in (
+        BEGUN,
+        Changes(),
+        Changes(facts=[fact(1)], rounds=0),
+        Changes(facts=[fact(1)], nodes=[node]),
+        Changes(facts=[fact(1)], frames=[node.frame]),
+        Changes(facts=[fact(1)], head=Head(RunStatus.FAILED)),
+        Changes(facts=[fact(1)], timeline=[TimelinePart(1, 0, b"part")]),
+    ):
+        assert one.write_soon(batch) is None
+    await one.close()
+    await server.close()
+
+
+async def test_a_write_without_a_task_checks_the_owner(url: str) -> None:
+    """Who has lost the run puts nothing by `write_soon`, and `write` tells then who has it now."""
+    server = PostgresServer(url)
+    one = await begun(url, server)
+    end_lease(url)
+    other = journal(url)
+    await other.open()
+    writing = one.write_soon(Changes(facts=[fact(1)]))
+    assert writing is not None
+    assert not await writing
+    with pytest.raises(RunLostError, match="taken over"):
+        await one.write(Changes(facts=[fact(1)]))
+    assert asked(url, "SELECT count(*) FROM cascade_facts") == [(1,)]
+    await other.close()
+    await one.close()
+    await server.close()
+
+
+async def test_a_connection_that_breaks_loses_no_write(url: str) -> None:
+    """A write without a task whose connection breaks is not known to be done; `write` does it by another one."""
+    server = PostgresServer(url)
+    one = await begun(url, server)
+    asked(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    writing = one.write_soon(Changes(facts=[fact(1)]))
+    assert writing is None or not await writing
+    await one.write(Changes(facts=[fact(1)]))
+    assert asked(url, "SELECT count(*) FROM cascade_facts") == [(2,)]
+    await one.close()
+    await server.close()
+
+
+async def test_who_takes_a_run_over_waits_for_a_write_under_way(url: str) -> None:
+    """Facts that are put while a lease ends are there before another process reads the run, or are not put at all."""
+    server = PostgresServer(url)
+    one = await begun(url, server)
+    other = journal(url)
+    for number in range(1, 20):
+        end_lease(url)
+        writing = one.write_soon(Changes(facts=[fact(number)]))
+        loaded = await other.open()
+        assert loaded is not None
+        is_there = any(node == fact(number).place for node, _, _ in loaded.facts)
+        assert writing is not None
+        assert await writing == is_there
+        await other.close()
+        asked(url, f"DELETE FROM cascade_facts WHERE node = '{number:016d}'")
+        await one.close()
+        await one.open()
+        await one.write(Changes(facts=[fact(0)]))
+    await one.close()
+    await server.close()
 
 
 # What a server that fails costs
