@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,54 @@ async def test_a_retry_after_a_death_gets_another_worker(dask_address: str, tmp_
         path = tmp_path / "calls"
         assert await cs.arun(die_first(str(path)).with_retry(2), executor=executor) == 5
         assert path.read_text() == "xx"
+
+
+@pytest.mark.server
+def test_workers_that_lack_cascade_or_have_another_version_are_told_of(tmp_path: Path) -> None:
+    """The call fails with an error that says so, and is not made."""
+    (tmp_path / "without.py").write_text(
+        "import sys\nfor name in [each for each in sys.modules if each.startswith('cascade')]: del sys.modules[name]\n"
+        "sys.modules['cascade'] = None\n"
+    )
+    (tmp_path / "other.py").write_text(
+        "from importlib import metadata\nmetadata.version = lambda _: '0.0.9'\n"
+    )
+    script = tmp_path / "program.py"
+    script.write_text(
+        """
+import logging, sys
+from pathlib import Path
+import cascade as cs
+from distributed import LocalCluster
+from cascade.adapters.executors import WorkerLoadError
+from cascade.adapters.executors.dask import DaskExecutor
+
+@cs.task
+def leave(path): Path(path).touch()
+
+if __name__ == "__main__":
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    folder = Path(sys.argv[1])
+    size = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    for preload in ("without", "other"):
+        with LocalCluster(preload=str(folder / f"{preload}.py"), **size) as cluster:
+            try:
+                cs.run(leave(str(folder / "made")), executor=DaskExecutor(cluster))
+            except WorkerLoadError as error:
+                print(str(error).partition(chr(10))[0])
+"""
+    )
+    words = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 2, done.stderr
+    lacking, other = done.stdout.splitlines()
+    assert "task 'leave' can't be loaded" in lacking, done.stderr
+    assert "No module named 'cascade" in lacking
+    assert (
+        f"this worker has cascade-engine 0.0.9, and the run has {metadata.version('cascade-engine')}; install"
+        in other
+    )
+    assert not (tmp_path / "made").exists()
 
 
 async def test_a_scheduler_that_does_not_answer_is_one_clear_error() -> None:
@@ -740,6 +789,25 @@ def test_a_client_with_a_thread_of_its_own_serves_too(dask_address: str) -> None
         assert cs.run(add(square(3), 1), executor=executor) == 10
         assert cs.run(square.map(x=[1, 2, 3]), executor=executor) == [1, 4, 9]
         assert client.status == "running"
+
+
+async def test_a_client_that_is_closed_meanwhile_ends_its_calls(dask_address: str, tmp_path: Path) -> None:
+    """Its thread ends with it, and nothing will be heard there: what is under way fails, and what is still to come."""
+    from distributed import Client
+
+    connect: Any = Client
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    client = await asyncio.to_thread(connect, dask_address, set_as_default=False)
+    executor = DaskExecutor(client)
+    call = asyncio.create_task(executor.execute(_node(hold_until), (str(begun), str(go)), {}))
+    await _until(begun.exists)
+    await asyncio.to_thread(client.close)
+    with pytest.raises(ClusterGoneError):
+        await call
+    go.touch()
+    with pytest.raises(ClusterGoneError):
+        await executor.execute(_node(square), (2,), {})
+    await executor.close()
 
 
 def _facts(task: AnyTask) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from cascade.adapters.executors.boundary_errors import ClusterGoneError
 from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.spec.errors import MissingExtraError, SpecError
 
@@ -15,7 +16,7 @@ try:
     from distributed import Client
 
     from cascade.adapters.executors.dask_cluster.dask_connection import Connection, connect
-    from cascade.adapters.executors.remote_calls.other_loops import run_in
+    from cascade.adapters.executors.remote_calls.other_loops import LoopEndedError, run_in
     from cascade.adapters.executors.remote_calls.remote_executor import (
         Answer,
         OnLost,
@@ -26,6 +27,8 @@ except ModuleNotFoundError as problem:
     if (problem.name or "").partition(".")[0] not in ("cloudpickle", "dask", "distributed"):
         raise
     raise MissingExtraError("DaskExecutor", "dask") from None
+
+T = TypeVar("T")
 
 
 class DaskExecutor(RemoteCalls):
@@ -71,17 +74,20 @@ class DaskExecutor(RemoteCalls):
 
     async def send(self, request: SentRequest) -> Answer:
         connection = await self._connection()
-        return await run_in(connection.loop, connection.send(request))
+        return await _in_loop_of(connection, connection.send(request))
 
     async def bring(self, reference: object) -> object:
         connection = await self._connection()
-        return await run_in(connection.loop, connection.bring(reference))
+        return await _in_loop_of(connection, connection.bring(reference))
 
     async def close(self) -> None:
         """Let go of the cluster, in this event loop. The executor can be used again: it connects anew."""
         opened = self._open.pop(asyncio.get_running_loop(), None)
-        if opened is not None:
-            await (await opened).end()
+        if opened is None:
+            return
+        await asyncio.wait([opened])
+        if not opened.cancelled() and opened.exception() is None:  # else nothing was opened
+            await opened.result().end()
 
     async def _connection(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -96,7 +102,10 @@ class DaskExecutor(RemoteCalls):
         client_loop = asyncio.get_running_loop()
         if isinstance(self._target, Client):
             client_loop = getattr(self._target.loop, "asyncio_loop")  # noqa: B009 - not known to type checkers
-        connection = await run_in(client_loop, connect(self._target, self._have_threads))
+        try:
+            connection = await run_in(client_loop, connect(self._target, self._have_threads))
+        except LoopEndedError:
+            raise ClusterGoneError(str(self._target), _LOOP_ENDED) from None
         return _Lasting(connection)
 
     async def _connect_again(self, lost: _Lasting) -> _Lasting:
@@ -126,8 +135,18 @@ class _Lasting:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            await run_in(self.connection.loop, self.connection.close())
+            with suppress(LoopEndedError):  # then nothing is open any more
+                await run_in(self.connection.loop, self.connection.close())
 
+
+async def _in_loop_of(connection: Connection, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await run_in(connection.loop, work)
+    except LoopEndedError:
+        raise ClusterGoneError(connection.address, _LOOP_ENDED) from None
+
+
+_LOOP_ENDED = "the event loop of its client has ended"
 
 SCHEME = "dask://"
 """What an address begins with where an executor is named by a word."""

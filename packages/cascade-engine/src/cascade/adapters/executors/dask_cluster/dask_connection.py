@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import pkgutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
+from dask._task_spec import Task
 from dask.base import annotate
+from dask.utils import apply
 from distributed import Client, KilledWorker
 from distributed.comm.core import connect as connect_to
-from distributed.deploy import Cluster
+from distributed.deploy.cluster import Cluster
 
 from cascade.adapters.executors.boundary_errors import ClusterGoneError, WorkerDiedError
 from cascade.adapters.executors.dask_cluster.cluster_workers import ClusterWorkers
@@ -37,6 +40,10 @@ LARGE_REQUEST = 1 << 20
 
 _TRIES = 4
 """How often a request is sent whose worker dies each time before it comes to it."""
+
+# Found by its name when the task runs. A function itself is found when the message comes: a worker without Cascade
+# would not survive that.
+_MAKE_REQUEST = Task(None, pkgutil.resolve_name, f"{make_request.__module__}:{make_request.__name__}")
 
 _LOST_WITH_CLUSTER = "the connection to its cluster was lost"
 _LOST_WITH_WORKER = "its worker is gone"
@@ -68,8 +75,16 @@ class Connection:
         return self._line.address
 
     async def start(self) -> None:
-        """Prepare the cluster, and look what it has."""
-        await self.client.register_plugin(CallGuard())
+        """Prepare the cluster, and look what it has.
+
+        Raises:
+            ClusterGoneError: If its scheduler lacks Cascade.
+        """
+        try:
+            await self.client.register_plugin(CallGuard())
+        except ImportError as error:
+            problem = f"its scheduler needs Cascade ({error}); install cascade-engine[dask] there, too"
+            raise self._line.gone(problem) from None
         self.client.subscribe_topic(self._topic, self._watch.hear)
         self._is_heard = True
         await self._workers.look()
@@ -179,10 +194,9 @@ class Connection:
     ) -> Any:
         with annotate(**{ANNOTATION: self._topic}):
             return self.client.submit(
-                make_request,
-                self._topic,
-                payload,
-                *references,
+                apply,
+                _MAKE_REQUEST,
+                [self._topic, payload, *references],
                 key=key,
                 pure=False,
                 resources=dict(amounts) or None,

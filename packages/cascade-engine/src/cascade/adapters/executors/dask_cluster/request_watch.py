@@ -121,7 +121,13 @@ class RequestWatch:
     async def _inquire(self, keys: Sequence[str]) -> None:
         """Withdraw requests, and find out whether they have begun. Those that have are waited for."""
         workers = (await self._line.identity())["workers"]
-        found = await self._line.client.run(withdraw, keys, on_error="ignore")
+        answers = await self._line.client.run(withdraw, keys, on_error="return")
+        # Who can't be reached may have begun with them. Who has another problem lacks Cascade, and has not.
+        found = {
+            worker: answer if isinstance(answer, dict) else {}
+            for worker, answer in answers.items()
+            if not isinstance(answer, OSError)
+        }
         asked = [(key, self.waiting[key]) for key in keys if key in self.waiting]
         await asyncio.gather(*(self._judge(key, sent, found, workers) for key, sent in asked))
 

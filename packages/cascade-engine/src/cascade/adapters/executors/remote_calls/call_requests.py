@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, NamedTuple
 
 from cascade.adapters.call_facts import CallFacts
@@ -56,7 +58,8 @@ class CallRequest(NamedTuple):
 
     def as_bytes(self) -> bytes:
         """Return the request as bytes: plain data, with the user's objects in it as bytes by themselves."""
-        return pickle.dumps(([tuple(each) for each in self.codes], *self[1:]), pickle.HIGHEST_PROTOCOL)
+        plain = (own_version(), [tuple(each) for each in self.codes], *self[1:])
+        return pickle.dumps(plain, pickle.HIGHEST_PROTOCOL)
 
 
 class Chain(NamedTuple):
@@ -70,9 +73,23 @@ class Chain(NamedTuple):
     earlier: Sequence[bytes] = ()
 
 
+@functools.cache
+def own_version() -> str:
+    """Return the version of Cascade in this process: a worker with another one may understand something else."""
+    return metadata.version("cascade-engine")
+
+
 def request_from(payload: bytes) -> CallRequest:
-    """Return what `CallRequest.as_bytes` was made of."""
-    codes, *rest = pickle.loads(payload)
+    """Return what `CallRequest.as_bytes` was made of.
+
+    Raises:
+        ImportError: If that was another version of Cascade.
+    """
+    version, codes, *rest = pickle.loads(payload)
+    if version != own_version():
+        raise ImportError(
+            f"this worker has cascade-engine {own_version()}, and the run has {version}; install the same version"
+        )
     return CallRequest([TaskCode(*each) for each in codes], *rest)
 
 
