@@ -76,7 +76,7 @@ class FileLease:
                 holder = _read(descriptor)
                 os.close(descriptor)
                 return holder
-            if _is_same(descriptor, self._path):
+            if is_same(descriptor, self._path):
                 break
             os.close(descriptor)  # whoever held it has just let go of it, and the file with it
         self.was_left = os.fstat(descriptor).st_size > 0
@@ -90,7 +90,7 @@ class FileLease:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with suppress(OSError):  # where an open file can't be removed it stays, and is locked anew
-                if _is_same(descriptor, self._path):  # not that of somebody else, if this one was removed
+                if is_same(descriptor, self._path):  # not that of somebody else, if this one was removed
                     self._path.unlink()
             os.close(descriptor)
 
@@ -138,7 +138,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 
 
-def _is_same(descriptor: int, path: Path) -> bool:
+def is_same(descriptor: int, path: Path) -> bool:
     """Tell whether a path still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())

@@ -40,9 +40,8 @@ from cascade.adapters.state.catalog import (
 from cascade.adapters.state.checked import blob, count, moment, part_of, text
 from cascade.adapters.state.damage import checking
 from cascade.adapters.state.journal import Kind, TimelinePart
-from cascade.adapters.state.lease import FileLease
 from cascade.adapters.state.sqlite.run_files import folder_of
-from cascade.adapters.state.sqlite.sqlite_journal import RUNS, lock_path
+from cascade.adapters.state.sqlite.sqlite_journal import RUNS, run_lease
 from cascade.adapters.values.pointer import SIZE, Pointer, is_pointer
 from cascade.adapters.values.value_files import FileValueStore
 from cascade.spec.errors import DamagedDataError, RunActiveError, RunNotFoundError
@@ -198,7 +197,7 @@ class SqliteCatalog:
             RunActiveError: If somebody drives it.
         """
         self._number(run_id)
-        lease = FileLease(lock_path(self._path, run_id))
+        lease = run_lease(self._path, run_id)
         with store_errors(self._path):
             holder = lease.take()
         if holder is not None:
@@ -222,7 +221,7 @@ class SqliteCatalog:
             run_id for (run_id,) in self._select("SELECT run_id FROM runs WHERE typeof(run_id) = 'text'")
         ]
         with store_errors(self._path):
-            driven = any(FileLease(lock_path(self._path, run_id)).is_held() for run_id in names)
+            driven = any(run_lease(self._path, run_id).holder() for run_id in names)
         with open_for_reading(self._path, RUNS) as connection:
             version, mode = pragma(connection, "user_version"), pragma(connection, "journal_mode")
             sound = _integrity(connection, driven)
@@ -261,7 +260,7 @@ class SqliteCatalog:
             driver = ""
             if isinstance(run_id, str):
                 with store_errors(self._path):
-                    driver = FileLease(lock_path(self._path, run_id)).holder()
+                    driver = run_lease(self._path, run_id).holder()
             try:
                 summary = _summary_of(head, driver, facts, size + self._beside(run_id))
             except ValueError:

@@ -10,6 +10,7 @@ from typing import Any
 from cascade.adapters.sqlite_files import Format, store_errors
 from cascade.adapters.state.journal import Changes, Durability, Loaded
 from cascade.adapters.state.lease import FileLease
+from cascade.adapters.state.range_locks import HAS_RANGES, RangeLease, RunLease
 from cascade.adapters.state.recorded.durable_state import RecordedState
 from cascade.adapters.state.sqlite.run_files import RunFiles
 from cascade.adapters.state.sqlite.run_rows import RunRows
@@ -142,7 +143,7 @@ class SqliteJournal:
         self.store = str(self._path)
         self._run_id = run_id
         self._is_safe = durability is Durability.SYNC
-        self._lease = FileLease(lock_path(self._path, run_id))
+        self._lease = run_lease(self._path, run_id)
         files = RunFiles(FileValueStore.beside(self._path), run_id, safe=self._is_safe)
         self._rows = RunRows(self.store, run_id, files)
         self._writing: WriterLease | None = None
@@ -206,7 +207,22 @@ def _is_short(changes: Changes) -> bool:
 
 
 def lock_path(path: Path, run_id: str) -> Path:
-    """Return the file that is locked while a run of the store at `path` is driven, by whatever name it is called."""
+    """Return the file in which the lock of a run is, by whatever name the store at `path` is called.
+
+    It is one for all runs, where the system has locks of ranges that belong to an open file: on Linux.
+    """
+    path = path.resolve()
+    return path.with_name(f"{path.name}.lock") if HAS_RANGES else own_lock_path(path, run_id)
+
+
+def own_lock_path(path: Path, run_id: str) -> Path:
+    """Return the lock file of a run alone, which earlier versions take on all systems."""
     path = path.resolve()
     own = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     return path.with_name(f"{path.name}-{own}.lock")
+
+
+def run_lease(path: Path, run_id: str) -> RunLease:
+    """Return the lease that a process holds while it drives a run of the store at `path`."""
+    file = lock_path(path, run_id)
+    return RangeLease(file, run_id, own_lock_path(path, run_id)) if HAS_RANGES else FileLease(file)
