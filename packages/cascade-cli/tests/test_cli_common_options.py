@@ -197,6 +197,9 @@ def test_a_cache_is_kept_between_commands(call: Call, store: Path) -> None:
         (("--state", "ftp://here/runs.db"), "sqlite:///runs.db"),
         (("--run-id", "one"), "--run-id without a store"),
         (("--executor", "dask"), "'inline', 'ray', 'threads', 'threads:8', 'processes', 'processes:8'"),
+        (("--executors", "pool"), "--executors pool; give names with their executors"),
+        (("--executors", "pool=threads:2,=ray"), "give names with their executors"),
+        (("--executors", "pool=clouds"), "executor='clouds' is not a known executor"),
         (("--max-concurrency", "0"), "--max-concurrency"),
         (("--on-failure", "ignore"), "--on-failure"),
         (("--restart",), "--restart without a store"),
@@ -296,6 +299,23 @@ def test_the_command_line_chooses_the_executor(call: Call) -> None:
     app = cli(where(), executor="inline", max_concurrency=3)
     assert call(app, "--executor", "threads:1", "--max-concurrency", "1").out.startswith("cascade")
     assert call(app).out == f"{threading.current_thread().name}\n"
+
+
+def test_the_command_line_names_executors(call: Call) -> None:
+    """`--executors` has those that tasks name. They are added to those of the script, and win over them."""
+
+    @cs.task(on="pool")
+    def where() -> str:
+        return threading.current_thread().name
+
+    @cs.task(on="other")
+    def there() -> str:
+        return threading.current_thread().name
+
+    here = threading.current_thread().name
+    assert call(cli(where()), "--executors", "more=inline,pool=threads:1").out.startswith("cascade")
+    app = cli(cs.gather(where(), there()), executors={"pool": "threads:1", "other": "inline"})
+    assert call(app, "--executors", "pool=inline").out == f"{[here, here]}\n"
 
 
 def test_a_command_tells_the_bus_that_it_is_given(call: Call) -> None:

@@ -240,6 +240,23 @@ def test_a_run_of_a_command_goes_on(write: Write, cascade: Call) -> None:
     assert "the run went on and succeeded" in outcome.err
 
 
+def test_a_worker_has_the_executors_that_tasks_name(write: Write, cascade: Call) -> None:
+    """A run with tasks that name an executor goes on in a worker that is told where that is."""
+    folder = write("flow.py", FLOW.replace("@cs.task", '@cs.task(on="desk")')).parent
+    url = f"sqlite:///{folder}/runs.db"
+    command = [sys.executable, "-m", "cascade.cli", "run", "flow.py", "--name", "Ann", "--run-id", "r"]
+    died = subprocess.run(
+        [*command, "--state", url, "--keep-inputs", "--executors", "desk=inline"],
+        cwd=folder,
+        env={**os.environ, "DIES": "1"},
+        check=False,
+    )
+    assert died.returncode == 9
+    words = ("worker", str(folder / "flow.py"), "--state", url, "--once")
+    assert "to run on 'desk', which is not an executor" in cascade(*words).err
+    assert "the run went on and succeeded" in cascade(*words, "--executors", "desk=inline").err
+
+
 def test_a_ready_lazy_result_keeps_no_inputs(write: Write, cascade: Call) -> None:
     """A file whose workflow is a ready lazy result can't be begun with `--keep-inputs`: the command was asked wrong."""
     file = write("ready.py", FLOW.replace("def workflow():\n    return", "workflow ="))
@@ -260,6 +277,7 @@ def test_a_ready_lazy_result_keeps_no_inputs(write: Write, cascade: Call) -> Non
         (("nowhere.py", "--state", "sqlite:///runs.db"), "there is no file nowhere.py"),
         ((MODULE, "--state", "mysql://x"), "is not the URL of a known store"),
         ((MODULE, "--state", "sqlite:///runs.db", "--executor", "clouds"), "executor"),
+        ((MODULE, "--state", "sqlite:///runs.db", "--executors", "pool"), "names with their executors"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -265,6 +265,8 @@ def merged_settings(settings: RunSettings, given: Mapping[str, object]) -> RunSe
     }
     if "resume" in told and "restart" in told:
         raise SpecError("both --resume and --restart", "give one of the two")
+    if "executors" in told:
+        told["executors"] = {**(settings.get("executors") or {}), **_executors(str(told["executors"]))}
     merged: Any = {**settings, **told}
     if "resume" in told:
         merged["restart"] = False  # the command line wins over a script that begins anew
@@ -278,6 +280,24 @@ def merged_settings(settings: RunSettings, given: Mapping[str, object]) -> RunSe
     if isinstance(executor, str):
         executor_from_word(executor)
     return checked
+
+
+def _executors(text: str) -> dict[str, str]:
+    """Read names with their executors: `pool=processes:8,gpu=ray`.
+
+    Raises:
+        SpecError: If that is not what the text has, or a word names no executor.
+    """
+    named: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, word = part.partition("=")
+        if not name or not word:
+            raise SpecError(
+                f"--executors {text}", "give names with their executors, pool=processes:8,gpu=ray"
+            )
+        executor_from_word(word)
+        named[name] = word
+    return named
 
 
 def _check_need_no_state(told: Iterable[str], *, has_cache: bool) -> None:

@@ -112,11 +112,12 @@ class EngineSettings(StoreSettings, total=False):
         'Where calls are made: "inline" (the default), "threads", "threads:8", "processes", "processes:8", "ray", '
         '"ray://host:10001", "dask://host:8786", or an '
         "executor.",
-        Flag("Where calls are made: inline, threads, threads:8, processes.", "WHERE"),
+        Flag("Where calls are made: inline, threads:8, processes, ray, dask://host:8786.", "WHERE"),
     ]
     executors: Annotated[
         Mapping[str, Executor | str] | None,
         'More executors by name: calls of tasks with @cs.task(on="name") are made there.',
+        Flag("More executors by name, for tasks with on=: pool=processes:8,gpu=ray.", "NAME=WHERE,..."),
     ]
     carry: Annotated[
         Mapping[str, ContextVar[Any]] | None,
