@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -396,6 +397,26 @@ if __name__ == "__main__":
         in other
     )
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.server
+@pytest.mark.soak
+async def test_a_scheduler_that_lacks_cascade_is_told_of(tmp_path: Path) -> None:
+    """It needs Cascade, too: there, a plugin keeps Dask from making a call twice."""
+    (tmp_path / "without.py").write_text("import sys\nsys.modules['cascade'] = None\n")
+    file = tmp_path / "scheduler.json"
+    words = (
+        f"--host 127.0.0.1 --port 0 --no-dashboard --scheduler-file {file} --preload {tmp_path}/without.py"
+    )
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *words.split()]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scheduler:
+        try:
+            await _until(lambda: file.exists() and file.read_text().endswith("}"))
+            async with DaskExecutor(json.loads(file.read_text())["address"]) as executor:
+                with pytest.raises(ClusterGoneError, match="its scheduler needs Cascade"):
+                    await executor.execute(_node(square), (2,), {})
+        finally:
+            scheduler.kill()
 
 
 async def test_a_scheduler_that_does_not_answer_is_one_clear_error() -> None:

@@ -29,6 +29,7 @@ from support.remote_tasks import (
     give_trap,
     hold,
     length,
+    note,
     square,
     take,
     where,
@@ -36,8 +37,14 @@ from support.remote_tasks import (
 from support.resident_memory import peak_growth
 
 import cascade as cs
-from cascade.adapters.executors.boundary_errors import BoundaryError, RemoteError, WorkerDiedError
+from cascade.adapters.executors.boundary_errors import (
+    BoundaryError,
+    RemoteError,
+    WorkerDiedError,
+    WorkerLoadError,
+)
 from cascade.adapters.executors.ray import RayExecutor
+from cascade.adapters.executors.ray_cluster.worker_side import make_calls_on_ray
 from cascade.adapters.executors.remote_calls.remote_executor import Answer, SentRequest
 from cascade.adapters.executors.remote_calls.remote_handles import RemoteHandle
 from cascade.graph.nodes import Node
@@ -127,6 +134,35 @@ async def test_what_cannot_be_sent_is_named() -> None:
     with pytest.raises(RemoteError, match="Stubborn: no"):
         await cs.arun(fail_stubbornly("no"), executor="ray")
     assert await cs.arun(square(3), executor="ray") == 9
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("cascade.py", "raise ModuleNotFoundError('no Cascade')", "failed to import on the worker"),
+        (
+            "sitecustomize.py",
+            "from importlib import metadata; metadata.version = lambda _: '0.0.9'",
+            "this worker has cascade-engine 0.0.9, and the run has",
+        ),
+    ],
+)
+async def test_workers_that_lack_cascade_or_have_another_version_are_told_of(
+    tmp_path: Path, file: str, text: str, problem: str
+) -> None:
+    """The call fails with an error that says so, and is not made."""
+    import ray
+
+    (tmp_path / file).write_text(text)
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment: Any = {"env_vars": {"PYTHONPATH": paths}}
+    executor = RayExecutor()
+    # As if the cluster had been given other workers.
+    executor._remote = ray.remote(num_returns=2, max_retries=0, runtime_env=environment)(make_calls_on_ray)  # noqa: SLF001
+    with pytest.raises(WorkerLoadError, match=problem) as caught:
+        await cs.arun(note(str(tmp_path / "made"), "x"), executor=executor)
+    assert caught.value.task == "note"
+    assert not (tmp_path / "made").exists()
 
 
 async def test_retries_are_the_engines(tmp_path: Path) -> None:
