@@ -40,7 +40,7 @@ from cascade.runtime.sharing.capacity import CONCURRENCY, Amount, Capacity, Name
 from cascade.runtime.sharing.engine_resources import EngineResources
 from cascade.runtime.sharing.placement import Placement
 from cascade.runtime.sharing.single_flight import SharedCache
-from cascade.runtime.stores import cache_maker, checked_part, kept_open, state_of
+from cascade.runtime.stores import SHARED_OPTIONS, cache_maker, checked_part, kept_open, state_of
 from cascade.runtime.strategies import GraphReuse, ReuseStats
 from cascade.runtime.timeline.timeline_of_runs import Timeline
 from cascade.spec.calls.standing import StandsForValue
@@ -95,7 +95,7 @@ class Engine:
         # Opened last, when nothing else can be wrong any more.
         cache, self._owns_cache = make_cache()
         self._open_state = kept_open(settings, state)
-        self._stores = part_of(settings, ("state", "codec"))
+        self._stores = part_of(settings, ("state", *SHARED_OPTIONS))
         self._parts = EngineParts(
             bus=self.bus,
             state_factory=state or InMemoryStateBackend,

@@ -19,7 +19,7 @@ from cascade.runtime.recovery.run_recovery import GoOn, RecoveryParts, RunRecove
 from cascade.runtime.recovery.worker_secrets import WorkerSecrets
 from cascade.runtime.running.services import EngineParts
 from cascade.runtime.settings import RecoverySettings
-from cascade.runtime.stores import codec_of
+from cascade.runtime.stores import codec_of, values_of
 from cascade.spec.errors import (
     SpecError,
     StoreError,
@@ -57,6 +57,7 @@ def recoverer(
         look=partial(catalog_from_url, url),
         make_state=parts.state_factory,
         codec=codec_of(stores),
+        values=values_of(stores),
         declared=parts.registry.contracts,
         secrets=WorkerSecrets(settings.get("secrets"), settings.get("secrets_dir")),
         options=recovery_options(settings),

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from cascade.adapters.state.catalog import Catalog, RunSummary
 from cascade.adapters.state.recorded.fact_codec import FactCodec
 from cascade.adapters.state.recorded.kept_inputs import KeptInputs, decode_inputs
+from cascade.adapters.values.kept_values import KeptValues
 from cascade.graph.build import tree_steps
 from cascade.runtime.exceptions import (
     EngineClosedError,
@@ -65,6 +66,7 @@ class RecoveryParts:
     look: Callable[[], Catalog]
     make_state: Callable[..., Any]
     codec: Codec | None
+    values: KeptValues | None
     declared: Callable[[], list[Contract]]
     secrets: WorkerSecrets
     options: RunOptions
@@ -141,7 +143,8 @@ class RunRecovery:
             raise RunActiveError(run_id, store, run.driver)
         if data is None or not run.is_open:
             raise RunEndedError(run_id, run.status)
-        return decode_inputs(data, FactCodec(self._parts.codec, run_id, store), store, run_id)
+        codec = FactCodec(self._parts.codec, run_id, store)
+        return decode_inputs(data, codec, store, run_id, self._parts.values)
 
     def _secrets(self, contracts: Iterable[Contract], given: Iterable[str]) -> dict[str, object]:
         """Return the secrets that there are here; one that the run was `given` has no other value than that.

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from cascade.adapters.state.digests import FrameDigest, NodeDigest
 from cascade.adapters.state.journal import Changes, Fact, Kind
+from cascade.spec.durable import RunStatus
 
 Names: TypeAlias = tuple[str, ...]
 NamesOf: TypeAlias = Callable[[NodeDigest, Kind, bytes], Names]
@@ -14,6 +15,9 @@ NamesOf: TypeAlias = Callable[[NodeDigest, Kind, bytes], Names]
 
 OF_RUN = NodeDigest(FrameDigest(-1, b"", b""), b"")
 """The key of what belongs to the run itself: its record, and the target that its own loop goes on with."""
+
+OF_INPUTS = NodeDigest(FrameDigest(-1, b"", b""), b"inputs")
+"""The key of what a run keeps of its inputs."""
 
 _NEVER = 1 << 62
 """The round of what belongs to the run itself: it goes with no round."""
@@ -77,7 +81,7 @@ class PointedNames:
     def note(self, place: NodeDigest, kind: Kind, names: Names) -> None:
         """Note what a fact in the store points to."""
         number, digest, _ = place.frame
-        number = _NEVER if place is OF_RUN else number
+        number = _NEVER if number < 0 else number
         self._written.setdefault(digest, {})[place.node, kind] = (number, names)
 
     def take_in(self, written: Changes, awaited: Iterable[str]) -> set[str]:
@@ -117,8 +121,11 @@ class PointedNames:
     def _note_written(self, written: Changes) -> None:
         for fact in written.facts:
             self._replace(fact)
-        if written.head.target is not None:
-            self._replace_of_run(Kind.TARGET, written.head.target)
+        head = written.head
+        if head.target is not None:
+            self._replace_of_run(OF_RUN, head.target)
+        if head.inputs is not None or head.status is RunStatus.SUCCEEDED:  # then they are deleted
+            self._replace_of_run(OF_INPUTS, head.inputs or b"")
 
     def _replace(self, fact: Fact) -> None:
         place, kind, data, _ = fact
@@ -129,9 +136,9 @@ class PointedNames:
         if names:
             self.note(place, kind, names)
 
-    def _replace_of_run(self, kind: Kind, data: bytes) -> None:
-        known = self._written.get(OF_RUN.frame.digest, {})
-        self._unneeded.update(known.pop((OF_RUN.node, kind), (0, ()))[1])
-        names = self._names_of(OF_RUN, kind, data)
+    def _replace_of_run(self, place: NodeDigest, data: bytes) -> None:
+        known = self._written.get(place.frame.digest, {})
+        self._unneeded.update(known.pop((place.node, Kind.TARGET), (0, ()))[1])
+        names = self._names_of(place, Kind.TARGET, data)
         if names:
-            self.note(OF_RUN, kind, names)
+            self.note(place, Kind.TARGET, names)

@@ -13,9 +13,10 @@ from secrets import token_hex
 from typing import TypeAlias
 
 from cascade.adapters.state.digests import NodeDigest
-from cascade.adapters.state.journal import Changes, Fact, Kind, Loaded
+from cascade.adapters.state.journal import Changes, Fact, Head, Kind, Loaded
 from cascade.adapters.state.recorded.fact_codec import FactCodec
-from cascade.adapters.state.recorded.pointed_names import OF_RUN, Names, PointedNames
+from cascade.adapters.state.recorded.kept_inputs import input_pointers, large_params, with_pointers
+from cascade.adapters.state.recorded.pointed_names import OF_INPUTS, OF_RUN, Names, PointedNames
 from cascade.adapters.state.recorded.stored_handle import StoredHandle, ValueReader
 from cascade.adapters.state.recorded.value_parts import (
     Parts,
@@ -128,8 +129,9 @@ class RunValues(ValueReader):
         """Tell whether the value store is to be called when these changes are written."""
         if self._arrived or not self.names.is_empty:
             return True
-        target = changes.head.target
-        return (target is not None and self.is_large(target)) or any(map(self._goes_there, changes.facts))
+        target, inputs = changes.head.target, changes.head.inputs
+        of_run = inputs is not None or (target is not None and self.is_large(target))
+        return of_run or any(map(self._goes_there, changes.facts))
 
     def _goes_there(self, fact: Fact) -> bool:
         return isinstance(fact, LargeFact) or (fact.kind is Kind.TARGET and self.is_large(fact.value))
@@ -253,19 +255,13 @@ class RunValues(ValueReader):
             StoreError: If a value can't be written.
         """
         self.names.note_written_soon(changes)
-        target = changes.head.target
         large = [*filter(self._goes_there, changes.facts)]
-        has_target = target is not None and self.is_large(target)
-        if not large and not has_target:
+        head = await self._head_with_pointers(changes.head)
+        if head is not changes.head:
+            changes = replace(changes, head=head)
+        if not large:
             return changes
-        datas = [fact.value for fact in large]
-        if has_target and target is not None:
-            datas.append(target)
-        pointers = await self._values.put_all(self.folder, datas)
-        if has_target:
-            sealed = self._sealed(pointers.pop(), OF_RUN, Kind.TARGET)
-            changes = replace(changes, head=replace(changes.head, target=sealed))
-        left = iter(pointers)
+        left = iter(await self._values.put_all(self.folder, [fact.value for fact in large]))
         facts = [
             Fact(*fact[:2], self._sealed(next(left), *fact[:2]), fact.call)
             if self._goes_there(fact)
@@ -273,6 +269,18 @@ class RunValues(ValueReader):
             for fact in changes.facts
         ]
         return replace(changes, facts=facts)
+
+    async def _head_with_pointers(self, head: Head) -> Head:
+        """Put what is large of the run as a whole: its next target, and the parameters that it keeps."""
+        if head.target is not None and self.is_large(head.target):
+            (pointer,) = await self._values.put_all(self.folder, [head.target])
+            head = replace(head, target=self._sealed(pointer, OF_RUN, Kind.TARGET))
+        params = {} if head.inputs is None else large_params(head.inputs, self._codec, self.is_large)
+        if params and head.inputs is not None:
+            put = await self._values.put_all(self.folder, params.values())
+            inputs = with_pointers(head.inputs, self._codec, dict(zip(params, put, strict=True)))
+            head = replace(head, inputs=inputs)
+        return head
 
     def _sealed(self, pointer: ValuePointer, place: NodeDigest, kind: Kind) -> bytes:
         """Return the pointer to what was encoded under the key of its fact."""
@@ -296,13 +304,15 @@ class RunValues(ValueReader):
         Raises:
             DamagedDataError: If they are damaged, or those of another fact.
         """
+        if place is OF_INPUTS:
+            return input_pointers(data, self._codec)
         key = self._codec.bound(place, kind)
         if is_value_pointer(data):
             return [ValuePointer.read(data, key)]
         return Parts.read(data, key).pointers if are_parts(data) else []
 
     def _names_of(self, place: NodeDigest, kind: Kind, data: bytes) -> Names:
-        if not points(data):  # once for each fact of a batch: most have no pointer
+        if place is not OF_INPUTS and not points(data):  # once for each fact of a batch: most have no pointer
             return ()
         try:
             return tuple(pointer.name for pointer in self.pointers_of(place, kind, data))
