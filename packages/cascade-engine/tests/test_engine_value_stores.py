@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -20,13 +21,13 @@ from support.stores import clear, is_in_server, recorded, values_of
 from support.value_stores import MemoryValues
 
 import cascade as cs
-from cascade.adapters.state.recorded.deletion import delete_run, folder_of_values
+from cascade.adapters.state.recorded.deletion import delete_run, folders_of_values, is_half_deleted
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.adapters.values import FileValueStore, KeptValues, MissingDriverError, value_store_from_url
 from cascade.runtime import Engine
 from cascade.spec import MissingExtraError, SpecError, StoreError
 from cascade.spec.common import SecretValue
-from cascade.spec.errors import CodecError, RunDamagedError, RunValuesError
+from cascade.spec.errors import CodecError, RunDamagedError, RunNotFoundError, RunValuesError
 
 CALLS: list[str] = []
 MANY = 5_000
@@ -489,7 +490,7 @@ def test_a_deleted_run_takes_its_values_along(every_url: str, tmp_path: Path) ->
     for run_id in ("a", "b"):
         assert run(every_url, first(load(7)), folder_url(tmp_path), run_id) == 7
     with closing(catalog_from_url(every_url)) as catalog:
-        folder = folder_of_values(catalog, "b")
+        (folder,) = folders_of_values(catalog, "b")
         with pytest.raises(SpecError, match="run 'a' keeps large values in a value store; give its URL"):
             delete_run(catalog, "a", None)
         delete_run(catalog, "a", store)
@@ -497,6 +498,80 @@ def test_a_deleted_run_takes_its_values_along(every_url: str, tmp_path: Path) ->
         assert left.parent == tmp_path / "values" / folder
         assert [each.run_id for each in catalog.runs()] == ["b"]
     assert run(every_url, load(7), folder_url(tmp_path), "c") == bytes([7]) * MANY
+
+
+def test_a_deletion_that_was_killed_is_finished(every_url: str, tmp_path: Path) -> None:
+    """Who deletes a run again whose deletion was killed between facts and values removes the values."""
+
+    class Dying(FileValueStore):
+        def delete(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "values"
+    assert run(every_url, first(load(7)), folder_url(tmp_path)) == 7
+    assert run(every_url, first(load(7)), folder_url(tmp_path), "other") == 7
+    with closing(catalog_from_url(every_url)) as catalog:
+        with pytest.raises(KeyboardInterrupt):
+            delete_run(catalog, "r", Dying(folder))
+        assert [each.run_id for each in catalog.runs()] == ["other"]
+        store = FileValueStore(folder)
+        assert is_half_deleted(catalog, "r", store)
+        assert not is_half_deleted(catalog, "other", store)
+        delete_run(catalog, "r", store)
+        assert len(files(tmp_path)) == 1  # that of the other run
+        with pytest.raises(RunNotFoundError):
+            delete_run(catalog, "r", store)
+        delete_run(catalog, "other", store)
+    assert not files(tmp_path)
+
+
+def test_a_mark_of_another_store_is_left_alone(tmp_path: Path) -> None:
+    """A deletion that was killed before the facts were gone leaves the values to the run, whatever other stores say."""
+    one, other = (f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "other"))
+    store = value_store_from_url(folder_url(tmp_path))
+    with pytest.raises(OSError, match="down"):
+        run(one, first(load(7), 1), folder_url(tmp_path))
+    run(other, load(7), folder_url(tmp_path), "s")
+
+    class Dying(FileValueStore):
+        def put(self, name: str, data: bytes, *, safe: bool) -> None:
+            super().put(name, data, safe=safe)
+            raise KeyboardInterrupt
+
+    with closing(catalog_from_url(one)) as catalog, pytest.raises(KeyboardInterrupt):
+        delete_run(catalog, "r", Dying(tmp_path / "values"))
+    with closing(catalog_from_url(other)) as catalog, pytest.raises(RunNotFoundError):
+        delete_run(catalog, "r", store)
+    assert run(one, first(load(7), 1), folder_url(tmp_path)) == 7
+    with closing(catalog_from_url(one)) as catalog:
+        delete_run(catalog, "r", store)
+    with closing(catalog_from_url(other)) as catalog:
+        delete_run(catalog, "s", store)
+    assert not files(tmp_path)
+
+
+def test_a_run_that_was_begun_anew_without_its_value_store_knows_it(every_url: str, tmp_path: Path) -> None:
+    """With the run what it has left in the value store is deleted: so is `values=` given, or that is asked for."""
+    store = value_store_from_url(folder_url(tmp_path))
+    assert run(every_url, first(load(7)), folder_url(tmp_path)) == 7
+    for number in range(2):
+        assert cs.run(first(load(number)), state=every_url, run_id="r", restart=True) == number
+    assert len(files(tmp_path)) == 1
+    with closing(catalog_from_url(every_url)) as catalog:
+        with pytest.raises(SpecError, match="give its URL"):
+            delete_run(catalog, "r", None)
+        delete_run(catalog, "r", store)
+    assert not files(tmp_path)
+
+
+def test_a_run_that_gets_its_value_store_back_removes_what_was_left(every_url: str, tmp_path: Path) -> None:
+    """A restart with `values=` removes what restarts without it have left there."""
+    assert run(every_url, first(load(7)), folder_url(tmp_path)) == 7
+    assert cs.run(first(load(1)), state=every_url, run_id="r", restart=True) == 1
+    assert run(every_url, first(load(2)), folder_url(tmp_path), restart=True) == 2
+    (path,) = files(tmp_path)
+    with closing(catalog_from_url(every_url)) as catalog:
+        assert [path.parent.name] == [each.rpartition("/")[2] for each in folders_of_values(catalog, "r")]
 
 
 def test_two_stores_may_share_a_value_store(tmp_path: Path) -> None:
@@ -523,9 +598,10 @@ def test_what_can_not_be_deleted_is_told(file_url: str) -> None:
     assert run(file_url, first(load(7)), store) == 7
     with (
         closing(catalog_from_url(file_url)) as catalog,
+        ThreadPoolExecutor() as pool,
         pytest.raises(StoreError, match="delete the folder runs/"),
     ):
-        delete_run(catalog, "r", store)
+        pool.submit(delete_run, catalog, "r", store).result()
 
 
 def test_a_pointer_belongs_to_its_fact(tmp_path: Path) -> None:

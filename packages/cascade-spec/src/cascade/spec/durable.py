@@ -84,7 +84,8 @@ class RunRecord:
     digest of each node of the first tree by the digest of its path. `salt` is part of the digests of inputs, so that
     nobody can look them up in a table. `rules` is the version of the rules for all these digests.
     `trace` names the first span of the run, as W3C trace context, if there is one. `values` is the folder of the run's
-    large values in a value store, empty if it has none; the state backend puts it there.
+    large values in a value store, empty if it has none. `left` are such folders of earlier runs of its id that nobody
+    has removed: it was begun anew without that value store. The state backend puts both there.
     """
 
     target: str
@@ -96,6 +97,7 @@ class RunRecord:
     rules: int
     trace: dict[str, str] = field(default_factory=dict)
     values: str = ""
+    left: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ import typer
 from cascade.adapters.addresses import STATE_URLS, VALUE_EXAMPLES, address_of
 from cascade.adapters.state import Catalog, RunSummary
 from cascade.adapters.state.damage import checking
-from cascade.adapters.state.recorded.deletion import check_has_no_values, delete_run
+from cascade.adapters.state.recorded.deletion import check_has_no_values, delete_run, is_half_deleted
 from cascade.adapters.store_urls import catalog_from_url
 from cascade.adapters.values import ValueStore, value_store_from_url
 from cascade.cli.app import make_app
@@ -201,7 +201,13 @@ def delete(
 
 def _delete_one(catalog: Catalog, run_id: str, values: ValueStore | None, state: str, yes: bool) -> None:
     """Delete a run, unless somebody drives it or does not confirm; `yes` asks nobody."""
-    run = _find(catalog, run_id, state)
+    try:
+        run = _find(catalog, run_id, state)
+    except RunNotFoundError:
+        if values is None or not is_half_deleted(catalog, run_id, values):
+            raise
+        delete_run(catalog, run_id, values)  # a process that was killed has begun that
+        return
     if run.driver:
         raise RunActiveError(run_id, address_of(state), run.driver)
     if values is None:

@@ -103,6 +103,11 @@ class PostgresCatalog:
         self._server = PostgresServer(url)
         self._prefix = checked_prefix(prefix)
 
+    @property
+    def address(self) -> str:
+        """What tells this store from all others that share a value store."""
+        return f"{self._server.address} {self._prefix}"
+
     def runs(self) -> list[RunSummary]:
         """Return all runs, the last updated first.
 

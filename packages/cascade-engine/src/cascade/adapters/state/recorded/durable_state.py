@@ -78,6 +78,7 @@ class RecordedState:
         """Whether values that are scalars of Python's own may be given to `keep_results`."""
         self.has_value_store = values is not None
         self._has_unread = False
+        self._left_folders: tuple[str, ...] = ()  # folders of large values of earlier runs
         self._table = FactTable()
         self._buffer = WriteBuffer(keep_rounds)
         self._waiting: Changes | None = None  # what could not be written at once: the next commit has it
@@ -159,7 +160,7 @@ class RecordedState:
 
     def _sealed_record(self, record: RunRecord) -> bytes:
         folder = "" if self._values is None else self._values.folder
-        return self._codec.seal(replace(record, values=folder), OF_RUN)
+        return self._codec.seal(replace(record, values=folder, left=self._left_folders), OF_RUN)
 
     def keep_result(self, key: NodeKey, value: object, call: FactLabel, *, provisional: bool = False) -> None:
         """Note a value that is to be kept as it is now.
@@ -420,10 +421,10 @@ class RecordedState:
             RunRulesError: If its digests are made by other rules.
             StoreError: If the store can't be read.
         """
-        if anew and self._values is not None:
-            await self._open_anew(self._values)
+        if anew:
+            await self._open_anew()
             return None
-        loaded = await self._journal.open(anew)
+        loaded = await self._journal.open(anew=False)
         if loaded is None or not loaded.head.record:
             return None  # never begun, or cleared and not begun again
         self.found_status = loaded.head.status
@@ -431,6 +432,7 @@ class RecordedState:
         if loaded.head.rules != DIGEST_RULES:  # before anything is read that may have another form
             raise RunRulesError(self.run_id, made_by(loaded.head.rules or 0))
         record = self._codec.decode_record(loaded.head.record)
+        self._left_folders = record.left
         large: LargeValues = {}
         if self._values is not None:
             self._values.go_on(record.values)
@@ -442,7 +444,7 @@ class RecordedState:
         self._load(loaded, large)
         return record
 
-    async def _open_anew(self, values: RunValues) -> None:
+    async def _open_anew(self) -> None:
         """Take the run, of which nothing is read but where its large values are: they are removed with its facts."""
         try:
             loaded = await self._journal.open(anew=False)
@@ -452,7 +454,13 @@ class RecordedState:
             return
         if loaded is not None and loaded.head.record:
             with suppress(RunDamagedError):  # then they stay: nobody knows where they are
-                values.go_on(self._codec.decode_record(loaded.head.record).values)
+                record = self._codec.decode_record(loaded.head.record)
+                if self._values is None:  # the record of the new run knows them
+                    self._left_folders = tuple(filter(None, (*record.left, record.values)))
+                else:
+                    self._values.go_on(record.values)
+                    for folder in record.left:
+                        self._values.names.let_go(folder)
 
     def _load(self, loaded: Loaded, large: LargeValues) -> None:
         linked = []

@@ -56,6 +56,11 @@ class RedisCatalog:
         self._server = RedisServer(url)
         self._prefix = prefix
 
+    @property
+    def address(self) -> str:
+        """What tells this store from all others that share a value store."""
+        return f"{self._server.address} {self._prefix}"
+
     def runs(self) -> list[RunSummary]:
         """Return all runs, the last updated first.
 

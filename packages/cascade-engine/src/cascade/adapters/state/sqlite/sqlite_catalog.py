@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from cascade.adapters.sqlite_bindings.chosen_binding import binding
@@ -87,6 +88,11 @@ class SqliteCatalog:
         self._path = Path(path)
         self._values = FileValueStore.beside(self._path)
         self._select("SELECT 1")
+
+    @property
+    def address(self) -> str:
+        """What tells this store from all others that share a value store."""
+        return f"{gethostname()}:{self._path.resolve()}"
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, the last updated first."""
