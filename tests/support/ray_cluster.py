@@ -19,6 +19,9 @@ import pytest
 CPUS = 2
 """How many calls it makes at a time."""
 
+GPUS = 4
+"""As many as a call of the random workflows may ask for: one that asks for more waits without end."""
+
 TESTS = Path(__file__).parents[1]
 
 _raylet_doors: dict[str, tuple[str, int]] = {}
@@ -38,7 +41,7 @@ def ray_cluster(shared_ledger: Path) -> Iterator[str]:
         ray.init(
             "local",
             num_cpus=CPUS,
-            num_gpus=1,
+            num_gpus=GPUS,
             resources={"licence": 1},
             include_dashboard=False,
             log_to_driver=False,

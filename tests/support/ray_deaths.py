@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import cascade as cs
 from cascade.adapters.executors.boundary_errors import ClusterGoneError
 from cascade.adapters.executors.handles import HandleLostError
 from cascade.adapters.executors.ray import RayExecutor
-from support.ray_programs import make, measure, node_of, say
+from support.ray_programs import client_server, make, measure, node_of, say
 from support.remote_tasks import square
 
 PROCESSES = {"raylet": ["raylet"], "gcs": ["gcs_server"], "both": ["gcs_server", "raylet"]}
@@ -46,10 +46,12 @@ def kill(which: str, parent: int | None = None) -> None:
 
 
 def _lives(process: int) -> bool:
+    """Tell whether a process has threads: those of a dead one keep its sockets open for a moment."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+        state, *_, threads = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()[:18]
     except OSError:
         return False
+    return state not in "ZX" or int(threads) > 1
 
 
 def _children(process: int) -> list[int]:
@@ -189,6 +191,36 @@ def rays_of_programs(which: str) -> None:
             say(await engine.run(square(4)))
         say(ray.is_initialized())
         ray.shutdown()
+
+    asyncio.run(main())
+
+
+def client() -> None:
+    """Kill a cluster that this process is a client of."""
+
+    async def main(word: str, end: Callable[[], object]) -> None:
+        async with cs.Engine(executor=word) as engine:
+            with tempfile.TemporaryDirectory() as folder:
+                path = str(Path(folder) / "begun")
+                asking = asyncio.create_task(told(engine.run(hang_once(path, 0))))
+                await begun(path)
+                end()
+                await asking
+            await told(engine.run(square(3)))
+
+    with client_server() as (word, end):
+        asyncio.run(main(word, end))
+
+
+def idle(which: str) -> None:
+    """Kill it, and do nothing for longer than Ray lets a process live without its control service."""
+
+    async def main() -> None:
+        async with cs.Engine(executor="ray") as engine:
+            say(await engine.run(square(2)))
+            kill(which)
+            await asyncio.sleep(75)
+            say(await engine.run(square(3)))
 
     asyncio.run(main())
 

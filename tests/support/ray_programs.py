@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +96,9 @@ def lost_values() -> None:
     end()
 
 
-def ray_client() -> None:
-    """Start a cluster with a server for clients, and use it through that."""
+@contextmanager
+def client_server() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Start a cluster with a server for clients; give its address, and what ends all of it at once."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     head = """
@@ -114,6 +117,11 @@ subprocess.run([sys.executable, "-m", "ray.util.client.server", "--mode", "legac
             stderr=nowhere,
             start_new_session=True,
         )
+
+    def kill() -> None:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
     try:
         while True:
             try:
@@ -121,10 +129,17 @@ subprocess.run([sys.executable, "-m", "ray.util.client.server", "--mode", "legac
                 break
             except OSError:
                 time.sleep(0.2)
-        asyncio.run(_as_client(f"ray://127.0.0.1:{port}"))
+        yield f"ray://127.0.0.1:{port}", kill
     finally:
-        os.killpg(server.pid, 15)
-        server.wait()
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait()
+
+
+def ray_client() -> None:
+    """Start a cluster with a server for clients, and use it through that."""
+    with client_server() as (word, _):
+        asyncio.run(_as_client(word))
 
 
 async def _as_client(word: str) -> None:

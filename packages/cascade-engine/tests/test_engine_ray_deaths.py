@@ -25,7 +25,7 @@ LIMIT = 150.0
 def said_by(program: str, *words: str) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
-        [sys.executable, "-c", f"from support.ray_deaths import {program}; {program}{words}"],
+        [sys.executable, "-c", f"from support.ray_deaths import {program}; {program}(*{words})"],
         env={**environment, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
@@ -85,3 +85,15 @@ def test_a_ray_of_the_program_is_its_own_affair(which: str) -> None:
 def test_a_cluster_with_an_address_may_be_gone_for_good(which: str) -> None:
     """Then a call under way fails, and so does each later one."""
     assert said_by("address", which) == ["4", "ClusterGoneError", "ClusterGoneError"]
+
+
+@pytest.mark.soak
+def test_a_client_does_not_wait_for_a_cluster_that_is_gone() -> None:
+    """Neither a call under way nor a later one."""
+    assert said_by("client") == ["ClusterGoneError", "ClusterGoneError"]
+
+
+@pytest.mark.soak
+def test_ray_does_not_end_a_program_that_has_nothing_under_way() -> None:
+    """It would after a minute without its control service; the executor disconnects before that."""
+    assert said_by("idle", "gcs") == ["4", "9"]
