@@ -736,6 +736,40 @@ with LocalCluster(processes=False, dashboard_address=None, **size) as cluster:
     assert done.stdout.split("\n")[:2] == ["trained", "('train', 'gpu=2', 'gpu=1, licence=2')"], done.stderr
 
 
+@pytest.mark.server
+def test_a_large_call_waits_for_a_first_worker_as_any_other(tmp_path: Path) -> None:
+    """An adaptive cluster may have none just now."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        """
+import logging
+import cascade as cs
+from distributed import LocalCluster
+from cascade.adapters.executors.dask import DaskExecutor
+from cascade.adapters.executors.dask_cluster import cluster_workers, dask_connection
+
+dask_connection._ANSWER_SECONDS = 0.5
+cluster_workers._PATIENCE_SECONDS = 0.0
+logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+@cs.task
+def size(data): return len(data)
+
+with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    class Grow(logging.Handler):
+        def emit(self, record):
+            print(record.getMessage())
+            cluster.scale(1)
+    logging.getLogger("cascade").addHandler(Grow())
+    print(cs.run(size(bytes(2_000_000)), executor=DaskExecutor(cluster)))
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    said = done.stdout.splitlines()
+    assert said[-1:] == ["2000000"], done.stderr
+    assert "task 'size' waits: the cluster at" in said[0]
+
+
 async def test_a_call_that_waits_for_a_worker_with_its_amount_is_told_of(
     dask_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -108,12 +108,12 @@ class Connection:
         amounts = await self._workers.counted(request.task.name, request.amounts)
         key = f"{request.task.name}-{self._name}-{next(self._numbers)}"
         sent = self._watch.waiting[key] = SentWork(request.task.name, amounts)
+        self._watch.go_on()
         try:
             payload: Any = request.request
             if len(payload) > LARGE_REQUEST:
                 payload = await self._scattered(payload)
             sent.work = self._submit(key, payload, request.references, amounts)
-            self._watch.go_on()
             outcome, cancelled = await self._outcome_of(key, sent)
         finally:
             del self._watch.waiting[key]
@@ -139,10 +139,13 @@ class Connection:
         return reference.client is not self.client
 
     async def _scattered(self, payload: bytes) -> object:
-        try:
-            return await self.client.scatter(payload, hash=False)
-        except OSError as error:
-            raise self._line.gone(error) from None
+        while True:
+            try:
+                return await self.client.scatter(payload, hash=False)
+            except TimeoutError:  # there is no worker just now: one may come, as for other requests
+                self._line.check()
+            except OSError as error:
+                raise self._line.gone(error) from None
 
     async def _outcome_of(self, key: str, sent: SentWork) -> tuple[Outcome, asyncio.CancelledError | None]:
         """Wait for the outcome of a request. If cancelled, withdraw it; what has begun is waited for."""
