@@ -86,8 +86,8 @@ def test_a_worker_that_lives_is_waited_for(folder: Path) -> None:
 def test_the_journal_of_a_worker_that_lives_is_kept_whatever_its_process_number(folder: Path) -> None:
     """In another container the number means another process, or none: only the lock of the journal counts."""
     with _worker(folder) as worker:
-        (journal,) = folder.glob("cascade-calls-*")
-        hidden = journal.rename(folder / f"cascade-calls-999999999-{'0' * 32}")
+        (journal,) = folder.glob("cascade-journal-*")
+        hidden = journal.rename(folder / f"cascade-journal-999999999-{'0' * 32}")
         with _worker(folder):  # it looks what others have left
             pass
         assert hidden.exists()
@@ -102,7 +102,7 @@ def test_what_nobody_asks_for_is_removed_after_a_minute(folder: Path) -> None:
     """Until then the journal of a worker that has gone is there for those who ask for it."""
     with _worker(folder):
         pass
-    (left,) = folder.glob("cascade-calls-*")
+    (left,) = folder.glob("cascade-journal-*")
     for seconds in (0, 55, 61):
         with _worker(folder):
             assert left.exists()

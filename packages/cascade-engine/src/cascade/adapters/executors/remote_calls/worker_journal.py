@@ -29,7 +29,7 @@ _HEAD = struct.Struct(f"{NAME_SIZE}sq")  # the request, and how many bytes of en
 _LENGTH = struct.Struct("q")
 _SIZE = 1 << 20
 _FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
-_PREFIX = "cascade-calls-"
+_PREFIX = "cascade-journal-"
 _GONE = 0.0  # the time of change of a file without a worker; that of the last access is when it was found
 
 KEPT_SECONDS = 60.0
