@@ -13,8 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from cascade.adapters.executors.ray_cluster.session import Session
 from cascade.adapters.executors.remote_calls.worker_journal import Remains, find_remains
 
-# With retries, Ray would try again without end as long as its memory monitor kills the workers that search.
-_find = ray.remote(num_cpus=0, max_retries=0)(find_remains)
+_find = ray.remote(num_cpus=0)(find_remains)
 
 
 async def remains_of(session: Session, request: bytes) -> Remains | None:
