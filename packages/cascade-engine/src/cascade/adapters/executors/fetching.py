@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from cascade.adapters.executors.handles import Handle
@@ -19,11 +19,11 @@ async def fetched(value: Any, is_wanted: IsWanted = lambda _: True) -> Any:
     Raises:
         HandleLostError: If what one stands for is gone.
     """
-    wanted = {id(handle): handle for handle in _handles_in(value) if is_wanted(handle)}
+    wanted = [handle for handle in _handles_in(value) if is_wanted(handle)]
     if not wanted:
         return value
-    values = await asyncio.gather(*(handle.fetch() for handle in wanted.values()))
-    return _replaced(value, dict(zip(wanted, values, strict=True)))
+    values = await asyncio.gather(*(handle.fetch() for handle in wanted))
+    return _replaced(value, dict(zip(map(id, wanted), values, strict=True)), {})
 
 
 def as_arguments(value: Any) -> Any:
@@ -33,32 +33,48 @@ def as_arguments(value: Any) -> Any:
 
 def replaced(value: Any, by: Callable[[Any], object]) -> Any:
     """Return a value with each handle replaced by what a function makes of it."""
-    return _replaced(value, {id(handle): by(handle) for handle in _handles_in(value)})
+    handles = _handles_in(value)
+    return _replaced(value, {id(handle): by(handle) for handle in handles}, {}) if handles else value
 
 
-def _handles_in(value: object) -> Iterator[Handle]:
+_CONTAINERS = frozenset({list, tuple, dict})
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+
+
+def _handles_in(value: object) -> list[Handle]:
+    """Return each handle once. A container is looked into once too: a value of a task may hold itself."""
+    handles: dict[int, Handle] = {}
+    seen: set[int] = set()
+    found = [value]
+    for each in found:  # it grows meanwhile
+        kind = type(each)
+        if kind in _PLAIN:
+            continue
+        if kind not in _CONTAINERS:
+            if isinstance(each, Handle):
+                handles[id(each)] = each
+        elif id(each) not in seen:
+            seen.add(id(each))
+            container: Any = each
+            found.extend(container.values() if kind is dict else container)
+    return [*handles.values()]
+
+
+def _replaced(value: Any, values: dict[int, object], known: dict[int, object]) -> Any:
+    """Return a value with handles replaced by these values, by their ids; `known` is what containers have become."""
     kind = type(value)
-    if isinstance(value, Handle):
-        yield value
-    elif kind in (list, tuple):
-        for each in value:  # type: ignore[attr-defined]
-            yield from _handles_in(each)
-    elif kind is dict:
-        for each in value.values():  # type: ignore[attr-defined]
-            yield from _handles_in(each)
-
-
-def _replaced(value: Any, values: dict[int, object]) -> Any:
-    kind = type(value)
-    if isinstance(value, Handle):
+    if kind not in _CONTAINERS:
         return values.get(id(value), value)
+    if id(value) in known:
+        return known[id(value)]
+    known[id(value)] = value  # for one that holds itself: it was made by a task, and so has no handles
     if kind is dict:
-        made: Any = {key: _replaced(each, values) for key, each in value.items()}
+        made: Any = {key: _replaced(each, values, known) for key, each in value.items()}
         same = all(made[key] is each for key, each in value.items())
-    elif kind in (list, tuple):
-        made = [_replaced(each, values) for each in value]
+    else:
+        made = [_replaced(each, values, known) for each in value]
         same = all(new is old for new, old in zip(made, value, strict=True))
         made = made if kind is list else tuple(made)
-    else:
-        return value
-    return value if same else made
+    if not same:
+        known[id(value)] = made
+    return known[id(value)]
