@@ -10,11 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.commands import Call, Write
+
+from cascade.adapters.state.recorded.deletion import delete_run
+from cascade.adapters.state.sqlite.sqlite_catalog import SqliteCatalog
+from cascade.adapters.values import FileValueStore
 
 STATE = ("--state", "sqlite:///runs.db")
 
@@ -497,6 +502,24 @@ def test_values_go_with_their_run_and_their_entries(write: Write, cascade: Call)
     assert len([*there.glob("caches/*/*/*")]) == 1
     assert cascade(*prune, *values[:2], "--larger-than", "1KB").out == told.replace("would remove", "removed")
     assert not [*there.glob("caches/*/*/*")]
+
+
+def test_a_deletion_that_was_killed_is_finished(write: Write, cascade: Call) -> None:
+    """The same command once more removes the values of a run that was deleted by a process which was killed then."""
+
+    class Dying(FileValueStore):
+        def delete(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    folder = write("large.py", LARGE).parent
+    values = [each.format(folder=folder) for each in VALUES]
+    cascade("run", "large.py", *STATE, "--run-id", "r", *values)
+    with closing(SqliteCatalog(folder / "runs.db")) as catalog, pytest.raises(KeyboardInterrupt):
+        delete_run(catalog, "r", Dying(folder / "values"))
+    assert "no run 'r'" in cascade("runs", "delete", "r", *STATE, "--yes").told
+    assert [*(folder / "values").glob("runs/*/*")]
+    assert not cascade("runs", "delete", "r", *STATE, "--yes", *values[:2]).told
+    assert not [path for path in (folder / "values").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("size", ["", "10 parsecs", "-1", "1e9", "MB"])

@@ -167,3 +167,33 @@ async def test_a_large_value_is_encoded_once(file_url: str) -> None:
         assert len(encoded) == 1
         await engine.run(inline(1), run_id="inline")
         assert len(encoded) == 2
+
+
+@cs.task
+def length(value: Any) -> int:
+    return len(value)
+
+
+@cs.task
+def add(one: int, other: int) -> int:
+    return one + other
+
+
+@cs.task
+def inside(number: int, marker: str) -> Any:
+    """Return a tree that stops when a large value in it has been used already."""
+    value = inline(number)
+    return add(length(value), stopped_first("xy", marker).after(length(value)))
+
+
+async def test_what_is_done_inside_of_a_call_is_not_read_again(file_url: str, tmp_path: Path) -> None:
+    """Of a tree in the place of a call, or of an item, a run that goes on reads only what somebody looks at."""
+    store = MemoryValues()
+    async with cs.Engine(state=file_url, values=store, values_over=OVER) as engine:
+        target = [add(inside(1, str(tmp_path / "call")), 1), inside.map([2], marker=[str(tmp_path / "item")])]
+        for _ in range(2):
+            with pytest.raises(OSError, match="down"):
+                await engine.run(target, run_id="r")
+        store.calls.clear()
+        assert await engine.run(target, run_id="r") == [SIZE + 3, [SIZE + 2]]
+    assert not [call for call in store.calls if call.startswith("get")]
