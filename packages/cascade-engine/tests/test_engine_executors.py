@@ -120,13 +120,14 @@ def test_on_goes_before_mode_and_mode_before_the_executor() -> None:
     ids=["target", "list", "coroutine", "map", "policy"],
 )
 def test_an_unknown_executor_is_refused_before_anything_runs(target: Any, executors: Any) -> None:
-    """A name that no executor has is an error that names the task and lists the names that there are."""
+    """A name that no executor has is an error: it names the task, the names that there are, and how one is given."""
     with pytest.raises(UnknownExecutorError) as caught:
         cs.run(target(), executors=executors)
     known = ", ".join(executors or ()) or "none"
     assert f"is to run on 'pool', which is not an executor of the engine (executors: {known})" in str(
         caught.value
     )
+    assert "give executors={'pool': ...}, or --executors pool=... on the command line" in str(caught.value)
     assert not made
 
 

@@ -275,7 +275,8 @@ class UnknownExecutorError(CascadeRuntimeError, LookupError):
         known = ", ".join(self.known) or "none"
         return (
             f"task '{self.task}' is to run on '{self.executor}', which is not an executor of the engine (executors: "
-            f"{known}); give executors={{{self.executor!r}: ...}}"
+            f"{known}); give executors={{{self.executor!r}: ...}}, "
+            f"or --executors {self.executor}=... on the command line"
         )
 
 
