@@ -433,6 +433,9 @@ def test_wrong_words_are_refused_before_anything_runs() -> None:
         DaskExecutor("tcp://127.0.0.1:1", per_thread=0)
     with pytest.raises(SpecError, match="address of a scheduler"):
         DaskExecutor("")
+    for address in ("tcp://localhost:notaport", "dask://localhost:0", "tls://localhost", "localhost:65536"):
+        with pytest.raises(SpecError, match=f"'{address}'(.|\n)*dask://host:8786 or tcp://host:8786"):
+            DaskExecutor(address)
     with pytest.raises(SpecError, match=r"DaskExecutor\(8786\)(.|\n)*a Client or a cluster"):
         DaskExecutor(8786)
     with pytest.raises(SpecError, match="dask://host:8786"):

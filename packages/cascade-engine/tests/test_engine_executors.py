@@ -131,6 +131,27 @@ def test_an_unknown_executor_is_refused_before_anything_runs(target: Any, execut
     assert not made
 
 
+@pytest.mark.parametrize(
+    "place", ["localhost:notaport", "localhost:", "localhost", "h:0", "h:65536", "h:-1", ":1", "[::1"]
+)
+@pytest.mark.parametrize(("scheme", "form"), [("dask", "dask://host:8786"), ("ray", "ray://host:10001")])
+def test_the_address_of_a_cluster_has_a_host_and_a_port(scheme: str, form: str, place: str) -> None:
+    """One that has not is refused at once, by name, and with how it is written: nothing is connected to."""
+    for given in ({"executor": f"{scheme}://{place}"}, {"executors": {"pool": f"{scheme}://{place}"}}):
+        with pytest.raises(SpecError) as caught:
+            cs.run(here(), **given)
+        assert f"{scheme}://{place}" in str(caught.value)
+        assert f"write it as {form}, with a port from 1 to 65535" in str(caught.value)
+    assert not made
+
+
+def test_no_error_shows_the_password_in_the_address_of_a_cluster() -> None:
+    """Clusters have none; who writes one is told so without it."""
+    with pytest.raises(SpecError, match="write it as dask://host:8786") as caught:
+        cs.run(here(), executor="dask://user:marmalade@localhost:8786")
+    assert "marmalade" not in str(caught.value)
+
+
 def test_a_later_tree_with_an_unknown_executor_is_refused_before_its_first_node() -> None:
     """So is one in a tree that a task returned, or that the factory of a map made."""
 

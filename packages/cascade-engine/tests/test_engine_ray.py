@@ -209,7 +209,7 @@ async def test_a_timeout_ends_the_call(tmp_path: Path) -> None:
     assert path.read_text() == "b"
 
 
-def test_wrong_words_are_refused_before_anything_runs() -> None:
+def test_wrong_words_are_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each names what it can't be and what to write."""
     with pytest.raises(SpecError, match=r"write \"raise\" or \"rerun\""):
         RayExecutor(on_lost="retry")
@@ -217,6 +217,14 @@ def test_wrong_words_are_refused_before_anything_runs() -> None:
         RayExecutor(per_cpu=0)
     with pytest.raises(SpecError, match="give an address"):
         RayExecutor("")
+    for address in ("ray://localhost:notaport", "ray://localhost:", "localhost:65536", ":6379"):
+        with pytest.raises(SpecError, match=f"'{address}'(.|\n)*ray://host:10001 or host:6379"):
+            RayExecutor(address)
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(
+            SpecError, match=f"RAY_ADDRESS(.|\n)*'{address}'(.|\n)*ray://host:10001 or host:6379"
+        ):
+            RayExecutor()
     with pytest.raises(SpecError, match="ray://host:10001"):
         cs.run(square(3), executor="ray://")
 

@@ -1,4 +1,4 @@
-"""Checks the URLs of stores: a wrong one is refused before anything is opened.
+"""Checks the URLs of stores and clusters: a wrong one is refused before anything is opened.
 
 No error shows a user, a password or a query.
 """
@@ -91,6 +91,18 @@ def check_postgres(url: str) -> None:
     found = split(url, problem, POSTGRES_FORM)
     if found.scheme not in POSTGRES_SCHEMES or found.fragment or found.path.count("/") > 1:
         raise SpecError(problem, POSTGRES_FORM)
+
+
+def check_place(address: str, problem: str, form: str) -> None:
+    """Check the address of a cluster: a host and a port, behind a scheme or not. `form` shows how it is written.
+
+    Raises:
+        SpecError: If it is no such address, with this problem.
+    """
+    remedy = f"write it as {form}, with a port from 1 to 65535"
+    found = split(address if "://" in address else f"//{address}", problem, remedy)
+    if not (found.hostname and found.port) or "@" in found.netloc or " " in found.netloc:
+        raise SpecError(problem, remedy)
 
 
 def address_of(url: object) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from cascade.adapters.addresses import address_of, check_place
 from cascade.adapters.executors.boundary_errors import ClusterGoneError
 from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.spec.errors import MissingExtraError, SpecError
@@ -54,9 +55,7 @@ class DaskExecutor(RemoteCalls):
             )
         if per_thread < 1:
             raise SpecError(f"per_thread={per_thread!r}", "give a number from 1 on")
-        self._target = (
-            f"tcp://{target[7:]}" if isinstance(target, str) and target.startswith(SCHEME) else target
-        )
+        self._target = _checked(target) if isinstance(target, str) else target
         self._per_thread = per_thread
         self._slots = WorkerSlots(1)
         # One for each event loop: a client belongs to the loop that it was made in.
@@ -139,6 +138,15 @@ class _Lasting:
                 await run_in(self.connection.loop, self.connection.close())
 
 
+def _checked(address: str) -> str:
+    """Return an address as Dask takes it. How those of other kinds than TCP are written, Dask knows."""
+    scheme, has_scheme, _ = address.partition("://")
+    if not has_scheme or scheme in _WITH_PORT:
+        problem = f"DaskExecutor({address_of(address)!r}) is given no address of a scheduler"
+        check_place(address, problem, "dask://host:8786 or tcp://host:8786")
+    return f"tcp://{address.removeprefix(SCHEME)}" if address.startswith(SCHEME) else address
+
+
 async def _in_loop_of(connection: Connection, work: Coroutine[Any, Any, T]) -> T:
     try:
         return await run_in(connection.loop, work)
@@ -150,3 +158,5 @@ _LOOP_ENDED = "the event loop of its client has ended"
 
 SCHEME = "dask://"
 """What an address begins with where an executor is named by a word."""
+
+_WITH_PORT = ("dask", "tcp", "tls")

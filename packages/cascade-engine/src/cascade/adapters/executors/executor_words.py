@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from cascade.adapters.addresses import address_of, check_place
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.adapters.executors.processes import ProcessExecutor
 from cascade.graph.nodes import Node
@@ -71,7 +72,9 @@ def executor_from_word(word: str) -> MadeExecutor:
         return PLAIN[word]()
     scheme, has_scheme, place = word.partition("://")
     if has_scheme and place and scheme in CLUSTERS:
-        return CLUSTERS[scheme][0](word)
+        make, form = CLUSTERS[scheme]
+        check_place(word, f"executor={address_of(word)!r} is not the address of a cluster", form)
+        return make(word)
     kind, colon, number = word.partition(":")
     count = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 0
     if kind in COUNTED and (count or not colon):

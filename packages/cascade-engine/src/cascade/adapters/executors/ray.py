@@ -112,7 +112,9 @@ class RayExecutor(RemoteCalls):
             raise SpecError("RayExecutor('')", "give an address such as 'ray://host:10001', or none")
         if per_cpu < 1:
             raise SpecError(f"per_cpu={per_cpu!r}", "give a number from 1 on")
-        self._connection = RayConnection(Target(address, runtime_env))
+        target = Target(address, runtime_env)
+        target.check()
+        self._connection = RayConnection(target)
         self._per_cpu = per_cpu
         self._slots = WorkerSlots(1)
         self._session: Session | None = None

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 import ray
 
+from cascade.adapters.addresses import address_of, check_place
 from cascade.adapters.executors.boundary_errors import ClusterGoneError
 from cascade.adapters.executors.ray_cluster.liveness import LOOK_SECONDS, Door, Liveness
 
@@ -60,6 +61,18 @@ class Target(NamedTuple):
     def resolved(self) -> str:
         """The address as Ray takes it."""
         return self.address or os.environ.get("RAY_ADDRESS") or _OWN
+
+    def check(self) -> None:
+        """Check the address, as far as it says where somebody has to listen.
+
+        Raises:
+            SpecError: If it has no host, or no port that there can be.
+        """
+        address = self.resolved
+        if address.startswith(_CLIENT) or ":" in address.partition("://")[0]:
+            given = "RayExecutor" if self.address else "RAY_ADDRESS"
+            problem = f"{given}: {address_of(address)!r} is not the address of a cluster"
+            check_place(address, problem, "ray://host:10001 or host:6379")
 
     def doors(self) -> list[Door]:
         """Return where somebody has to listen before this process connects, as far as the address says it."""
