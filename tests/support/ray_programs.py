@@ -175,6 +175,7 @@ def nobody_there() -> None:
         cs.run(square(3), executor=NOBODY)
     except ClusterGoneError as error:
         say(type(error).__name__, error.address)
+        say(error.problem)
 
 
 def connections() -> None:

@@ -420,9 +420,11 @@ async def test_a_scheduler_that_lacks_cascade_is_told_of(tmp_path: Path) -> None
 
 
 async def test_a_scheduler_that_does_not_answer_is_one_clear_error() -> None:
-    """Within seconds it is said which address can't be used."""
-    with pytest.raises(ClusterGoneError, match=r"127\.0\.0\.1:9 can't be used"):
+    """Within seconds it is said which address can't be used, what was tried, and what to check."""
+    with pytest.raises(ClusterGoneError, match=r"127\.0\.0\.1:9 can't be used") as caught:
         await cs.arun(square(3), executor="dask://127.0.0.1:9")
+    assert "nobody answers as a Dask scheduler" in str(caught.value)
+    assert "check that `dask scheduler` runs there" in str(caught.value)
 
 
 def test_wrong_words_are_refused_before_anything_runs() -> None:

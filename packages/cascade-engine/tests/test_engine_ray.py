@@ -476,5 +476,9 @@ def test_executors_of_a_process_share_its_ray() -> None:
 
 @pytest.mark.soak
 def test_a_cluster_that_does_not_answer_is_one_clear_error() -> None:
-    """It names the address."""
-    assert _said_by("nobody_there") == ["ClusterGoneError ray://127.0.0.1:9"]
+    """It names the address, what was tried and what to check."""
+    kind, problem = _said_by("nobody_there")
+    assert kind == "ClusterGoneError ray://127.0.0.1:9"
+    assert problem.startswith(
+        "nobody listens as its Ray Client server, at 127.0.0.1:9; check that `ray start --head`"
+    )

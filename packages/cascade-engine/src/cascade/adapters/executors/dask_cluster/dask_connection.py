@@ -278,8 +278,14 @@ async def _new_client(target: Any) -> Any:
             address, asynchronous=True, set_as_default=False, timeout=_ANSWER_SECONDS, security=security
         )
     except (OSError, ValueError) as error:
-        raise ClusterGoneError(str(address), f"nobody answers as a Dask scheduler ({error})") from None
+        problem = f"nobody answers as a Dask scheduler ({error}); {_REMEDY}"
+        raise ClusterGoneError(str(address), problem) from None
 
+
+_REMEDY = (
+    "check that `dask scheduler` runs there, that the port is the one of its log, 8786 unless it says otherwise, "
+    "and that this machine can reach it"
+)
 
 _PLAIN_TCP = "tcp://"
 

@@ -33,11 +33,15 @@ class Door(NamedTuple):
 
 
 class Liveness:
-    """Knows what has become of a Ray, by its doors. `problem` says why it is gone, `None` as long as it is there."""
+    """Knows what has become of a Ray, by its doors. `problem` says why it is gone, `None` as long as it is there.
 
-    def __init__(self, doors: Sequence[Door]) -> None:
+    `was_there` says whether somebody has listened there before.
+    """
+
+    def __init__(self, doors: Sequence[Door], was_there: bool = True) -> None:
         self.problem: str | None = None
         self._doors = doors
+        self._nobody = "nobody listens any more" if was_there else "nobody listens"
         self._away: dict[Door, float] = {}
         self._looked = -math.inf
 
@@ -55,7 +59,7 @@ class Liveness:
         if silence is None:
             self._away.pop(door, None)
         elif now >= self._away.setdefault(door, now) + max(silence, door.patience):
-            self.problem = f"nobody listens any more as its {door.process}, at {door.host}:{door.port}"
+            self.problem = f"{self._nobody} as its {door.process}, at {door.host}:{door.port}"
 
 
 async def _silence(door: Door) -> float | None:

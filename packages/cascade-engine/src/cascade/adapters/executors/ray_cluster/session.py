@@ -55,12 +55,25 @@ class Target(NamedTuple):
     runtime_env: Mapping[str, Any] | None
 
     def __str__(self) -> str:
-        return self.address or "a Ray of this process"
+        return "a Ray of this process" if self.resolved == _OWN else self.resolved
 
     @property
     def resolved(self) -> str:
         """The address as Ray takes it."""
         return self.address or os.environ.get("RAY_ADDRESS") or _OWN
+
+    @property
+    def remedy(self) -> str:
+        """What to check if nobody answers at the address."""
+        if self.resolved.startswith(_CLIENT):
+            server = "Ray Client server, 10001 unless `ray start --ray-client-server-port` says otherwise"
+        else:
+            server = f"{_SERVICE}, 6379 unless `ray start --port` says otherwise"
+        where = self.resolved if self.address else f"RAY_ADDRESS={self.resolved}"
+        return (
+            f"check that `ray start --head` runs there, that the port in {where} is that of its {server}, "
+            f"and that this machine can reach it"
+        )
 
     def check(self) -> None:
         """Check the address, as far as it says where somebody has to listen.
@@ -185,8 +198,14 @@ class Session:
         try:
             await asyncio.shield(asyncio.wrap_future(self.opened))
         except Exception as problem:
-            text = str(problem).strip().partition("\n")[0]
-            raise ClusterGoneError(str(self), text or type(problem).__name__) from problem
+            text = str(problem).strip().partition("\n")[0] or type(problem).__name__
+            if (
+                isinstance(problem, ConnectionError)
+                and self.target is not None
+                and self.target.resolved != _OWN
+            ):
+                text = f"{text}; {self.target.remedy}"
+            raise ClusterGoneError(str(self), text) from problem
 
     async def check(self, age: float = LOOK_SECONDS) -> None:
         """Look whether Ray is there, unless somebody has done so within the last `age` seconds.
@@ -290,7 +309,8 @@ def _knock(doors: Sequence[Door]) -> None:
     Raises:
         ConnectionError: If not.
     """
-    problem = asyncio.run(Liveness([each._replace(patience=0.0) for each in doors]).look())
+    at_once = [each._replace(patience=0.0) for each in doors]
+    problem = asyncio.run(Liveness(at_once, was_there=False).look())
     if problem is not None:
         raise ConnectionError(problem)
 
