@@ -27,6 +27,7 @@ from cascade.adapters.cache.stored import (
     parts_as_text,
     pointer_of,
 )
+from cascade.adapters.forks import leave_alone, watch_forks
 from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
     Format,
@@ -128,11 +129,31 @@ class SqliteCacheBackend(StoredCache):
         self._until_look = (0, 0)  # puts and bytes: the first put looks, however few a process makes
         self._files = CacheFiles(FileValueStore.beside(self._path))
         self._evicted: list[str] = []  # names in the value store
+        self._is_looking = not create
+        self._is_inherited = False
+        self._begin()
+        watch_forks(self)
+
+    def _begin(self) -> None:
         self._pending: deque[tuple[Row, Future[None]]] = deque()
         self._reading = Lock()
-        self._open(to_look=not create)
+        self._open(to_look=self._is_looking)
         # Its thread begins with the first task and ends with the interpreter at the latest.
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, "cascade-cache")
+
+    def forget_parent(self) -> None:
+        """Open the file again in a forked child, when it is needed: SQLite may not be used across a fork."""
+        if self._thread is not None:
+            leave_alone(self._thread, self._reader, self._writer)
+            self._thread, self._is_inherited = None, True
+
+    def _open_thread(self) -> ThreadPoolExecutor:
+        if self._thread is None and self._is_inherited:
+            self._begin()
+            self._is_inherited = False
+        if self._thread is None:
+            raise StoreError(self._path, "the cache is closed")
+        return self._thread
 
     def _open(self, *, to_look: bool) -> None:
         self._is_looking = to_look
@@ -262,7 +283,7 @@ class SqliteCacheBackend(StoredCache):
 
     async def close(self) -> None:
         """Write what is pending and close the file."""
-        thread, self._thread = self._thread, None
+        thread, self._thread, self._is_inherited = self._thread, None, False
         if thread is None:
             return
         try:
@@ -279,13 +300,10 @@ class SqliteCacheBackend(StoredCache):
         self._writer.close()
 
     def _submit(self, work: Callable[..., Any], *args: object) -> Future[Any]:
-        if self._thread is None:
-            raise StoreError(self._path, "the cache is closed")
-        return self._thread.submit(work, *args)
+        return self._open_thread().submit(work, *args)
 
     async def _read(self, fetch: Callable[[Connection, str, Row], Any], query: str, values: Row) -> Any:
-        if self._thread is None:
-            raise StoreError(self._path, "the cache is closed")
+        self._open_thread()
         if self._reading.acquire(blocking=False):
             try:
                 return fetch(self._reader, query, values)

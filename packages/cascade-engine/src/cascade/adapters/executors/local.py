@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.adapters.executors.call_places import CallPlace, place_of_mode
 from cascade.adapters.executors.chunks import ChunkCall, Progress, execute_each
 from cascade.adapters.executors.threads import ThreadCalls
+from cascade.adapters.forks import leave_alone, watch_forks
 from cascade.graph.nodes import Node
 from cascade.spec.internal_tasks import INTERNAL_TASKS
 from cascade.spec.policies.mode import Mode, parse_mode
@@ -95,6 +96,14 @@ class LocalExecutor:
             return self._process_calls().call_chunk(task, calls)
         return execute_each(lambda call: self.execute(node, call.args, call.kwargs), calls)
 
+    def forget_parent(self) -> None:
+        """Make new threads and processes in a forked child: those of the parent are not its own."""
+        threads, processes = self._threads, self._processes
+        self._threads = self._processes = None
+        leave_alone(threads)
+        if processes is not None:
+            processes.forget_parent()
+
     async def close(self) -> None:
         """End the threads and processes. The executor can be used again: it makes new ones."""
         threads, processes = self._threads, self._processes
@@ -107,6 +116,7 @@ class LocalExecutor:
     def _thread_calls(self) -> ThreadCalls:
         if self._threads is None:
             self._threads = ThreadCalls(self._thread_count)
+            watch_forks(self)
         return self._threads
 
     def _process_calls(self) -> ProcessCalls:
@@ -114,4 +124,5 @@ class LocalExecutor:
             from cascade.adapters.executors.process_calls import ProcessCalls  # noqa: PLC0415 - brings multiprocessing
 
             self._processes = ProcessCalls(self._process_count)
+            watch_forks(self)
         return self._processes

@@ -18,6 +18,7 @@ from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.waiting import wait_until_done
 from cascade.adapters.executors.worker_processes.workers import Worker
 from cascade.adapters.executors.worker_slots import WorkerSlots
+from cascade.adapters.forks import leave_alone
 from cascade.adapters.travelling.luggage import pack
 from cascade.adapters.values.large_results import results_in_context
 from cascade.spec.task import AnyTask
@@ -127,6 +128,13 @@ class ProcessCalls:
         work = self._threads.submit(worker.call_chunk, task, calls, pack(pickle.dumps), feed.take)
         chunk = feed.until_done(work, worker.kill)
         return chunk if results_in_context.get() is None else arrived_chunk(chunk)
+
+    def forget_parent(self) -> None:
+        """Leave the workers to the parent of a forked child."""
+        self._finalizer.detach()
+        for worker in self._idle:
+            worker.leave()
+        leave_alone(self)
 
     async def close(self) -> None:
         """End the workers, all calls of which have ended."""

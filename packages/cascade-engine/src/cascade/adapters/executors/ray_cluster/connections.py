@@ -6,10 +6,15 @@ nobody needs it any more, or when its processes have died.
 
 from __future__ import annotations
 
+import atexit
+import sys
 import threading
 from concurrent.futures import Future
 
+import ray
+
 from cascade.adapters.executors.ray_cluster.session import Session, Target, program_address
+from cascade.adapters.forks import leave_alone, watch_forks
 from cascade.spec.errors import SpecError
 
 
@@ -21,13 +26,30 @@ class _Connections:
         self._session: Session | None = None
         self._ended: Future[None] | None = None
         self._of_program: Session | None = None
+        self.are_inherited = False
+        watch_forks(self)
+
+    def forget_parent(self) -> None:
+        """Note in a forked child whether the parent was connected: Ray does not work across a fork, and hangs."""
+        self._lock = threading.Lock()
+        self.are_inherited = ray.is_initialized()
+        if self.are_inherited:
+            # What Ray does when a program ends, by itself or by an exception, would hang as well.
+            atexit.unregister(ray.shutdown)
+            if sys.excepthook.__module__.partition(".")[0] == "ray":
+                sys.excepthook = sys.__excepthook__
 
     def join(self, target: Target) -> Session:
         """Return the session with Ray, with one more user if it is ours.
 
         Raises:
-            SpecError: If this process is connected to another one.
+            SpecError: If this process is connected to another one, or was forked from one that is connected.
         """
+        if self.are_inherited:
+            raise SpecError(
+                "this process was forked from one that is connected to Ray",
+                "start it as a fresh one, or use Ray only after the fork: Ray does not work across it",
+            )
         with self._lock:
             if self._session is not None and self._session.is_over:
                 self._session.leave()
@@ -77,12 +99,13 @@ class RayConnection:
         self._target = target
         self._lock = threading.Lock()
         self._session: Session | None = None
+        watch_forks(self)
 
     def session(self) -> Session:
         """Return the session to use: another one if the one before has failed, or its Ray is gone.
 
         Raises:
-            SpecError: If this process is connected to another Ray.
+            SpecError: If this process is connected to another Ray, or was forked from one that is connected.
         """
         with self._lock:
             if self._session is not None and self._session.is_over:
@@ -97,6 +120,12 @@ class RayConnection:
         """The session that is in use, if Ray is there."""
         session = self._session
         return None if session is None or session.is_over or not session.was_open else session
+
+    def forget_parent(self) -> None:
+        """Leave the session to the parent of a forked child."""
+        self._lock = threading.Lock()
+        leave_alone(self._session)
+        self._session = None
 
     async def close(self) -> None:
         """Let go of Ray; wait until it has ended, unless others go on with it."""

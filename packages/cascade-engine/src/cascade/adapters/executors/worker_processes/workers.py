@@ -123,6 +123,11 @@ class Worker:
         if process is not None and process.poll() is None:
             _kill(process)
 
+    def leave(self) -> None:
+        """Close the channel in a forked child, so that the process sees when the parent has gone."""
+        if self._channel is not None:
+            self._channel.close()
+
     def end(self) -> None:
         """Let the idle process end in order; kill it if it does not."""
         process, channel = self._process, self._channel
