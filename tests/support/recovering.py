@@ -81,6 +81,11 @@ def reveal(secret: Any, *after: Any) -> str:
     return f"{len(str(secret.reveal()))} characters"
 
 
+@cs.task(on="pool")
+def reveal_there(secret: Any, *after: Any) -> str:
+    return f"{len(str(secret.reveal()))} characters"
+
+
 @cs.task
 def fail(*after: Any) -> None:
     raise ValueError("as it should")
@@ -96,6 +101,11 @@ def secret_flow() -> Any:
     order = cs.Param("order", type=str)
     first = charge(name_of(order, "one"))
     return reveal(cs.Secret("token"), hold(order, first))
+
+
+def pool_flow() -> Any:
+    order = cs.Param("order", type=str)
+    return reveal_there(cs.Secret("token"), hold(order, charge(name_of(order, "one"))))
 
 
 def secret_env_flow() -> Any:
@@ -143,7 +153,7 @@ async def interrupted(url: str, workflow: Any, run_id: str, **settings: Any) -> 
     os.environ[HELD] = "1"
     before = len(ledger())
     params = {"order": run_id, **settings.pop("params", {})}
-    async with Engine(state=url) as engine:
+    async with Engine(state=url, executors=settings.pop("executors", None)) as engine:
         work = engine.run(workflow, run_id=run_id, params=params, **{"keep_inputs": True, **settings})
         running = asyncio.ensure_future(work)
         await until(lambda: len(ledger()) > before or running.done())

@@ -25,6 +25,7 @@ from support.recovering import (
     interrupted,
     ledger,
     order_flow,
+    pool_flow,
     secret_flow,
 )
 
@@ -185,6 +186,34 @@ def test_a_run_that_waits_is_shown(
     (mounted / "token").write_text("tangerine\n")
     assert "the run went on and succeeded" in cascade(*words).err
     assert "waiting" not in cascade("runs", "show", "a", *state).out
+
+
+def test_a_run_waits_no_more_when_its_secret_is_there(
+    file_url: str, cascade: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status is what the last worker found: one that had the secret, and could not go on for another reason."""
+    begin(file_url, pool_flow, "a", params={"token": "marmalade"}, executors={"pool": "inline"})
+    state = ("--state", file_url)
+    words = ("worker", MODULE, *state, "--once")
+
+    def told() -> tuple[str, str]:
+        shown = json.loads(cascade("runs", "show", "a", *state, "--format", "json").out)
+        return shown["status"], shown["waits_for"]
+
+    assert "the run waits: MissingSecretError" in cascade(*words).err
+    assert told() == ("waiting", "secret 'token'")
+    monkeypatch.setenv("CASCADE_SECRET_TOKEN", "tangerine")
+    outcome = cascade(*words)
+    assert "the run can't go on here: UnknownExecutorError" in outcome.err
+    assert told() == ("interrupted", "")
+    before = found(file_url, "a")
+    assert "the run can't go on here: UnknownExecutorError" in cascade(*words).err
+    assert found(file_url, "a") == before  # nothing new was found
+    monkeypatch.delenv("CASCADE_SECRET_TOKEN")
+    assert "the run waits: MissingSecretError" in cascade(*words).err
+    assert told() == ("waiting", "secret 'token'")
+    monkeypatch.setenv("CASCADE_SECRET_TOKEN", "tangerine")
+    assert "the run went on and succeeded" in cascade(*words, "--executors", "pool=threads").err
 
 
 def test_a_run_that_fails_is_told(file_url: str, cascade: Call) -> None:

@@ -118,9 +118,9 @@ class DurableStateBackend(StateBackend, Protocol):
 
     A backend whose runs may keep their inputs has the methods `seal_inputs(inputs)`, which returns bytes or raises a
     `KeptInputError`, and `keep_inputs(sealed)`, which notes them. For runs to be taken over it also has
-    `wait_for(what)`, which notes that the run waits for something, `abandon(error)`, which notes that nobody takes it
-    over any more, `found_status`, how the run was when this process opened it, and `found_mark()`, which returns bytes
-    that are the same as long as nothing new is recorded.
+    `wait_for(what)`, which notes that the run waits for something, `wait_no_more()`, which notes that this is there,
+    `abandon(error)`, which notes that nobody takes it over any more, `found_status`, how the run was when this process
+    opened it, and `found_mark()`, which returns bytes that are the same as long as nothing new is recorded.
     """
 
     async def open(self, anew: bool = False) -> RunRecord | None:

@@ -112,6 +112,10 @@ class RunRecovery:
         tree = await in_slices(tree_steps(target))
         read = [each.contract for each in tree.lazies if isinstance(each, ParamLazyResult)]
         secrets = self._secrets([*spec.contracts, *read, *parts.declared()], kept.secrets)
+        if run.waits_for:  # if it can't go on for another reason, it waits for that no more
+            gone = await self._wait_no_more(run.run_id)
+            if gone is not None:
+                return gone
         params = {**kept.params, **secrets}
         options = replace(
             parts.options,
@@ -175,6 +179,17 @@ class RunRecovery:
             return outcome
 
         return await self._noted(run.run_id, wait) or outcome
+
+    async def _wait_no_more(self, run_id: str) -> RecoveredRun | None:
+        """Note in the store that what a run waited for is there; return an outcome if it can't be noted."""
+        noted = RecoveredRun(run_id, RecoveryOutcome.LEFT)
+
+        def go_on(state: Any) -> RecoveredRun:
+            state.wait_no_more()
+            return noted
+
+        outcome = await self._noted(run_id, go_on)
+        return None if outcome is noted else outcome
 
     async def _abandoned(self, run_id: str, takes: Takes) -> RecoveredRun | None:
         """Note in the store that a run was taken over too often, if it has not got on since; `None` if it has."""

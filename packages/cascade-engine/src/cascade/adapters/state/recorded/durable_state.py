@@ -300,6 +300,10 @@ class RecordedState:
         """Note that the run can't go on before something is there; `what` names it. That it goes on ends this."""
         self._buffer.change(Head(RunStatus.WAITING, waits_for=what))
 
+    def wait_no_more(self) -> None:
+        """Note that what the run waited for is there."""
+        self._buffer.change(Head(RunStatus.RUNNING, waits_for=""))
+
     def abandon(self, error: str) -> None:
         """Note that nobody is to take the run over any more; that somebody goes on with it by hand ends this."""
         self._buffer.change(Head(RunStatus.ABANDONED, error=error, waits_for=""))
