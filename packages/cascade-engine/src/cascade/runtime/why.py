@@ -17,7 +17,7 @@ from cascade.runtime.explaining.cache_inspector import CacheInspector
 from cascade.runtime.explaining.explanation import Explanation
 from cascade.runtime.explaining.verdicts import Answer, Before, ItemCount, Judgement, Verdict
 from cascade.runtime.programs.program import compile_program
-from cascade.runtime.running.admission import check_inputs
+from cascade.runtime.running.starting.admission import check_inputs
 from cascade.runtime.stores import shared_options
 from cascade.spec.calls.standing import StandsForValue
 from cascade.spec.inputs.workflow import WorkflowSpec

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.adapters.executors.call_places import CallPlace, place_of_mode
 from cascade.adapters.executors.chunks import ChunkCall, Progress, execute_each
-from cascade.adapters.executors.threads import ThreadCalls
+from cascade.adapters.executors.local_calls.threads import ThreadCalls
 from cascade.adapters.forks import leave_alone, watch_forks
 from cascade.graph.nodes import Node
 from cascade.spec.internal_tasks import INTERNAL_TASKS
@@ -16,7 +16,7 @@ from cascade.spec.policies.mode import Mode, parse_mode
 from cascade.spec.task import AnyTask
 
 if TYPE_CHECKING:
-    from cascade.adapters.executors.process_calls import ProcessCalls
+    from cascade.adapters.executors.local_calls.process_calls import ProcessCalls
 
 
 class LocalExecutor:
@@ -121,7 +121,7 @@ class LocalExecutor:
 
     def _process_calls(self) -> ProcessCalls:
         if self._processes is None:
-            from cascade.adapters.executors.process_calls import ProcessCalls  # noqa: PLC0415 - brings multiprocessing
+            from cascade.adapters.executors.local_calls.process_calls import ProcessCalls  # noqa: PLC0415 - brings multiprocessing
 
             self._processes = ProcessCalls(self._process_count)
             watch_forks(self)

@@ -11,17 +11,17 @@ from cascade.runtime.frames.map_runs import ItemJob, MapRun
 from cascade.runtime.frames.outcomes import Known
 from cascade.runtime.programs.call_sites import makes_calls
 from cascade.runtime.programs.plain_values import AWAITABLE
-from cascade.runtime.running.call_chains import CallChains
-from cascade.runtime.running.call_chunks import CallChunks
 from cascade.runtime.running.completion import Completion
 from cascade.runtime.running.flights import Arrived, Flight, HandedOver, Landing
+from cascade.runtime.running.grouped_calls.call_chains import CallChains
+from cascade.runtime.running.grouped_calls.call_chunks import CallChunks
+from cascade.runtime.running.grouped_calls.map_chunks import MapChunks
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.making_calls.calling import Calling, takes_slot_first
-from cascade.runtime.running.map_chunks import MapChunks
 from cascade.runtime.running.map_ways.item_ways import ItemWays
 from cascade.runtime.running.plain_calls.frame_calls import Called, FrameCalls
-from cascade.runtime.running.recovered_values import fetch_values
 from cascade.runtime.running.services import Services
+from cascade.runtime.running.starting.recovered_values import fetch_values
 from cascade.runtime.sharing.capacity import CONCURRENCY, waits_for
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.single_flight import Computation

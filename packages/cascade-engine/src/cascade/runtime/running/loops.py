@@ -18,14 +18,14 @@ from cascade.runtime.fast.loop_source import MISS, CompiledLoop, OtherStructure,
 from cascade.runtime.frames.frame import Frame, Job, Loop
 from cascade.runtime.frames.reporting.watching import TreeWatch, WatchedTree
 from cascade.runtime.programs.plain_values import LAZY_TYPES, Awaited, Interruption
-from cascade.runtime.running.admission import Admission
 from cascade.runtime.running.open_frames import OpenFrames
 from cascade.runtime.running.plain_calls.first_round import FirstRound
 from cascade.runtime.running.plain_calls.opening import Opening, may_be_shared
 from cascade.runtime.running.plain_calls.watched_rounds import WatchedRounds
-from cascade.runtime.running.preparation import Preparation
 from cascade.runtime.running.services import Services
 from cascade.runtime.running.spanned_trees import spanned_trees
+from cascade.runtime.running.starting.admission import Admission
+from cascade.runtime.running.starting.preparation import Preparation
 from cascade.runtime.sharing.capacity import CONCURRENCY, Needs
 from cascade.runtime.sharing.placement import Way
 from cascade.runtime.sharing.readiness import Readiness

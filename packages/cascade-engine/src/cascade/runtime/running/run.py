@@ -21,10 +21,10 @@ from cascade.runtime.programs.call_sites import drives_run
 from cascade.runtime.running.handle_calls import HandleCalls
 from cascade.runtime.running.loops import Loops
 from cascade.runtime.running.plain_calls.first_round import FirstRound, call_first_round
-from cascade.runtime.running.recovered_values import fetch_values
 from cascade.runtime.running.scheduler import Scheduler, let_go_of
 from cascade.runtime.running.services import EngineParts, Services
 from cascade.runtime.running.shutdown import Shutdown
+from cascade.runtime.running.starting.recovered_values import fetch_values
 from cascade.runtime.sharing.time_slice import SLICE_SECONDS, TimeSlice, in_slices
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.calls.error_text import is_error

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
-from cascade.adapters.executors.chunk_feed import ChunkFeed
 from cascade.adapters.executors.chunks import CHUNK_SECONDS, ChunkCall, Progress
-from cascade.adapters.executors.thread_chunk import ThreadChunk
+from cascade.adapters.executors.local_calls.chunk_feed import ChunkFeed
+from cascade.adapters.executors.local_calls.thread_chunk import ThreadChunk
 from cascade.adapters.executors.waiting import outcome_of, wait_until_done
 from cascade.adapters.executors.worker_slots import WorkerSlot, WorkerSlots
 

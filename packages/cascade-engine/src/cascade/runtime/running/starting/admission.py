@@ -12,8 +12,8 @@ from cascade.runtime.exceptions import UnknownParamError
 from cascade.runtime.programs.plain_values import Lazies
 from cascade.runtime.programs.program import Program
 from cascade.runtime.resolvers import resolve_needs
-from cascade.runtime.running.place_checks import PlaceChecks
 from cascade.runtime.running.services import Services
+from cascade.runtime.running.starting.place_checks import PlaceChecks
 from cascade.runtime.strategies import BoundPlan
 from cascade.spec.common import GIVEN, ParamContract
 from cascade.spec.constraint import Constraints

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cascade.runtime.frames.frame import Loop
-from cascade.runtime.running.preparation import Preparation
 from cascade.runtime.running.services import Services
+from cascade.runtime.running.starting.preparation import Preparation
 from cascade.runtime.sharing.time_slice import in_slices
 from cascade.spec.errors import CascadeError
 

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from cascade.adapters.call_facts import CallFacts, facts_in_context
 from cascade.adapters.executors.arrivals import arrived, arrived_chunk
-from cascade.adapters.executors.chunk_feed import ChunkFeed
 from cascade.adapters.executors.chunks import ChunkCall, Progress
+from cascade.adapters.executors.local_calls.chunk_feed import ChunkFeed
 from cascade.adapters.executors.waiting import wait_until_done
 from cascade.adapters.executors.worker_processes.workers import Worker
 from cascade.adapters.executors.worker_slots import WorkerSlots

@@ -1,0 +1,1 @@
+"""Calls on this machine: in threads, and in processes that are kept."""
