@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.closing import check_closed_during_a_run
 from support.remote_tasks import (
     Odd,
     add,
@@ -849,6 +850,11 @@ def test_a_client_with_a_thread_of_its_own_serves_too(dask_address: str) -> None
         assert cs.run(add(square(3), 1), executor=executor) == 10
         assert cs.run(square.map(x=[1, 2, 3]), executor=executor) == [1, 4, 9]
         assert client.status == "running"
+
+
+async def test_closing_waits_for_calls_under_way(dask_address: str, tmp_path: Path) -> None:
+    """A run goes on when its executor is closed: its calls under way end, and later ones connect anew."""
+    await check_closed_during_a_run(DaskExecutor(dask_address), tmp_path)
 
 
 async def test_a_client_that_is_closed_meanwhile_ends_its_calls(dask_address: str, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.closing import check_closed_during_a_run
 
 import cascade as cs
 from cascade.adapters.executors.local import LocalExecutor
 from cascade.runtime import TaskTimeoutError, UnknownExecutorError
 from cascade.runtime.exceptions import InlineTimeoutError
 from cascade.spec import SpecError, TaskReferenceError
+from cascade.spec.policies.mode import Mode
 
 made: list[object] = []
 
@@ -150,6 +152,14 @@ def test_no_error_shows_the_password_in_the_address_of_a_cluster() -> None:
     with pytest.raises(SpecError, match="write it as dask://host:8786") as caught:
         cs.run(here(), executor="dask://user:marmalade@localhost:8786")
     assert "marmalade" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("mode", [Mode.THREAD, Mode.PROCESS])
+async def test_closing_waits_for_calls_under_way(mode: Mode, size: int, tmp_path: Path) -> None:
+    """A run goes on when its executor is closed: calls under way end, those that wait are made, and later ones too."""
+    executor = LocalExecutor(mode, threads=size, processes=size)
+    await check_closed_during_a_run(executor, tmp_path)
 
 
 def test_a_later_tree_with_an_unknown_executor_is_refused_before_its_first_node() -> None:

@@ -24,6 +24,7 @@ try:
         RemoteCalls,
         SentRequest,
     )
+    from cascade.adapters.executors.work_under_way import WorkUnderWay
 except ModuleNotFoundError as problem:
     if (problem.name or "").partition(".")[0] not in ("cloudpickle", "dask", "distributed"):
         raise
@@ -72,30 +73,44 @@ class DaskExecutor(RemoteCalls):
             self._slots.give_back(slot)
 
     async def send(self, request: SentRequest) -> Answer:
-        connection = await self._connection()
-        return await _in_loop_of(connection, connection.send(request))
+        lasting = await self._lasting()
+        with lasting.under_way:
+            return await _in_loop_of(lasting.connection, lasting.connection.send(request))
 
     async def bring(self, reference: object) -> object:
-        connection = await self._connection()
-        return await _in_loop_of(connection, connection.bring(reference))
+        lasting = await self._lasting()
+        with lasting.under_way:
+            return await _in_loop_of(lasting.connection, lasting.connection.bring(reference))
 
     async def close(self) -> None:
-        """Let go of the cluster, in this event loop. The executor can be used again: it connects anew."""
+        """Let go of the cluster, in this event loop, when the calls under way have ended.
+
+        The executor can be used again, also meanwhile: it connects anew.
+        """
         opened = self._open.pop(asyncio.get_running_loop(), None)
         if opened is None:
             return
         await asyncio.wait([opened])
         if not opened.cancelled() and opened.exception() is None:  # else nothing was opened
-            await opened.result().end()
+            await opened.result().close()
 
     async def _connection(self) -> Connection:
+        return (await self._lasting()).connection
+
+    async def _lasting(self) -> _Lasting:
+        while True:
+            lasting = await asyncio.shield(self._opened())
+            if not lasting.is_closing:  # as it may be since it was opened
+                return lasting
+
+    def _opened(self) -> asyncio.Task[_Lasting]:
         loop = asyncio.get_running_loop()
         opened = self._open.get(loop)
         if opened is None or (opened.done() and (opened.cancelled() or opened.exception() is not None)):
             opened = self._open[loop] = loop.create_task(self._connect())
         elif opened.done() and opened.result().connection.is_over:
             opened = self._open[loop] = loop.create_task(self._connect_again(opened.result()))
-        return (await asyncio.shield(opened)).connection
+        return opened
 
     async def _connect(self) -> _Lasting:
         client_loop = asyncio.get_running_loop()
@@ -123,10 +138,20 @@ class _Lasting:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.under_way = WorkUnderWay()
+        self.is_closing = False
         self._life = asyncio.create_task(self._live())
 
+    async def close(self) -> None:
+        """Close the connection when nothing is under way any more; nothing new is to begin."""
+        self.is_closing = True
+        try:
+            await self.under_way.ended()
+        finally:
+            await self.end()
+
     async def end(self) -> None:
-        """Close the connection."""
+        """Close the connection at once."""
         self._life.cancel()
         await asyncio.wait([self._life])
 

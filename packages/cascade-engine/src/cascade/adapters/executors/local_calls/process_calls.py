@@ -16,6 +16,7 @@ from cascade.adapters.executors.arrivals import arrived, arrived_chunk
 from cascade.adapters.executors.chunks import ChunkCall, Progress
 from cascade.adapters.executors.local_calls.chunk_feed import ChunkFeed
 from cascade.adapters.executors.waiting import wait_until_done
+from cascade.adapters.executors.work_under_way import WorkUnderWay
 from cascade.adapters.executors.worker_processes.workers import Worker
 from cascade.adapters.executors.worker_slots import WorkerSlots
 from cascade.adapters.forks import leave_alone
@@ -35,13 +36,19 @@ class _Admission:
         self.used = False
 
     async def __aenter__(self) -> Self:
-        self.worker = await self._calls.take_worker(self._task)
+        self._calls.under_way.begin()
+        try:
+            self.worker = await self._calls.take_worker(self._task)
+        except BaseException:
+            self._calls.under_way.end()
+            raise
         self._token = self._calls.admitted.set(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._calls.admitted.reset(self._token)
         self._calls.give_back(self.worker)
+        self._calls.under_way.end()
 
 
 class ProcessCalls:
@@ -49,6 +56,7 @@ class ProcessCalls:
 
     def __init__(self, size: int | None = None) -> None:
         size = size or os.cpu_count() or 1
+        self.under_way = WorkUnderWay()
         self._slots = WorkerSlots(size)
         self._idle: list[Worker] = []
         # A thread for each worker: it encodes, waits and decodes, while the event loop goes on.
@@ -137,7 +145,8 @@ class ProcessCalls:
         leave_alone(self)
 
     async def close(self) -> None:
-        """End the workers, all calls of which have ended."""
+        """End the workers when their calls have ended, also those that wait for a worker."""
+        await self.under_way.ended()
         self._finalizer.detach()
         idle = [*self._idle]
         self._idle.clear()
