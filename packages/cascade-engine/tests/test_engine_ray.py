@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.chunk_tasks import Part, calls_in, play
+from support.closing import check_closed_during_a_run
 from support.remote_tasks import (
     Odd,
     add,
@@ -227,6 +228,11 @@ def test_wrong_words_are_refused_before_anything_runs(monkeypatch: pytest.Monkey
             RayExecutor()
     with pytest.raises(SpecError, match="ray://host:10001"):
         cs.run(square(3), executor="ray://")
+
+
+async def test_closing_waits_for_calls_under_way(tmp_path: Path) -> None:
+    """A run goes on when its executor is closed: its calls under way end, and later ones connect anew."""
+    await check_closed_during_a_run(RayExecutor(), tmp_path)
 
 
 # Values that stay

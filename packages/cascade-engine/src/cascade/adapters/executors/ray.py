@@ -30,7 +30,7 @@ try:
         WorkerCrashedError,
     )
 
-    from cascade.adapters.executors.ray_cluster.connections import RayConnection
+    from cascade.adapters.executors.ray_cluster.connections import RayConnection, leave
     from cascade.adapters.executors.ray_cluster.remains import remains_of
     from cascade.adapters.executors.ray_cluster.resource_release import release_resources
     from cascade.adapters.executors.ray_cluster.session import KeptReference, Session, Target
@@ -45,6 +45,7 @@ try:
     )
     from cascade.adapters.executors.remote_calls.sent_calls import DeadCall
     from cascade.adapters.executors.remote_calls.worker_journal import NAME_SIZE
+    from cascade.adapters.executors.work_under_way import WorkUnderWay
 except ModuleNotFoundError as problem:
     if (problem.name or "").partition(".")[0] not in ("cloudpickle", "ray"):
         raise
@@ -116,6 +117,7 @@ class RayExecutor(RemoteCalls):
         target.check()
         self._connection = RayConnection(target)
         self._per_cpu = per_cpu
+        self._under_way = WorkUnderWay()
         self._slots = WorkerSlots(1)
         self._session: Session | None = None
         self._looked = 0.0
@@ -129,6 +131,11 @@ class RayExecutor(RemoteCalls):
 
     async def take_slot(self) -> WorkerSlot:
         """Wait until the cluster has room for a call."""
+        with self._under_way:
+            await self._know_resources()
+        return await self._slots.take()
+
+    async def _know_resources(self) -> None:
         session = await self._open()
         if session is not self._session:
             self._session = session
@@ -137,13 +144,16 @@ class RayExecutor(RemoteCalls):
             self._looked = time.monotonic()  # others who come meanwhile do not look too
             resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
             self._take_in(await session.ask(resources))
-        return await self._slots.take()
 
     def give_back(self, slot: WorkerSlot) -> None:
         """Note that a call is over."""
         self._slots.give_back(slot)
 
     async def send(self, request: SentRequest) -> Answer:
+        with self._under_way:
+            return await self._send_once(request)
+
+    async def _send_once(self, request: SentRequest) -> Answer:
         session = await self._open(0.0 if len(request.request) > _STORED_SIZE else _FRESH_SECONDS)
         lost = [each for each in request.references if _kept(each).session is not session]
         if lost:
@@ -174,6 +184,10 @@ class RayExecutor(RemoteCalls):
         raise failure
 
     async def bring(self, reference: object) -> object:
+        with self._under_way:
+            return await self._brought(reference)
+
+    async def _brought(self, reference: object) -> object:
         kept = _kept(reference)
         session = await self._open(0.0)
         if kept.session is not session:
@@ -189,18 +203,30 @@ class RayExecutor(RemoteCalls):
         return value.copied()
 
     async def close(self) -> None:
-        """Let go of Ray, and shut it down if this executor has started it. It can be used again.
+        """Let go of Ray when the calls under way have ended, and shut it down if this executor has started it.
 
-        The last executor of the program has its workers release what they have opened.
+        It can be used again, also meanwhile. The last executor of the program has its workers release what they have
+        opened.
         """
-        _users.open.discard(self)
+        under_way, self._under_way = self._under_way, WorkUnderWay()
+        session = self._connection.set_free()
+        if session is None:
+            _users.open.discard(self)
+            return
+        try:
+            await under_way.ended()
+        finally:
+            await self._leave(session)
+
+    async def _leave(self, session: Session) -> None:
+        if self._connection.is_free:  # else it is in use again
+            _users.open.discard(self)
         if _users.have_opened and not _users.open:
             _users.have_opened = False
-            session = self._connection.open_session
-            if session is not None:
+            if session.was_open and not session.is_over:
                 with suppress(ClusterGoneError):  # its workers have ended with it
                     await release_resources(session)
-        await self._connection.close()
+        await leave(session)
 
     async def _open(self, age: float = _FRESH_SECONDS) -> Session:
         """Return the session to use: a new one if its Ray has gone, as of a look that is at most `age` seconds old."""

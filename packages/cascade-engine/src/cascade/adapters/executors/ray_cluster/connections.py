@@ -116,10 +116,9 @@ class RayConnection:
             return self._session
 
     @property
-    def open_session(self) -> Session | None:
-        """The session that is in use, if Ray is there."""
-        session = self._session
-        return None if session is None or session.is_over or not session.was_open else session
+    def is_free(self) -> bool:
+        """Whether no session is in use."""
+        return self._session is None
 
     def forget_parent(self) -> None:
         """Leave the session to the parent of a forked child."""
@@ -127,9 +126,14 @@ class RayConnection:
         leave_alone(self._session)
         self._session = None
 
-    async def close(self) -> None:
-        """Let go of Ray; wait until it has ended, unless others go on with it."""
+    def set_free(self) -> Session | None:
+        """Return the session that was in use, for `leave`: whoever uses Ray from now on joins anew."""
         with self._lock:
             session, self._session = self._session, None
-        if session is not None and _connections.leave(session):
-            await session.end()
+        return session
+
+
+async def leave(session: Session) -> None:
+    """Let go of a session; wait until its Ray has ended, unless others go on with it."""
+    if _connections.leave(session):
+        await session.end()
