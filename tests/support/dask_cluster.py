@@ -34,7 +34,7 @@ if __name__ == "__main__":
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # A busy machine may take long to start a worker again.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
-    options = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "resources": {"gpu": 1}}
+    options = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "resources": {"gpu": 4}}
     with LocalCluster(host="127.0.0.1", dashboard_address=None, memory_limit=None, **options) as cluster:
         print(cluster.scheduler_address, flush=True)
         while not select.select([sys.stdin], [], [], 0.5)[0]:

@@ -700,8 +700,8 @@ async def test_amounts_are_the_clusters_resources(dask_address: str) -> None:
 
         calls = left().with_constraints(gpu=1, seats=2)
         system = {"gpu": 1, "seats": 2}
-        assert await cs.arun(calls, executor=executor, system_resources=system) == {"gpu": 0}
-        assert await cs.arun(left(), executor=executor) == {"gpu": 1}
+        assert await cs.arun(calls, executor=executor, system_resources=system) == {"gpu": 3}
+        assert await cs.arun(left(), executor=executor) == {"gpu": 4}
 
 
 @cs.task
@@ -782,15 +782,15 @@ async def test_a_call_that_waits_for_a_worker_with_its_amount_is_told_of(
     """Where such a worker may still come it is waited for; after some seconds the log says what it waits for."""
     monkeypatch.setattr(cluster_workers, "_PATIENCE_SECONDS", 0.0)
     async with DaskExecutor(dask_address) as executor:
-        running = cs.arun(train().with_constraints(gpu=2), executor=executor, system_resources={"gpu": 4})
+        running = cs.arun(train().with_constraints(gpu=5), executor=executor, system_resources={"gpu": 8})
         waiting = asyncio.create_task(running)
         await _until(lambda: bool(caplog.records))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
     (told,) = {record.getMessage() for record in caplog.records}
-    assert "task 'train' waits for a worker that has gpu=2" in told
-    assert told.endswith("have: gpu=1")
+    assert "task 'train' waits for a worker that has gpu=5" in told
+    assert told.endswith("have: gpu=4")
 
 
 async def test_a_call_that_runs_is_waited_for_when_it_is_cancelled(dask_address: str, tmp_path: Path) -> None:

@@ -50,15 +50,15 @@ async def test_large_values_pass_between_workers_alone(dask_address: str, tmp_pa
 
     async with (
         DaskExecutor(dask_address) as executor,
-        cs.Engine(executor=executor, system_resources={"gpu": 2}) as engine,
+        cs.Engine(executor=executor, system_resources={"gpu": 8}) as engine,
     ):
         assert await engine.run(square.map(x=[1, 2, 3])) == [1, 4, 9]
         _forget_peak()
         before = _peak()
         for _ in range(4):
-            # A worker has one GPU: so the two values are made by two workers, and one of them has to move.
-            left, right = (make(size, text).with_constraints(gpu=1) for text in ("left", "right"))
-            assert await engine.run(join(left, right).with_constraints(gpu=1)) == 2 * size
+            # A call takes all GPUs of a worker: so the two values are made by two workers, and one of them has to move.
+            left, right = (make(size, text).with_constraints(gpu=4) for text in ("left", "right"))
+            assert await engine.run(join(left, right).with_constraints(gpu=4)) == 2 * size
         assert _peak() - before < 10 * MEGABYTE
     made = [line.split() for line in Path(path).read_text().splitlines()]
     for of_run in (made[start : start + 3] for start in range(0, len(made), 3)):
