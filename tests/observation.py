@@ -194,7 +194,11 @@ def _is_of_a_connection(task: asyncio.Task[Any]) -> bool:
     """Tell whether a task keeps the connection to a cluster, which lasts as long as the engine."""
     code = getattr(task.get_coro(), "cr_code", None)
     file = "" if code is None else code.co_filename
-    return "distributed" in Path(file).parts or Path(file).stem in ("dask", "dask_connection")
+    return "distributed" in Path(file).parts or Path(file).stem in (
+        "dask",
+        "dask_connection",
+        "request_watch",
+    )
 
 
 def run_in_time(work: Coroutine[Any, Any, None]) -> None:

@@ -172,7 +172,7 @@ class ExecutorConformance:
         """A call that is given back, or has no end, was not made: the engine lets it be made elsewhere."""
 
         async def check(executor: Executor) -> None:
-            with tempfile.TemporaryDirectory() as name:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
                 slow, late = Path(name) / "slow", Path(name) / "late"
                 calls = [play(Part.GIVE, number) for number in range(3)]
                 calls += [play(Part.MARK, str(slow), 0.1), play(Part.MARK, str(late))]
@@ -194,7 +194,7 @@ class ExecutorConformance:
             return
 
         async def check(executor: Executor) -> None:
-            with tempfile.TemporaryDirectory() as name:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
                 late = Path(name) / "late"
                 calls = [play(Part.LINGER, name), play(Part.MARK, str(late))]
                 await _cancel_call(_ends(executor, calls), Path(name))
@@ -223,7 +223,7 @@ async def _execute(executor: Executor, call: Lazy) -> object:
 
 
 async def _cancel(executor: Executor, call: Callable[[str], LazyResult[None]]) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         await _cancel_call(_execute(executor, call(name)), Path(name))
 
 

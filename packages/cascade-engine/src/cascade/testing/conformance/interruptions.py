@@ -58,7 +58,7 @@ class _Watch:
 async def timeout_effect(executor: Executor, call: Lingering) -> Interruption:
     """Return what a timeout does to a call on an executor."""
     for seconds in _SECONDS:
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder, lazy = Path(name), call(name).with_timeout(seconds)
             watch = _Watch(folder, lazy.task.name)
             engine, begun_at = Engine(executor=executor, bus=watch.bus), time.monotonic()
@@ -84,7 +84,8 @@ async def cancellation_effect(executor: Executor, call: Lingering, holds_loop: b
 
     Such a call keeps the event loop, so the cancellation comes when it has ended, and nobody can say anything before.
     """
-    with tempfile.TemporaryDirectory() as name:
+    # A call that goes on after its run, which is told here, may still write.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, lazy = Path(name), call(name)
         watch = _Watch(folder, lazy.task.name)
         engine = Engine(executor=executor, bus=watch.bus)

@@ -143,10 +143,11 @@ class RedisRuns:
             pipe.hgetall(keys.head)
             pipe.zscore(keys.runs, as_bytes(run.run_id))
             pipe.zrange(keys.frames, 0, -1, withscores=True)
-            head, listed, frames = await pipe.execute()
-        if not head and listed is None:
-            return None
+            found = await pipe.execute(raise_on_error=False)
         with checking(self.store, run.run_id, _ADVICE):
+            head, listed, frames = _of_their_kinds(found)
+            if not head and listed is None:
+                return None
             if not head or int(head.get(b"frames", -1)) != len(frames):
                 raise ValueError("some keys are gone")
             columns = (
@@ -168,7 +169,7 @@ class RedisRuns:
             async with self._server.client() as client, client.pipeline(transaction=False) as pipe:
                 for member in some:
                     pipe.hgetall(keys.frame(member))
-                hashes = await pipe.execute()
+                hashes = _of_their_kinds(await pipe.execute(raise_on_error=False))
             for member, found in zip(some, hashes, strict=True):
                 frame = frame_from(member, found[ABOVE])
                 for field, value in found.items():
@@ -302,3 +303,18 @@ def _rows(facts: list[Fact], now: float) -> Iterator[object]:
     for fact in facts:
         field = value_field(fact.place, fact.kind)
         yield from (field, metadata_field(field), fact.value, FactMetadata.of(fact, now).encode())
+
+
+def _of_their_kinds(answers: list[Any]) -> list[Any]:
+    """Return the answers of a pipeline.
+
+    Raises:
+        ValueError: If a key has a value of another kind.
+        Exception: Whatever else the server has refused.
+    """
+    for each in answers:
+        if isinstance(each, Exception):
+            if "WRONGTYPE" in str(each):
+                raise ValueError(str(each)) from each
+            raise each
+    return answers
