@@ -7,6 +7,7 @@ child that waits for a thread of its parent waits for ever.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakSet
 
@@ -16,6 +17,12 @@ class Inherited(Protocol):
 
     def forget_parent(self) -> None:
         """Let go of what belongs to the parent. Called in the child, right after the fork; it must not fail."""
+
+
+def in_each_child(do: Callable[[], object]) -> None:
+    """Call something in each child that is forked from now on, where the system has forks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=do)
 
 
 _inherited: WeakSet[Inherited] = WeakSet()
@@ -37,5 +44,4 @@ def _forget_parent() -> None:
         owner.forget_parent()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)
+in_each_child(_forget_parent)

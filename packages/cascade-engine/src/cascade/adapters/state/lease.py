@@ -8,7 +8,8 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakSet
+
+from cascade.adapters.forks import watch_forks
 
 if sys.platform == "win32":
     import msvcrt
@@ -51,7 +52,7 @@ class FileLease:
         self._path = Path(path)
         self._descriptor: int | None = None
         self.was_left = False  # by an earlier holder, who ended without letting go of it
-        _leases.add(self)
+        watch_forks(self)
 
     def take(self) -> str | None:
         """Take the lease and return `None`; if another one holds it, and does not only look, return its name."""
@@ -100,6 +101,10 @@ class FileLease:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
+    def forget_parent(self) -> None:
+        """Leave it to the parent of a forked child, which shares its open files, and with them the locks."""
+        self.leave()
+
     def is_held(self) -> bool:
         """Tell whether somebody holds the lease."""
         return bool(self.holder())
@@ -123,19 +128,6 @@ class FileLease:
 def _read(descriptor: int) -> str:
     """Return the name that the holder of a lock has written; it may not have written it yet."""
     return os.read(descriptor, 200).decode(errors="replace") or "another process"
-
-
-_leases: WeakSet[FileLease] = WeakSet()
-
-
-def _forget_all() -> None:
-    for lease in list(_leases):
-        lease.leave()
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked child shares the open files of its parent, and with them the locks, for as long as it lives.
-    os.register_at_fork(after_in_child=_forget_all)
 
 
 def is_same(descriptor: int, path: Path) -> bool:

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from cascade.adapters.forks import in_each_child
 from cascade.adapters.state.lease import FileLease, is_same, this_process
 
 
@@ -233,5 +234,4 @@ def _forget_all() -> None:
     _files.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+in_each_child(_forget_all)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cascade.adapters.executors.remote_calls.call_reports import CallReport, ToldEnd, report_from
+from cascade.adapters.forks import in_each_child
 
 NAME_SIZE = 16
 """The bytes that name a request."""
@@ -70,8 +71,7 @@ class WorkerJournal:
             self._memory = mmap.mmap(file, _SIZE)
         finally:
             os.close(file)
-        if sys.platform != "win32":
-            os.register_at_fork(after_in_child=functools.partial(os.close, self._lock))
+        in_each_child(functools.partial(os.close, self._lock))
         atexit.register(path.unlink, missing_ok=True)
         self._end = _HEAD.size
 

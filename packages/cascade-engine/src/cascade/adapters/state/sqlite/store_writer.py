@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from cascade.adapters.forks import in_each_child, leave_alone
 from cascade.adapters.spawning import ended
 from cascade.adapters.sqlite_bindings.connection import Connection, SqliteError
 from cascade.adapters.sqlite_files import (
@@ -302,12 +303,8 @@ _making = threading.Lock()
 def _forget_all() -> None:
     global _making
     _making = threading.Lock()
-    _left.extend(writer for writer, _ in _writers.values())
+    leave_alone(*(writer for writer, _ in _writers.values()))  # SQLite may not be used across a fork
     _writers.clear()
 
 
-_left: list[StoreWriter] = []
-"""The writers of a parent process. A child never closes their connections: SQLite may not be used across a fork."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+in_each_child(_forget_all)
