@@ -5,17 +5,15 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import NamedTuple
 
-import msgspec
-
-from cascade.adapters.codec.envelope import seal, unseal
+from cascade.adapters.codec.marked_form import MarkedForm
 from cascade.adapters.values.value_store import ValueStore
 from cascade.spec.errors import DamagedDataError
 
 OVER = 1 << 20
 """Values of more bytes than this go into the value store, unless `values_over=` says otherwise."""
 
-_MARK = b"\xfecascade value\x00"
-_VERSION = 1
+_FORM = MarkedForm(b"\xfecascade value\x00", 1, "pointer to a value")
+_MARK = _FORM.mark
 
 
 class ValuePointer(NamedTuple):
@@ -45,15 +43,11 @@ class ValuePointer(NamedTuple):
         Raises:
             DamagedDataError: If they are no such pointer.
         """
-        payload = unseal(_VERSION, data[len(_MARK) :], key)
-        try:
-            return msgspec.msgpack.decode(payload, type=cls)
-        except msgspec.DecodeError as problem:
-            raise DamagedDataError(f"it is no pointer to a value ({problem})") from problem
+        return _FORM.read(cls, data, key)
 
     def sealed(self, key: bytes) -> bytes:
         """Return the pointer as bytes, which can be read only under the same store key."""
-        return _MARK + seal(_VERSION, msgspec.msgpack.encode(self), key)
+        return _FORM.sealed(self, key)
 
 
 def is_value_pointer(data: bytes) -> bool:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
-
-from cascade.adapters.codec.envelope import seal, unseal
+from cascade.adapters.codec.marked_form import MarkedForm
 from cascade.adapters.state.recorded.stored_handle import StoredHandle
 from cascade.adapters.values.value_pointer import ValuePointer
 from cascade.spec.errors import DamagedDataError
 
-_MARK = b"\xfdcascade parts\x00"
-_VERSION = 1
+_FORM = MarkedForm(b"\xfdcascade parts\x00", 1, "list of large values")
+_MARK = _FORM.mark
 
 _Place: TypeAlias = tuple[int, ...]
 """Where a part stands: the position in each list, tuple or dict on the way to it."""
@@ -33,15 +31,11 @@ class Parts(NamedTuple):
         Raises:
             DamagedDataError: If they are none.
         """
-        payload = unseal(_VERSION, data[len(_MARK) :], key)
-        try:
-            return msgspec.msgpack.decode(payload, type=cls)
-        except msgspec.DecodeError as problem:
-            raise DamagedDataError(f"it is no list of large values ({problem})") from problem
+        return _FORM.read(cls, data, key)
 
     def sealed(self, key: bytes) -> bytes:
         """Return the parts as bytes, which can be read only under the same store key."""
-        return _MARK + seal(_VERSION, msgspec.msgpack.encode(self), key)
+        return _FORM.sealed(self, key)
 
 
 def are_parts(data: bytes) -> bool:
